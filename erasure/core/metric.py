@@ -1,0 +1,75 @@
+"""A measured value, and what its name means."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
+Status = Literal["ok", "degenerate", "skipped", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSchema:
+    """The meaning of a metric name.
+
+    Args:
+        direction: Which way is better; ``closer_to_gold`` has no value that is best by itself.
+        low: Smallest possible value.
+        high: Largest possible value.
+        ideal: The value a perfect unlearner reaches, if it does not depend on the gold model.
+        description: One sentence for a reader of the report.
+        unit: Unit of the value, empty for a pure number.
+    """
+
+    direction: Direction
+    low: float
+    high: float
+    description: str
+    ideal: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A value with its uncertainty, or the reason why there is none.
+
+    ``value`` is NaN exactly when ``status`` is not ``ok``; there are no sentinel numbers.
+    """
+
+    value: float
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    n: int | None = None
+    status: Status = "ok"
+    reason: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.status == "ok") == math.isnan(self.value):
+            raise ValueError(f"value {self.value} does not fit status {self.status!r}")
+
+
+class NotComputableError(Exception):
+    """A value is not defined for these inputs."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status: Status = status
+        self.reason = reason
+
+
+def measure(compute: Callable[[], Measured | float]) -> Measured:
+    """Return what ``compute`` returns, or NaN with the reason it raised as ``NotComputable``."""
+    try:
+        found = compute()
+    except NotComputableError as error:
+        return missing(error.status, error.reason)
+    if isinstance(found, Measured):
+        return found
+    return missing("degenerate", "nan") if math.isnan(found) else Measured(value=found)
+
+
+def missing(status: Status, reason: str) -> Measured:
+    """Return the value of a metric that could not be computed."""
+    return Measured(value=math.nan, status=status, reason=reason)

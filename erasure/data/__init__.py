@@ -1,0 +1,1 @@
+"""Pools, the sources that fill them, and the ways to split them."""

@@ -1,0 +1,1 @@
+"""Plain modules from inputs to logits."""

@@ -1,0 +1,117 @@
+"""The command line: Hydra applied to a task, with options of outside packages on its path."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erasure.core.errors import ErasureError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+ENTRY_POINTS = "erasure.conf"
+"""An outside package names a package of YAML groups under this entry-point group."""
+
+
+def launch(task: "Callable[[DictConfig], Any]") -> int:
+    """Run ``task`` under Hydra with the arguments of this process and return the exit code."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        from erasure.help import show_help
+
+        show_help(conf_folder(), outside_configs())
+        return 0
+    if "--multirun" in arguments or "-m" in arguments:
+        return _reported(lambda: _under_hydra(task), arguments)
+    return _reported(lambda: _single_run(task), arguments)
+
+
+def conf_folder() -> Path:
+    """Return the folder of the YAML groups: beside the package in a checkout, else inside it."""
+    package = Path(__file__).parent
+    beside = package.parent / "conf"
+    return beside if (beside / "config.yaml").is_file() else package / "conf"
+
+
+def outside_configs() -> list[str]:
+    """Return the packages of YAML groups that installed packages offer."""
+    return sorted({point.value for point in entry_points(group=ENTRY_POINTS)})
+
+
+def _single_run(task: "Callable[[DictConfig], Any]") -> None:
+    """Run ``task`` once; its error reaches us past Hydra, which would announce it as well."""
+    caught: list[ErasureError] = []
+
+    def guarded(cfg: "DictConfig") -> Any:
+        try:
+            return task(cfg)
+        except ErasureError as error:
+            caught.append(error)
+            return None
+
+    _under_hydra(guarded)
+    if caught:
+        raise caught[0]
+
+
+def _under_hydra(task: "Callable[[DictConfig], Any]") -> None:
+    import hydra
+
+    from erasure.sweep.schema import register_schema
+    from erasure.sweep.search_path import register_search_path
+
+    register_schema()
+    register_search_path(outside_configs())
+    hydra.main(config_path=str(conf_folder()), config_name="config", **_version_arguments())(
+        task
+    )()
+
+
+def _version_arguments() -> dict[str, Any]:
+    """Return what hydra.main wants to hear about versions, which depends on its own."""
+    import hydra
+
+    if "execution_whitelist" not in inspect.signature(hydra.main).parameters:
+        return {"version_base": "1.3"}
+    outside = [value.split(".", 1)[0] + ".*" for value in outside_configs()]
+    ours = ["erasure.*", "hydra_plugins.*", "torch.*", "torchvision.*", "torch_geometric.*"]
+    return {"execution_whitelist": [*ours, *outside]}
+
+
+def _reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
+    """Run ``action``; an error a user can mend is one message, any other a traceback.
+
+    Hydra shortens tracebacks and exits by itself unless told not to, so it is told not to.
+    """
+    from erasure.sweep.explain import explain
+
+    shown_in_full = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        action()
+    except KeyboardInterrupt:
+        _say("interrupted; the same command continues where it stopped")
+        return 130
+    except ErasureError as error:
+        _say(str(error))
+        if shown_in_full:
+            raise
+        return 1
+    except Exception as error:
+        message = explain(error, arguments, conf_folder())
+        if message is None or shown_in_full:
+            raise
+        _say(message)
+        return 1
+    return 0
+
+
+def _say(message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text.assemble(("error  ", "bold red"), message), soft_wrap=True)

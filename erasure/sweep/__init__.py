@@ -1,0 +1,1 @@
+"""What happens around many trials: schedule, resume, summary."""

@@ -1,0 +1,94 @@
+"""The identity of a trial: its name for people and its fingerprint for machines."""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
+from erasure.core.trial import Trial
+
+GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
+NOT_A_CAUSE = ("store", "tracking", "resume", "objective", "experiment", "hydra")
+"""Settings that say where things go or what is read out, but move no result."""
+
+OURS = ("erasure", "torch", "torchvision", "torch_geometric", "functools", "builtins")
+
+
+def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> Trial:
+    """Return the identity of the trial that ``cfg`` asks for.
+
+    Args:
+        cfg: The composed configuration.
+        choices: The option chosen in each config group, as Hydra's ``runtime.choices`` has it.
+    """
+    plain = plain_config(cfg)
+    flat = dict(_flatten(plain))
+    named = {group: str(choices.get(group) or "custom") for group in GROUPS}
+    seeds = {f"seed.{stage}": str(value) for stage, value in plain["seeds"].items()}
+    tags = {**named, "seed": str(plain["seed"]), **seeds}
+    return Trial(
+        name=_name(named, plain),
+        fingerprint=trial_fingerprint(plain),
+        params={key: str(value) for key, value in flat.items()},
+        tags=tags,
+    )
+
+
+def trial_fingerprint(plain: Mapping[str, Any]) -> str:
+    """Return the hash of all that can move a result.
+
+    That is the resolved configuration without places and read-outs, the results version of this
+    package, and the source text of every class from outside it, so that editing a method of
+    one's own and running the same command again runs it again.
+    """
+    causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
+    return fingerprint(
+        {"config": causes, "version": RESULTS_VERSION, "sources": foreign_sources(causes)}
+    )
+
+
+def foreign_sources(value: Any) -> dict[str, str]:
+    """Return a hash of the source of every ``_target_`` in ``value`` that is not ours."""
+    return {target: _source(target) for target in sorted(_foreign_targets(value))}
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration as plain data, without Hydra's own part."""
+    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    plain = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
+    return {str(key): value for key, value in cast("dict[str, Any]", plain).items()}
+
+
+def _name(named: Mapping[str, str], plain: Mapping[str, Any]) -> str:
+    parts = [named["unlearner"], named["dataset"], named["model"]]
+    if named["split"] != "random":
+        parts.append(named["split"])
+    return " · ".join([*parts, f"seed {plain['seed']}"])
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _foreign_targets(value: Any) -> Iterator[str]:
+    for path, inner in _flatten(value):
+        foreign = path.endswith("_target_") and str(inner).split(".", 1)[0] not in OURS
+        if foreign:
+            yield str(inner)
+
+
+def _source(target: str) -> str:
+    module = target.rpartition(".")[0]
+    try:
+        text = inspect.getsource(importlib.import_module(module))
+    except (ImportError, OSError, TypeError):
+        return ""  # built without source, or missing: building the trial says so
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

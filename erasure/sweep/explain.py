@@ -1,0 +1,93 @@
+"""Errors of Hydra in the words of a user: what was wrong, which key, what is allowed."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+
+def explain(error: BaseException, arguments: Sequence[str], conf: Path) -> str | None:
+    """Return one message for an error of composing a configuration, or None if it is another.
+
+    Args:
+        error: What was raised.
+        arguments: The command line.
+        conf: The folder of the YAML groups.
+    """
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    text = str(error)
+    missing = re.search(r"Could not find '([\w/]+)/([^/']+)'", text)
+    if missing and isinstance(error, MissingConfigException):
+        return _no_such_option(missing.group(1), missing.group(2), error.options)
+    unknown = re.search(r"(?:Could not override '([^']+)'|Key '([^']+)' is not in struct)", text)
+    if unknown:
+        return _no_such_key(unknown.group(1) or unknown.group(2), arguments, conf)
+    return _wrong_value(error, text)
+
+
+def _no_such_option(group: str, option: str, options: Sequence[str] | None) -> str:
+    known = [name for name in options or [] if not name.startswith("_")]
+    return f"{group}={option} does not exist{_did_you_mean(option, known)}; allowed: " + ", ".join(
+        known
+    )
+
+
+def _no_such_key(key: str, arguments: Sequence[str], conf: Path) -> str:
+    known = _all_keys(key, arguments, conf)
+    last = key.rpartition(".")[2]
+    owner = key.split(".", 1)[0]
+    inside = [name for name in known if name.split(".", 1)[0] == owner]
+    same = [name for name in inside if name.rpartition(".")[2] == last]
+    tops = sorted({name.split(".", 1)[0] for name in known})
+    hint = f"; did you mean {same[0]}?" if same else _did_you_mean(key, inside or tops)
+    allowed = inside or tops
+    return f"{key} is not a setting{hint}; allowed: {', '.join(allowed)}"
+
+
+def _all_keys(key: str, arguments: Sequence[str], conf: Path) -> list[str]:
+    """Compose once more without the unknown key, to learn which keys there are."""
+    pattern = rf"[+~]*{re.escape(key)}="
+    overrides = [a for a in arguments if "=" in a and not re.match(pattern, a)]
+    kept = [a for a in overrides if not a.startswith(("-", "hydra")) and not _is_sweep(a)]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            cfg = compose("config", kept)
+    except (HydraException, OmegaConfBaseException):
+        return []  # something else is wrong as well; the key is named all the same
+    flat = OmegaConf.to_container(cfg, resolve=False)
+    return sorted(_paths(flat))
+
+
+def _is_sweep(argument: str) -> bool:
+    value = argument.partition("=")[2]
+    return "," in value and not value.startswith(("[", "{", "'", '"'))
+
+
+def _paths(value: object, path: str = "") -> list[str]:
+    if isinstance(value, dict) and value:
+        inner = [_paths(v, f"{path}.{k}" if path else str(k)) for k, v in value.items()]
+        return [found for paths in inner for found in paths if not found.endswith("_")]
+    return [path]
+
+
+def _wrong_value(error: BaseException, text: str) -> str:
+    first = text.splitlines()[0]
+    key = re.search(r"full_key: (\S+)", text)
+    cause = error.__cause__
+    if key is None and cause is not None:
+        key = re.search(r"full_key: (\S+)", str(cause))
+        first = str(cause).splitlines()[0]
+    return f"{key.group(1)}: {first}" if key else text.strip()
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

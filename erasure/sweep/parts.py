@@ -1,0 +1,190 @@
+"""The parts of a trial, built from its configuration and checked against each other."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from erasure.core.context import evaluating
+from erasure.core.errors import ConfigError
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import SplitIndices
+from erasure.core.types import Pool, SplitStrategy, Trainer, Unlearner
+from erasure.evaluation.evaluator import Evaluator
+from erasure.models.precision import with_precision
+from erasure.sweep.building import build, owner
+from erasure.sweep.describe import foreign_sources, plain_config
+from erasure.sweep.objective import Objective
+from erasure.tracking.protocol import Tracker
+from erasure.training.compute import resolve_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """The seed of each stage."""
+
+    split: int
+    train: int
+    unlearn: int
+    evaluate: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything a trial is made of, before anything is trained.
+
+    Args:
+        pool: The data, on ``device``.
+        indices: The split.
+        fresh: Builds the model with its initial weights.
+        recipe: What a trained model's weights depend on besides data and seed.
+        trainer: Makes original and gold.
+        unlearner: The method.
+        evaluator: The metrics.
+        objective: What a sweep reads out.
+        device: Where everything runs.
+        seeds: One per stage.
+    """
+
+    pool: Pool
+    indices: SplitIndices
+    fresh: Callable[[], nn.Module]
+    recipe: Mapping[str, Any]
+    trainer: Trainer
+    unlearner: Unlearner
+    evaluator: Evaluator
+    objective: Objective
+    device: torch.device
+    seeds: Seeds
+
+
+def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
+    """Build all parts of the trial ``cfg`` and check that they fit together.
+
+    Args:
+        cfg: The composed configuration.
+        device: Overrides the configured device.
+
+    Raises:
+        ErasureError: With one message that names the setting and what is allowed.
+    """
+    plain = plain_config(cfg)
+    place = device or resolve_device(cfg.device)
+    evaluator = build(cfg.evaluator, "evaluator")
+    objective = build(cfg.objective, "objective")
+    _check_objective(objective, evaluator)
+    unlearner = build(cfg.unlearner, "unlearner")
+    trainer = build(cfg.trainer, "trainer")
+    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), str(place))
+    seeds = Seeds(**plain["seeds"])
+    parts = Parts(
+        pool=pool,
+        indices=_split(cfg, pool, seeds.split),
+        fresh=_model_builder(cfg, pool, seeds.train, place),
+        recipe=_recipe(plain),
+        trainer=trainer,
+        unlearner=unlearner,
+        evaluator=evaluator,
+        objective=objective,
+        device=place,
+        seeds=seeds,
+    )
+    _check_model(parts)
+    return parts
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse a trial that cannot run, without running it or touching a GPU.
+
+    Raises:
+        ErasureError: With one message that names the setting and what is allowed.
+    """
+    build_tracker(cfg)
+    assemble(cfg, device=torch.device("cpu"))
+
+
+def build_tracker(cfg: DictConfig) -> Tracker:
+    """Build the tracker of ``cfg``."""
+    return cast("Tracker", build(cfg.tracking, "tracking"))
+
+
+def store_root(cfg: DictConfig) -> Path:
+    """Return the absolute folder of the store, relative to where the command was typed."""
+    root = str(cfg.store.root)
+    if not root:
+        raise ConfigError("store.root must be a folder, got nothing")
+    return Path(to_absolute_path(root)) if HydraConfig.initialized() else Path(root).absolute()
+
+
+@lru_cache(maxsize=1)
+def _pool(dataset: str, device: str) -> Pool:
+    """Load a data set; a sweep that checks its trials loads it once."""
+    node = OmegaConf.create({"dataset": json.loads(dataset)})
+    with owner("dataset", node.dataset):
+        pool: Pool = build(node.dataset, "dataset")(torch.device(device))
+    return pool
+
+
+def _split(cfg: DictConfig, pool: Pool, seed: int) -> SplitIndices:
+    strategy: SplitStrategy = build(cfg.split, "split")
+    with owner("split", cfg.split):
+        return strategy(pool, stream(seed, "split"))
+
+
+def _model_builder(
+    cfg: DictConfig, pool: Pool, seed: int, device: torch.device
+) -> Callable[[], nn.Module]:
+    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes}
+
+    def fresh() -> nn.Module:
+        with isolated(seed, "model"):
+            model: nn.Module = build(cfg.model, "model", **offered)
+        return with_precision(model, cfg.precision).to(device)
+
+    return fresh
+
+
+def _recipe(plain: Mapping[str, Any]) -> Mapping[str, Any]:
+    recipe = {key: plain[key] for key in ("model", "trainer", "precision")}
+    return {**recipe, "sources": foreign_sources(recipe)}
+
+
+def _check_objective(objective: Objective, evaluator: Evaluator) -> None:
+    measured = [
+        name for metric in evaluator.metrics.values() for name in metric.schema(evaluator.heldout)
+    ]
+    for name in objective.metrics:
+        if name not in measured:
+            raise ConfigError(
+                f"objective.metrics[{name}] must be measured by the evaluator, which has "
+                f"{', '.join(sorted(measured))}"
+            )
+
+
+def _check_model(parts: Parts) -> None:
+    """Run two samples through a fresh model; what does not fit shows here, not in an epoch."""
+    model = parts.fresh()
+    inputs = parts.pool.fetch(parts.indices.train[:2].to(parts.pool.targets.device))
+    with evaluating(model), torch.no_grad():
+        try:
+            logits = model(inputs)
+        except (RuntimeError, ValueError, TypeError) as error:
+            shape = parts.pool.input_shape
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"model does not accept samples of shape {shape} of this data set: {reason}"
+            ) from error
+    expected = (len(parts.indices.train[:2]), parts.pool.num_classes)
+    if tuple(logits.shape) != expected:
+        raise ConfigError(
+            f"model must return logits of shape {expected} for two samples and "
+            f"{parts.pool.num_classes} classes, got {tuple(logits.shape)}"
+        )

@@ -1,0 +1,50 @@
+"""Types of the top-level settings; Hydra refuses ``seed=abc`` while it composes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import II, MISSING
+
+
+@dataclass
+class Seeds:
+    """One seed per stage; all follow ``seed`` unless set."""
+
+    split: int = II("seed")
+    train: int = II("seed")
+    unlearn: int = II("seed")
+    evaluate: int = II("seed")
+
+
+@dataclass
+class Store:
+    """Where trained models and the ledger of trials live."""
+
+    root: str = "store"
+
+
+@dataclass
+class Config:
+    """The table of contents of ``conf/config.yaml``."""
+
+    dataset: Any = MISSING
+    split: Any = MISSING
+    model: Any = MISSING
+    trainer: Any = MISSING
+    unlearner: Any = MISSING
+    evaluator: Any = MISSING
+    objective: Any = MISSING
+    tracking: Any = MISSING
+    seed: int = 0
+    seeds: Seeds = field(default_factory=Seeds)
+    device: str = "auto"
+    precision: str = "32"
+    threads: int = 1
+    resume: bool = True
+    store: Store = field(default_factory=Store)
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra under the name that ``conf/config.yaml`` starts from."""
+    ConfigStore.instance().store(name="schema", node=Config)

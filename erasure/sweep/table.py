@@ -1,0 +1,60 @@
+"""The table at the end of a trial."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from erasure.core.trial import TrialResult
+
+ROWS = (
+    ("forget accuracy", "forget/accuracy", "percent"),
+    ("retain accuracy", "retain/accuracy", "percent"),
+    ("validation accuracy", "val/accuracy", "percent"),
+    ("test accuracy", "test/accuracy", "percent"),
+    ("loss-MIA AUC", "mia/loss/auc", "number"),
+    ("average gap to gold", "gap/avg", "number"),
+)
+
+
+def show_result(result: TrialResult, console: Console) -> None:
+    """Print the models of a trial side by side."""
+    metrics = result.metrics
+    table = Table(title=result.trial.name, title_justify="left", title_style="bold")
+    table.add_column("")
+    for heading in ("original", "unlearned", "retrained gold"):
+        table.add_column(heading, justify="right")
+    for label, name, style in ROWS:
+        cells = [metrics.get(f"{who}{name}") for who in ("original/", "", "gold/")]
+        if any(cell is not None for cell in cells):
+            table.add_row(label, *(_cell(cell, style) for cell in cells))
+    _add_costs(table, metrics)
+    console.print(table)
+    console.print(
+        "[dim]Unlearning succeeds when the middle column looks like the right one: the model "
+        "that never saw the forget set.[/dim]"
+    )
+
+
+def show_address(address: str, console: Console) -> None:
+    """Print where the runs can be looked at, if they are tracked anywhere."""
+    if address:
+        console.print("\nto look at the runs:")
+        console.print(Text(f"  {address}"), soft_wrap=True)
+
+
+def _add_costs(table: Table, metrics: Mapping[str, float]) -> None:
+    seconds = [metrics.get(f"cost/{name}_seconds") for name in ("original", "unlearn", "retrain")]
+    table.add_section()
+    table.add_row("seconds", *(_cell(value, "seconds") for value in seconds))
+    if "cost/speedup" in metrics:
+        table.add_row("speed-up over retraining", "", f"{metrics['cost/speedup']:.1f}x", "1.0x")
+
+
+def _cell(value: float | None, style: str) -> str:
+    if value is None:
+        return "-"
+    if style == "percent":
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}" if style == "seconds" else f"{value:.3f}"

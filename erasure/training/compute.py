@@ -1,0 +1,114 @@
+"""Devices, clocks and memory."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from erasure.core.errors import ConfigError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` stands for.
+
+    Raises:
+        ConfigError: If the name is unknown or this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (
+        number and not (kind == "cuda" and number.isdigit())
+    ):
+        raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise ConfigError(f"device {name!r} is not there: this machine shows {found} CUDA devices")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device 'mps' is not there: this is not a Mac with a GPU")
+    return torch.device(name)
+
+
+@dataclass
+class Cost:
+    """What a measured block took; filled in when the block ends.
+
+    Args:
+        seconds: Wall time.
+        peak_bytes: Highest memory during the block above what was in use at its start: memory
+            of the GPU if one is used, of the process otherwise.
+    """
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@contextmanager
+def measured_cost(device: torch.device) -> Iterator[Cost]:
+    """Measure a block: the device is synchronized around the clock, memory is only sampled."""
+    cost = Cost()
+    with _peak_memory(device, cost):
+        synchronize(device)
+        begun = time.perf_counter()
+        yield cost
+        synchronize(device)
+        cost.seconds = time.perf_counter() - begun
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until all work handed to ``device`` is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def warm_up(device: torch.device) -> None:
+    """Pay for the first backward pass and optimizer step of a process before a clock runs.
+
+    The first step imports a large part of torch, which takes seconds and is no method's fault.
+    """
+    weight = torch.nn.Parameter(torch.ones(2, 2, device=device))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    (weight @ weight).sum().backward()
+    optimizer.step()
+    synchronize(device)
+
+
+@contextmanager
+def _peak_memory(device: torch.device, cost: Cost) -> Iterator[None]:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield
+        cost.peak_bytes = torch.cuda.max_memory_allocated(device) - before
+        return
+    with _sampled_rss(cost):
+        yield
+
+
+@contextmanager
+def _sampled_rss(cost: Cost, interval: float = 0.02) -> Iterator[None]:
+    import psutil
+
+    process = psutil.Process()
+    before = process.memory_info().rss
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(interval):
+            cost.peak_bytes = max(cost.peak_bytes, process.memory_info().rss - before)
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield
+    finally:
+        done.set()
+        sampler.join()
+        cost.peak_bytes = max(cost.peak_bytes, process.memory_info().rss - before)

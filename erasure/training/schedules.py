@@ -1,0 +1,79 @@
+"""Learning-rate schedules that know the length of the run; each steps once per batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
+
+from erasure.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """Fall from the optimizer's rate to ``final`` times it along half a cosine.
+
+    Args:
+        final: Last rate as a share of the first, in [0, 1].
+    """
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.final <= 1.0:
+            raise ConfigError(f"final must be in [0, 1], got {self.final}")
+
+    def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the schedule for a run of ``steps`` batches."""
+        lowest = self.final * float(optimizer.param_groups[0]["lr"])
+        return CosineAnnealingLR(optimizer, T_max=steps, eta_min=lowest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneCycle:
+    """Rise to ``max_lr`` over the first part of the run, then fall to almost nothing.
+
+    Args:
+        max_lr: Highest rate, replacing the optimizer's own.
+        rise: Share of the run spent rising, in (0, 1).
+
+    References:
+        L. Smith and N. Topin, "Super-Convergence", 2017, arXiv:1708.07120.
+    """
+
+    max_lr: float
+    rise: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.max_lr <= 0:
+            raise ConfigError(f"max_lr must be > 0, got {self.max_lr}")
+        if not 0.0 < self.rise < 1.0:
+            raise ConfigError(f"rise must be in (0, 1), got {self.rise}")
+
+    def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the schedule for a run of ``steps`` batches."""
+        return OneCycleLR(optimizer, self.max_lr, total_steps=steps + 1, pct_start=self.rise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiStep:
+    """Multiply the rate by ``factor`` at given points of the run.
+
+    Args:
+        at: Points as shares of the run, each in (0, 1).
+        factor: Multiplier, in (0, 1).
+    """
+
+    at: Sequence[float] = (0.5, 0.75)
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not all(0.0 < point < 1.0 for point in self.at):
+            raise ConfigError(f"at must hold shares in (0, 1), got {list(self.at)}")
+        if not 0.0 < self.factor < 1.0:
+            raise ConfigError(f"factor must be in (0, 1), got {self.factor}")
+
+    def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the schedule for a run of ``steps`` batches."""
+        milestones = [round(point * steps) for point in self.at]
+        return MultiStepLR(optimizer, milestones, gamma=self.factor)

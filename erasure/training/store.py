@@ -1,0 +1,246 @@
+"""The store of trained models: every model is trained once, ever.
+
+One folder per model, ``<root>/<key>/`` with ``weights.safetensors`` and ``meta.json``. The key is
+the hash of everything the weights depend on, so original, gold and any other trained model are
+requests of one kind, and processes that ask for the same one at once wait for one of them.
+"""
+
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from erasure.core.errors import ConfigError, StoreError
+from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
+from erasure.core.fingerprint import tensor_fingerprint as hash_of
+from erasure.core.splits import View
+from erasure.training.checksum import file_checksum
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Everything the weights of a trained model depend on.
+
+    Args:
+        recipe: Resolved model and trainer configuration, plain JSON data.
+        data: Fingerprint of the pool.
+        samples: Hash of the sample ids, in any order, and of labels that differ from the pool's.
+        seed: Training seed.
+        version: Results version of the code.
+    """
+
+    recipe: Mapping[str, Any]
+    data: str
+    samples: str
+    seed: int
+    version: int = RESULTS_VERSION
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any], view: View, seed: int) -> "Request":
+        """Ask for the model of ``recipe`` trained on ``view``."""
+        samples = ids_fingerprint(view.index)
+        if view.labels is not None:
+            order = view.index.argsort()
+            samples = fingerprint([samples, hash_of(view.labels[order])])
+        return cls(recipe=recipe, data=view.pool.fingerprint, samples=samples, seed=seed)
+
+    @property
+    def key(self) -> str:
+        """The name of the model in the store."""
+        return fingerprint(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model as it comes out of the store.
+
+    Args:
+        key: Its name.
+        state: Its weights by name, on the CPU.
+        seconds: How long the training took, whenever that was.
+        curve: Training loss of each epoch.
+        steps: Number of optimizer steps the training took.
+        fresh: Whether this call trained it.
+    """
+
+    key: str
+    state: Mapping[str, Tensor]
+    seconds: float
+    curve: tuple[float, ...]
+    steps: int
+    fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a training run hands over to the store: the model, its losses, its steps."""
+
+    model: nn.Module
+    curve: Sequence[float]
+    steps: int
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """Trained models below ``root``; any number of processes may use it at once."""
+
+    root: Path
+
+    def check(self) -> None:
+        """Refuse a root that cannot be written, before anything is trained.
+
+        Raises:
+            ConfigError: If the folder cannot be made or written to.
+        """
+        try:
+            self._partial.mkdir(parents=True, exist_ok=True)
+            probe = self._partial / f"probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"root must be a folder that can be written to, got {self.root} ({error.strerror})"
+            ) from error
+
+    def get(self, request: Request, train: Callable[[], Training]) -> Trained:
+        """Return the model of ``request``, training it with ``train`` only if nobody has."""
+        key = request.key
+        found = self._read(key)
+        if found is None:
+            with self._lock(key):
+                found = self._read(key) or self._train(request, train)
+        self._touch(key)
+        return found
+
+    def entries(self) -> list[str]:
+        """Return the keys of all entries, whole or damaged."""
+        return sorted(path.parent.name for path in self.root.glob("*/meta.json"))
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """Return what is known about an entry besides its weights.
+
+        Raises:
+            StoreError: If it cannot be read.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.root / key / "meta.json").read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"meta.json cannot be read ({error})") from error
+        return found
+
+    def damage(self, key: str) -> str:
+        """Return what is wrong with an entry, or nothing."""
+        weights = self.root / key / "weights.safetensors"
+        try:
+            expected = self.meta(key).get("checksum")
+        except StoreError as error:
+            return str(error)
+        if not weights.is_file():
+            return "weights.safetensors is missing"
+        if file_checksum(weights) != expected:
+            return "weights.safetensors is not what was written (its checksum differs)"
+        return ""
+
+    def remove(self, key: str) -> None:
+        """Delete an entry, whatever state it is in."""
+        with self._lock(key):
+            self._discard(key)
+
+    def sweep_partials(self) -> int:
+        """Delete what killed processes left half written a day ago or more; return its bytes."""
+        freed = 0
+        for path in self._partial.glob("*-*"):
+            if time.time() - path.stat().st_mtime > 86400:
+                freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                shutil.rmtree(path, ignore_errors=True)
+        return freed
+
+    @property
+    def _partial(self) -> Path:
+        return self.root / ".partial"
+
+    def _lock(self, key: str) -> FileLock:
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{key}.lock")
+
+    def _read(self, key: str) -> Trained | None:
+        from safetensors.torch import load_file
+
+        if not (self.root / key).is_dir():
+            return None
+        wrong = self.damage(key)
+        if wrong:
+            log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
+            return None
+        meta = self.meta(key)
+        return Trained(
+            key=key,
+            state=load_file(self.root / key / "weights.safetensors"),
+            seconds=float(meta["seconds"]),
+            curve=tuple(meta["curve"]),
+            steps=int(meta["steps"]),
+            fresh=False,
+        )
+
+    def _train(self, request: Request, train: Callable[[], Training]) -> Trained:
+        begun = time.perf_counter()
+        done = train()
+        trained = Trained(
+            key=request.key,
+            state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
+            seconds=time.perf_counter() - begun,
+            curve=tuple(done.curve),
+            steps=done.steps,
+            fresh=True,
+        )
+        self._write(request, trained)
+        return trained
+
+    def _write(self, request: Request, trained: Trained) -> None:
+        from safetensors.torch import save_file
+
+        folder = self._partial / f"{trained.key}-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = folder / "weights.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in trained.state.items()}, weights)
+        meta = {
+            "request": asdict(request),
+            "seconds": trained.seconds,
+            "curve": trained.curve,
+            "steps": trained.steps,
+            "parameters": sum(tensor.numel() for tensor in trained.state.values()),
+            "bytes": weights.stat().st_size,
+            "checksum": file_checksum(weights),
+            "created": time.time(),
+            "hardware": _hardware(),
+        }
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+        self._discard(trained.key)  # a damaged one; the lock is held
+        folder.rename(self.root / trained.key)
+
+    def _discard(self, key: str) -> None:
+        shutil.rmtree(self.root / key, ignore_errors=True)
+
+    def _touch(self, key: str) -> None:
+        with suppress(FileNotFoundError):  # somebody collected it; the weights are in memory
+            os.utime(self.root / key / "meta.json")
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

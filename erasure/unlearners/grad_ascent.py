@@ -1,0 +1,61 @@
+"""Gradient ascent on the forget set (NegGrad)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from erasure.core.errors import ConfigError
+from erasure.core.task import UnlearningTask
+from erasure.core.types import Batch
+from erasure.training.fit import Fit
+from erasure.training.passes import shuffled
+from erasure.training.scoring import accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradAscent:
+    r"""Maximize the loss on the forget set: :math:`\theta \leftarrow \theta + \eta \nabla L_f`.
+
+    One epoch is one pass over the forget set; the retain set is never read. The objective has no
+    upper bound: a rate ten times too large ends in NaN, which fails the trial. Weight decay acts
+    with its normal sign.
+
+    Args:
+        fit: Optimizer, epochs, batch size and clipping.
+        stop: End after the first epoch in which forget accuracy is no higher than ``val``: the
+            accuracy on the validation set, as for random samples; ``chance``: one over the
+            number of classes, as for whole classes. ``never`` runs all epochs.
+
+    References:
+        A. Golatkar et al., CVPR 2020, arXiv:1911.04933; A. Thudi et al., "Unrolling SGD",
+        EuroS&P 2022, arXiv:2109.13398.
+    """
+
+    fit: Fit
+    stop: Literal["never", "val", "chance"] = "never"
+
+    def __post_init__(self) -> None:
+        if self.stop not in ("never", "val", "chance"):
+            raise ConfigError(f"stop must be never, val or chance, got {self.stop!r}")
+
+    def __call__(self, task: UnlearningTask) -> nn.Module:
+        def objective(model: nn.Module, batch: Batch) -> Tensor:
+            return -task.objective(model, batch)
+
+        batches = shuffled(
+            task.forget, self.fit.batch_size, task.generator, augment=self.fit.augment
+        )
+        loop = self.fit.loop(task.model, self.fit.epochs * batches.steps)
+        for epoch in range(1, self.fit.epochs + 1):
+            task.report(epoch, self.fit.epochs, loss=loop.run(batches, objective))
+            if self._enough(task):
+                break
+        return task.model
+
+    def _enough(self, task: UnlearningTask) -> bool:
+        if self.stop == "never":
+            return False
+        chance = 1.0 / task.num_classes
+        target = accuracy(task.model, task.val) if self.stop == "val" else chance
+        return accuracy(task.model, task.forget) <= target
