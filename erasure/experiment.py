@@ -19,7 +19,7 @@ from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.trial import Trial, TrialResult
 from erasure.evaluation.evaluator import Evaluation
-from erasure.sweep.artifacts import write_artifacts
+from erasure.sweep.artifacts import write_config, write_measurements, write_model, write_split
 from erasure.sweep.describe import describe
 from erasure.sweep.parts import Parts, assemble, build_tracker, store_root
 from erasure.sweep.table import show_address, show_result
@@ -125,12 +125,14 @@ class Outcome:
     """What a trial made.
 
     Args:
+        splits: The data, all of it.
         ctx: Models, data and cached logits.
         evaluation: The measurements.
         keys: Store keys of the models used, by role.
         trained: Number of models that had to be trained.
     """
 
+    splits: DataSplits
     ctx: EvalContext
     evaluation: Evaluation
     keys: dict[str, str]
@@ -155,7 +157,23 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
     if parts.evaluator.needs_gold:
         models["gold"], gold = obtain(splits.retain, "gold")
         facts["retrain_seconds"] = gold.seconds
-    ctx = EvalContext(
+    ctx = parts.evaluator.prepare(_context(parts, splits, models, facts))
+    with watch.stage("evaluate", "evaluating"):
+        facts.update(_output_change(ctx), **_duplicates(splits, parts.evaluator.heldout))
+        evaluation = _untouched(parts, ctx)
+    return Outcome(
+        splits=splits,
+        ctx=ctx,
+        evaluation=evaluation,
+        keys={role: trained.key for role, trained in obtained},
+        trained=sum(trained.fresh for _, trained in obtained),
+    )
+
+
+def _context(
+    parts: Parts, splits: DataSplits, models: dict[Who, nn.Module], facts: dict[str, float]
+) -> EvalContext:
+    return EvalContext(
         models=models,
         splits=splits,
         kind=parts.pool.task,
@@ -164,15 +182,6 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
         seed=parts.seeds.evaluate,
         facts=facts,
         batch_size=parts.evaluator.batch_size,
-    )
-    with watch.stage("evaluate", "evaluating"):
-        facts.update(_output_change(ctx), **_duplicates(splits, parts.evaluator.heldout))
-        evaluation = _untouched(parts, ctx)
-    return Outcome(
-        ctx=ctx,
-        evaluation=evaluation,
-        keys={role: trained.key for role, trained in obtained},
-        trained=sum(trained.fresh for _, trained in obtained),
     )
 
 
@@ -238,13 +247,18 @@ def _duplicates(splits: DataSplits, heldout: str) -> dict[str, float]:
 def _finish(outcome: Outcome, bench: _Bench, watch: Watch) -> TrialResult:
     folder = bench.ledger.artifacts(bench.trial.fingerprint)
     with watch.stage("record", "writing pictures and tables"):
-        write_artifacts(folder, bench.cfg, outcome.ctx, outcome.evaluation, watch.curves)
+        write_config(folder, bench.cfg)
+        write_measurements(folder, outcome.ctx, outcome.evaluation, watch.curves)
+        write_split(folder, outcome.splits)
+        if bench.cfg.tracking.get("save_model"):
+            write_model(folder, outcome.ctx.models["unlearned"])
     errors = outcome.evaluation.errors
     keys = {f"store.{role}": key for role, key in outcome.keys.items()}
     return TrialResult(
         trial=replace(bench.trial, tags={**bench.trial.tags, **keys}),
         outcome="failed" if errors else "finished",
         reason="; ".join(errors),
+        traceback="\n".join(outcome.evaluation.tracebacks),
         metrics=outcome.evaluation.flat(),
         curves=watch.curves,
         seconds=watch.seconds,

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
-from erasure.core.seeding import stream
 from erasure.data.augment import CropFlip
 from erasure.data.pools import TensorPool
 
@@ -46,7 +45,7 @@ class Digits:
         images, targets = _load()
         augmented = self.crop > 0 or self.flip
         if self.noise > 0:
-            generator = stream(self.noise_seed, "digits", "noise")
+            generator = Generator().manual_seed(self.noise_seed)
             clean = images.float() / 16
             images = clean + self.noise * torch.randn(clean.shape, generator=generator)
         return TensorPool(

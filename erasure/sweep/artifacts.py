@@ -5,43 +5,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from erasure.core.context import EvalContext
+from erasure.core.splits import DataSplits
 from erasure.evaluation.evaluator import Evaluation
 from erasure.evaluation.per_sample import per_sample
 from erasure.evaluation.pictures import write_pictures
 from erasure.sweep.describe import plain_config
 
 
-def write_artifacts(
+def write_config(folder: Path, cfg: DictConfig) -> None:
+    """Write the resolved configuration as ``config.yaml``; makes the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))))
+
+
+def write_measurements(
     folder: Path,
-    cfg: DictConfig,
     ctx: EvalContext,
     evaluation: Evaluation,
     curves: Mapping[str, Sequence[tuple[int, float]]],
 ) -> None:
-    """Write configuration, measurements, per-sample table, split and pictures to ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))))
+    """Write every value with its meaning, the per-sample table, and the pictures."""
     (folder / "metrics.json").write_text(json.dumps(evaluation.to_json(), indent=1))
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
-    _write_split(folder, ctx)
     write_pictures(ctx, curves, folder)
-    if cfg.tracking.get("save_model"):
-        _write_model(folder, ctx)
 
 
-def _write_split(folder: Path, ctx: EvalContext) -> None:
+def write_split(folder: Path, splits: DataSplits) -> None:
+    """Write the sample ids of the four parts as ``split.safetensors``."""
     from safetensors.torch import save_file
 
     names = ("forget", "retain", "val", "test")
-    parts = {name: ctx.splits.part(name).index.cpu().contiguous() for name in names}
+    parts = {name: splits.part(name).index.cpu().contiguous() for name in names}
     save_file(parts, folder / "split.safetensors")
 
 
-def _write_model(folder: Path, ctx: EvalContext) -> None:
+def write_model(folder: Path, model: nn.Module) -> None:
+    """Write the weights of the unlearned model as ``model.safetensors``."""
     from safetensors.torch import save_file
 
-    state = ctx.models["unlearned"].state_dict()
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in state.items()}
     save_file(weights, folder / "model.safetensors")

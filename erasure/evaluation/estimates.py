@@ -1,0 +1,63 @@
+"""Means and proportions with their 95 % confidence intervals."""
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+from torch import Tensor
+
+from erasure.core.metric import Measured
+
+LEVEL = 0.95
+"""Confidence level of every interval we report."""
+
+Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+"""How many standard errors a normal interval reaches to each side."""
+
+
+def proportion(hits: int, n: int, extras: Mapping[str, Any] | None = None) -> Measured:
+    """Return the share ``hits / n`` with its Clopper-Pearson interval."""
+    low, high = clopper_pearson(hits, n)
+    return Measured(value=hits / n, ci_low=low, ci_high=high, n=n, extras=extras or {})
+
+
+def mean(values: Tensor, *, low: float, high: float) -> Measured:
+    """Return the mean of ``values`` (n,) with a normal interval clipped to ``[low, high]``.
+
+    The interval is NaN for a single value, whose spread is unknown.
+    """
+    n = len(values)
+    found = values.double().mean().item()
+    error = values.double().std().item() / math.sqrt(n) if n > 1 else math.nan
+    below, above = normal_interval(found, error, low, high)
+    return Measured(value=found, ci_low=below, ci_high=above, n=n)
+
+
+def normal_interval(value: float, error: float, low: float, high: float) -> tuple[float, float]:
+    """Return both ends of a normal interval clipped to ``[low, high]``.
+
+    Args:
+        value: The estimate.
+        error: Its standard error; NaN gives a NaN interval.
+        low: Smallest possible value.
+        high: Largest possible value.
+    """
+    if math.isnan(error):
+        return math.nan, math.nan
+    return max(low, value - Z * error), min(high, value + Z * error)
+
+
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """Return the exact interval of a binomial proportion after ``hits`` successes in ``n``.
+
+    References:
+        C. Clopper and E. Pearson, "The use of confidence or fiducial limits illustrated in the
+        case of the binomial", Biometrika 26, 1934.
+    """
+    from scipy.special import betaincinv
+
+    tail = (1 - LEVEL) / 2
+    low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
+    return low, high

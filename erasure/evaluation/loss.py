@@ -1,0 +1,35 @@
+"""Mean loss on every part."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.estimates import mean
+from erasure.evaluation.signals import losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Mean negative log-likelihood per part, in nats."""
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"{part}/loss": MetricSchema(
+                direction="closer_to_gold" if part == "forget" else "min",
+                low=0.0,
+                high=math.inf,
+                description=f"Mean negative log-likelihood of the labels of the {part} set.",
+                unit="nats",
+            )
+            for part in ("forget", "retain", heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {f"{part}/loss": measure(partial(_loss, ctx, part)) for part in ctx.parts}
+
+
+def _loss(ctx: EvalContext, part: str) -> Measured:
+    return mean(losses(ctx, part), low=0.0, high=math.inf)

@@ -1,0 +1,135 @@
+"""Membership inference by the loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from erasure.core.context import EvalContext, Who
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
+from erasure.evaluation.estimates import normal_interval, proportion
+from erasure.evaluation.roc import (
+    auc,
+    best_balanced_accuracy,
+    delong_error,
+    hits_at,
+    null_error,
+    roc,
+)
+from erasure.evaluation.signals import losses
+
+LOW_FPR = 0.01
+"""False-positive rate of ``mia/loss/tpr_at_1_fpr``."""
+
+RELIABLE_ALARMS = 10
+"""With fewer false positives than this allowed, the rate is too coarse to rely on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossMIA:
+    """How well the loss alone tells forgotten samples from unseen ones.
+
+    Members are the forget set, non-members the held-out samples of the classes that occur in
+    it; without that restriction a forgotten class would be told from the others by its label.
+    A low loss means member. Chance is an AUC of 0.5, and the target is the AUC of the retrained
+    model; an AUC below it means over-forgetting and is not folded back above 0.5.
+
+    This is a population attack with one threshold for all samples: it understates what an
+    attacker with reference models finds.
+
+    Args:
+        min_n: Fewest samples per side for which a value is given, at least 2.
+
+    Notes:
+        A constant loss has no usable threshold; it counts as guessing, with a TPR equal to the
+        FPR, and is flagged ``constant_score``.
+
+    References:
+        S. Yeom et al., "Privacy Risk in Machine Learning: Analyzing the Connection to
+        Overfitting", CSF 2018, arXiv:1709.01604.
+    """
+
+    min_n: int = 10
+
+    def __post_init__(self) -> None:
+        if self.min_n < 2:
+            raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        attack = f"the loss attack, forget against {heldout} samples of the same classes"
+        return {
+            "mia/loss/auc": _schema(f"Area under the ROC curve of {attack}; 0.5 is chance."),
+            "mia/loss/tpr_at_1_fpr": _schema(
+                f"Share of the forget set caught at a false-positive rate of 1 % by {attack}."
+            ),
+            "mia/loss/balanced_accuracy": _schema(
+                f"Mean of TPR and TNR at the best threshold of {attack}; at least 0.5."
+            ),
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        try:
+            members, others = attack_losses(ctx, ctx.subject, min_n=self.min_n)
+        except NotComputableError as error:
+            reason = missing(error.status, error.reason)
+            return dict.fromkeys(self.schema(ctx.heldout), reason)
+        return {
+            "mia/loss/auc": _auc(members, others),
+            "mia/loss/tpr_at_1_fpr": _low_fpr(members, others),
+            "mia/loss/balanced_accuracy": _balanced_accuracy(members, others),
+        }
+
+
+def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Tensor]:
+    """Return the losses of members ``(n,)`` and of non-members ``(m,)`` under a role.
+
+    Raises:
+        NotComputableError: If a side has fewer than ``min_n`` samples.
+    """
+    members, others = losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)
+    others = others[torch.isin(ctx.targets(ctx.heldout), ctx.targets("forget"))]
+    if min(len(members), len(others)) < min_n:
+        raise NotComputableError("degenerate", "too_few")
+    return members, others
+
+
+def _schema(description: str) -> MetricSchema:
+    return MetricSchema(direction="closer_to_gold", low=0.0, high=1.0, description=description)
+
+
+def _auc(members: Tensor, others: Tensor) -> Measured:
+    value = auc(roc(-members, -others))
+    low, high = normal_interval(value, delong_error(-members, -others), 0.0, 1.0)
+    extras = {
+        **_facts(members, others),
+        "distance_from_chance": abs(value - 0.5),
+        "null_error": null_error(len(members), len(others)),
+    }
+    n = len(members) + len(others)
+    return Measured(value=value, ci_low=low, ci_high=high, n=n, extras=extras)
+
+
+def _low_fpr(members: Tensor, others: Tensor) -> Measured:
+    extras = _facts(members, others)
+    extras["unreliable"] = LOW_FPR * len(others) < RELIABLE_ALARMS
+    if extras["constant_score"]:
+        return Measured(value=LOW_FPR, n=len(members), extras=extras)
+    return proportion(hits_at(roc(-members, -others), LOW_FPR), len(members), extras)
+
+
+def _balanced_accuracy(members: Tensor, others: Tensor) -> Measured:
+    value, threshold = best_balanced_accuracy(roc(-members, -others))
+    extras = {**_facts(members, others), "advantage": 2 * value - 1, "threshold": -threshold}
+    return Measured(value=value, n=len(members) + len(others), extras=extras)
+
+
+def _facts(members: Tensor, others: Tensor) -> dict[str, Any]:
+    everyone = torch.cat([members, others])
+    return {
+        "n_members": len(members),
+        "n_non_members": len(others),
+        "constant_score": bool((everyone == everyone[0]).all()),
+    }

@@ -1,0 +1,69 @@
+import math
+
+import pytest
+
+from erasure.evaluation.cost import Cost
+from erasure.evaluation.guard import Guard
+
+FACTS = {
+    "unlearn_seconds": 2.0,
+    "retrain_seconds": 30.0,
+    "original_seconds": 40.0,
+    "peak_memory_bytes": 3_500_000.0,
+    "forget_passes": 1.0,
+    "retain_passes": 2.5,
+    "val_passes": 0.0,
+    "optimizer_steps": 70.0,
+    "relative_weight_change": 0.125,
+    "forget_output_change": 0.5,
+    "duplicates_forget_retain": 3.0,
+    "duplicates_forget_heldout": 0.0,
+}
+
+
+def test_costs_are_derived_from_the_facts(random_ctx):
+    found = Cost()(random_ctx(facts=FACTS))
+    assert {name: m.value for name, m in found.items()} == {
+        "cost/unlearn_seconds": 2.0,
+        "cost/original_seconds": 40.0,
+        "cost/retrain_seconds": 30.0,
+        "cost/speedup": 15.0,
+        "cost/share_of_retraining": pytest.approx(1 / 15),
+        "cost/peak_memory_mb": 3.5,
+        "cost/forget_passes": 1.0,
+        "cost/retain_passes": 2.5,
+        "cost/optimizer_steps": 70.0,
+    }
+
+
+def test_guards_pass_facts_on(random_ctx):
+    found = Guard()(random_ctx(facts=FACTS))
+    assert {name: m.value for name, m in found.items()} == {
+        "guard/relative_weight_change": 0.125,
+        "guard/forget_output_change": 0.5,
+        "guard/duplicates_forget_retain": 3.0,
+        "guard/duplicates_forget_heldout": 0.0,
+    }
+    assert {meaning.direction for meaning in Guard().schema("test").values()} == {"info"}
+
+
+@pytest.mark.parametrize("metric", [Cost(), Guard()])
+def test_they_belong_to_the_unlearned_model(random_ctx, metric):
+    ctx = random_ctx(facts=FACTS)
+    assert set(metric(ctx)) == set(metric.schema("test"))
+    assert metric(ctx.of("original")) == {}
+    assert metric(ctx.of("gold")) == {}
+
+
+@pytest.mark.parametrize("metric", [Cost(), Guard()])
+def test_what_was_not_noted_is_skipped(random_ctx, metric):
+    found = metric(random_ctx())
+    assert all(math.isnan(m.value) for m in found.values())
+    assert all(m.status == "skipped" for m in found.values())
+    assert all(m.reason.startswith("missing_fact:") for m in found.values())
+
+
+def test_no_speedup_over_nothing(random_ctx):
+    found = Cost()(random_ctx(facts=FACTS | {"unlearn_seconds": 0.0}))
+    assert found["cost/speedup"].reason == "zero_unlearn_seconds"
+    assert found["cost/share_of_retraining"].value == 0.0

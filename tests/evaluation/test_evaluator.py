@@ -1,0 +1,198 @@
+import json
+import logging
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
+from erasure.evaluation.accuracy import Accuracy
+from erasure.evaluation.cost import Cost
+from erasure.evaluation.evaluator import Evaluation, Evaluator
+from erasure.evaluation.gap import Gap
+from erasure.evaluation.loss import Loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fake:
+    """Declares ``names`` and does what ``act`` does."""
+
+    names: tuple
+    act: object
+
+    def schema(self, heldout):
+        meaning = MetricSchema(direction="info", low=0.0, high=1.0, description="A test value.")
+        return dict.fromkeys(self.names, meaning)
+
+    def __call__(self, ctx):
+        return self.act(ctx)
+
+
+def fail(ctx):
+    raise ZeroDivisionError("by zero")
+
+
+def give_up(ctx):
+    raise NotComputableError("skipped", "no_shadows")
+
+
+def test_results_are_kept_by_role_and_flat_by_tracking_name(random_ctx):
+    ctx = random_ctx()
+    found = Evaluator(metrics={"accuracy": Accuracy()})(ctx)
+    assert list(found.results) == ["original", "unlearned", "gold"]
+    assert ctx.results == found.results
+    assert set(found.flat()) == {
+        f"{role}{part}/accuracy"
+        for role in ("original/", "", "gold/")
+        for part in ("forget", "retain", "test")
+    }
+    assert found.flat()["gold/test/accuracy"] == found.results["gold"]["test/accuracy"].value
+
+
+def test_roles_that_are_missing_are_left_out(random_ctx):
+    evaluator = Evaluator(metrics={"accuracy": Accuracy()}, needs_gold=False)
+    assert list(evaluator(random_ctx(roles=("unlearned",))).results) == ["unlearned"]
+
+
+def test_a_metric_can_use_the_values_of_all_models_before_it(random_ctx):
+    metrics = {"accuracy": Accuracy(), "gap": Gap(of=["heldout/accuracy"])}
+    found = Evaluator(metrics=metrics)(random_ctx())
+    gap = found.results["unlearned"]["gap/avg"].value
+    flat = found.flat()
+    assert gap == pytest.approx(abs(flat["test/accuracy"] - flat["gold/test/accuracy"]))
+    assert found.results["gold"]["gap/avg"].value == 0.0
+
+
+def test_costs_are_reported_once(random_ctx):
+    flat = Evaluator(metrics={"cost": Cost()})(random_ctx(facts={"unlearn_seconds": 2.0})).flat()
+    assert flat == {"cost/unlearn_seconds": 2.0}
+
+
+def test_two_metrics_of_one_name_are_refused_before_anything_is_measured():
+    with pytest.raises(ConfigError, match="forget/accuracy from first and second"):
+        Evaluator(metrics={"first": Accuracy(), "second": Accuracy()})
+
+
+def test_a_failing_metric_does_not_stop_the_others(random_ctx, caplog):
+    metrics = {"bad": Fake(names=("bad/a", "bad/b"), act=fail), "accuracy": Accuracy()}
+    with caplog.at_level(logging.ERROR):
+        found = Evaluator(metrics=metrics)(random_ctx())
+    for role in ("original", "unlearned", "gold"):
+        assert found.results[role]["bad/a"].reason == "ZeroDivisionError"
+        assert found.results[role]["bad/b"].status == "error"
+        assert found.results[role]["test/accuracy"].status == "ok"
+    assert found.errors == tuple(
+        f"metric bad on the {role} model: ZeroDivisionError: by zero"
+        for role in ("original", "unlearned", "gold")
+    )
+    assert all("in fail" in text for text in found.tracebacks)
+    assert "ZeroDivisionError: by zero" in caplog.text
+    assert "bad/a" not in found.flat()
+
+
+def test_a_metric_that_gives_up_as_a_whole_is_no_error(random_ctx):
+    found = Evaluator(metrics={"shadow": Fake(names=("shadow/auc",), act=give_up)})(random_ctx())
+    assert found.errors == ()
+    assert found.results["unlearned"]["shadow/auc"].reason == "no_shadows"
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b", "c")])
+def test_names_that_are_not_those_of_the_schema_are_an_error(random_ctx, names):
+    wrong = Fake(names=("a", "b"), act=lambda ctx: {n: Measured(value=0.5) for n in names})
+    found = Evaluator(metrics={"wrong": wrong})(random_ctx(roles=("unlearned",)))
+    assert set(found.results["unlearned"]) == {"a", "b"}
+    assert {m.reason for m in found.results["unlearned"].values()} == {"ValueError"}
+    assert len(found.errors) == 1
+
+
+def test_json_names_every_value_even_those_that_could_not_be_computed():
+    schema = {
+        "x/loss": MetricSchema(
+            direction="min", low=0.0, high=math.inf, ideal=0.0, description="D.", unit="nats"
+        )
+    }
+    good = Measured(value=0.5, ci_low=0.25, ci_high=0.75, n=3, extras={"odd": [math.nan, 1]})
+    results = {"unlearned": {"x/loss": good}, "gold": {"x/loss": missing("skipped", "why")}}
+    found = Evaluation(results=results, schema=schema).to_json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["x/loss"] == {
+        "value": 0.5,
+        "status": "ok",
+        "reason": "",
+        "direction": "min",
+        "range": [0.0, None],
+        "ideal": 0.0,
+        "unit": "nats",
+        "ci": [0.25, 0.75],
+        "n": 3,
+        "extras": {"odd": [None, 1]},
+        "description": "D.",
+    }
+    broken = found["gold/x/loss"]
+    assert (broken["value"], broken["status"], broken["reason"]) == (None, "skipped", "why")
+    assert broken["ci"] is None
+
+
+def test_a_subset_of_retain_is_drawn_by_the_evaluation_seed(random_ctx):
+    evaluator = Evaluator(metrics={"loss": Loss()}, max_retain=25)
+    first, again, other = (evaluator.prepare(random_ctx(seed=seed)) for seed in (1, 1, 2))
+    assert len(first.ids("retain")) == 25
+    assert torch.equal(first.ids("retain"), again.ids("retain"))
+    assert not torch.equal(first.ids("retain"), other.ids("retain"))
+    assert evaluator.prepare(first).ids("retain").tolist() == first.ids("retain").tolist()
+
+
+def test_the_subset_stays_aligned_with_ids_and_cache(random_ctx):
+    ctx = random_ctx()
+    whole, ids = ctx.logits("retain"), ctx.ids("retain")
+    forget_calls = ctx.models["unlearned"].calls
+    ctx.logits("forget")
+    prepared = Evaluator(metrics={"loss": Loss()}, max_retain=25).prepare(ctx)
+    rows = torch.isin(ids, prepared.ids("retain"))
+    assert torch.equal(prepared.logits("retain"), whole[rows])
+    assert torch.equal(prepared.targets("retain"), ctx.targets("retain")[rows])
+    prepared.logits("forget")
+    assert ctx.models["unlearned"].calls == forget_calls + 2  # forget once, the subset once
+
+
+def test_a_prepared_context_shares_the_forward_passes_of_the_evaluation(random_ctx):
+    evaluator = Evaluator(metrics={"loss": Loss()}, max_retain=25)
+    ctx = evaluator.prepare(random_ctx())
+    found = evaluator(ctx)
+    calls = ctx.models["gold"].calls
+    for part in ctx.parts:
+        ctx.logits(part, "gold")
+    assert ctx.models["gold"].calls == calls == 3
+    assert ctx.results == found.results
+    assert found.results["gold"]["retain/loss"].n == 25
+
+
+def test_the_seed_of_the_subset_is_not_the_global_generator(random_ctx):
+    state = torch.get_rng_state()
+    Evaluator(metrics={"loss": Loss()}, max_retain=5).prepare(random_ctx())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("heldout", "spared"), [("val", "test"), ("test", "val")])
+def test_the_other_heldout_part_is_never_touched(random_ctx, heldout, spared):
+    ctx = random_ctx(heldout=spared)
+    metrics = {"accuracy": Accuracy(), "gap": Gap(of=["heldout/accuracy"])}
+    found = Evaluator(metrics=metrics, heldout=heldout)(ctx)
+    assert not any(spared in name for name in found.to_json())
+    assert {part for part, _ in ctx._cache} == {"forget", "retain", heldout}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": {}}, "metrics must name at least one metric"),
+        ({"heldout": "train"}, "heldout must be test or val, got 'train'"),
+        ({"max_retain": 0}, "max_retain must be >= 1 or null, got 0"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+    ],
+)
+def test_impossible_settings_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Evaluator(**{"metrics": {"accuracy": Accuracy()}, **options})

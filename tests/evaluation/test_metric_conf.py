@@ -1,0 +1,84 @@
+"""The YAML files of the groups metric and evaluator."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from erasure.evaluation.evaluator import Evaluator
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = [*sorted((CONF / "metric").glob("*.yaml")), *sorted((CONF / "evaluator").glob("*.yaml"))]
+
+
+def composed(override):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(overrides=[override])
+
+
+def built(override, group):
+    return instantiate(composed(override)[group], _convert_="all")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_first_line_describes_the_option(path):
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 20
+
+
+@pytest.mark.parametrize("stem", [path.stem for path in (CONF / "metric").glob("*.yaml")])
+def test_every_metric_composes_and_describes_its_values(stem):
+    metric = built(f"+metric={stem}", "metric")
+    assert type(metric).__module__ == f"erasure.evaluation.{stem}"
+    for name, meaning in metric.schema("test").items():
+        assert "/" in name
+        assert meaning.description.endswith(".")
+        assert meaning.low < meaning.high
+
+
+@pytest.mark.parametrize(
+    ("stem", "heldout", "most"), [("standard", "test", None), ("fast", "val", 10_000)]
+)
+def test_evaluators_measure_what_scripts_rely_on(random_ctx, stem, heldout, most):
+    evaluator = built(f"+evaluator={stem}", "evaluator")
+    assert isinstance(evaluator, Evaluator)
+    assert (evaluator.heldout, evaluator.max_retain, evaluator.needs_gold) == (heldout, most, True)
+    ctx = random_ctx(heldout=heldout, facts={"unlearn_seconds": 1.0, "retrain_seconds": 2.0})
+    found = evaluator(ctx)
+    assert found.errors == ()
+    assert set(found.flat()) >= {
+        "forget/accuracy",
+        "retain/accuracy",
+        f"{heldout}/accuracy",
+        "mia/loss/auc",
+        "gap/avg",
+        "gap/mia/loss/auc",
+        "forget/js_to_gold",
+        "cost/unlearn_seconds",
+        "original/mia/loss/auc",
+        "gold/mia/loss/auc",
+    }
+
+
+def test_fast_never_touches_the_test_set(random_ctx):
+    ctx = random_ctx(heldout="val")
+    found = built("+evaluator=fast", "evaluator")(ctx)
+    assert not any("test" in name for name in found.to_json())
+    assert all(part != "test" for part, _ in ctx._cache)
+    assert all(model.calls == 3 for model in ctx.models.values())
+
+
+def test_a_metric_can_be_set_and_left_out_from_the_command_line():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(
+            overrides=[
+                "+evaluator=standard",
+                "evaluator.metrics.loss_mia.min_n=20",
+                "~evaluator.metrics.guard",
+            ]
+        )
+    evaluator = instantiate(cfg.evaluator, _convert_="all")
+    assert evaluator.metrics["loss_mia"].min_n == 20
+    assert "guard" not in evaluator.metrics

@@ -1,0 +1,64 @@
+import math
+
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+
+from erasure.evaluation.agreement import Agreement
+from erasure.evaluation.js_to_gold import LN2, JSToGold, jensen_shannon
+
+P = torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64)
+UNIFORM = torch.full((1, 3), 1 / 3, dtype=torch.float64)
+ONE_HOT = torch.eye(2, dtype=torch.float64)
+
+
+def test_worked_divergence():
+    nats = jensen_shannon(P.log(), UNIFORM.log()).item()
+    assert nats == pytest.approx(0.074806, abs=1e-6)
+    assert nats / LN2 == pytest.approx(0.107923, abs=1e-6)
+    assert pytest.approx(0.693147, abs=1e-6) == LN2
+
+
+def test_divergence_agrees_with_scipy_and_is_symmetric():
+    generator = torch.Generator().manual_seed(0)
+    p, q = torch.randn(2, 50, 7, dtype=torch.float64, generator=generator).mul(3).softmax(-1)
+    found = jensen_shannon(p.log(), q.log())
+    assert found.tolist() == pytest.approx((jensenshannon(p, q, axis=-1) ** 2).tolist(), abs=1e-12)
+    assert torch.equal(found, jensen_shannon(q.log(), p.log()))
+
+
+def test_disjoint_certainties_are_as_far_apart_as_can_be():
+    assert jensen_shannon(ONE_HOT.log(), ONE_HOT.flip(0).log()).tolist() == [LN2, LN2]
+    assert jensen_shannon(ONE_HOT.log(), ONE_HOT.log()).tolist() == [0.0, 0.0]
+
+
+def test_logits_far_apart_stay_finite(make_ctx):
+    tables = {"unlearned": torch.tensor([[1e4, -1e4]]), "gold": torch.tensor([[-1e4, 1e4]])}
+    ctx = make_ctx({"forget": (torch.tensor([0]), tables)})
+    assert JSToGold()(ctx)["forget/js_to_gold"].value == pytest.approx(math.log(2))
+
+
+def test_the_metric_averages_over_samples(make_ctx):
+    same = torch.zeros(1, 3)
+    tables = {"unlearned": torch.cat([P.log(), same]), "gold": torch.cat([same, same])}
+    found = JSToGold()(make_ctx({"forget": (torch.tensor([0, 1]), tables)}))["forget/js_to_gold"]
+    assert found.value == pytest.approx(0.074806 / 2, abs=1e-6)
+    assert found.n == 2
+    assert 0.0 == found.ci_low < found.ci_high <= LN2
+
+
+def test_agreement_counts_equal_predictions(make_ctx):
+    tables = {
+        "unlearned": torch.tensor([[2.0, 1, 0], [0, 1, 0], [0, 0, 3], [1, 0, 0]]),
+        "gold": torch.tensor([[9.0, 1, 0], [0, 0, 1], [0, 1, 3], [0, 2, 0]]),
+    }
+    ctx = make_ctx({"forget": (torch.zeros(4, dtype=torch.int64), tables)})
+    assert Agreement()(ctx)["forget/agreement"].value == 0.5
+
+
+@pytest.mark.parametrize("heldout", ["test", "val"])
+@pytest.mark.parametrize("metric", [JSToGold(), Agreement()])
+def test_names_follow_the_schema_and_gold_is_needed(random_ctx, metric, heldout):
+    found = metric(random_ctx(heldout=heldout, roles=("unlearned",)))
+    assert set(found) == set(metric.schema(heldout))
+    assert {(m.status, m.reason) for m in found.values()} == {("skipped", "missing_gold")}
