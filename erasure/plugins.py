@@ -89,7 +89,8 @@ def _reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
     """
     from erasure.sweep.explain import explain
 
-    shown_in_full = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    asked = os.environ.get("HYDRA_FULL_ERROR")
+    shown_in_full = bool(asked)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         action()
@@ -107,6 +108,9 @@ def _reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
             raise
         _say(message)
         return 1
+    finally:
+        if asked is None:
+            del os.environ["HYDRA_FULL_ERROR"]
     return 0
 
 

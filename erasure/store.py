@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from erasure.core.errors import ErasureError
 from erasure.training.store import ModelStore
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     if not options.root.is_dir():
-        console.print(f"there is no store at {options.root}; --root names another")
+        _say(console, f"there is no store at {options.root}; --root names another")
         return 1
     store = ModelStore(options.root)
     commands = {"ls": _list, "verify": _verify, "gc": _collect}
@@ -62,7 +63,7 @@ def _list(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
         try:
             meta = store.meta(key)
         except ErasureError as error:
-            table.add_row(key[:12], f"[red]{error}")
+            table.add_row(key[:12], Text(str(error), style="red"))
             continue
         total += int(meta["bytes"])
         request = meta["request"]
@@ -83,7 +84,7 @@ def _list(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
 def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
     damaged = {key: wrong for key in store.entries() if (wrong := store.damage(key))}
     for key, wrong in damaged.items():
-        console.print(f"[red]{key}[/red]  {wrong}")
+        _say(console, f"{key}  {wrong}")
     console.print(f"{len(store.entries())} models, {len(damaged)} damaged")
     if damaged:
         console.print("damaged models are trained again when they are asked for; gc removes them")
@@ -97,7 +98,7 @@ def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -
     for key in going:
         path = store.root / key / "weights.safetensors"
         freed += path.stat().st_size if path.is_file() else 0
-        console.print(f"{key}  {store.damage(key) or 'last used ' + _date(_last_use(store, key))}")
+        _say(console, f"{key}  {store.damage(key) or 'last used ' + _date(_last_use(store, key))}")
         if options.yes:
             store.remove(key)
     if options.yes:
@@ -105,6 +106,11 @@ def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -
     verb = "removed" if options.yes else "would remove"
     console.print(f"{verb} {len(going)} of {len(store.entries())} models, {_size(freed)}")
     return 0
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line as it is: a path is no markup, and a script wants it unbroken."""
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def _last_use(store: ModelStore, key: str) -> float:

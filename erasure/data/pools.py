@@ -1,7 +1,7 @@
 """Pools that hold every sample on the device and gather batches by index."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import torch
@@ -60,14 +60,16 @@ class TensorPool:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of inputs, targets, names, attributes and scale; not of the device."""
+        """Hash of all that training can see, augmentation included; not of the device."""
         tensors = (
             self.inputs,
             self.targets,
             *(self.attributes[k] for k in sorted(self.attributes)),
         )
-        names = [list(self.class_names), sorted(self.attributes), self.divisor, self.task.name]
-        return combine([fingerprint(names), tensor_fingerprint(*tensors)])
+        augmentation = asdict(self.augmentation) if self.augmentation else None
+        names = [list(self.class_names), sorted(self.attributes), self.task.name]
+        settings = [names, self.divisor, augmentation]
+        return combine([fingerprint(settings), tensor_fingerprint(*tensors)])
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""

@@ -73,10 +73,8 @@ def _translated(error: InstantiationException, key: str) -> ErasureError:
 
 def _check(plain: Mapping[str, Any], key: str) -> None:
     if "_target_" in plain:
-        target = _target(str(plain["_target_"]), key)
-        if not plain.get("_partial_"):
-            _check_missing(plain, key)
-        _check_arguments(target, plain, key)
+        _check_missing(plain, key)
+        _check_arguments(_target(str(plain["_target_"]), key), plain, key)
     for name, value in plain.items():
         if isinstance(value, Mapping):
             _check(value, f"{key}.{name}")

@@ -89,6 +89,6 @@ def _source(target: str) -> str:
     module = target.rpartition(".")[0]
     try:
         text = inspect.getsource(importlib.import_module(module))
-    except (ImportError, OSError, TypeError):
+    except (ImportError, OSError, TypeError, ValueError):
         return ""  # built without source, or missing: building the trial says so
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

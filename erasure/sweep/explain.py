@@ -45,6 +45,11 @@ def _no_such_key(key: str, arguments: Sequence[str], conf: Path) -> str:
     owner = key.split(".", 1)[0]
     inside = [name for name in known if name.split(".", 1)[0] == owner]
     same = [name for name in inside if name.rpartition(".")[2] == last]
+    if any(name.startswith(f"{key}.") for name in known):
+        return (
+            f"{key} has only the keys {', '.join(n for n in known if n.startswith(key + '.'))}; "
+            f"to give it others, replace it: '~{key}' '+{key}={{...}}'"
+        )
     tops = sorted({name.split(".", 1)[0] for name in known})
     hint = f"; did you mean {same[0]}?" if same else _did_you_mean(key, inside or tops)
     allowed = inside or tops

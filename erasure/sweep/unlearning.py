@@ -1,35 +1,24 @@
-"""The stage in which a method runs: clocked, watched, and checked for having done its job."""
+"""The stage in which a method runs, with its cost measured."""
 
 import copy
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch import nn
 
-from erasure.core.errors import DivergedError, ErasureError, NoOpError
-from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Report, UnlearningTask
 from erasure.data.pools import AuditedPool
+from erasure.sweep.guards import relative_change, require_effect, untouched
 from erasure.sweep.parts import Parts
+from erasure.sweep.steps import counted_steps
 from erasure.training.compute import measured_cost, warm_up
 from erasure.training.store import Trained
-from erasure.unlearners.identity import Identity
 
 Obtain = Callable[[View], tuple[nn.Module, Trained]]
-
-
-@dataclass
-class Steps:
-    """A number of optimizer steps, still counting."""
-
-    count: int = 0
 
 
 def unlearn(
@@ -60,15 +49,15 @@ def unlearn(
         train=account.train,
         report=report,
     )
-    before = model_fingerprint(original)
     warm_up(parts.device)
     with (
+        untouched({"original": original}, "the unlearner"),
         isolated(parts.seeds.unlearn, "unlearn", "layers"),
         counted_steps() as steps,
         measured_cost(parts.device) as cost,
     ):
         unlearned = parts.unlearner(task)
-    _guard(parts, original, before, unlearned)
+    require_effect(parts.unlearner, original, unlearned)
     facts = {
         "unlearn_seconds": cost.seconds + account.seconds,
         "peak_memory_bytes": float(cost.peak_bytes),
@@ -79,39 +68,6 @@ def unlearn(
     }
     change = relative_change(original, unlearned)
     return unlearned, facts if change is None else {**facts, "relative_weight_change": change}
-
-
-@contextmanager
-def counted_steps() -> Iterator[Steps]:
-    """Count the steps of every optimizer in a block, whoever built it."""
-    steps = Steps()
-
-    def count(_: Optimizer, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        del args, kwargs  # the hook's signature has them
-        steps.count += 1
-
-    hook = register_optimizer_step_post_hook(count)
-    try:
-        yield steps
-    finally:
-        hook.remove()
-
-
-def relative_change(before: nn.Module, after: nn.Module) -> float | None:
-    """Return the L2 distance of the parameters over the norm of the first, or None.
-
-    There is none when the models have different parameters.
-    """
-    old, new = dict(before.named_parameters()), dict(after.named_parameters())
-    if {n: p.shape for n, p in old.items()} != {n: p.shape for n, p in new.items()}:
-        return None
-    moved = sum(_squared(new[name].detach() - old[name].detach()) for name in old)
-    size = sum(_squared(weight.detach()) for weight in old.values())
-    return math.sqrt(moved / size)
-
-
-def _squared(values: Tensor) -> float:
-    return float(values.double().square().sum())
 
 
 @dataclass
@@ -129,22 +85,6 @@ class _Account:
             model, trained = self.obtain(View(self.audited.pool, view.index, view.labels))
         self.seconds += trained.seconds - (time.perf_counter() - begun)
         self.steps += trained.steps - inside.count
-        self.audited.reads.index_add_(
-            0, view.index, torch.full_like(view.index, len(trained.curve))
-        )
+        epochs = torch.full_like(view.index, len(trained.curve))
+        self.audited.reads.index_add_(0, view.index, epochs)
         return model
-
-
-def _guard(parts: Parts, original: nn.Module, before: str, unlearned: nn.Module) -> None:
-    if model_fingerprint(original) != before:
-        raise ErasureError("the unlearner changed the original model, which it must not touch")
-    for name, value in unlearned.state_dict().items():
-        if not value.isfinite().all():
-            raise DivergedError(f"{name} of the unlearned model is not finite")
-    unchanged = model_fingerprint(unlearned) == before
-    if unchanged and not isinstance(parts.unlearner, Identity):
-        raise NoOpError(
-            "the unlearner returned the original model unchanged: the learning rate may be 0, "
-            "the number of epochs 0, or nothing was selected; unlearner=identity does this on "
-            "purpose"
-        )

@@ -1,5 +1,6 @@
 """Devices, clocks and memory."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,11 +22,9 @@ def resolve_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (
-        number and not (kind == "cuda" and number.isdigit())
-    ):
+    if not re.fullmatch("cpu|mps|cuda(:[0-9]+)?", name):
         raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    kind, _, number = name.partition(":")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise ConfigError(f"device {name!r} is not there: this machine shows {found} CUDA devices")

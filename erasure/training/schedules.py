@@ -52,7 +52,10 @@ class OneCycle:
 
     def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule for a run of ``steps`` batches."""
-        return OneCycleLR(optimizer, self.max_lr, total_steps=steps + 1, pct_start=self.rise)
+        points = steps + 1  # the last is the rate that is left after the run
+        # torch divides by the length of the rise, which is zero if it has a single point
+        rise = self.rise - 1e-9 if self.rise * points == 1.0 else self.rise
+        return OneCycleLR(optimizer, self.max_lr, total_steps=points, pct_start=rise)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from filelock import FileLock
@@ -127,7 +127,7 @@ class ModelStore:
 
     def entries(self) -> list[str]:
         """Return the keys of all entries, whole or damaged."""
-        return sorted(path.parent.name for path in self.root.glob("*/meta.json"))
+        return sorted(path.name for path in self.root.glob("[0-9a-f]" * 32))
 
     def meta(self, key: str) -> dict[str, Any]:
         """Return what is known about an entry besides its weights.
@@ -136,16 +136,19 @@ class ModelStore:
             StoreError: If it cannot be read.
         """
         try:
-            found: dict[str, Any] = json.loads((self.root / key / "meta.json").read_text())
+            found: Any = json.loads((self.root / key / "meta.json").read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"meta.json cannot be read ({error})") from error
-        return found
+        seal = found.pop("seal", None) if isinstance(found, dict) else None
+        if seal != fingerprint(found):
+            raise StoreError("meta.json is not what was written (its seal differs)")
+        return cast("dict[str, Any]", found)
 
     def damage(self, key: str) -> str:
         """Return what is wrong with an entry, or nothing."""
         weights = self.root / key / "weights.safetensors"
         try:
-            expected = self.meta(key).get("checksum")
+            expected = self.meta(key)["checksum"]
         except StoreError as error:
             return str(error)
         if not weights.is_file():
@@ -180,11 +183,7 @@ class ModelStore:
     def _read(self, key: str) -> Trained | None:
         from safetensors.torch import load_file
 
-        if not (self.root / key).is_dir():
-            return None
-        wrong = self.damage(key)
-        if wrong:
-            log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
+        if self.damage(key):
             return None
         meta = self.meta(key)
         return Trained(
@@ -197,10 +196,14 @@ class ModelStore:
         )
 
     def _train(self, request: Request, train: Callable[[], Training]) -> Trained:
+        key = request.key
+        if (self.root / key).is_dir():
+            wrong = self.damage(key)
+            log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
         begun = time.perf_counter()
         done = train()
         trained = Trained(
-            key=request.key,
+            key=key,
             state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
             seconds=time.perf_counter() - begun,
             curve=tuple(done.curve),
@@ -228,6 +231,7 @@ class ModelStore:
             "created": time.time(),
             "hardware": _hardware(),
         }
+        meta["seal"] = fingerprint(json.loads(json.dumps(meta)))  # of what a reader will see
         (folder / "meta.json").write_text(json.dumps(meta, indent=1))
         self._discard(trained.key)  # a damaged one; the lock is held
         folder.rename(self.root / trained.key)

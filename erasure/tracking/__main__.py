@@ -1,0 +1,78 @@
+"""Send results that could not be tracked when they were made."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from erasure.core.errors import ConfigError
+from erasure.core.ledger import Ledger
+from erasure.tracking.delivery import Replayed, replay
+from erasure.tracking.mlflow_tracker import MLflowTracker
+
+EXAMPLE = """\
+example:
+  python -m erasure.tracking replay --store store --uri sqlite:///mlruns/mlflow.db
+
+exit codes:
+  0  every result is tracked    1  some could not be sent    2  a setting is wrong
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = _parser().parse_args(arguments)
+    out = Console(soft_wrap=True, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        tracker, done = _replay(given.store, given.uri, given.experiment)
+    except ConfigError as error:
+        errors.print(f"error: --{error}", markup=False)
+        return 2
+    out.print(_report(done), markup=False)
+    if done.kept:
+        return 1
+    out.print(f"{tracker.address()}\n{tracker.page()}", markup=False)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(prog="python -m erasure.tracking", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    one = commands.add_parser(
+        "replay",
+        help="send what the ledger holds and no run does",
+        description="Send every result of a store that no tracking run holds yet.",
+        epilog=EXAMPLE,
+        formatter_class=shape,
+    )
+    one.add_argument("--store", type=Path, required=True, help="the folder that store.root names")
+    one.add_argument("--uri", required=True, help="the tracking.uri to send to")
+    one.add_argument("--experiment", default="erasure", help="name (default: %(default)s)")
+    return top
+
+
+def _replay(store: Path, uri: str, experiment: str) -> tuple[MLflowTracker, Replayed]:
+    if not store.is_dir():
+        raise ConfigError(f"store must be an existing folder, got '{store}'")
+    tracker = MLflowTracker(uri=uri, experiment=experiment)
+    tracker.check()
+    return tracker, replay(tracker, Ledger(store))
+
+
+def _report(done: Replayed) -> str:
+    if done == Replayed(sent=0, kept=0, busy=0):
+        return "nothing to send: every result is tracked"
+    parts = [f"{done.sent} sent"]
+    if done.kept:
+        parts.append(f"{done.kept} kept for later")
+    if done.busy:
+        parts.append(f"{done.busy} left to the process that runs the trial")
+    return ", ".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

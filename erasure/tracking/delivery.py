@@ -1,0 +1,92 @@
+"""Results on their way from the ledger to the tracker; being late is no reason to fail."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from erasure.core.errors import ErasureError
+from erasure.core.ledger import Ledger
+from erasure.core.trial import TrialResult
+from erasure.tracking.protocol import RunLostError, Tracker
+
+PAUSES = (1.0, 4.0)
+"""Seconds between attempts."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What became of the results that no run held.
+
+    Args:
+        sent: How many were sent.
+        kept: How many are still only in the ledger, because tracking failed.
+        busy: How many were left to the process that works on their trial.
+    """
+
+    sent: int
+    kept: int
+    busy: int
+
+
+def deliver(
+    tracker: Tracker, ledger: Ledger, result: TrialResult, run: str = "", parent: str = ""
+) -> TrialResult:
+    """Send a result that the ledger holds and note there which run holds it.
+
+    A failure never leaves this function: the result stays in the ledger, and a warning says so.
+
+    Args:
+        tracker: Where to send it.
+        ledger: Where it is and where its artifacts are.
+        result: The result.
+        run: The run that was opened for the trial; found or opened if empty.
+        parent: Run of the sweep, for a run that must be opened.
+
+    Returns:
+        The result with the run that holds it, or ``result`` itself if it was not sent.
+    """
+    problem: ErasureError | None = None
+    for pause in (0.0, *PAUSES):
+        time.sleep(pause)
+        try:
+            run = run or tracker.find(result) or _start(tracker, result, parent)
+            tracker.finish(run, result, ledger.artifacts(result.trial.fingerprint))
+            return ledger.mark_sent(result, run)
+        except RunLostError as error:
+            problem, run = error, ""
+        except ErasureError as error:
+            problem = error
+    log.warning(
+        "%s: the result is safe in %s but not tracked (%s); later, "
+        "`python -m erasure.tracking replay --store %s --uri %s` sends it",
+        result.trial.name,
+        ledger.folder(result.trial.fingerprint),
+        problem,
+        ledger.root.parent,
+        tracker.uri,
+    )
+    return result
+
+
+def replay(tracker: Tracker, ledger: Ledger) -> Replayed:
+    """Send every result that no run holds, except those of trials that are being run."""
+    sent = kept = busy = 0
+    for waiting in ledger.unsent():
+        fingerprint = waiting.trial.fingerprint
+        if ledger.is_claimed(fingerprint):
+            busy += 1
+            continue
+        with ledger.claim(fingerprint):
+            result = ledger.find(fingerprint)
+            if result is None or result.run:
+                continue
+            delivered = deliver(tracker, ledger, result)
+        sent += bool(delivered.run)
+        kept += not delivered.run
+    return Replayed(sent=sent, kept=kept, busy=busy)
+
+
+def _start(tracker: Tracker, result: TrialResult, parent: str) -> str:
+    return tracker.start(result.trial, parent, result.started)
