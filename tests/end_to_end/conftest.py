@@ -1,6 +1,5 @@
 """Running the program as a user does: in a process of its own, in a folder of its own."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from running import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +31,3 @@ def erasure(environment) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
-
-
-def results(folder: Path) -> list[dict]:
-    found = sorted((folder / "store" / "trials").glob("*/result.json"))
-    return [json.loads(path.read_text()) for path in found]
-
-
-def models(folder: Path) -> list[Path]:
-    return sorted((folder / "store").glob("*/weights.safetensors"))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from running import ROOT
 
 CASES = {
     "unlearner=negrad": ["unlearner=negrad", "did you mean neggrad_plus", "finetune"],

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, models, results
+from running import ROOT, models, results
 
 GRID = ["--multirun", "unlearner=identity,retrain,finetune,scrub", "seed=0,1"]
 

@@ -5,7 +5,7 @@ import math
 import sqlite3
 
 import pytest
-from conftest import models, results  # the one of this folder
+from running import models, results
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,15 @@
+"""What the end-to-end tests look for in a folder."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def results(folder: Path) -> list[dict]:
+    found = sorted((folder / "store" / "trials").glob("*/result.json"))
+    return [json.loads(path.read_text()) for path in found]
+
+
+def models(folder: Path) -> list[Path]:
+    return sorted((folder / "store").glob("*/weights.safetensors"))
