@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
     bench = Bench.of(cfg, describe(cfg, choices))
     result = bench.result(run_trial)
     show_result(result, bench.console)
-    show_address(bench.tracker.address(), bench.console)
+    show_address(bench.tracker, bench.console)
     values = bench.parts.objective.values(result.metrics)
     return values[0] if len(values) == 1 else values
 

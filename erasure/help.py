@@ -38,6 +38,7 @@ SETTINGS = """\
   device=auto                   auto, cpu, cuda, cuda:N, mps
   precision=32                  32, bf16
   threads=1                     CPU threads per trial
+  pictures=true                 draw losses, ROC and curves
   resume=true                   false runs a finished trial again
   store.root=store              trained models and the ledger of trials
   tracking.uri=sqlite:///...    any MLflow tracking server or database
@@ -65,7 +66,7 @@ def show_help(conf: Path, outside: Sequence[str] = ()) -> None:
     titled = (("settings", SETTINGS), ("options", OPTIONS), ("examples", EXAMPLES))
     for title, text in titled:
         console.print(Text(title, style="bold"))
-        console.print(Text(text))
+        console.print(Text(text), soft_wrap=True)  # a command must stay one line
 
 
 def _show_group(console: Console, group: str, meaning: str, options: Sequence[Path]) -> None:

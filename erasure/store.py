@@ -93,7 +93,8 @@ def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
 
 def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -> int:
     deadline = time.time() - options.unused_days * 86400
-    going = [k for k in store.entries() if store.damage(k) or _last_use(store, k) < deadline]
+    every = store.entries()
+    going = [key for key in every if store.damage(key) or _last_use(store, key) < deadline]
     freed = 0
     for key in going:
         path = store.root / key / "weights.safetensors"
@@ -104,7 +105,7 @@ def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -
     if options.yes:
         freed += store.sweep_partials()
     verb = "removed" if options.yes else "would remove"
-    console.print(f"{verb} {len(going)} of {len(store.entries())} models, {_size(freed)}")
+    console.print(f"{verb} {len(going)} of {len(every)} models, {_size(freed)}")
     return 0
 
 

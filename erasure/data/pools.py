@@ -76,8 +76,9 @@ class TensorPool:
         found = self.inputs.index_select(0, index)
         if augment is not None and self.augmentation is not None:
             found = self.augmentation(found, augment)
-        found = found.float()
-        return found if self.divisor == 1.0 else found / self.divisor
+        if self.divisor == 1.0:
+            return found.float()
+        return found / self.divisor  # one pass: dividing integers gives float32
 
     def digests(self, index: Tensor) -> Tensor:
         """Return a 64-bit hash (B,) of each sample's bytes: a dot product modulo 2**64."""

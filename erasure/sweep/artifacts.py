@@ -1,7 +1,6 @@
 """The files of a trial."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +10,6 @@ from erasure.core.context import EvalContext
 from erasure.core.splits import DataSplits
 from erasure.evaluation.evaluator import Evaluation
 from erasure.evaluation.per_sample import per_sample
-from erasure.evaluation.pictures import write_pictures
 from erasure.sweep.describe import plain_config
 
 
@@ -21,16 +19,10 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))))
 
 
-def write_measurements(
-    folder: Path,
-    ctx: EvalContext,
-    evaluation: Evaluation,
-    curves: Mapping[str, Sequence[tuple[int, float]]],
-) -> None:
-    """Write every value with its meaning, the per-sample table, and the pictures."""
+def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -> None:
+    """Write every value with its meaning, and the per-sample table."""
     (folder / "metrics.json").write_text(json.dumps(evaluation.to_json(), indent=1))
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
-    write_pictures(ctx, curves, folder)
 
 
 def write_split(folder: Path, splits: DataSplits) -> None:

@@ -1,6 +1,7 @@
 """From a config node to an object, with errors that name the setting."""
 
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,11 +88,15 @@ def _check_missing(plain: Mapping[str, Any], key: str) -> None:
 
 
 def _target(path: str, key: str) -> Callable[..., Any]:
+    log = logging.getLogger("hydra.utils")  # would print the error a first time
+    before, log.disabled = log.disabled, True
     try:
         found = get_object(path)
     except (ImportError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{key}._target_={path} cannot be imported: {reason}") from error
+    finally:
+        log.disabled = before
     if not callable(found):
         raise ConfigError(f"{key}._target_={path} is not callable")
     return found  # type: ignore[no-any-return]

@@ -1,18 +1,19 @@
 """The identity of a trial: its name for people and its fingerprint for machines."""
 
-import hashlib
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
 from erasure.core.trial import Trial
+from erasure.training.checksum import file_checksum
 
 GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
-NOT_A_CAUSE = ("store", "tracking", "resume", "objective", "experiment", "hydra")
+NOT_A_CAUSE = ("store", "tracking", "resume", "pictures", "objective", "experiment", "hydra")
 """Settings that say where things go or what is read out, but move no result."""
 
 OURS = ("erasure", "torch", "torchvision", "torch_geometric", "functools", "builtins")
@@ -42,8 +43,8 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     """Return the hash of all that can move a result.
 
     That is the resolved configuration without places and read-outs, the results version of this
-    package, and the source text of every class from outside it, so that editing a method of
-    one's own and running the same command again runs it again.
+    package, and the file of every class from outside it, so that editing a method of one's own
+    and running the same command again runs it again.
     """
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
     return fingerprint(
@@ -86,9 +87,8 @@ def _foreign_targets(value: Any) -> Iterator[str]:
 
 
 def _source(target: str) -> str:
-    module = target.rpartition(".")[0]
+    """Return a hash of the file that defines ``target``, which may be exported by another."""
     try:
-        text = inspect.getsource(importlib.import_module(module))
-    except (ImportError, OSError, TypeError, ValueError):
-        return ""  # built without source, or missing: building the trial says so
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return file_checksum(Path(str(inspect.getsourcefile(resolve_name(target)))))
+    except Exception:  # noqa: BLE001  # whatever a foreign import raises, building it says so
+        return ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,9 +20,13 @@ def explain(error: BaseException, arguments: Sequence[str], conf: Path) -> str |
         arguments: The command line.
         conf: The folder of the YAML groups.
     """
+    if isinstance(error, ValueError) and str(error).startswith("Config group override"):
+        return f"{error}, in: {' '.join(arguments)}"  # unlearner=3; Hydra does not say which
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     text = str(error)
+    if isinstance(error, OverrideParseException) and error.override not in text:
+        return f"{error.override} cannot be read: {text}"
     missing = re.search(r"Could not find '([\w/]+)/([^/']+)'", text)
     if missing and isinstance(error, MissingConfigException):
         return _no_such_option(missing.group(1), missing.group(2), error.options)
@@ -53,7 +57,8 @@ def _no_such_key(key: str, arguments: Sequence[str], conf: Path) -> str:
     tops = sorted({name.split(".", 1)[0] for name in known})
     hint = f"; did you mean {same[0]}?" if same else _did_you_mean(key, inside or tops)
     allowed = inside or tops
-    return f"{key} is not a setting{hint}; allowed: {', '.join(allowed)}"
+    listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
+    return f"{key} is not a setting{hint}{listed}"
 
 
 def _all_keys(key: str, arguments: Sequence[str], conf: Path) -> list[str]:

@@ -41,6 +41,7 @@ class Config:
     device: str = "auto"
     precision: str = "32"
     threads: int = 1
+    pictures: bool = True
     resume: bool = True
     store: Store = field(default_factory=Store)
 

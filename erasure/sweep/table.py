@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from erasure.core.trial import TrialResult
+from erasure.tracking.protocol import Tracker
 
 ROWS = (
     ("forget accuracy", "forget/accuracy", "percent"),
@@ -37,11 +38,12 @@ def show_result(result: TrialResult, console: Console) -> None:
     )
 
 
-def show_address(address: str, console: Console) -> None:
-    """Print where the runs can be looked at, if they are tracked anywhere."""
-    if address:
+def show_address(tracker: Tracker, console: Console) -> None:
+    """Print how to look at the runs, if they are tracked anywhere: a command, then a page."""
+    if tracker.address():
         console.print("\nto look at the runs:")
-        console.print(Text(f"  {address}"), soft_wrap=True)
+        for line in (tracker.address(), tracker.page()):
+            console.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def _add_costs(table: Table, metrics: Mapping[str, float]) -> None:

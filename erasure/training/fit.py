@@ -134,7 +134,8 @@ class Loop:
             ) from error
         loss.backward()
         if self.fit.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.fit.clip)
+            moving = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(moving, self.fit.clip)
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()

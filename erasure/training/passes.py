@@ -48,7 +48,12 @@ def paired(
     ``other`` starts again in a new order when it runs out, and at every epoch. No pair is
     skipped when sizes differ. ``main`` is visited in the order that :func:`shuffled` would give
     it: ``other`` draws from a generator of its own.
+
+    Raises:
+        ValueError: If ``other`` is empty, which could not be repeated.
     """
+    if len(other) == 0:
+        raise ValueError("other must hold at least one sample")
     aside = branch(generator, "paired", "other")
     width = other_size or size
 

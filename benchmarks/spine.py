@@ -1,0 +1,169 @@
+"""What the design of a trial buys, as ratios measured in one run.
+
+    python benchmarks/spine.py
+
+Each alternative does the same work; they take turns, and the medians are compared. One thread.
+Last result: see benchmarks/README.md.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import View
+from erasure.data.digits import Digits
+from erasure.data.pools import TensorPool
+from erasure.models.mlp import MLP
+from erasure.training.fit import Fit
+from erasure.training.store import ModelStore, Request, Training
+from erasure.training.trainers import Standard
+
+ROOT = Path(__file__).parents[1]
+
+
+class PerSample(Dataset[tuple[Tensor, int]]):
+    """The usual way to feed a model: images through torchvision transforms, one at a time."""
+
+    def __init__(self, pool: TensorPool) -> None:
+        from torchvision import transforms
+
+        images = pool.inputs.movedim(1, -1).squeeze(-1).numpy()
+        self.images = [Image.fromarray(image) for image in images]
+        self.targets = pool.targets.tolist()
+        mean, deviation = ([value] * pool.input_shape[0] for value in (0.5, 0.25))
+        normalize = transforms.Normalize(mean, deviation)
+        self.transform = transforms.Compose([transforms.ToTensor(), normalize])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[index]), self.targets[index]
+
+
+def compare(slow: Callable[[], object], fast: Callable[[], object], rounds: int = 5) -> float:
+    """Return how many times faster ``fast`` is, by medians of CPU time in turns."""
+    times: tuple[list[float], list[float]] = ([], [])
+    slow(), fast()
+    for _ in range(rounds):
+        for action, spent in zip((slow, fast), times, strict=True):
+            begun = time.process_time()
+            action()
+            spent.append(time.process_time() - begun)
+    return median(times[0]) / median(times[1])
+
+
+def feeding() -> float:
+    """Feed 10,000 images of 3 x 32 x 32: resident pool against a DataLoader over samples."""
+    images = torch.randint(0, 256, (10_000, 3, 32, 32), generator=stream(0, "x")).to(torch.uint8)
+    targets = torch.arange(10_000) % 10
+    names = tuple(str(k) for k in range(10))
+    pool = TensorPool(inputs=images, targets=targets, class_names=names, divisor=255.0)
+    view = View(pool, torch.arange(10_000))
+    loader = DataLoader(PerSample(pool), batch_size=128, shuffle=True)
+    generator = stream(0, "order")
+    return compare(
+        lambda: sum(1 for _ in loader),
+        lambda: sum(1 for _ in view.batches(128, generator=generator)),
+        rounds=3,
+    )
+
+
+def training() -> float:
+    """Train an MLP on the digits for an epoch: our loop against a loop as it is usually typed."""
+    pool = Digits()(torch.device("cpu"))
+    view = View(pool, torch.arange(1437))
+    loss = nn.functional.cross_entropy
+
+    def model() -> MLP:
+        with isolated(0, "model"):
+            return MLP((1, 8, 8), 10)
+
+    typed = model()
+    optimizer = torch.optim.Adam(typed.parameters(), lr=1e-3)
+    loader = DataLoader(
+        torch.utils.data.Subset(PerSample(pool), range(1437)), batch_size=64, shuffle=True
+    )
+
+    def usual() -> float:
+        total = 0.0
+        for images, targets in loader:
+            optimizer.zero_grad()
+            value = loss(typed(images), targets)
+            value.backward()
+            optimizer.step()
+            total += value.item()
+        return total
+
+    ours = model()
+    fit = Fit(
+        optimizer=lambda p: torch.optim.Adam(p, lr=1e-3, fused=True), epochs=1, batch_size=64
+    )
+    trainer = Standard(fit=fit)
+    generator = stream(0, "order")
+    return compare(usual, lambda: trainer(ours, view, generator))
+
+
+def storing() -> float:
+    """Get the demo's original out of the store: trained against found."""
+    pool = Digits(noise=0.4)(torch.device("cpu"))
+    view = View(pool, torch.arange(1294))
+    fit = Fit(
+        optimizer=lambda p: torch.optim.Adam(p, lr=2e-3, fused=True), epochs=30, batch_size=64
+    )
+
+    def train() -> Training:
+        with isolated(0, "model"):
+            model = MLP((1, 8, 8), 10)
+        Standard(fit=fit)(model, view, stream(0, "train"))
+        return Training(model=model, curve=[], steps=0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = ModelStore(Path(folder))
+        request = Request.of({"model": "mlp"}, view, 0)
+        store.get(request, train)
+        return compare(train, lambda: store.get(request, train))
+
+
+def help_seconds() -> float:
+    """Show the help screen, wall time of the whole process."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        command = [sys.executable, str(ROOT / "run.py"), "--help"]
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - begun)
+    return median(times)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    torch.set_num_threads(1)
+    rows = (
+        ("feed.resident_vs_dataloader", feeding(), ">= 20", "x"),
+        ("epoch.tiny_model", training(), ">= 2", "x"),
+        ("store.hit_vs_train", storing(), ">= 50", "x"),
+        ("import.help", help_seconds(), "<= 1", " s"),
+    )
+    table = Table(title=f"torch {torch.__version__}, 1 thread")
+    for heading in ("measurement", "result", "target"):
+        table.add_column(heading, justify="left" if heading == "measurement" else "right")
+    for name, value, target, unit in rows:
+        table.add_row(name, f"{value:.3g}{unit}", target)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Where a sweep looks things up and writes things down: ledger, tracker, a folder of its own."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from erasure.core.errors import ConfigError, TrackingError
+from erasure.core.fingerprint import combine
+from erasure.core.ledger import Ledger
+from erasure.sweep.building import build
+from erasure.sweep.describe import GROUPS
+from erasure.sweep.objective import Objective
+from erasure.sweep.outcome import Books, Entry, finished_before
+from erasure.sweep.parts import build_tracker, store_root
+from erasure.sweep.plan import Planned
+from erasure.sweep.product import Axes
+from erasure.sweep.report import Report
+from erasure.sweep.summary import leaderboard
+from erasure.tracking.protocol import Sweep, Tracker
+from erasure.training.store import ModelStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """The records of one sweep.
+
+    Args:
+        sweep: What is swept.
+        tracker: Shows it to people.
+        ledger: Where trials leave their results.
+        objective: What the trials are ranked by.
+        resume: Whether a trial that finished before has to run again.
+        store: The store of models.
+        folder: Where the summary goes; the same sweep again writes to the same folder.
+    """
+
+    sweep: Sweep
+    tracker: Tracker
+    ledger: Ledger
+    objective: Objective
+    resume: bool
+    store: ModelStore
+    folder: Path
+
+    def check(self) -> None:
+        """Refuse a tracker or store that cannot be used.
+
+        Raises:
+            ConfigError: With one message that names the setting.
+        """
+        with _owner("tracking"):
+            self.tracker.check()
+        with _owner("store"):
+            self.store.check()
+
+    def finished_before(self, trials: Sequence[Planned]) -> dict[int, Entry]:
+        """Return the trials, by number, that are finished and tracked and need not run."""
+        if not self.resume:
+            return {}
+        found = ((trial, self.ledger.finished(trial.trial.fingerprint)) for trial in trials)
+        return {
+            trial.number: finished_before(trial, result)
+            for trial, result in found
+            if result is not None and self.tracker.has(result.run)
+        }
+
+    def books(self, trials: Sequence[Planned]) -> Books:
+        """Return the books for trials that are about to run."""
+        earlier = {t.trial.fingerprint: self.ledger.find(t.trial.fingerprint) for t in trials}
+        return Books(ledger=self.ledger, earlier=earlier, resume=self.resume)
+
+    def open(self) -> str:
+        """Start or continue the tracking run of the sweep and return its id."""
+        self.tracker.prepare()
+        self.tracker.reap(self.ledger.is_claimed)
+        return self.tracker.start_sweep(self.sweep)
+
+    def report(self, entries: Sequence[Entry], run: str) -> Report:
+        """Sum up ``entries``."""
+        return Report(
+            name=self.sweep.name,
+            fingerprint=self.sweep.fingerprint,
+            command=self.sweep.command,
+            run=run,
+            entries=entries,
+            board=leaderboard(entries, self.objective),
+        )
+
+    def close(self, report: Report, console: Console) -> None:
+        """Write the summary, here and to the tracker, which does not fail a sweep."""
+        report.write(self.folder)
+        try:
+            self.tracker.reap(self.ledger.is_claimed)
+            self.tracker.finish_sweep(
+                report.run, report.markdown(), self.folder, failed=report.missing
+            )
+        except TrackingError as error:
+            console.print(
+                f"the summary is not tracked, the same command sends it: {error}",
+                style="yellow",
+                markup=False,
+            )
+
+    def is_closed(self) -> bool:
+        """Tell whether the tracker holds the summary of this sweep."""
+        path = self.folder / "sweep.json"
+        return path.is_file() and self.tracker.has(json.loads(path.read_text())["run"])
+
+
+def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:
+    """Build the desk of a sweep; its first trial says where the store and the tracker are.
+
+    Args:
+        trials: The trials.
+        axes: What is swept.
+    """
+    cfg = trials[0].config
+    root = store_root(cfg)
+    identity = combine(sorted(trial.trial.fingerprint for trial in trials))
+    return Desk(
+        sweep=_identity(trials, axes, identity),
+        tracker=build_tracker(cfg),
+        ledger=Ledger(root),
+        objective=build(cfg.objective, "objective"),
+        resume=bool(cfg.resume),
+        store=ModelStore(root),
+        folder=root / "sweeps" / identity,
+    )
+
+
+def _identity(trials: Sequence[Planned], axes: Axes, fingerprint: str) -> Sweep:
+    command = shlex.join(["python", *sys.argv])
+    overrides = {key: _values(choices) for key, choices in axes.items()}
+    space = [f"- `{key}`: {values}" for key, values in overrides.items()]
+    return Sweep(
+        fingerprint=fingerprint,
+        name=_name(trials, axes),
+        command=command,
+        overrides=overrides,
+        total=len(trials),
+        description="\n".join([f"{len(trials)} trials", "", *space, "", "```", command, "```"]),
+    )
+
+
+def _name(trials: Sequence[Planned], axes: Axes) -> str:
+    if not axes:
+        return trials[0].label
+    counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
+    datasets = dict.fromkeys(trial.trial.tags["dataset"] for trial in trials)
+    return f"{counts} on {', '.join(datasets)}"
+
+
+def _counted(key: str, count: int) -> str:
+    plural = key in GROUPS or key == "seed"
+    return f"{count} {key}s" if plural else f"{count} values of {key}"
+
+
+def _values(choices: Sequence[str]) -> str:
+    return ", ".join(choice.partition("=")[2] for choice in choices)
+
+
+@contextmanager
+def _owner(key: str) -> Iterator[None]:
+    """Put the path of the group in front of an error that starts with the name of a setting."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error}") from error

@@ -1,0 +1,156 @@
+"""The story of a sweep: what to run, what is done already, run the rest, sum it up."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from erasure.core.errors import ConfigError, ErasureError
+from erasure.sweep.desk import Desk, open_desk
+from erasure.sweep.dispatch import dispatch
+from erasure.sweep.errors import SweepError
+from erasure.sweep.launch import Ending
+from erasure.sweep.local import ComposedLauncher
+from erasure.sweep.outcome import Entry
+from erasure.sweep.plan import Planned, hydra_sees, plan
+from erasure.sweep.product import read_axes, swept
+from erasure.sweep.progress import plain_console, progress
+from erasure.sweep.report import Report
+from erasure.sweep.table import show_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What a sweeper knows before it reads the command line.
+
+    Args:
+        launcher: Runs trials.
+        loader: Composes configurations.
+        master: The configuration of the command line as a whole.
+        check: Dotted path of a function that refuses a configuration that cannot run.
+        console: Where to tell how it goes.
+    """
+
+    launcher: Launcher
+    loader: ConfigLoader
+    master: DictConfig
+    check: str
+    console: Console = field(default_factory=plain_console)
+
+
+def run_grid(
+    grid: Grid, params: Mapping[str, Any] | None, arguments: Sequence[str]
+) -> list[Entry]:
+    """Run every trial that ``params`` and ``arguments`` span, except those that finished before.
+
+    Returns:
+        One entry per trial, in the order of the grid.
+
+    Raises:
+        ErasureError: If a trial cannot work; then nothing was run. Or, when all others have run
+            and the sweep is summed up, if a trial has no result.
+        KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
+    """
+    axes = read_axes(grid.loader, params, arguments)
+    with grid.console.status("composing the trials"):
+        trials = plan(grid.loader, grid.master, axes)
+    with hydra_sees(trials[0].config):
+        desk = open_desk(trials, swept(axes))
+        done, left = _sorted_out(grid, desk, trials)
+        run, stopped = "", None
+        entries = dict(done)
+        if left or not desk.is_closed():
+            run = desk.open()
+            stopped = _run(grid, desk, left, run, entries)
+        report = desk.report([entries[trial.number] for trial in trials], run)
+        if run:
+            desk.close(report, grid.console)
+        _show(grid.console, desk, report)
+    if stopped is not None:
+        raise stopped
+    if report.missing:
+        raise SweepError(f"{report.missing} of {len(trials)} trials failed")
+    return list(report.entries)
+
+
+def _sorted_out(
+    grid: Grid, desk: Desk, trials: Sequence[Planned]
+) -> tuple[dict[int, Entry], list[Planned]]:
+    """Return what is done and what is left, and refuse what cannot run before anything does."""
+    with grid.console.status(f"checking {_trials(len(trials))}"):
+        desk.check()
+        done = desk.finished_before(trials)
+        left = [trial for trial in trials if trial.number not in done]
+        if left and isinstance(grid.launcher, ComposedLauncher):
+            grid.launcher.warm_up([trial.config for trial in left])
+        check = _function(grid.check)
+        for trial in left:
+            with hydra_sees(trial.config):
+                check(trial.config)
+    grid.console.print(_outlook(len(trials), len(left)))
+    return done, left
+
+
+def _run(
+    grid: Grid, desk: Desk, left: Sequence[Planned], run: str, entries: dict[int, Entry]
+) -> KeyboardInterrupt | ErasureError | None:
+    """Run what is left, enter what comes of it, and return what ended the sweep early."""
+    stopped: KeyboardInterrupt | ErasureError | None = None
+    books = desk.books(left)
+    _keep_config(grid.master)
+    total = len(left) + len(entries)
+    with progress(left, total, list(entries.values()), desk.objective, grid.console) as show:
+
+        def report(trial: Planned, ending: Ending | None, error: str) -> None:
+            entries[trial.number] = books.enter(trial, ending, error)
+            show(entries[trial.number])
+
+        try:
+            dispatch(grid.launcher, left, run, report)
+        except (KeyboardInterrupt, ErasureError) as error:
+            stopped = error
+    for trial in left:
+        if trial.number not in entries:
+            entries[trial.number] = books.enter(trial, None)
+    return stopped
+
+
+def _outlook(total: int, left: int) -> str:
+    if not left:
+        return f"{_trials(total)}: all finished before, nothing left to run (resume=false would)"
+    if left == total:
+        return f"{_trials(total)} to run"
+    return f"{_trials(total)}: {total - left} finished before, {left} to run"
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
+def _show(console: Console, desk: Desk, report: Report) -> None:
+    report.show(console)
+    show_address(desk.tracker, console)
+
+
+def _keep_config(master: DictConfig) -> None:
+    """Keep what was asked for where Hydra's own sweeper keeps it."""
+    folder = Path(str(master.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(master, folder / "multirun.yaml")
+
+
+def _function(path: str) -> Callable[[DictConfig], None]:
+    module, _, name = path.rpartition(".")
+    try:
+        found: Callable[[DictConfig], None] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"hydra.sweeper.check must be the dotted path of a function, got {path}"
+        ) from error
+    return found

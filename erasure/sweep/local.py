@@ -1,0 +1,62 @@
+"""The pool behind ``hydra/launcher=local``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from erasure.sweep.launch import Ending, run_jobs, start_server
+from erasure.sweep.slots import Resources
+from erasure.sweep.worker import pack
+
+
+@runtime_checkable
+class ComposedLauncher(Protocol):
+    """A launcher that takes configurations as they are instead of composing them again."""
+
+    def warm_up(self, configs: Sequence[DictConfig]) -> None:
+        """Begin to get ready; return at once."""
+
+    def run_composed(
+        self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
+    ) -> None:
+        """Run every configuration and report each as it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPool:
+    """Processes on this machine, forked from one that has imported what trials need.
+
+    Args:
+        resources: How many at a time, and where.
+        preload: Modules to import before anything is forked.
+        task: What a trial does with its configuration.
+        context: Hydra's, for its callbacks.
+    """
+
+    resources: Resources
+    preload: Sequence[str]
+    task: TaskFunction
+    context: HydraContext
+
+    def warm_up(self, configs: Sequence[DictConfig]) -> None:
+        """Start the process to fork from; see :func:`start_server`."""
+        start_server(self.preload, _threads(configs))
+
+    def run_composed(
+        self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
+    ) -> None:
+        """Run one process per configuration; see :func:`run_jobs`."""
+        if not configs:
+            return
+        self.warm_up(configs)
+        cpu_only = all(OmegaConf.select(config, "device") == "cpu" for config in configs)
+        slots = self.resources.slots(threads=_threads(configs), cpu_only=cpu_only)
+        run_jobs(configs, slots, pack(self.task, self.context), on_end)
+
+
+def _threads(configs: Sequence[DictConfig]) -> int:
+    """Return the threads of the trial that wants most."""
+    return max(int(OmegaConf.select(config, "threads", default=1)) for config in configs)

@@ -1,0 +1,104 @@
+"""From overrides to trials that are composed, named and distinct, before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from erasure.core.trial import Trial
+from erasure.sweep.describe import GROUPS, describe
+from erasure.sweep.product import Axes, product, swept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A trial of a sweep, ready to run.
+
+    Args:
+        number: Its place in the grid, and Hydra's ``hydra.job.num``.
+        overrides: What tells Hydra to compose it.
+        config: The composed configuration, ``hydra`` node included.
+        trial: Its name and fingerprint.
+        label: Its name, with swept settings that the name leaves out.
+        variant: What it shares with the trials that differ from it by seeds alone.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    config: DictConfig
+    trial: Trial
+    label: str
+    variant: str
+
+
+def plan(loader: ConfigLoader, master: DictConfig, axes: Axes) -> list[Planned]:
+    """Compose every trial of the grid once and drop those that equal an earlier one.
+
+    Raises:
+        HydraException: If a trial cannot be composed; the message names the override.
+    """
+    varying = tuple(choice for choices in swept(axes).values() for choice in choices)
+    found: dict[str, Planned] = {}
+    for overrides in product(axes):
+        planned = _plan_one(loader, master, overrides, number=len(found), varying=varying)
+        found.setdefault(planned.trial.fingerprint, planned)
+    return list(found.values())
+
+
+def compose(
+    loader: ConfigLoader, master: DictConfig, overrides: Sequence[str], number: int
+) -> DictConfig:
+    """Compose the configuration of one trial and give it its number."""
+    config = loader.load_sweep_config(master, list(overrides))
+    with open_dict(config):
+        config.hydra.job.id = str(number)
+        config.hydra.job.num = number
+        config.hydra.sweep.dir = str(master.hydra.sweep.dir)  # with the sweep's time stamp
+    return config
+
+
+@contextmanager
+def hydra_sees(config: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:...}`` refer to ``config`` for a block."""
+    holder = HydraConfig.instance()
+    before = holder.cfg
+    holder.set_config(config)
+    try:
+        yield
+    finally:
+        holder.cfg = before
+
+
+def _plan_one(
+    loader: ConfigLoader,
+    master: DictConfig,
+    overrides: tuple[str, ...],
+    *,
+    number: int,
+    varying: Sequence[str],
+) -> Planned:
+    config = compose(loader, master, overrides, number)
+    with hydra_sees(config):
+        trial = describe(config, config.hydra.runtime.choices)
+    mine = [override for override in overrides if override in varying and not _is_seed(override)]
+    unnamed = [override for override in mine if _key(override) not in GROUPS]
+    others = [override for override in mine if _key(override) != "unlearner"]
+    return Planned(
+        number=number,
+        overrides=overrides,
+        config=config,
+        trial=trial,
+        label=" · ".join([trial.name, *unnamed]),
+        variant=" · ".join([trial.tags["unlearner"], *others]),
+    )
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
+
+
+def _is_seed(override: str) -> bool:
+    return _key(override) == "seed" or _key(override).startswith("seeds.")

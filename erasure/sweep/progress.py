@@ -1,0 +1,136 @@
+"""How far a sweep is: a bar on a terminal, one line per trial everywhere."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from erasure.sweep.objective import Objective
+from erasure.sweep.outcome import Entry
+from erasure.sweep.plan import Planned
+from erasure.sweep.summary import figure
+
+
+def plain_console() -> Console:
+    """Return a console that does not fold a table into 80 columns on its way into a file."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    return console
+
+
+@contextmanager
+def progress(
+    left: Sequence[Planned],
+    total: int,
+    before: Sequence[Entry],
+    objective: Objective,
+    console: Console,
+) -> Iterator[Callable[[Entry], None]]:
+    """Yield a function to call with each trial that ends.
+
+    Args:
+        left: The trials that will run.
+        total: Number of trials in the sweep.
+        before: The trials that need not run.
+        objective: What is called best.
+        console: Where to write; the bar appears only if it is a terminal.
+    """
+    width = max((len(trial.label) for trial in left), default=0)
+    tally = Tally(total=total, objective=objective)
+    for entry in before:
+        tally.add(entry)
+    bar = _bar(console) if console.is_terminal else None
+    with bar or nullcontext():
+        task = bar.add_task(tally.text(), total=tally.total, completed=tally.done) if bar else None
+
+        def show(entry: Entry) -> None:
+            tally.add(entry)
+            console.print(_line(entry, tally, width), soft_wrap=True)
+            if bar is not None and task is not None:
+                bar.update(task, completed=tally.done, description=tally.text())
+
+        yield show
+
+
+@dataclass
+class Tally:
+    """Counts trials as they end.
+
+    Args:
+        total: Number of trials in the sweep.
+        objective: What is called best.
+        now: Current time in seconds.
+    """
+
+    total: int
+    objective: Objective
+    now: Callable[[], float] = time.monotonic
+    done: int = 0
+    failed: int = 0
+    best: float = math.nan
+    _ran: int = 0
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.now()
+
+    def add(self, entry: Entry) -> None:
+        """Count one more trial."""
+        self.done += 1
+        self._ran += not entry.before
+        self.failed += entry.state == "failed"
+        value = self.objective.values(entry.metrics)[0]
+        better = value > self.best if self._maximizes() else value < self.best
+        if better or math.isnan(self.best):
+            self.best = value
+
+    def remaining(self) -> float:
+        """Return the seconds left at the pace so far, NaN before the first trial ended."""
+        if not self._ran:
+            return math.nan
+        return (self.now() - self._began) / self._ran * (self.total - self.done)
+
+    def text(self) -> str:
+        """Return best value, failures and time left in a few words."""
+        parts = []
+        if not math.isnan(self.best):
+            parts.append(f"best {next(iter(self.objective.metrics))} {figure(self.best)}")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if not math.isnan(self.remaining()):
+            parts.append(f"{_duration(self.remaining())} left")
+        return " · ".join(parts) or "starting"
+
+    def _maximizes(self) -> bool:
+        return next(iter(self.objective.metrics.values())) == "maximize"
+
+
+def _bar(console: Console) -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+
+
+def _line(entry: Entry, tally: Tally, width: int) -> Text:
+    place = f"[{tally.done:>{len(str(tally.total))}}/{tally.total}]"
+    head = f"{place} {entry.planned.label:<{width}}   "
+    if entry.state != "finished":
+        return Text(f"{head}{entry.state}: {entry.reason}", style="red")
+    values = _values(entry.metrics, tally.objective)
+    return Text(f"{head}{values}   {entry.seconds:.1f} s")
+
+
+def _values(metrics: Mapping[str, float], objective: Objective) -> str:
+    pairs = zip(objective.metrics, objective.values(metrics), strict=True)
+    return "   ".join(f"{name} {figure(value)}" for name, value in pairs)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

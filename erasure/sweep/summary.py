@@ -1,0 +1,118 @@
+"""The numbers of a sweep: mean and spread over seeds, best first."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from erasure.sweep.objective import Objective
+from erasure.sweep.outcome import Entry
+
+MAIN = (
+    "forget/accuracy",
+    "retain/accuracy",
+    "test/accuracy",
+    "val/accuracy",
+    "mia/loss/auc",
+    "gap/avg",
+    "cost/unlearn_seconds",
+    "cost/speedup",
+)
+"""Metrics a reader wants side by side; those that were not measured are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A metric over the seeds of a variant.
+
+    Args:
+        mean: Mean of the measured values.
+        deviation: Sample standard deviation, NaN for a single value.
+        count: Number of measured values.
+    """
+
+    mean: float
+    deviation: float
+    count: int
+
+    def __str__(self) -> str:
+        if math.isnan(self.deviation):
+            return figure(self.mean)
+        return f"{figure(self.mean)} ± {figure(self.deviation)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A variant: trials that differ by seeds alone.
+
+    Args:
+        label: The unlearner, and what else is swept.
+        finished: Number of finished trials.
+        total: Number of trials.
+        spreads: By metric; a metric nobody measured is missing.
+    """
+
+    label: str
+    finished: int
+    total: int
+    spreads: Mapping[str, Spread]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """The table of a sweep.
+
+    Args:
+        metrics: Its columns.
+        rows: Best first by the first metric of the objective; without a value, last.
+    """
+
+    metrics: Sequence[str]
+    rows: Sequence[Row]
+
+
+def leaderboard(entries: Sequence[Entry], objective: Objective) -> Leaderboard:
+    """Return mean and spread of every variant in ``entries``."""
+    measured = {name for entry in entries for name in entry.metrics}
+    wanted = dict.fromkeys([*MAIN, *objective.metrics])
+    metrics = [name for name in wanted if name in measured]
+    variants: dict[str, list[Entry]] = {}
+    for entry in entries:
+        variants.setdefault(entry.planned.variant, []).append(entry)
+    rows = [_row(label, members, metrics) for label, members in variants.items()]
+    return Leaderboard(metrics=metrics, rows=sorted(rows, key=lambda row: _rank(row, objective)))
+
+
+def figure(value: float) -> str:
+    """Return a number as a person wants to read it."""
+    plain = value == 0 or 0.0005 <= abs(value) < 1000
+    return f"{value:.3f}" if plain else f"{value:.3g}"
+
+
+def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> Row:
+    spreads = {
+        name: _spread([e.metrics[name] for e in members if name in e.metrics]) for name in metrics
+    }
+    return Row(
+        label=label,
+        finished=sum(entry.state == "finished" for entry in members),
+        total=len(members),
+        spreads={name: spread for name, spread in spreads.items() if spread is not None},
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    kept = [value for value in values if not math.isnan(value)]
+    if not kept:
+        return None
+    deviation = stdev(kept) if len(kept) > 1 else math.nan
+    return Spread(mean=fmean(kept), deviation=deviation, count=len(kept))
+
+
+def _rank(row: Row, objective: Objective) -> tuple[float, ...]:
+    """Return a key that sorts better rows first, metric by metric of the objective."""
+    key: list[float] = []
+    for name, direction in objective.metrics.items():
+        mean = row.spreads[name].mean if name in row.spreads else math.inf
+        key.append(-mean if direction == "maximize" and name in row.spreads else mean)
+    return tuple(key)

@@ -1,0 +1,165 @@
+"""Small tasks with models that are really trained, for tests that take milliseconds."""
+
+import copy
+from collections.abc import Mapping
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from erasure.core.context import EvalContext
+from erasure.core.fingerprint import tensor_fingerprint
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import DataSplits, SplitIndices, View
+from erasure.core.task import UnlearningTask
+from erasure.data.pools import AuditedPool, TensorPool
+from erasure.models.cnn import CNN
+from erasure.models.mlp import MLP
+from erasure.training.fit import Fit
+from erasure.training.trainers import Standard
+
+ToyModel = Literal["mlp", "cnn"]
+"""``mlp`` is a multilayer perceptron; ``cnn`` a convolutional network with batch normalization."""
+
+TOY_MODELS: tuple[ToyModel, ...] = ("mlp", "cnn")
+
+SHAPE = (1, 6, 6)
+NUM_CLASSES = 4
+NUM_TRAIN = 200
+NUM_VAL = 40
+NUM_TEST = 80
+EPOCHS = 40
+RATES: Mapping[ToyModel, float] = {"mlp": 0.003, "cnn": 0.01}
+"""Rates of Adam at which both fit the training set, but not so well that gradients vanish."""
+
+SIGNAL = 0.5
+"""Size of a class's template relative to the noise: held-out accuracy is high but not perfect."""
+
+FACTS: Mapping[str, float] = {
+    "unlearn_seconds": 1.0,
+    "original_seconds": 5.0,
+    "retrain_seconds": 4.0,
+    "peak_memory_bytes": 1e6,
+    "optimizer_steps": 10.0,
+    "forget_passes": 1.0,
+    "retain_passes": 2.0,
+    "val_passes": 0.0,
+    "relative_weight_change": 0.1,
+    "forget_output_change": 0.2,
+    "duplicates_forget_retain": 0.0,
+    "duplicates_forget_heldout": 0.0,
+}
+"""What a trial notes about an unlearning run; these numbers are made up."""
+
+_trained: dict[tuple[str, str], dict[str, Tensor]] = {}
+
+
+def toy_pool() -> TensorPool:
+    """Return 320 noisy images ``(1, 6, 6)`` of four classes, 80 each; the same at every call."""
+    generator = stream(0, "toy", "data")
+    targets = torch.arange(NUM_TRAIN + NUM_VAL + NUM_TEST) % NUM_CLASSES
+    templates = SIGNAL * torch.randn(NUM_CLASSES, *SHAPE, generator=generator)
+    noise = torch.randn(len(targets), *SHAPE, generator=generator)
+    names = tuple(f"class {number}" for number in range(NUM_CLASSES))
+    return TensorPool(inputs=templates[targets] + noise, targets=targets, class_names=names)
+
+
+def toy_indices(num_forget: int = 23) -> SplitIndices:
+    """Split the toy pool into 200 samples for training, 40 to validate and 80 to test.
+
+    Args:
+        num_forget: Size of the forget set, in [1, 199]. The training set as a whole does not
+            depend on it, nor does the original model.
+
+    Raises:
+        ValueError: If ``num_forget`` is out of range.
+    """
+    if not 1 <= num_forget < NUM_TRAIN:
+        raise ValueError(f"num_forget must be in [1, {NUM_TRAIN - 1}], got {num_forget}")
+    total = NUM_TRAIN + NUM_VAL + NUM_TEST
+    order = torch.randperm(total, generator=stream(0, "toy", "split"))
+    sizes = [num_forget, NUM_TRAIN - num_forget, NUM_VAL, NUM_TEST]
+    forget, retain, val, test = order.split(sizes)
+    return SplitIndices(forget=forget, retain=retain, val=val, test=test)
+
+
+def toy_task(model: ToyModel = "mlp", *, num_forget: int = 23, seed: int = 0) -> UnlearningTask:
+    """Return a request to forget ``num_forget`` of the 200 samples a small model learned.
+
+    Every task has data and a model of its own. The data are looked at through an
+    :class:`~erasure.data.pools.AuditedPool`, ``task.forget.pool``, which counts what is read;
+    ``task.train`` trains once per process and view.
+
+    Args:
+        model: The network.
+        num_forget: Size of the forget set, in [1, 199].
+        seed: Seed of ``task.generator`` alone.
+    """
+    pool = AuditedPool.watch(toy_pool())
+    splits = DataSplits.of(pool, toy_indices(num_forget))
+    original = _train(model, View(pool.pool, splits.train.index))
+    return UnlearningTask(
+        model=original,
+        forget=splits.forget,
+        retain=splits.retain,
+        val=splits.val,
+        kind=pool.task,
+        num_classes=pool.num_classes,
+        generator=stream(seed, "unlearn"),
+        fresh=partial(_fresh, model),
+        train=partial(_train_audited, model, pool),
+    )
+
+
+def toy_context(
+    model: ToyModel = "mlp", *, heldout: Literal["test", "val"] = "test"
+) -> EvalContext:
+    """Return a context with an original, a retrained and an unlearned model.
+
+    The unlearned model is halfway between the others, so that it differs from both.
+    """
+    pool = toy_pool()
+    splits = DataSplits.of(pool, toy_indices())
+    original, gold = _train(model, splits.train), _train(model, splits.retain)
+    unlearned = copy.deepcopy(original)
+    with torch.no_grad():
+        for weight, other in zip(unlearned.parameters(), gold.parameters(), strict=True):
+            weight.lerp_(other, 0.5)
+    return EvalContext(
+        models={"original": original, "unlearned": unlearned, "gold": gold},
+        splits=splits,
+        kind=pool.task,
+        num_classes=pool.num_classes,
+        heldout=heldout,
+        seed=0,
+        facts=dict(FACTS),
+    )
+
+
+def _fresh(model: ToyModel) -> nn.Module:
+    with isolated(0, "toy", model):
+        if model == "mlp":
+            return MLP(SHAPE, NUM_CLASSES, hidden=(32,))
+        return CNN(SHAPE, NUM_CLASSES, channels=(8,), hidden=16)
+
+
+def _train_audited(model: ToyModel, pool: AuditedPool, view: View) -> nn.Module:
+    """Train on ``view`` and count what a training run reads, also when it need not run."""
+    pool.reads.index_add_(0, view.index, torch.full_like(view.index, EPOCHS))
+    return _train(model, View(pool.pool, view.index, view.labels))
+
+
+def _train(model: ToyModel, view: View) -> nn.Module:
+    # The contents are part of the key: a method that spoils its data must not spoil the cache.
+    view = view.take(view.index.argsort())
+    contents = (view.index, view.targets, view.pool.fetch(view.index))
+    key = (model, tensor_fingerprint(*contents))
+    trained = _fresh(model)
+    if key not in _trained:
+        adam = partial(torch.optim.Adam, lr=RATES[model])
+        fit = Fit(optimizer=adam, epochs=EPOCHS, batch_size=64)
+        made = Standard(fit=fit)(trained, view, stream(0, "toy", "train"))
+        _trained[key] = copy.deepcopy(made.state_dict())
+    trained.load_state_dict(_trained[key])
+    return trained

@@ -1,0 +1,84 @@
+"""``hydra/launcher=local``: one crash-isolated process per trial, several at a time.
+
+Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
+the launcher does is in ``erasure.sweep``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from erasure.sweep.launch import Ending
+    from erasure.sweep.local import LocalPool
+
+
+class LocalLauncher(Launcher):
+    """Run trials in processes forked from one that has imported what they need.
+
+    Args:
+        n_jobs: Trials at a time, or ``auto``.
+        gpus: ``auto``, ``none`` or a list.
+        trials_per_gpu: Trials that share a GPU when ``n_jobs`` is ``auto``.
+        preload: Modules to import before anything is forked.
+    """
+
+    def __init__(
+        self,
+        n_jobs: int | str = "auto",
+        gpus: str | list[int | str] = "auto",
+        trials_per_gpu: int = 1,
+        preload: Sequence[str] = (),
+    ) -> None:
+        self.settings = {"n_jobs": n_jobs, "gpus": gpus, "trials_per_gpu": trials_per_gpu}
+        self.preload = preload
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra knows about this run."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Compose and run a batch, for sweepers that know nothing of us."""
+        from erasure.sweep.errors import shown_by_hydra
+        from erasure.sweep.plan import compose
+
+        loader = self.hydra_context.config_loader
+        returned: dict[int, JobReturn] = {}
+        with shown_by_hydra():
+            configs = [
+                compose(loader, self.config, overrides, initial_job_idx + place)
+                for place, overrides in enumerate(job_overrides)
+            ]
+            self.run_composed(configs, lambda end: returned.update({end.number: end.returned}))
+        return [returned[number] for number in sorted(returned)]
+
+    def warm_up(self, configs: Sequence[DictConfig]) -> None:
+        """Begin to import what trials need, in the process they are forked from."""
+        self._pool().warm_up(configs)
+
+    def run_composed(
+        self, configs: Sequence[DictConfig], on_end: Callable[["Ending"], Any]
+    ) -> None:
+        """Run configurations as they are; our own sweeper composed them already."""
+        self._pool().run_composed(configs, on_end)
+
+    def _pool(self) -> "LocalPool":
+        from erasure.sweep.local import LocalPool
+        from erasure.sweep.slots import Resources
+
+        return LocalPool(
+            resources=Resources(**self.settings),  # type: ignore[arg-type]  # checked in there
+            preload=self.preload,
+            task=self.task_function,
+            context=self.hydra_context,
+        )

@@ -1,0 +1,57 @@
+"""``hydra/sweeper=grid``: every combination of the given values, resumed by fingerprint.
+
+Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
+the sweeper does is in ``erasure.sweep``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class GridSweeper(Sweeper):
+    """Run a grid of trials; see :func:`erasure.sweep.grid.run_grid`.
+
+    Args:
+        params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
+        check: Dotted path of a function that refuses a configuration that cannot run.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Any] | None = None,
+        check: str = "erasure.sweep.parts.check",
+    ) -> None:
+        self.params = params
+        self.check = check
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra knows about this run and make the launcher."""
+        from hydra.core.plugins import Plugins
+
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the trials that ``arguments`` ask for and return one entry for each."""
+        from erasure.sweep.errors import shown_by_hydra
+        from erasure.sweep.grid import Grid, run_grid
+
+        if self.launcher is None or self.config is None or self.hydra_context is None:
+            raise RuntimeError("Hydra did not call setup")
+        with shown_by_hydra():
+            grid = Grid(
+                launcher=self.launcher,
+                loader=self.hydra_context.config_loader,
+                master=self.config,
+                check=self.check,
+            )
+            return run_grid(grid, self.params, arguments)

@@ -1,0 +1,177 @@
+"""The identity of a trial: what moves it, and what does not."""
+
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from erasure.sweep.describe import describe, foreign_sources, plain_config, trial_fingerprint
+
+CHOICES = {
+    "unlearner": "scrub",
+    "dataset": "digits_noisy",
+    "split": "random",
+    "model": "mlp",
+    "trainer": "adam",
+    "evaluator": "standard",
+}
+
+
+@pytest.fixture
+def identity(compose_config):
+    def found(*overrides):
+        return trial_fingerprint(plain_config(compose_config(*overrides)))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "store.root=elsewhere",
+        "tracking=none",
+        "tracking.uri=http://localhost:5000",
+        "tracking.experiment=other",
+        "tracking.parent=abc",
+        "resume=false",
+        "objective=gap_and_time",
+        "hydra.run.dir=elsewhere",
+        "pictures=false",
+    ],
+)
+def test_places_and_read_outs_do_not_change_the_fingerprint(identity, override):
+    assert identity(override) == identity()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "seeds.split=1",
+        "seeds.train=1",
+        "seeds.unlearn=1",
+        "seeds.evaluate=1",
+        "unlearner=retrain",
+        "unlearner.alpha=0.6",
+        "unlearner.fit.optimizer.lr=0.1",
+        "dataset=digits",
+        "dataset.crop=1",
+        "split.fraction=0.2",
+        "split.base.test=0.3",
+        "model.hidden=[8]",
+        "trainer.fit.epochs=1",
+        "evaluator=fast",
+        "evaluator.metrics.loss_mia.min_n=11",
+        "threads=2",
+        "precision=bf16",
+        "device=cpu",
+    ],
+)
+def test_what_can_move_a_result_changes_the_fingerprint(identity, override):
+    assert identity(override) != identity()
+
+
+def test_a_fingerprint_depends_on_values_and_not_on_how_they_were_said(identity):
+    assert identity("seed=3") == identity("seeds.train=3", "seeds.split=3", "seed=3")
+    assert identity("unlearner.alpha=0.5") == identity()
+    explicit = ["seeds.split=3", "seeds.train=3", "seeds.unlearn=3", "seeds.evaluate=3"]
+    assert identity("seed=3") != identity(*explicit)  # the name of the trial says seed 0
+
+
+def test_the_fingerprint_is_the_same_in_another_process(identity, python):
+    code = """
+from hydra import compose, initialize_config_dir
+from pathlib import Path
+from erasure.sweep.describe import plain_config, trial_fingerprint
+from erasure.sweep.schema import register_schema
+register_schema()
+with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
+    print(trial_fingerprint(plain_config(compose("config", ["seed=4"]))))
+"""
+    assert python("-c", code, PYTHONHASHSEED="9").stdout.strip() == identity("seed=4")
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A package outside of ours whose method is exported by its ``__init__``."""
+    package = tmp_path / "foreign_methods"
+    package.mkdir()
+    (package / "__init__.py").write_text("from foreign_methods.method import Method\n")
+    (package / "method.py").write_text("class Method:\n    share = 0.5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield package / "method.py"
+    for name in ("foreign_methods", "foreign_methods.method"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("target", ["foreign_methods.method.Method", "foreign_methods.Method"])
+def test_editing_a_foreign_method_changes_the_fingerprint(foreign, identity, target):
+    overrides = ["unlearner=custom", f"unlearner._target_={target}"]
+    before = identity(*overrides)
+    assert identity(*overrides) == before
+    foreign.write_text("class Method:\n    share = 0.6\n")
+    after = identity(*overrides)
+    assert after != before
+    foreign.write_text("class Method:\n    share = 0.5\n")
+    assert identity(*overrides) == before
+
+
+def test_foreign_sources_are_found_wherever_they_are_nested(foreign):
+    value = {
+        "unlearner": {
+            "_target_": "erasure.unlearners.finetune.Finetune",
+            "steps": {"inner": {"_target_": "foreign_methods.Method"}},
+            "fit": {"optimizer": {"_target_": "torch.optim.SGD"}},
+        },
+        "model": {"_target_": "nowhere.Model"},
+        "other": {"_target_": "NoDots"},
+    }
+    found = foreign_sources(value)
+    assert list(found) == ["NoDots", "foreign_methods.Method", "nowhere.Model"]
+    assert len(found["foreign_methods.Method"]) == 32
+    assert found["nowhere.Model"] == found["NoDots"] == ""
+
+
+def test_a_foreign_module_that_breaks_is_left_to_building(tmp_path, monkeypatch):
+    (tmp_path / "foreign_broken.py").write_text("class Method(\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert foreign_sources({"_target_": "foreign_broken.Method"}) == {"foreign_broken.Method": ""}
+
+
+def test_a_trial_is_named_for_a_reader(compose_config):
+    assert describe(compose_config(), CHOICES).name == "scrub · digits_noisy · mlp · seed 0"
+    cfg = compose_config("split=class", "seed=2")
+    name = describe(cfg, {**CHOICES, "split": "class"}).name
+    assert name == "scrub · digits_noisy · mlp · class · seed 2"
+
+
+def test_tags_are_choices_and_seeds(compose_config):
+    tags = describe(compose_config("seed=1", "seeds.unlearn=5"), CHOICES).tags
+    assert tags == {
+        **CHOICES,
+        "seed": "1",
+        "seed.split": "1",
+        "seed.train": "1",
+        "seed.unlearn": "5",
+        "seed.evaluate": "1",
+    }
+    assert describe(compose_config(), {}).tags["unlearner"] == "custom"
+
+
+def test_params_are_flat_and_text(compose_config):
+    params = describe(compose_config(), CHOICES).params
+    assert params["unlearner.fit.epochs"] == "10"
+    assert params["unlearner.fit.optimizer.lr"] == "0.0005"
+    assert params["model.hidden"] == "[256, 128]"
+    assert params["seeds.train"] == "0"
+    assert params["split.count"] == "None"
+    assert params["split.base._target_"] == "erasure.data.splits.Holdout"
+    assert not any(key.startswith("hydra") for key in params)
+    assert all(type(value) is str for value in params.values())
+
+
+def test_the_plain_configuration_is_resolved_and_without_hydra(compose_config):
+    plain = plain_config(compose_config("seed=7", hydra=True))
+    assert plain["seeds"] == {"split": 7, "train": 7, "unlearn": 7, "evaluate": 7}
+    assert "hydra" not in plain
+    assert OmegaConf.create(plain) == plain

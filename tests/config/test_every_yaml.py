@@ -1,0 +1,179 @@
+"""Every YAML file in ``conf`` composes, builds, and says in its first line what it is."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import OmegaConf
+
+from erasure.evaluation.evaluator import Evaluator
+from erasure.help import GROUPS
+from erasure.sweep.building import build
+from erasure.sweep.describe import plain_config
+from erasure.sweep.parts import Parts, assemble, build_tracker, check
+from erasure.training.fit import Fit
+from erasure.training.trainers import Standard
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted(CONF.rglob("*.yaml"))
+IN_A_TRIAL = ("dataset", "split", "model", "trainer", "unlearner", "evaluator", "objective")
+METHOD = "unlearner._target_=erasure.unlearners.identity.Identity"
+
+
+def stems(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def options(*groups):
+    return [(group, stem) for group in groups for stem in stems(group)]
+
+
+def test_no_file_is_left_out():
+    covered = options(*IN_A_TRIAL, "tracking", "experiment", "fit", "metric")
+    covered += options("hydra/sweeper", "hydra/launcher")
+    assert len(covered) + 1 == len(FILES)  # and config.yaml
+    assert len(FILES) >= 38
+
+
+def test_every_group_is_explained_by_the_help():
+    groups = {str(path.parent.relative_to(CONF)) for path in FILES} - {"."}
+    assert groups == {group for group, _ in GROUPS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_file_says_first_what_it_is(path):
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# ")
+    assert 20 < len(lines[0]) < 100
+    assert lines[0] == lines[0].rstrip(". ")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_components_are_in_mappings_and_never_in_lists(path):
+    def lists(value):
+        if isinstance(value, dict):
+            for inner in value.values():
+                yield from lists(inner)
+        elif isinstance(value, list):
+            yield value
+
+    content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    content.pop("defaults", None)
+    assert not [item for found in lists(content) for item in found if isinstance(item, dict)]
+
+
+@pytest.mark.parametrize(("group", "option"), options(*IN_A_TRIAL))
+def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
+    extra = [METHOD] if (group, option) == ("unlearner", "custom") else []
+    cfg = compose_config(f"{group}={option}", *extra)
+    assert cfg.device == "auto"
+    parts = assemble(cfg, device=torch.device("cpu"))
+    assert isinstance(parts, Parts)
+    assert parts.pool.num_classes == 10
+    model = parts.fresh()
+    inputs = parts.pool.fetch(parts.indices.forget[:2])
+    assert model.eval()(inputs).shape == (2, 10)
+    assert isinstance(parts.trainer, Standard)
+    assert isinstance(parts.evaluator, Evaluator)
+    assert callable(parts.unlearner)
+
+
+@pytest.mark.parametrize("option", stems("experiment"))
+def test_every_experiment_is_a_trial(compose_config, option):
+    cfg = compose_config("tracking=none", f"experiment={option}", hydra=True)
+    check(cfg)
+    assert "experiment" not in plain_config(cfg)
+    params = cfg.hydra.sweeper.params or {}
+    for key, values in params.items():
+        for value in str(values).split(","):
+            check(compose_config("tracking=none", f"experiment={option}", f"{key}={value}"))
+
+
+@pytest.mark.parametrize("option", stems("tracking"))
+def test_every_tracker_builds(compose_config, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = build_tracker(compose_config(f"tracking={option}"))
+    assert callable(tracker.prepare)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", stems("fit"))
+def test_every_loop_builds_and_descends(compose_config, option):
+    fit = build(compose_config(name=f"fit/{option}").fit, "fit")
+    assert isinstance(fit, Fit)
+    weight = torch.nn.Parameter(torch.tensor([3.0]))
+    optimizer = fit.optimizer([weight])
+    (weight**2).sum().backward()
+    optimizer.step()
+    assert 0 < weight.item() < 3
+
+
+@pytest.mark.parametrize("option", stems("metric"))
+def test_every_metric_builds_and_is_part_of_the_standard_evaluation(compose_config, option):
+    metric = build(compose_config(name=f"metric/{option}").metric, "metric")
+    standard = build(compose_config().evaluator, "evaluator")
+    assert metric in standard.metrics.values()
+    assert metric.schema("test")
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "kind"),
+    [
+        *((*found, Sweeper) for found in options("hydra/sweeper")),
+        *((*found, Launcher) for found in options("hydra/launcher")),
+    ],
+)
+def test_every_plugin_is_known_to_hydra_and_builds(compose_config, group, option, kind):
+    cfg = compose_config(f"{group}={option}", hydra=True)
+    node = cfg.hydra[group.rpartition("/")[2]]
+    assert isinstance(build(node, group), kind)
+    assert node._target_ in {
+        f"{found.__module__}.{found.__name__}" for found in Plugins.instance().discover(kind)
+    }
+
+
+def test_the_defaults_are_those_that_show_something(compose_config):
+    cfg = compose_config(hydra=True)
+    chosen = cfg.hydra.runtime.choices
+    assert {group: chosen[group] for group in IN_A_TRIAL} == {
+        "dataset": "digits_noisy",
+        "split": "random",
+        "model": "mlp",
+        "trainer": "adam",
+        "unlearner": "scrub",
+        "evaluator": "standard",
+        "objective": "avg_gap",
+    }
+    assert (chosen["tracking"], chosen["hydra/sweeper"]) == ("mlflow", "grid")
+    assert chosen["hydra/launcher"] == "local"
+
+
+def test_options_compose_with_each_other(compose_config):
+    cfg = compose_config(
+        "experiment=class_removal", "unlearner=finetune", "fit@unlearner.fit=adam"
+    )
+    parts = assemble(cfg, device=torch.device("cpu"))
+    assert type(parts.fresh()).__name__ == "CNN"
+    optimizer = parts.unlearner.fit.optimizer
+    assert isinstance(optimizer, partial)
+    assert optimizer.func is torch.optim.Adam
+    assert set(parts.pool.targets[parts.indices.forget].tolist()) == {3}
+
+
+def test_settings_of_nested_groups_can_be_set_by_name(compose_config):
+    cfg = compose_config("unlearner.fit.epochs=3", "trainer.fit.epochs=4", "split.base.val=0.2")
+    parts = assemble(cfg, device=torch.device("cpu"))
+    assert (parts.unlearner.fit.epochs, parts.trainer.fit.epochs) == (3, 4)
+    assert len(parts.indices.val) == round(0.2 * (1797 - 359))
+
+
+def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
+    parts = assemble(compose_config(), device=torch.device("cpu"))
+    one, other = parts.fresh(), parts.fresh()
+    assert one is not other
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])

@@ -1,0 +1,178 @@
+import io
+import math
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from erasure.core.trial import Trial, TrialResult
+from erasure.sweep.objective import Objective
+from erasure.sweep.outcome import Entry
+from erasure.sweep.plan import Planned
+from erasure.sweep.progress import Tally, progress
+from erasure.sweep.report import Report
+from erasure.sweep.summary import figure, leaderboard
+
+GAP = Objective(metrics={"gap/avg": "minimize"})
+
+
+def entry(variant, seed, metrics=None, *, reason="", before=False, trained=0):
+    trial = Trial(
+        name=f"{variant} · seed {seed}",
+        fingerprint=f"{variant}{seed}",
+        params={},
+        tags={"unlearner": variant, "dataset": "digits", "seed": str(seed)},
+    )
+    planned = Planned(
+        number=seed,
+        overrides=(f"unlearner={variant}", f"seed={seed}"),
+        config=OmegaConf.create(),
+        trial=trial,
+        label=trial.name,
+        variant=variant,
+    )
+    result = TrialResult(trial=trial, outcome="finished", metrics=metrics or {}, trained=trained)
+    return Entry(
+        planned=planned,
+        state="failed" if reason else "finished",
+        result=None if reason else result,
+        reason=reason,
+        before=before,
+        seconds=1.25,
+        log=Path("multirun/0/output.log") if reason else None,
+    )
+
+
+ENTRIES = [
+    entry("poor", 0, {"gap/avg": 0.5, "forget/accuracy": 1.0}, trained=2),
+    entry("poor", 1, {"gap/avg": 0.7, "forget/accuracy": 0.5}, before=True, trained=2),
+    entry("good", 0, {"gap/avg": 0.1, "forget/accuracy": 0.9, "odd": 3.0}, trained=1),
+    entry("good", 1, reason="lr must be smaller"),
+    entry("dead", 0, reason="the worker died (exit code 9)"),
+]
+
+
+def report():
+    return Report(
+        name="3 unlearners",
+        fingerprint="f",
+        command="python run.py -m seed=0,1",
+        run="r",
+        entries=ENTRIES,
+        board=leaderboard(ENTRIES, GAP),
+    )
+
+
+def test_rows_are_means_over_seeds_best_first():
+    board = leaderboard(ENTRIES, GAP)
+    assert [row.label for row in board.rows] == ["good", "poor", "dead"]
+    assert board.metrics == ["forget/accuracy", "gap/avg"]
+    poor = board.rows[1].spreads
+    assert poor["gap/avg"].mean == pytest.approx(0.6)
+    # deviations from the mean are 0.1 and 0.1: sqrt((0.01 + 0.01) / (2 - 1))
+    assert poor["gap/avg"].deviation == pytest.approx(math.sqrt(0.02))
+    assert str(poor["forget/accuracy"]) == "0.750 ± 0.354"  # sqrt(2 * 0.25**2) = 0.3536
+
+
+def test_one_value_has_no_spread_and_none_has_no_cell():
+    good, _, dead = leaderboard(ENTRIES, GAP).rows
+    assert str(good.spreads["gap/avg"]) == "0.100"
+    assert (good.finished, good.total) == (1, 2)
+    assert dead.spreads == {}
+
+
+def test_maximizing_turns_the_order_around():
+    board = leaderboard(ENTRIES, Objective(metrics={"gap/avg": "maximize"}))
+    assert [row.label for row in board.rows] == ["poor", "good", "dead"]
+
+
+def test_a_second_metric_breaks_ties():
+    both = Objective(metrics={"gap/avg": "minimize", "cost/speedup": "maximize"})
+    slow = entry("slow", 0, {"gap/avg": 0.1, "cost/speedup": 2.0})
+    fast = entry("fast", 0, {"gap/avg": 0.1, "cost/speedup": 9.0})
+    assert [row.label for row in leaderboard([slow, fast], both).rows] == ["fast", "slow"]
+
+
+def test_values_that_are_not_numbers_are_left_out_of_the_mean():
+    entries = [entry("a", 0, {"gap/avg": math.nan}), entry("a", 1, {"gap/avg": 0.2})]
+    spread = leaderboard(entries, GAP).rows[0].spreads["gap/avg"]
+    assert (spread.mean, spread.count) == (0.2, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (0.12345, "0.123"),
+        (0.0004, "0.0004"),
+        (7.09e-6, "7.09e-06"),
+        (54700, "5.47e+04"),
+    ],
+)
+def test_figures_are_short(value, text):
+    assert figure(value) == text
+
+
+def test_the_report_counts_every_kind_and_the_models_of_this_sweep():
+    counts = "5 trials: 2 finished, 1 finished before, 2 failed; 3 models trained"
+    assert report().counts() == counts
+    assert report().missing == 2
+
+
+def test_markdown_has_table_failures_and_command():
+    lines = report().markdown().splitlines()
+    assert "| unlearner | n | forget/accuracy | gap/avg |" in lines
+    assert "| good | 1 of 2 | 0.900 | 0.100 |" in lines
+    assert "| dead | 0 of 1 | – | – |" in lines
+    assert "- good · seed 1: lr must be smaller (log: multirun/0/output.log)" in lines
+    assert "python run.py -m seed=0,1" in lines
+
+
+def test_the_csv_has_a_row_per_trial_and_a_column_per_metric(tmp_path):
+    report().write(tmp_path)
+    rows = (tmp_path / "summary.csv").read_text().splitlines()
+    assert len(rows) == 6
+    assert rows[0].endswith("gap/avg,forget/accuracy,odd")
+    assert rows[3].endswith(",0.1,0.9,3.0")
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_the_terminal_table_is_whole_at_any_width(width):
+    out = io.StringIO()
+    report().show(Console(file=out, width=width, highlight=False))
+    text = out.getvalue()
+    assert "0.600" in text
+    assert "±0.141" in text
+    assert "…" not in text
+
+
+def test_plain_progress_is_one_line_per_trial():
+    out = io.StringIO()
+    left = [ENTRIES[0].planned, ENTRIES[3].planned]
+    console = Console(file=out, width=200, highlight=False)
+    with progress(left, 12, [ENTRIES[1]], GAP, console) as show:
+        show(ENTRIES[0])
+        show(ENTRIES[3])
+    assert out.getvalue().splitlines() == [
+        "[ 2/12] poor · seed 0   gap/avg 0.500   1.2 s",
+        "[ 3/12] good · seed 1   failed: lr must be smaller",
+    ]
+
+
+def test_the_time_left_counts_only_trials_that_ran():
+    clock = iter([100.0, 130.0, 130.0, 130.0])
+    tally = Tally(total=10, objective=GAP, now=lambda: next(clock))
+    tally.add(ENTRIES[1])  # finished before, took no time
+    assert math.isnan(tally.remaining())
+    tally.add(ENTRIES[0])
+    tally.add(ENTRIES[3])
+    assert tally.remaining() == pytest.approx(30 / 2 * 7)
+    assert tally.text() == "best gap/avg 0.500 · 1 failed · 2 min left"  # 105 s
+
+
+def test_the_best_follows_the_direction():
+    tally = Tally(total=3, objective=Objective(metrics={"gap/avg": "maximize"}))
+    for done in ENTRIES[:3]:
+        tally.add(done)
+    assert tally.best == 0.7

@@ -1,0 +1,135 @@
+"""The direction of imports, the contents of modules, and what must not be anywhere."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import erasure
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    found.name
+    for found in pkgutil.walk_packages(erasure.__path__, "erasure.")
+    if not found.name.endswith("__main__")
+)
+SOURCES = sorted([*(ROOT / "erasure").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def test_imports_keep_their_direction():
+    """The same as ``lint-imports`` on the command line, without its cache."""
+    code = (
+        "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert f"{len(CONTRACTS['contracts'])} kept, 0 broken" in found.stdout
+
+
+def test_a_new_package_cannot_forget_the_contracts():
+    """Each part of the package is forbidden to import Hydra and MLflow, or named here."""
+    parts = {f"erasure.{found.name}" for found in pkgutil.iter_modules(erasure.__path__)}
+    contracts = CONTRACTS["contracts"]
+    forbidden = {c["id"]: set(c["source_modules"]) for c in contracts if c["type"] == "forbidden"}
+    may = {
+        "hydra": {"erasure.experiment", "erasure.plugins", "erasure.sweep"},
+        "mlflow": {"erasure.tracking"},
+    }
+    assert forbidden.keys() == may.keys()
+    for name, sources in forbidden.items():
+        assert sources == parts - may[name]
+    (layers,) = (c["layers"] for c in contracts if c["type"] == "layers")
+    layered = {f"erasure.{part}" for layer in layers for part in layer.split(" | ")}
+    assert parts - layered == {"erasure._torchvision", "erasure.help", "erasure.store"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_imports_and_offers_what_it_says(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for offered in getattr(module, "__all__", ()):
+        assert hasattr(module, offered)
+
+
+def test_no_module_was_missed():
+    files = {path for path in SOURCES if path.parts[len(ROOT.parts)] == "erasure"}
+    assert len(MODULES) == len([p for p in files if p.name != "__main__.py"]) - 1  # erasure itself
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_imports_are_absolute(path):
+    assert not [n for n in ast.walk(tree(path)) if isinstance(n, ast.ImportFrom) and n.level]
+
+
+def global_draws(path):
+    """Calls that seed or draw from a global generator, such as ``torch.manual_seed``."""
+    known = {"seed", "manual_seed", "manual_seed_all", "set_rng_state", "shuffle", "choice"}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = ast.unparse(node.func.value)
+            modules = {
+                "torch",
+                "torch.cuda",
+                "torch.random",
+                "random",
+                "np.random",
+                "numpy.random",
+            }
+            if owner in modules and node.func.attr in known:
+                yield f"{owner}.{node.func.attr}"
+
+
+def test_global_generators_are_seeded_in_one_place():
+    """In ``isolated``, which restores them; and by the checks that look for who reads them."""
+    found = {relative(path): list(global_draws(path)) for path in SOURCES}
+    allowed = {"erasure/core/seeding.py", "erasure/testing/surroundings.py"}
+    assert {path for path, calls in found.items() if calls} <= allowed
+
+
+def test_torch_and_others_stay_out_of_what_starts_the_program():
+    light = ["run.py", "erasure/__init__.py", "erasure/help.py", "erasure/plugins.py"]
+    light += ["erasure/core/errors.py", "erasure/core/__init__.py", "erasure/_torchvision.py"]
+    heavy = {"torch", "hydra", "omegaconf", "mlflow", "numpy"}
+    for name in light:
+        for node in tree(ROOT / name).body:
+            if isinstance(node, ast.Import):
+                assert not heavy & {alias.name.split(".")[0] for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                assert node.module.split(".")[0] not in heavy
+
+
+HOOKS = '[type(finder).__name__ for finder in sys.meta_path].count("_BeforeTorchvision")'
+
+
+def test_the_torchvision_hook_is_installed_once_and_imports_nothing(python):
+    code = "import sys, erasure; erasure._torchvision.install(); "
+    code += f"print({HOOKS}, 'torch' in sys.modules)"
+    assert python("-c", code).stdout == "1 False\n"
+
+
+def test_torchvision_imports_beside_this_torch(python):
+    """In a fresh process, because the hook acts on the first import only."""
+    code = f"""
+import sys, erasure
+from torchvision.models import resnet18
+erasure._torchvision.install()
+print({HOOKS}, callable(resnet18))
+"""
+    found = python("-W", "error", "-c", code)
+    assert (found.stdout, found.stderr) == ("0 True\n", "")

@@ -1,0 +1,78 @@
+"""Learning-rate schedules: the rate of every step, worked out by formula."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasure.core.errors import ConfigError
+from erasure.training.schedules import Cosine, MultiStep, OneCycle
+
+
+def rates(schedule, steps, lr=0.1):
+    """Return the rate of each step and the one that is left after the last."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.9)
+    scheduler = schedule(optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found, optimizer.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
+def test_cosine_falls_along_half_a_cosine(final):
+    found, last = rates(Cosine(final=final), 10)
+    low = 0.1 * final
+    expected = [low + (0.1 - low) * (1 + math.cos(math.pi * step / 10)) / 2 for step in range(11)]
+    assert [*found, last] == pytest.approx(expected, abs=1e-12)
+
+
+def test_multistep_falls_at_shares_of_the_run():
+    found, last = rates(MultiStep(at=(0.5, 0.75), factor=0.1), 8)
+    assert [*found, last] == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 3)
+
+
+def test_points_that_coincide_count_twice():
+    found, _ = rates(MultiStep(at=(0.5, 0.5), factor=0.1), 2)
+    assert found == pytest.approx([0.1, 0.001])
+
+
+def test_one_cycle_rises_then_falls_whatever_rate_the_optimizer_has():
+    """101 points, 30.3 % of which rise from 1/25 of the highest rate; the end is 4e-6 of it."""
+    found, last = rates(OneCycle(max_lr=1.0), 100, lr=123.0)
+    assert found[0] == pytest.approx(1 / 25)
+    peak = max(range(100), key=found.__getitem__)
+    assert peak in (29, 30)
+    assert found[peak] == pytest.approx(1.0, abs=0.01)
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    assert found[peak:] == sorted(found[peak:], reverse=True)
+    assert last == pytest.approx(1 / 25 / 1e4)
+
+
+@given(steps=st.integers(1, 40), rise=st.sampled_from([0.1, 0.2, 0.25, 0.3, 0.5, 0.75]))
+def test_one_cycle_fits_runs_of_any_length(steps, rise):
+    found, last = rates(OneCycle(max_lr=1.0, rise=rise), steps)
+    assert all(0 < rate <= 1.0 for rate in found)
+    assert last == pytest.approx(4e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Cosine(final=1.1), r"final must be in [0, 1], got 1.1"),
+        (lambda: Cosine(final=-0.1), r"final must be in [0, 1], got -0.1"),
+        (lambda: OneCycle(max_lr=0.0), "max_lr must be > 0, got 0.0"),
+        (lambda: OneCycle(max_lr=0.1, rise=0.0), r"rise must be in (0, 1), got 0.0"),
+        (lambda: OneCycle(max_lr=0.1, rise=1.0), r"rise must be in (0, 1), got 1.0"),
+        (lambda: MultiStep(at=[0.5, 1.0]), r"at must hold shares in (0, 1), got [0.5, 1.0]"),
+        (lambda: MultiStep(factor=1.0), r"factor must be in (0, 1), got 1.0"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(build, message):
+    with pytest.raises(ConfigError) as error:
+        build()
+    assert str(error.value) == message

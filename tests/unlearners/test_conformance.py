@@ -1,0 +1,79 @@
+"""Every YAML in conf/unlearner keeps to the contract of an unlearner.
+
+A new method is covered as soon as its YAML is there. It needs a line in ``DECLARED`` only to say
+what it reads, or that it is a control which changes nothing.
+"""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from erasure.sweep.building import build
+from erasure.sweep.schema import register_schema
+from erasure.testing import unlearner_checks
+
+CONF = Path(__file__).parents[2] / "conf"
+METHODS = sorted(
+    path.stem for path in (CONF / "unlearner").glob("*.yaml") if path.stem != "custom"
+)
+
+DECLARED = {
+    "finetune": {"reads": ("retain",)},
+    "grad_ascent": {"reads": ("forget",)},
+    "identity": {"reads": (), "changes_weights": False},
+    "neggrad_plus": {"reads": ("forget", "retain")},
+    "retrain": {"reads": ("retain",)},
+    "scrub": {"reads": ("forget", "retain")},
+}
+CASES = [
+    pytest.param(name, check, id=f"{name}-{check}")
+    for name in METHODS
+    for check in unlearner_checks(**DECLARED.get(name, {}))
+]
+
+
+@pytest.fixture(scope="module")
+def method():
+    """Build a method as a trial does, with two epochs at most."""
+    built = {}
+
+    def get(name):
+        if name not in built:
+            built[name] = _build(name)
+        return built[name]
+
+    return get
+
+
+@pytest.mark.parametrize(("name", "check"), CASES)
+def test_contract(method, name, check):
+    check(method(name))
+
+
+def test_no_method_is_skipped():
+    files = {path.name for path in (CONF / "unlearner").iterdir()}
+    covered = {case.values[0] for case in CASES}
+    assert files == {f"{name}.yaml" for name in covered} | {"custom.yaml"}
+    assert covered >= {"identity", "retrain", "finetune", "grad_ascent", "neggrad_plus", "scrub"}
+    assert len(CASES) == 28 * len(covered)
+
+
+def test_declarations_are_about_methods_that_exist():
+    assert set(DECLARED) <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_first_line_describes_the_method(name):
+    first = (CONF / "unlearner" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 20
+
+
+def _build(name):
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[f"unlearner={name}"]).unlearner
+    if "fit" in cfg:
+        cfg.fit.epochs = min(cfg.fit.epochs, 2)
+    return build(cfg, "unlearner")
