@@ -18,6 +18,7 @@ from erasure.sweep.table import show_address, show_result
 from erasure.sweep.unlearning import unlearn
 from erasure.sweep.watch import Watch
 from erasure.training.store import ModelStore, Trained
+from erasure.training.tensor_cache import TensorCache
 
 
 def run(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -50,7 +51,13 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
     splits = DataSplits.of(parts.pool, parts.indices)
     original, training = obtain(splits.train, "original")
     with watch.stage("unlearn", "unlearning") as report:
-        unlearned, facts = unlearn(parts, original, lambda v: obtain(v, "requested"), report)
+        unlearned, facts = unlearn(
+            parts,
+            original,
+            lambda view: obtain(view, "requested"),
+            TensorCache(store.root),
+            report,
+        )
     models: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
     facts["original_seconds"] = training.seconds
     if parts.evaluator.needs_gold:

@@ -1,8 +1,8 @@
 """What an unlearning method may see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
@@ -16,6 +16,36 @@ class Report(Protocol):
 
     def __call__(self, step: int, of: int, **values: float) -> None:
         """Record ``values`` by name at ``step`` (from 1) of ``of``; a pruner may raise here."""
+
+
+class Fresh(Protocol):
+    """Builds the architecture of the original with weights that never saw data."""
+
+    def __call__(self, salt: str = "") -> nn.Module:
+        """Return the weights the original started from, or others for another ``salt``."""
+
+
+class Cached(Protocol):
+    """Remembers tensors across the trials of a sweep."""
+
+    def __call__(
+        self, name: str, view: View, compute: Callable[[], Mapping[str, Tensor]], **settings: Any
+    ) -> Mapping[str, Tensor]:
+        """Return what ``compute`` returns for the original model and ``view``.
+
+        ``name`` and ``settings`` (plain JSON data) must hold all else that it depends on. The
+        time of the computation is accounted to the method, whenever it was spent.
+        """
+
+
+def computed(
+    name: str,  # noqa: ARG001  # the protocol has it
+    view: View,  # noqa: ARG001
+    compute: Callable[[], Mapping[str, Tensor]],
+    **settings: Any,  # noqa: ARG001
+) -> Mapping[str, Tensor]:
+    """Compute and remember nothing."""
+    return compute()
 
 
 def silent(step: int, of: int, **values: float) -> None:
@@ -34,10 +64,12 @@ class UnlearningTask:
         kind: What the labels mean.
         num_classes: Number of classes.
         generator: The only source of randomness.
-        fresh: Builds the same architecture with the weights the original started from.
+        fresh: Builds the same architecture with the weights the original started from, or with
+            others.
         train: Trains fresh weights on a view with the original's recipe and seed, through the
             store: a model that exists already is not trained again, but its time is accounted.
         report: Receives curves.
+        cached: Remembers what depends on the original model and the data alone.
     """
 
     model: nn.Module
@@ -47,9 +79,10 @@ class UnlearningTask:
     kind: TaskKind
     num_classes: int
     generator: Generator
-    fresh: Callable[[], nn.Module]
+    fresh: Fresh
     train: Callable[[View], nn.Module]
     report: Report = silent
+    cached: Cached = computed
 
     @property
     def loss(self) -> Loss:

@@ -1,7 +1,7 @@
 """The parts of a trial, built from its configuration and checked against each other."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import SplitIndices
+from erasure.core.task import Fresh
 from erasure.core.types import Pool, SplitStrategy, Trainer, Unlearner
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
@@ -56,7 +57,7 @@ class Parts:
 
     pool: Pool
     indices: SplitIndices
-    fresh: Callable[[], nn.Module]
+    fresh: Fresh
     recipe: Mapping[str, Any]
     trainer: Trainer
     unlearner: Unlearner
@@ -139,13 +140,11 @@ def _split(cfg: DictConfig, pool: Pool, seed: int) -> SplitIndices:
         return strategy(pool, stream(seed, "split"))
 
 
-def _model_builder(
-    cfg: DictConfig, pool: Pool, seed: int, device: torch.device
-) -> Callable[[], nn.Module]:
+def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
     offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes}
 
-    def fresh() -> nn.Module:
-        with isolated(seed, "model"):
+    def fresh(salt: str = "") -> nn.Module:
+        with isolated(seed, "model", *([salt] if salt else [])):
             model: nn.Module = build(cfg.model, "model", **offered)
         return with_precision(model, cfg.precision).to(device)
 

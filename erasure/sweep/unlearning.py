@@ -2,12 +2,19 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from erasure.core.fingerprint import (
+    RESULTS_VERSION,
+    fingerprint,
+    model_fingerprint,
+    tensor_fingerprint,
+)
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Report, UnlearningTask
@@ -17,12 +24,13 @@ from erasure.sweep.parts import Parts
 from erasure.sweep.steps import counted_steps
 from erasure.training.compute import measured_cost, warm_up
 from erasure.training.store import Trained
+from erasure.training.tensor_cache import TensorCache
 
 Obtain = Callable[[View], tuple[nn.Module, Trained]]
 
 
 def unlearn(
-    parts: Parts, original: nn.Module, obtain: Obtain, report: Report
+    parts: Parts, original: nn.Module, obtain: Obtain, cache: TensorCache, report: Report
 ) -> tuple[nn.Module, dict[str, float]]:
     """Run the method on a copy of ``original`` and return its model with facts about the run.
 
@@ -36,7 +44,7 @@ def unlearn(
     """
     audited = AuditedPool.watch(parts.pool)
     views = DataSplits.of(audited, parts.indices)
-    account = _Account(audited, obtain)
+    account = _Account(audited, obtain, cache, model_fingerprint(original), parts.device)
     task = UnlearningTask(
         model=copy.deepcopy(original),
         forget=views.forget,
@@ -48,6 +56,7 @@ def unlearn(
         fresh=parts.fresh,
         train=account.train,
         report=report,
+        cached=account.cached,
     )
     warm_up(parts.device)
     with (
@@ -72,10 +81,13 @@ def unlearn(
 
 @dataclass
 class _Account:
-    """Trains through the store and keeps account of what a stored model would have cost."""
+    """Answers requests from the stores and keeps account of what they would have cost."""
 
     audited: AuditedPool
     obtain: Obtain
+    cache: TensorCache
+    original: str
+    device: torch.device
     seconds: float = 0.0
     steps: int = 0
 
@@ -88,3 +100,17 @@ class _Account:
         epochs = torch.full_like(view.index, len(trained.curve))
         self.audited.reads.index_add_(0, view.index, epochs)
         return model
+
+    def cached(
+        self, name: str, view: View, compute: Callable[[], Mapping[str, Tensor]], **settings: Any
+    ) -> Mapping[str, Tensor]:
+        begun = time.perf_counter()
+        causes = {"name": name, "settings": settings, "model": self.original}
+        labels = tensor_fingerprint(view.targets)
+        data = [view.pool.fingerprint, tensor_fingerprint(view.index), labels]
+        key = fingerprint({**causes, "data": data, "version": RESULTS_VERSION})
+        tensors, seconds, here = self.cache.get(key, self.device, compute)
+        self.seconds += seconds - (time.perf_counter() - begun)
+        if not here:  # a pass that need not be made again still counts as one
+            self.audited.reads.index_add_(0, view.index, torch.ones_like(view.index))
+        return tensors

@@ -137,8 +137,8 @@ def toy_context(
     )
 
 
-def _fresh(model: ToyModel) -> nn.Module:
-    with isolated(0, "toy", model):
+def _fresh(model: ToyModel, salt: str = "") -> nn.Module:
+    with isolated(0, "toy", model, *([salt] if salt else [])):
         if model == "mlp":
             return MLP(SHAPE, NUM_CLASSES, hidden=(32,))
         return CNN(SHAPE, NUM_CLASSES, channels=(8,), hidden=16)

@@ -9,9 +9,10 @@ from erasure.core.splits import View
 
 def accuracy(model: nn.Module, view: View, batch_size: int = 1024) -> float:
     """Return the share of ``view`` that ``model`` classifies correctly, in eval mode."""
+    kind = view.pool.task
     with evaluating(model), torch.inference_mode():
         correct = [
-            (model(batch.inputs).argmax(dim=-1) == batch.targets).sum()
+            kind.correct(model(batch.inputs), batch.targets).sum()
             for batch in view.batches(batch_size)
         ]
     return int(torch.stack(correct).sum()) / len(view)

@@ -41,6 +41,12 @@ def test_every_sample_has_noise_of_its_own_whichever_part_it_lands_in():
     assert spread.max() < 0.6
 
 
+def test_the_noise_is_that_of_a_generator_with_seed_7():
+    generator = torch.Generator().manual_seed(7)
+    expected = Digits()("cpu").fetch(EVERY) + 0.4 * torch.randn(1797, 1, 8, 8, generator=generator)
+    assert torch.equal(Digits(noise=0.4)("cpu").fetch(EVERY), expected)
+
+
 def test_other_noise_is_other_data():
     settings = [{}, {"noise": 0.4}, {"noise": 0.3}, {"noise": 0.4, "noise_seed": 8}]
     assert len({Digits(**some)("cpu").fingerprint for some in settings}) == 4

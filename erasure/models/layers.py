@@ -1,0 +1,73 @@
+"""Finding the parts of a network that methods speak of: layers in order, norms, the head."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from erasure.core.errors import UnsupportedError
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Tell whether ``module`` normalizes activations."""
+    return isinstance(module, NORMS)
+
+
+def weighted_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the modules that own a weight of two or more dimensions, in module order.
+
+    These are the layers one counts: convolutions, linear maps, embeddings. Containers and norms
+    are not among them; nested ones are found.
+    """
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(own_weight(module), Tensor) and own_weight(module).ndim >= 2
+    ]
+
+
+def own_weight(module: nn.Module) -> Tensor:
+    """Return the parameter called ``weight`` of ``module`` itself, or an empty vector."""
+    found = dict(module.named_parameters(recurse=False)).get("weight")
+    return nn.Parameter().detach() if found is None else found
+
+
+def head(model: nn.Module) -> tuple[str, nn.Linear]:
+    """Return the last linear layer and its name.
+
+    Raises:
+        UnsupportedError: If there is none.
+    """
+    found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not found:
+        raise UnsupportedError(
+            f"{type(model).__name__} has no linear layer that could be its head; use a method "
+            f"that does not need one, such as finetune"
+        )
+    return found[-1]
+
+
+@dataclass
+class Features:
+    """The last input of a network's head, ``(B, features)``."""
+
+    value: Tensor = field(default_factory=lambda: nn.Parameter().detach())
+
+
+@contextmanager
+def recorded_features(model: nn.Module) -> Iterator[Features]:
+    """Record, at each forward pass inside the block, what goes into the head of ``model``."""
+    found = Features()
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.value = inputs[0]
+
+    hook = head(model)[1].register_forward_pre_hook(keep)
+    try:
+        yield found
+    finally:
+        hook.remove()

@@ -1,0 +1,82 @@
+"""Gradients of a trained model, gathered over data without taking a step.
+
+Everything here runs in eval mode, leaves gradients, flags and buffers as they were, and reads the
+view in its own order, so that what it returns is a function of model and view.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from erasure.core.context import evaluating
+from erasure.core.splits import View
+from erasure.core.types import Batch
+
+Objective = Callable[[nn.Module, Batch], Tensor]
+"""Model and batch to a scalar."""
+
+
+def batch_gradients(
+    model: nn.Module, view: View, batch_size: int, objective: Objective
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the gradient of ``objective`` for each batch, by parameter name.
+
+    Parameters that do not require gradients are left out; those the objective does not depend on
+    get zeros.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    with evaluating(model), torch.enable_grad():
+        for batch in view.batches(batch_size):
+            found = torch.autograd.grad(
+                objective(model, batch), list(named.values()), materialize_grads=True
+            )
+            yield dict(zip(named, found, strict=True))
+
+
+def mean_squared_gradients(
+    model: nn.Module, view: View, batch_size: int, objective: Objective
+) -> dict[str, Tensor]:
+    """Return the mean over batches of the squared gradient of each batch, elementwise.
+
+    For an objective that is a mean over the batch this is *not* the mean of squared per-sample
+    gradients: it depends on the batch size, which belongs to the result.
+    """
+    return _mean(model, view, batch_size, objective, torch.square)
+
+
+def mean_absolute_gradients(
+    model: nn.Module, view: View, batch_size: int, objective: Objective
+) -> dict[str, Tensor]:
+    """Return the mean over batches of the magnitude of the gradient of each batch."""
+    return _mean(model, view, batch_size, objective, torch.abs)
+
+
+def summed_gradients(
+    model: nn.Module, view: View, batch_size: int, objective: Objective
+) -> dict[str, Tensor]:
+    """Return the sum over batches of the gradient of each batch."""
+    total = _zeros(model)
+    for found in batch_gradients(model, view, batch_size, objective):
+        for name, gradient in found.items():
+            total[name] += gradient
+    return total
+
+
+def _mean(
+    model: nn.Module,
+    view: View,
+    batch_size: int,
+    objective: Objective,
+    transform: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    total, batches = _zeros(model), 0
+    for found in batch_gradients(model, view, batch_size, objective):
+        batches += 1
+        for name, gradient in found.items():
+            total[name] += transform(gradient)
+    return {name: value / batches for name, value in total.items()}
+
+
+def _zeros(model: nn.Module) -> dict[str, Tensor]:
+    return {n: torch.zeros_like(p) for n, p in model.named_parameters() if p.requires_grad}

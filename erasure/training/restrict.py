@@ -1,0 +1,89 @@
+"""Confining any optimizer, inside any method, to some of the weights."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+
+@contextmanager
+def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let optimizers change the entries of ``model`` where a mask is true, and no others.
+
+    Gradients are masked where they arise, so that clipping and momentum see masked ones. That
+    alone does not hold weights in place: weight decay moves them all the same, and so does
+    momentum gathered earlier. After each step protected entries therefore get the values they
+    had on entry, and the optimizer's memory of them is emptied.
+
+    Args:
+        model: The model.
+        masks: Masks by parameter name, each shaped like its parameter; a parameter without one
+            is protected as a whole.
+
+    Notes:
+        Buffers, such as the statistics of batch normalization, are not covered.
+    """
+    kept = {
+        parameter: (
+            masks.get(name, torch.zeros_like(parameter)).bool(),
+            parameter.detach().clone(),
+        )
+        for name, parameter in model.named_parameters()
+    }
+
+    def restore(optimizer: Optimizer, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        del args, kwargs  # the hook's signature has them
+        with torch.no_grad():
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    if parameter in kept:
+                        _restore(parameter, *kept[parameter], optimizer)
+
+    with ExitStack() as stack:
+        for parameter, (mask, _) in kept.items():
+            if parameter.requires_grad:
+                stack.callback(_scaled(parameter, mask).remove)
+        stack.callback(register_optimizer_step_post_hook(restore).remove)
+        yield
+
+
+@contextmanager
+def scaled_gradients(model: nn.Module, scales: Mapping[str, Tensor]) -> Iterator[None]:
+    """Multiply gradients by ``scales`` (by parameter name, broadcast) inside a block."""
+    with ExitStack() as stack:
+        for name, parameter in model.named_parameters():
+            if name in scales:
+                stack.callback(_scaled(parameter, scales[name]).remove)
+        yield
+
+
+@contextmanager
+def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
+    """Switch off gradients of the parameters ``names`` for a block, then restore every flag."""
+    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    for name, parameter in model.named_parameters():
+        if name in names:
+            parameter.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        for parameter, flag in flags.items():
+            parameter.requires_grad_(flag)
+
+
+def _scaled(parameter: nn.Parameter, scale: Tensor) -> torch.utils.hooks.RemovableHandle:
+    factor = scale.to(parameter.dtype)
+
+    def multiply(gradient: Tensor) -> Tensor:
+        return gradient * factor
+
+    return parameter.register_hook(multiply)
+
+
+def _restore(parameter: Tensor, mask: Tensor, before: Tensor, optimizer: Optimizer) -> None:
+    parameter.copy_(torch.where(mask, parameter, before))
+    for name, memory in optimizer.state.get(parameter, {}).items():
+        if isinstance(memory, Tensor) and memory.shape == parameter.shape:
+            optimizer.state[parameter][name] = memory.mul_(mask)
