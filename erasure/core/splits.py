@@ -129,7 +129,7 @@ class View:
 
 def _bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]]:
     starts = list(range(0, length, size))
-    if merge_tail and len(starts) > 1 and length - starts[-1] == 1:
+    if merge_tail and size > 1 and len(starts) > 1 and length - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], length], strict=True))
 

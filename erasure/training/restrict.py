@@ -25,13 +25,10 @@ def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
     Notes:
         Buffers, such as the statistics of batch normalization, are not covered.
     """
-    kept = {
-        parameter: (
-            masks.get(name, torch.zeros_like(parameter)).bool(),
-            parameter.detach().clone(),
-        )
-        for name, parameter in model.named_parameters()
-    }
+    kept: dict[Tensor, tuple[Tensor, Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        mask = masks.get(name, torch.zeros_like(parameter)).bool()
+        kept[parameter] = (mask, parameter.detach().clone())
 
     def restore(optimizer: Optimizer, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         del args, kwargs  # the hook's signature has them
@@ -44,7 +41,7 @@ def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
     with ExitStack() as stack:
         for parameter, (mask, _) in kept.items():
             if parameter.requires_grad:
-                stack.callback(_scaled(parameter, mask).remove)
+                _scale_gradient(stack, parameter, mask)
         stack.callback(register_optimizer_step_post_hook(restore).remove)
         yield
 
@@ -55,7 +52,7 @@ def scaled_gradients(model: nn.Module, scales: Mapping[str, Tensor]) -> Iterator
     with ExitStack() as stack:
         for name, parameter in model.named_parameters():
             if name in scales:
-                stack.callback(_scaled(parameter, scales[name]).remove)
+                _scale_gradient(stack, parameter, scales[name])
         yield
 
 
@@ -65,7 +62,7 @@ def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
     flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
     for name, parameter in model.named_parameters():
         if name in names:
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad_(False)
     try:
         yield
     finally:
@@ -73,13 +70,13 @@ def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
-def _scaled(parameter: nn.Parameter, scale: Tensor) -> torch.utils.hooks.RemovableHandle:
+def _scale_gradient(stack: ExitStack, parameter: Tensor, scale: Tensor) -> None:
     factor = scale.to(parameter.dtype)
 
     def multiply(gradient: Tensor) -> Tensor:
         return gradient * factor
 
-    return parameter.register_hook(multiply)
+    stack.callback(parameter.register_hook(multiply).remove)
 
 
 def _restore(parameter: Tensor, mask: Tensor, before: Tensor, optimizer: Optimizer) -> None:
