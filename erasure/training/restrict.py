@@ -39,9 +39,9 @@ def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
                         _restore(parameter, *kept[parameter], optimizer)
 
     with ExitStack() as stack:
-        for parameter, (mask, _) in kept.items():
-            if parameter.requires_grad:
-                _scale_gradient(stack, parameter, mask)
+        for held, (mask, _) in kept.items():
+            if held.requires_grad:
+                _scale_gradient(stack, held, mask)
         stack.callback(register_optimizer_step_post_hook(restore).remove)
         yield
 

@@ -95,3 +95,33 @@ def test_a_bad_trial_does_not_end_the_sweep(resumed, erasure):
     assert "1 of 2 trials failed" in done.stderr
     assert "became" in done.stdout  # the reason is in the summary
     assert len(models(folder)) == 4
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_lose_nothing_and_train_nothing_twice(tmp_path, environment):
+    grids = (
+        ["--multirun", "unlearner=identity,retrain,finetune", "seed=0,1"],
+        ["--multirun", "unlearner=retrain,finetune,scrub", "seed=0,1"],
+    )
+    sweeps = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *grid],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for grid in grids
+    ]
+    for sweep in sweeps:
+        _, err = sweep.communicate(timeout=240)
+        assert sweep.returncode == 0, err
+    found = results(tmp_path)
+    assert len(found) == 8
+    assert {r["outcome"] for r in found} == {"finished"}
+    assert sum(r["trained"] for r in found) == len(models(tmp_path)) == 4
+    assert set(statuses(tmp_path)) == {"FINISHED"}
+    with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
+        query = "select count(*) from tags where key = 'erasure.fingerprint'"
+        assert database.execute(query).fetchone()[0] == 8
