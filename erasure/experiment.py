@@ -3,6 +3,7 @@
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich.console import Console
 from torch import nn
 
 from erasure.core.context import EvalContext, Who
@@ -31,7 +32,7 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
         raise ConfigError(f"threads must be >= 1, got {cfg.threads}")
     torch.set_num_threads(cfg.threads)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    bench = Bench.of(cfg, describe(cfg, choices))
+    bench = Bench.of(cfg, describe(cfg, choices), Console())
     result = bench.result(run_trial)
     show_result(result, bench.console)
     show_address(bench.tracker, bench.console)

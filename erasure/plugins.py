@@ -26,8 +26,8 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
         show_help(conf_folder(), outside_configs())
         return 0
     if "--multirun" in arguments or "-m" in arguments:
-        return _reported(lambda: _under_hydra(task), arguments)
-    return _reported(lambda: _single_run(task), arguments)
+        return reported(lambda: _under_hydra(task), arguments)
+    return reported(lambda: _single_run(task), arguments)
 
 
 def conf_folder() -> Path:
@@ -82,7 +82,7 @@ def _version_arguments() -> dict[str, Any]:
     return {"execution_whitelist": [*ours, *outside]}
 
 
-def _reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
+def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
     """Run ``action``; an error a user can mend is one message, any other a traceback.
 
     Hydra shortens tracebacks and exits by itself unless told not to, so it is told not to.

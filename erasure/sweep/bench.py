@@ -36,7 +36,7 @@ class Bench:
     console: Console
 
     @classmethod
-    def of(cls, cfg: DictConfig, trial: Trial) -> "Bench":
+    def of(cls, cfg: DictConfig, trial: Trial, console: Console) -> "Bench":
         """Build everything and refuse what cannot work, before anything is trained.
 
         Raises:
@@ -58,7 +58,7 @@ class Bench:
             store=store,
             ledger=Ledger(root),
             tracker=tracker,
-            console=Console(),
+            console=console,
         )
 
     def result(self, story: Story) -> TrialResult:
