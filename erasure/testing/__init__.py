@@ -4,6 +4,7 @@
 """
 
 from erasure.testing.checks import UnlearnerCheck, check_unlearner, unlearner_checks
+from erasure.testing.fixed import fixed_task
 from erasure.testing.metric_checks import MetricCheck, check_metric, metric_checks
 from erasure.testing.toy import ToyModel, toy_context, toy_task
 
@@ -13,6 +14,7 @@ __all__ = [
     "UnlearnerCheck",
     "check_metric",
     "check_unlearner",
+    "fixed_task",
     "metric_checks",
     "toy_context",
     "toy_task",
