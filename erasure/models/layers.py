@@ -1,11 +1,12 @@
 """Finding the parts of a network that methods speak of: layers in order, norms, the head."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from erasure.core.errors import UnsupportedError
 
@@ -34,6 +35,23 @@ def own_weight(module: nn.Module) -> Tensor:
     """Return the parameter called ``weight`` of ``module`` itself, or an empty vector."""
     found = dict(module.named_parameters(recurse=False)).get("weight")
     return nn.Parameter().detach() if found is None else found
+
+
+def linear_maps(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the layers that multiply by their weight: all weighted ones but embeddings."""
+    return [(n, m) for n, m in weighted_layers(model) if not isinstance(m, nn.Embedding)]
+
+
+def kernels(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the convolutions or, in a model without any, all linear maps."""
+    found = linear_maps(model)
+    return [(n, m) for n, m in found if isinstance(m, _ConvNd)] or found
+
+
+def reset_layers(model: nn.Module, fresh: nn.Module, names: Collection[str]) -> None:
+    """Give the modules ``names`` of ``model`` the parameters and buffers they have in ``fresh``."""
+    for name in names:
+        model.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
 
 
 def head(model: nn.Module) -> tuple[str, nn.Linear]:

@@ -1,10 +1,17 @@
 """Learning-rate schedules that know the length of the run; each steps once per batch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+)
 
 from erasure.core.errors import ConfigError
 
@@ -15,16 +22,27 @@ class Cosine:
 
     Args:
         final: Last rate as a share of the first, in [0, 1].
+        levels: Number of equal parts of the run in which the rate stays what it was at the start
+            of the part: the number of epochs makes it fall once per epoch. None lets it fall at
+            every step.
     """
 
     final: float = 0.0
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.final <= 1.0:
             raise ConfigError(f"final must be in [0, 1], got {self.final}")
+        if self.levels is not None and self.levels < 0:
+            raise ConfigError(f"levels must be >= 0 or null, got {self.levels}")
 
     def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule for a run of ``steps`` batches."""
+        if self.levels:
+            levels, final = self.levels, self.final
+            return LambdaLR(
+                optimizer, lambda step: _cosine(min(step * levels // steps, levels) / levels, final)
+            )
         lowest = self.final * float(optimizer.param_groups[0]["lr"])
         return CosineAnnealingLR(optimizer, T_max=steps, eta_min=lowest)
 
@@ -80,3 +98,7 @@ class MultiStep:
         """Return the schedule for a run of ``steps`` batches."""
         milestones = [round(point * steps) for point in self.at]
         return MultiStepLR(optimizer, milestones, gamma=self.factor)
+
+
+def _cosine(progress: float, final: float) -> float:
+    return final + (1.0 - final) * (1.0 + math.cos(math.pi * progress)) / 2.0

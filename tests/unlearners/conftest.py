@@ -5,6 +5,12 @@ from functools import partial
 import pytest
 import torch
 
+from erasure.core.kinds import Multilabel
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import DataSplits, SplitIndices
+from erasure.core.task import UnlearningTask
+from erasure.data.pools import AuditedPool, TensorPool
+from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
 
 
@@ -38,3 +44,38 @@ def statistics():
         return torch.cat(found)
 
     return vector
+
+
+@pytest.fixture
+def multilabel_task():
+    """Build a task of 60 samples with three labels each, on or off, and an untrained MLP."""
+
+    def fresh(salt=""):
+        with isolated(0, "multilabel", salt):
+            return MLP((4,), 3, hidden=(8,))
+
+    def make():
+        generator = stream(0, "multilabel", "data")
+        inputs = torch.randn(60, 4, generator=generator)
+        pool = TensorPool(
+            inputs=inputs,
+            targets=(inputs[:, :3] > 0).long(),
+            class_names=("one", "two", "three"),
+            task=Multilabel(),
+        )
+        forget, retain, val, test = torch.arange(60).split([11, 29, 12, 8])
+        indices = SplitIndices(forget=forget, retain=retain, val=val, test=test)
+        splits = DataSplits.of(AuditedPool.watch(pool), indices)
+        return UnlearningTask(
+            model=fresh(),
+            forget=splits.forget,
+            retain=splits.retain,
+            val=splits.val,
+            kind=pool.task,
+            num_classes=3,
+            generator=stream(0, "unlearn"),
+            fresh=fresh,
+            train=lambda view: fresh(),
+        )
+
+    return make
