@@ -1,5 +1,6 @@
 """What a task's labels mean: losses and divergences that fit them, one value per sample."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +38,9 @@ class TaskKind(Protocol):
 
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether each sample is predicted correctly, ``(B,)`` bool."""
+
+    def average(self, logits: Tensor) -> Tensor:
+        """Return logits of the mean prediction of K models, ``(K, B, C)`` to ``(B, C)``."""
 
     def any_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return random labels shaped like ``targets``, the true ones allowed."""
@@ -92,6 +96,10 @@ class Multiclass:
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether the largest logit is the target's."""
         return logits.argmax(dim=-1) == targets
+
+    def average(self, logits: Tensor) -> Tensor:
+        """Return the logarithm of the mean softmax."""
+        return F.log_softmax(logits, dim=-1).logsumexp(dim=0) - math.log(len(logits))
 
     def any_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return labels uniform over all classes."""
@@ -150,6 +158,11 @@ class Multilabel:
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether every label is predicted correctly at the threshold one half."""
         return ((logits > 0) == targets.bool()).all(dim=-1)
+
+    def average(self, logits: Tensor) -> Tensor:
+        """Return the log-odds of the mean probability of each label."""
+        off, on = _bernoulli(logits).logsumexp(dim=0).unbind(dim=-1)
+        return on - off
 
     def any_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return labels each drawn with its frequency in ``targets``.

@@ -1,7 +1,7 @@
 """The protocols through which the parts of a trial meet."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from erasure.core.kinds import TaskKind
     from erasure.core.metric import Measured, MetricSchema
     from erasure.core.splits import SplitIndices, View
-    from erasure.core.task import Report, UnlearningTask
+    from erasure.core.task import Cached, Fresh, Report, UnlearningTask
 
 Inputs: TypeAlias = Any
 """What a model eats: a tensor, a mapping of tensors, a graph batch. Only models look inside."""
@@ -86,6 +86,21 @@ class Trainer(Protocol):
         self, model: nn.Module, data: "View", generator: Generator, report: "Report"
     ) -> nn.Module:
         """Train ``model`` on ``data`` in place and return it."""
+
+
+@runtime_checkable
+class ComposingTrainer(Trainer, Protocol):
+    """A trainer of a model that it composes itself, and that can resume from what it kept."""
+
+    def compose(self, fresh: "Fresh", kind: "TaskKind") -> "Fresh":
+        """Return what builds the model it trains, out of models that ``fresh`` builds."""
+
+    def resuming(self, kept: "Cached") -> Trainer:
+        """Return the same trainer, which asks ``kept`` before it trains a stage.
+
+        What the names and settings it gives leave open is the same for all its stages: the
+        configuration of model and trainer, and the seed.
+        """
 
 
 class Unlearner(Protocol):

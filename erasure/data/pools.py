@@ -111,7 +111,8 @@ class AuditedPool:
     @classmethod
     def watch(cls, pool: Pool) -> "AuditedPool":
         """Start counting at zero."""
-        return cls(pool, torch.zeros_like(pool.targets, dtype=torch.int64))
+        labels = pool.targets  # (N,), or (N, C) with several labels per sample
+        return cls(pool, torch.zeros(len(labels), dtype=torch.int64, device=labels.device))
 
     def passes(self, index: Tensor) -> float:
         """Return how many times, on average, the samples ``index`` (n,) were fetched."""

@@ -31,6 +31,26 @@ def weighted_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     ]
 
 
+def tail(model: nn.Module, k: int) -> list[tuple[str, nn.Module]]:
+    """Return the last ``k`` layers that one counts, and every module that comes after the first.
+
+    Modules are in module order, so that a norm between two of the layers is among them, and one
+    in front of all of them is not. With as many layers as there are, or more, it is all modules.
+
+    Raises:
+        UnsupportedError: If the model has no layer that could be counted.
+    """
+    modules = list(model.named_modules())
+    counted = {name for name, _ in weighted_layers(model)}
+    places = [place for place, (name, _) in enumerate(modules) if name in counted]
+    if not places:
+        raise UnsupportedError(
+            f"{type(model).__name__} has no layer with a weight of two or more dimensions; use a "
+            f"method that does not count layers, such as finetune"
+        )
+    return modules[places[-k] :] if k < len(places) else modules
+
+
 def own_weight(module: nn.Module) -> Tensor:
     """Return the parameter called ``weight`` of ``module`` itself, or an empty vector."""
     found = dict(module.named_parameters(recurse=False)).get("weight")
@@ -49,7 +69,7 @@ def kernels(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def reset_layers(model: nn.Module, fresh: nn.Module, names: Collection[str]) -> None:
-    """Give the modules ``names`` of ``model`` the parameters and buffers they have in ``fresh``."""
+    """Give the modules ``names`` of ``model`` the values they have in ``fresh``."""
     for name in names:
         model.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
 

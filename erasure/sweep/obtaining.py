@@ -1,13 +1,18 @@
 """Trained models for a trial: out of the store, or trained once and put there."""
 
-from torch import nn
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
 
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
+from erasure.core.types import ComposingTrainer, Trainer
 from erasure.sweep.parts import Parts
 from erasure.sweep.steps import counted_steps
 from erasure.sweep.watch import Watch
 from erasure.training.store import ModelStore, Request, Trained, Training
+from erasure.training.tensor_cache import TensorCache
 
 
 def obtain_trained(
@@ -32,7 +37,7 @@ def obtain_trained(
             report(step, of, **values)
 
         with isolated(seed, "train", "layers"), counted_steps() as steps:
-            model = parts.trainer(parts.fresh(), view, stream(seed, "train"), noted)
+            model = _trainer(parts, store)(parts.fresh(), view, stream(seed, "train"), noted)
         return Training(model=model, curve=curve, steps=steps.count)
 
     with watch.stage(role, f"{role} model, {len(view)} samples") as report:
@@ -41,3 +46,18 @@ def obtain_trained(
         model.load_state_dict(dict(trained.state))
     watch.curves[f"{role}/loss"] = list(enumerate(trained.curve, start=1))
     return model, trained
+
+
+def _trainer(parts: Parts, store: ModelStore) -> Trainer:
+    """Return the trainer of ``parts``, resuming from stages of earlier models if it can."""
+
+    def kept(
+        name: str, view: View, compute: Callable[[], Mapping[str, Tensor]], **settings: Any
+    ) -> Mapping[str, Tensor]:
+        recipe = {**parts.recipe, "stage": {"name": name, **settings}}
+        key = Request.of(recipe, view, parts.seeds.train).key
+        return TensorCache(store.root).get(key, parts.device, compute)[0]
+
+    if isinstance(parts.trainer, ComposingTrainer):
+        return parts.trainer.resuming(kept)
+    return parts.trainer

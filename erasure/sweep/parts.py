@@ -18,7 +18,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import SplitIndices
 from erasure.core.task import Fresh
-from erasure.core.types import Pool, SplitStrategy, Trainer, Unlearner
+from erasure.core.types import ComposingTrainer, Pool, SplitStrategy, Trainer, Unlearner
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
@@ -89,7 +89,7 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
     parts = Parts(
         pool=pool,
         indices=_split(cfg, pool, seeds.split),
-        fresh=_model_builder(cfg, pool, seeds.train, place),
+        fresh=_composed(trainer, _model_builder(cfg, pool, seeds.train, place), pool),
         recipe=_recipe(plain),
         trainer=trainer,
         unlearner=unlearner,
@@ -149,6 +149,10 @@ def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device)
         return with_precision(model, cfg.precision).to(device)
 
     return fresh
+
+
+def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
+    return trainer.compose(fresh, pool.task) if isinstance(trainer, ComposingTrainer) else fresh
 
 
 def _recipe(plain: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -31,13 +31,18 @@ class Case:
 
     unlearner: Unlearner
     model: ToyModel
-    changes_weights: bool
+    changes_weights: bool | None
     reads: tuple[str, ...] | None
+    whole_class: bool = False
 
     def run(self, *, num_forget: int = 23, global_seed: int = 20_231) -> UnlearnerRun:
         """Run the method on a new task."""
         return run_unlearner(
-            self.unlearner, self.model, num_forget=num_forget, global_seed=global_seed
+            self.unlearner,
+            self.model,
+            num_forget=num_forget,
+            global_seed=global_seed,
+            whole_class=self.whole_class,
         )
 
 
@@ -69,6 +74,8 @@ def copes_with_uneven_batches(case: Case) -> None:
 def changes_weights(case: Case) -> None:
     """Parameters change, unless the method is declared not to change them."""
     moved = case.run().moved()
+    if case.changes_weights is None:
+        return
     if case.changes_weights:
         assert moved, "no parameter changed; declare changes_weights=False if that is intended"
     else:

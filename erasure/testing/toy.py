@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext
 from erasure.core.fingerprint import tensor_fingerprint
+from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.core.task import UnlearningTask
@@ -17,10 +19,12 @@ from erasure.data.pools import AuditedPool, TensorPool
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
+from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
 
-ToyModel = Literal["mlp", "cnn"]
-"""``mlp`` is a multilayer perceptron; ``cnn`` a convolutional network with batch normalization."""
+ToyModel = Literal["mlp", "cnn", "sharded"]
+"""``mlp`` is a multilayer perceptron; ``cnn`` a convolutional network with batch normalization;
+``sharded`` an ensemble of perceptrons, each trained on a shard, for methods that need one."""
 
 TOY_MODELS: tuple[ToyModel, ...] = ("mlp", "cnn")
 
@@ -30,8 +34,8 @@ NUM_TRAIN = 200
 NUM_VAL = 40
 NUM_TEST = 80
 EPOCHS = 40
-RATES: Mapping[ToyModel, float] = {"mlp": 0.003, "cnn": 0.01}
-"""Rates of Adam at which both fit the training set, but not so well that gradients vanish."""
+RATES: Mapping[ToyModel, float] = {"mlp": 0.003, "cnn": 0.01, "sharded": 0.003}
+"""Rates of Adam at which all fit the training set, but not so well that gradients vanish."""
 
 SIGNAL = 0.5
 """Size of a class's template relative to the noise: held-out accuracy is high but not perfect."""
@@ -52,13 +56,24 @@ FACTS: Mapping[str, float] = {
 }
 """What a trial notes about an unlearning run; these numbers are made up."""
 
+SHARDED = Sharded(
+    fit=Fit(optimizer=partial(torch.optim.Adam), epochs=EPOCHS, batch_size=64), shards=2, slices=2
+)
+
 _trained: dict[tuple[str, str], dict[str, Tensor]] = {}
 
 
-def toy_pool() -> TensorPool:
-    """Return 320 noisy images ``(1, 6, 6)`` of four classes, 80 each; the same at every call."""
+def toy_pool(forgotten: SplitIndices | None = None) -> TensorPool:
+    """Return 320 noisy images ``(1, 6, 6)`` of four classes, 80 each; the same at every call.
+
+    Args:
+        forgotten: Make the forget set of this split the last class, as far as training goes.
+    """
     generator = stream(0, "toy", "data")
     targets = torch.arange(NUM_TRAIN + NUM_VAL + NUM_TEST) % NUM_CLASSES
+    if forgotten is not None:
+        targets[forgotten.train] %= NUM_CLASSES - 1
+        targets[forgotten.forget] = NUM_CLASSES - 1
     templates = SIGNAL * torch.randn(NUM_CLASSES, *SHAPE, generator=generator)
     noise = torch.randn(len(targets), *SHAPE, generator=generator)
     names = tuple(f"class {number}" for number in range(NUM_CLASSES))
@@ -84,7 +99,9 @@ def toy_indices(num_forget: int = 23) -> SplitIndices:
     return SplitIndices(forget=forget, retain=retain, val=val, test=test)
 
 
-def toy_task(model: ToyModel = "mlp", *, num_forget: int = 23, seed: int = 0) -> UnlearningTask:
+def toy_task(
+    model: ToyModel = "mlp", *, num_forget: int = 23, seed: int = 0, whole_class: bool = False
+) -> UnlearningTask:
     """Return a request to forget ``num_forget`` of the 200 samples a small model learned.
 
     Every task has data and a model of its own. The data are looked at through an
@@ -95,9 +112,12 @@ def toy_task(model: ToyModel = "mlp", *, num_forget: int = 23, seed: int = 0) ->
         model: The network.
         num_forget: Size of the forget set, in [1, 199].
         seed: Seed of ``task.generator`` alone.
+        whole_class: Make the samples to forget a class of their own, which the rest of the
+            training set does not contain, instead of some of every class.
     """
-    pool = AuditedPool.watch(toy_pool())
-    splits = DataSplits.of(pool, toy_indices(num_forget))
+    indices = toy_indices(num_forget)
+    pool = AuditedPool.watch(toy_pool(indices if whole_class else None))
+    splits = DataSplits.of(pool, indices)
     original = _train(model, View(pool.pool, splits.train.index))
     return UnlearningTask(
         model=original,
@@ -138,6 +158,8 @@ def toy_context(
 
 
 def _fresh(model: ToyModel, salt: str = "") -> nn.Module:
+    if model == "sharded":
+        return SHARDED.compose(partial(_fresh, "mlp"), Multiclass())(salt)
     with isolated(0, "toy", model, *([salt] if salt else [])):
         if model == "mlp":
             return MLP(SHAPE, NUM_CLASSES, hidden=(32,))
@@ -159,7 +181,8 @@ def _train(model: ToyModel, view: View) -> nn.Module:
     if key not in _trained:
         adam = partial(torch.optim.Adam, lr=RATES[model])
         fit = Fit(optimizer=adam, epochs=EPOCHS, batch_size=64)
-        made = Standard(fit=fit)(trained, view, stream(0, "toy", "train"))
+        trainer = replace(SHARDED, fit=fit) if model == "sharded" else Standard(fit=fit)
+        made = trainer(trained, view, stream(0, "toy", "train"))
         _trained[key] = copy.deepcopy(made.state_dict())
     trained.load_state_dict(_trained[key])
     return trained

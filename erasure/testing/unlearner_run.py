@@ -61,7 +61,12 @@ class UnlearnerRun:
 
 
 def run_unlearner(
-    unlearner: Unlearner, model: ToyModel, *, num_forget: int = 23, global_seed: int = 20_231
+    unlearner: Unlearner,
+    model: ToyModel,
+    *,
+    num_forget: int = 23,
+    global_seed: int = 20_231,
+    whole_class: bool = False,
 ) -> UnlearnerRun:
     """Run a method on a new toy task and restore whatever global state it leaves changed.
 
@@ -70,11 +75,12 @@ def run_unlearner(
         model: The network it works on.
         num_forget: Size of the forget set.
         global_seed: Seed of the global generators, on which nothing may depend.
+        whole_class: Make the forget set a class of its own.
 
     Raises:
         AssertionError: If it does not return a module.
     """
-    task = toy_task(model, num_forget=num_forget)
+    task = toy_task(model, num_forget=num_forget, whole_class=whole_class)
     original = task.model
     task = replace(task, model=copy.deepcopy(original))
     state = {name: value.clone() for name, value in original.state_dict().items()}

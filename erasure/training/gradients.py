@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.context import evaluating
+from erasure.core.kinds import TaskKind
 from erasure.core.splits import View
 from erasure.core.types import Batch
 
@@ -50,6 +51,29 @@ def mean_absolute_gradients(
 ) -> dict[str, Tensor]:
     """Return the mean over batches of the magnitude of the gradient of each batch."""
     return _mean(model, view, batch_size, objective, torch.abs)
+
+
+def expected_batch_gradients(
+    model: nn.Module, view: View, batch_size: int, kind: TaskKind
+) -> dict[str, Tensor]:
+    """Return the mean over batches of squared batch gradients, expected over labels.
+
+    For each label the gradient is that of the batch's mean loss as if all samples had it, and its
+    weight is the mean probability of it in the batch. This is *not* the Fisher information, but a
+    larger quantity that some code calls so; the batch size belongs to the result.
+    """
+    total, batches = _zeros(model), 0
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    with evaluating(model), torch.enable_grad():
+        for batch in view.batches(batch_size):
+            batches += 1
+            for weight, loss in kind.label_expectation(model(batch.inputs)):
+                found = torch.autograd.grad(
+                    loss.mean(), list(named.values()), retain_graph=True, materialize_grads=True
+                )
+                for name, gradient in zip(named, found, strict=True):
+                    total[name] += weight.mean() * gradient.square()
+    return {name: value / batches for name, value in total.items()}
 
 
 def summed_gradients(

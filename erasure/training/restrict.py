@@ -1,10 +1,11 @@
 """Confining any optimizer, inside any method, to some of the weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 
@@ -68,6 +69,25 @@ def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
     finally:
         for parameter, flag in flags.items():
             parameter.requires_grad_(flag)
+
+
+@contextmanager
+def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let batch normalization among ``modules`` use and keep its running statistics.
+
+    Each is put into eval mode in front of every forward pass, so that it does not matter when the
+    model as a whole is put into train mode.
+    """
+
+    def rest(module: nn.Module, inputs: object) -> None:
+        del inputs  # the hook's signature has them
+        module.eval()
+
+    with ExitStack() as stack:
+        for module in modules:
+            if isinstance(module, _NormBase):
+                stack.callback(module.register_forward_pre_hook(rest).remove)
+        yield
 
 
 def _scale_gradient(stack: ExitStack, parameter: Tensor, scale: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Learning-rate schedules that know the length of the run; each steps once per batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
@@ -39,12 +39,16 @@ class Cosine:
     def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule for a run of ``steps`` batches."""
         if self.levels:
-            levels, final = self.levels, self.final
-            return LambdaLR(
-                optimizer, lambda step: _cosine(min(step * levels // steps, levels) / levels, final)
-            )
+            return LambdaLR(optimizer, self._staircase(steps, self.levels))
         lowest = self.final * float(optimizer.param_groups[0]["lr"])
         return CosineAnnealingLR(optimizer, T_max=steps, eta_min=lowest)
+
+    def _staircase(self, steps: int, levels: int) -> Callable[[int], float]:
+        def factor(step: int) -> float:
+            progress = min(step * levels // steps, levels) / levels
+            return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0
+
+        return factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,5 +104,39 @@ class MultiStep:
         return MultiStepLR(optimizer, milestones, gamma=self.factor)
 
 
-def _cosine(progress: float, final: float) -> float:
-    return final + (1.0 - final) * (1.0 + math.cos(math.pi * progress)) / 2.0
+@dataclass(frozen=True, kw_only=True)
+class WarmRestarts:
+    """Fall along half a cosine again and again, each time over twice as long as before.
+
+    With ``2 ** cycles - 1`` epochs the first cycle is one epoch long, and the rate is constant
+    within an epoch.
+
+    Args:
+        cycles: Number of cycles, at least 1.
+        final: Rate towards the end of a cycle as a share of the first, in [0, 1].
+
+    References:
+        I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
+        ICLR 2017, arXiv:1608.03983.
+    """
+
+    cycles: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1:
+            raise ConfigError(f"cycles must be >= 1, got {self.cycles}")
+        if not 0.0 <= self.final <= 1.0:
+            raise ConfigError(f"final must be in [0, 1], got {self.final}")
+
+    def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the schedule for a run of ``steps`` batches."""
+        parts = 2**self.cycles - 1
+
+        def factor(step: int) -> float:
+            part = min(step * parts // steps, parts - 1) + 1
+            begun = 2 ** (part.bit_length() - 1)  # cycle c holds the parts 2^c to 2^(c+1) - 1
+            progress = (part - begun) / begun
+            return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0
+
+        return LambdaLR(optimizer, factor)

@@ -1,16 +1,14 @@
 """Gradient ascent on the forget set (NegGrad)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
-from erasure.core.errors import ConfigError
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
-from erasure.training.scoring import accuracy
+from erasure.training.scoring import Stop, check_stop, has_forgotten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +31,10 @@ class GradAscent:
     """
 
     fit: Fit
-    stop: Literal["never", "val", "chance"] = "never"
+    stop: Stop = "never"
 
     def __post_init__(self) -> None:
-        if self.stop not in ("never", "val", "chance"):
-            raise ConfigError(f"stop must be never, val or chance, got {self.stop!r}")
+        check_stop(self.stop)
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         def objective(model: nn.Module, batch: Batch) -> Tensor:
@@ -49,13 +46,6 @@ class GradAscent:
         loop = self.fit.loop(task.model, self.fit.epochs * batches.steps)
         for epoch in range(1, self.fit.epochs + 1):
             task.report(epoch, self.fit.epochs, loss=loop.run(batches, objective))
-            if self._enough(task):
+            if has_forgotten(task, self.stop):
                 break
         return task.model
-
-    def _enough(self, task: UnlearningTask) -> bool:
-        if self.stop == "never":
-            return False
-        chance = 1.0 / task.num_classes
-        target = accuracy(task.model, task.val) if self.stop == "val" else chance
-        return accuracy(task.model, task.forget) <= target

@@ -16,6 +16,7 @@ from erasure.sweep.building import build
 from erasure.sweep.describe import plain_config
 from erasure.sweep.parts import Parts, assemble, build_tracker, check
 from erasure.training.fit import Fit
+from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -77,7 +78,7 @@ def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     model = parts.fresh()
     inputs = parts.pool.fetch(parts.indices.forget[:2])
     assert model.eval()(inputs).shape == (2, 10)
-    assert isinstance(parts.trainer, Standard)
+    assert isinstance(parts.trainer, Standard | Sharded)
     assert isinstance(parts.evaluator, Evaluator)
     assert callable(parts.unlearner)
 

@@ -31,6 +31,17 @@ def test_cosine_falls_along_half_a_cosine(final):
     assert [*found, last] == pytest.approx(expected, abs=1e-12)
 
 
+def test_cosine_in_levels_falls_once_per_level():
+    """``(1 + cos(pi * level / 4)) / 2`` for levels of three steps each."""
+    found, last = rates(Cosine(final=0.1, levels=4), 12)
+    expected = [0.01 + 0.09 * (1 + math.cos(math.pi * (step // 3) / 4)) / 2 for step in range(12)]
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert last == pytest.approx(0.01)
+    assert rates(Cosine(levels=5), 5) == (pytest.approx(rates(Cosine(), 5)[0], abs=1e-12), 0.0)
+    with pytest.raises(ConfigError, match="levels must be >= 0 or null, got -1"):
+        Cosine(levels=-1)
+
+
 def test_multistep_falls_at_shares_of_the_run():
     found, last = rates(MultiStep(at=(0.5, 0.75), factor=0.1), 8)
     assert [*found, last] == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from erasure.sweep.building import build
 from erasure.sweep.schema import register_schema
@@ -35,6 +36,28 @@ DECLARED = {
     "rni": {"reads": ("retain",)},
     "scrub": {"reads": ("forget", "retain")},
     "scrub_r": {"reads": ("forget", "retain", "val")},
+    "advanced_neggrad": {"reads": ("forget", "retain")},
+    "cascade": {"reads": ("forget", "retain")},
+    "cf_k": {"reads": ("retain",)},
+    "eu_k": {"reads": ("retain",)},
+    "l1_sparse": {"reads": ("retain",)},
+    "random_labels": {"reads": ("forget", "retain")},
+    "salun": {"reads": ("forget", "retain")},
+    "sisa": {"reads": ("retain",), "models": ("sharded",)},
+    "sham": {"reads": ()},
+    "assd": {"reads": ("forget", "retain"), "changes_weights": None},
+    "fisher_forgetting": {"reads": ("retain",)},
+    "influence_woodfisher": {"reads": ("forget", "retain")},
+    "jit": {"reads": ("forget",), "changes_weights": None},
+    "lfssd": {"reads": ("forget", "retain"), "changes_weights": None},
+    "ssd": {"reads": ("forget", "retain"), "changes_weights": None},
+    "unsir_class": {"reads": ("retain",), "whole_class": True},
+    "unsir_sample": {"reads": ("forget", "retain")},
+    "boundary_shrink": {"reads": ("forget",)},
+    "boundary_expand": {"reads": ("forget",)},
+    "delete": {"reads": ("forget",)},
+    "npo_cls": {"reads": ("forget", "retain")},
+    "sfron": {"reads": ("forget", "retain")},
 }
 CASES = [
     pytest.param(name, check, id=f"{name}-{check}")
@@ -85,6 +108,14 @@ def _build(name):
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[f"unlearner={name}"]).unlearner
-    if "fit" in cfg:
-        cfg.fit.epochs = min(cfg.fit.epochs, 2)
+    _shorten(cfg)
     return build(cfg, "unlearner")
+
+
+def _shorten(cfg):
+    """Leave two epochs at most to every loop, however deep it is nested."""
+    for key, value in cfg.items():
+        if isinstance(value, DictConfig):
+            _shorten(value)
+        elif key == "epochs":
+            cfg.epochs = min(value, 2)

@@ -1,0 +1,18 @@
+"""How often each label occurs, for losses that weigh samples by it."""
+
+import torch
+from torch import Tensor
+
+from erasure.core.splits import View
+
+
+def label_counts(view: View) -> Tensor:
+    """Return how many samples of ``view`` have the same label as each, by sample id ``(N,)``.
+
+    Samples with several labels count as equal if all of these are. Ids outside the view get 0.
+    """
+    targets = view.targets
+    _, place, counts = targets.unique(dim=0, return_inverse=True, return_counts=True)
+    found = torch.zeros(len(view.pool.targets), device=targets.device)
+    found[view.index] = counts[place].to(found)
+    return found

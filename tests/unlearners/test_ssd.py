@@ -1,0 +1,312 @@
+"""SSD and its relatives: the edit by hand, importances by a plain loop, thresholds by numpy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from erasure.core.errors import ConfigError
+from erasure.core.fingerprint import model_fingerprint
+from erasure.core.kinds import Multilabel
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import View
+from erasure.core.task import UnlearningTask
+from erasure.data.pools import TensorPool
+from erasure.models.mlp import MLP
+from erasure.testing import toy_task
+from erasure.unlearners.assd import ASSD, quantile, threshold
+from erasure.unlearners.lfssd import LFSSD
+from erasure.unlearners.ssd import SSD, dampen
+
+MODELS = pytest.mark.parametrize("model", ["mlp", "cnn"])
+FAMILY = {
+    "ssd": lambda **more: SSD(**{"alpha": 1.5, **more}),
+    "lfssd": lambda **more: LFSSD(**{"alpha": 1.5, **more}),
+    "assd": lambda **more: ASSD(**more),
+}
+EVERY = pytest.mark.parametrize("method", FAMILY)
+
+
+def cross_entropy(logits, targets):
+    return F.cross_entropy(logits, targets)
+
+
+def squared_norm(logits, targets):
+    return (logits**2).sum() / len(logits)
+
+
+def importance(task, ids, size, loss, power):
+    """Mean over batches of a power of the gradient's magnitude, in float64."""
+    model = task.model.eval()
+    pool = task.forget.pool.pool
+    batches = torch.as_tensor(ids).split(size)
+    total = {
+        name: torch.zeros_like(p, dtype=torch.float64) for name, p in model.named_parameters()
+    }
+    for batch in batches:
+        value = loss(model(pool.fetch(batch)), pool.targets[batch])
+        slopes = torch.autograd.grad(value, list(model.parameters()))
+        for name, slope in zip(total, slopes, strict=True):
+            total[name] += slope.double().abs() ** power / len(batches)
+    return total
+
+
+def both(task):
+    return torch.cat([task.forget.index, task.retain.index]).sort().values
+
+
+@MODELS
+def test_ssd_is_its_formula(model):
+    reference = toy_task(model)
+    d = importance(reference, both(reference), 50, cross_entropy, 2)
+    f = importance(reference, reference.forget.index, 50, cross_entropy, 2)
+    found = dict(SSD(alpha=1.5, dampening=0.7, batch_size=50)(toy_task(model)).named_parameters())
+    touched = 0
+    for name, old in reference.model.named_parameters():
+        for w, new, fi, di in zip(
+            *(v.detach().flatten().tolist() for v in (old, found[name], f[name], d[name])),
+            strict=True,
+        ):
+            if fi > 1.5 * di:
+                assert new == pytest.approx(w * min(0.7 * di / fi, 1.0), rel=1e-3, abs=1e-9)
+                touched += 1
+            elif fi < 1.4999 * di:
+                assert new == w
+    assert touched > 50
+
+
+@MODELS
+def test_lfssd_is_its_formula(model):
+    reference = toy_task(model)
+    d = importance(reference, both(reference), 50, squared_norm, 1)
+    f = importance(reference, reference.forget.index, 50, squared_norm, 1)
+    found = dict(LFSSD(alpha=1.2, batch_size=50)(toy_task(model)).named_parameters())
+    touched = 0
+    for name, old in reference.model.named_parameters():
+        clear = (f[name] - 1.2 * d[name]).abs() > 1e-5 * d[name]
+        chosen = f[name] > 1.2 * d[name]
+        expected = torch.where(chosen, old.double() * d[name] / f[name].clamp(min=1e-30), old)
+        torch.testing.assert_close(
+            found[name][clear].double(), expected[clear].double(), rtol=1e-4, atol=1e-8
+        )
+        touched += int(chosen.sum())
+    assert touched > 50
+
+
+@MODELS
+def test_assd_is_its_formula(model):
+    reference = toy_task(model)
+    d = importance(reference, reference.retain.index, 50, cross_entropy, 2)
+    f = importance(reference, reference.forget.index, 50, cross_entropy, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.concatenate([(f[n].numpy() / d[n].numpy()).ravel() for n in f])
+    alpha = np.percentile(ratios[np.isfinite(ratios)], 100 - np.log(1 + 100 * 23 / 200))
+    curve = []
+    task = replace(toy_task(model), report=lambda step, of, **values: curve.append(values))
+    found = dict(ASSD(batch_size=50)(task).named_parameters())
+    assert curve[0]["alpha"] == pytest.approx(alpha, rel=1e-3)
+    for name, old in reference.model.named_parameters():
+        chosen, clear = f[name] > alpha * d[name], (f[name] / d[name] / alpha - 1).abs() > 1e-3
+        factor = (d[name] / f[name].clamp(min=1e-30)).clamp(max=1.0)
+        expected = torch.where(chosen, old.double() * factor, old.double())
+        torch.testing.assert_close(
+            found[name][clear].double(), expected[clear], rtol=1e-3, atol=1e-8
+        )
+
+
+def test_the_edit_by_hand():
+    """Alpha 2, lambda 3/2: f > 2d holds for 5 > 2 and 8 > 2 and 1 > 0, not for 2 > 2 or 0 > 0.
+
+    The factors are min(3/2 * 1/5, 1) = 0.3, min(3/2 * 1/8, 1) = 3/16 and 0.
+    """
+    model = nn.Linear(6, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[10.0, -16.0, 7.0, 5.0, 3.0, 2.0]]))
+    forget = {"weight": torch.tensor([[5.0, 8.0, 2.0, 1.0, 0.0, 0.5]])}
+    whole = {"weight": torch.tensor([[1.0, 1.0, 1.0, 0.0, 0.0, 1.0]])}
+    share = dampen(model, forget, whole, 2.0, 1.5)
+    assert model.weight.tolist() == [[pytest.approx(3.0), -3.0, 7.0, 0.0, 3.0, 2.0]]
+    assert share == 0.5
+
+
+def test_no_weight_grows():
+    """Alpha below lambda selects weights whose factor would be above one."""
+    model = nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    ones = {"weight": torch.ones(1, 2)}
+    assert dampen(model, ones, ones, 0.5, 4.0) == 1.0
+    assert model.weight.equal(before)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_equal_importances_select_nothing(alpha):
+    model = nn.Linear(2, 1)
+    before = model_fingerprint(model)
+    equal = {
+        name: torch.rand(p.shape, generator=stream(0)) for name, p in model.named_parameters()
+    }
+    assert dampen(model, equal, equal, alpha, 0.1) == 0.0
+    assert model_fingerprint(model) == before
+
+
+@MODELS
+@pytest.mark.parametrize("method", ["ssd", "lfssd"])
+def test_with_nothing_selected_it_is_the_identity(model, method):
+    task = toy_task(model)
+    before = model_fingerprint(task.model)
+    assert model_fingerprint(FAMILY[method](alpha=1e30)(task)) == before
+
+
+@MODELS
+@EVERY
+def test_what_is_not_selected_keeps_every_bit_and_nothing_grows(model, method):
+    task, before = toy_task(model), toy_task(model).model
+    after = FAMILY[method]()(task)
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        assert (new.abs() <= old.abs()).all(), name
+    moved = sum(
+        int((a != b).sum()) for a, b in zip(before.parameters(), after.parameters(), strict=True)
+    )
+    assert 0 < moved < sum(p.numel() for p in before.parameters())
+    for old, new in zip(before.buffers(), after.buffers(), strict=True):
+        assert old.equal(new)
+
+
+@pytest.mark.parametrize("method", ["ssd", "lfssd"])
+def test_a_higher_threshold_selects_a_subset(method):
+    start = list(toy_task().model.parameters())
+
+    def selected(alpha):
+        after = FAMILY[method](alpha=alpha)(toy_task()).parameters()
+        return torch.cat([(a != b).flatten() for a, b in zip(start, after, strict=True)])
+
+    low, high = selected(1.2), selected(2.4)
+    assert 0 < high.sum() < low.sum()
+    assert not (high & ~low).any()
+
+
+@pytest.mark.parametrize(("method", "matter"), [("ssd", True), ("assd", True), ("lfssd", False)])
+def test_whether_labels_matter(method, matter):
+    task = toy_task()
+    other = replace(toy_task(), forget=task.forget.relabel((task.forget.targets + 1) % 4))
+    same = model_fingerprint(FAMILY[method]()(task)) == model_fingerprint(FAMILY[method]()(other))
+    assert same is not matter
+
+
+@EVERY
+def test_each_set_is_read_once(method):
+    task = toy_task()
+    FAMILY[method]()(task)
+    reads = task.forget.pool.reads
+    assert (reads[task.retain.index] == 1).all()
+    assert (reads[task.forget.index] == (1 if method == "assd" else 2)).all()
+
+
+def test_importances_are_remembered_with_all_they_depend_on():
+    seen = []
+
+    def cached(name, view, compute, **settings):
+        seen.append((name, len(view), settings))
+        return compute()
+
+    task = replace(toy_task(), cached=cached)
+    SSD(batch_size=50)(task)
+    ASSD(batch_size=50)(task)
+    LFSSD(batch_size=64)(task)
+    loss, norm = (
+        {"objective": k, "batch_size": b} for k, b in (("loss", 50), ("squared_norm", 64))
+    )
+    assert seen == [
+        ("mean_squared_gradients", 200, loss),
+        ("mean_squared_gradients", 23, loss),
+        ("mean_squared_gradients", 177, loss),
+        ("mean_squared_gradients", 23, loss),
+        ("mean_absolute_gradients", 200, norm),
+        ("mean_absolute_gradients", 23, norm),
+    ]
+
+
+def test_the_quantile_of_assd():
+    """1 percent of the data: q = 100 - ln 2; all of it: q = 100 - ln 101."""
+    assert quantile(1, 100) == pytest.approx(0.99306853, abs=1e-8)
+    assert quantile(100, 100) == pytest.approx(0.95384879, abs=1e-8)
+    found = [quantile(n, 100) for n in range(1, 101)]
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9537, 0.99, 1.0])
+def test_the_threshold_is_the_percentile_of_finite_ratios(share):
+    generator = stream(0, "ratios")
+    forget = {n: torch.rand(k, generator=generator) for n, k in (("a", (30, 7)), ("b", (11,)))}
+    retain = {n: torch.rand(v.shape, generator=generator) for n, v in forget.items()}
+    retain["a"][0, :3] = 0.0  # two ratios are infinite, one is 0 / 0
+    forget["a"][0, 0] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.concatenate([(forget[n].numpy() / retain[n].numpy()).ravel() for n in forget])
+    expected = np.percentile(ratios[np.isfinite(ratios)], 100 * share)
+    assert threshold(forget, retain, share) == pytest.approx(expected, rel=1e-6)
+
+
+def test_more_values_than_torch_has_a_quantile_for():
+    """Of the ratios 0, 1, ..., n - 1 the quantile q is q (n - 1)."""
+    size = 16_800_000
+    forget = {"a": torch.arange(size, dtype=torch.float32)}
+    found = threshold(forget, {"a": torch.ones(size)}, 0.75)
+    assert found == pytest.approx(0.75 * (size - 1), rel=1e-6)
+
+
+def test_without_a_finite_ratio_everything_with_a_gradient_is_dampened():
+    assert threshold({"a": torch.ones(3)}, {"a": torch.zeros(3)}, 0.99) == 0.0
+
+
+@EVERY
+def test_it_works_with_many_labels(method):
+    assert model_fingerprint(FAMILY[method]()(labels_task())) != model_fingerprint(
+        labels_task().model
+    )
+
+
+def labels_task():
+    generator = stream(0, "labels")
+    pool = TensorPool(
+        inputs=torch.randn(60, 5, generator=generator),
+        targets=torch.randint(2, (60, 3), generator=generator),
+        class_names=("a", "b", "c"),
+        task=Multilabel(),
+    )
+    with isolated(0, "net"):
+        model = MLP((5,), 3, hidden=(8,))
+    forget, retain, val = (View(pool, part) for part in torch.arange(60).split([10, 40, 10]))
+    return UnlearningTask(
+        model=model,
+        forget=forget,
+        retain=retain,
+        val=val,
+        kind=pool.task,
+        num_classes=3,
+        generator=stream(0, "unlearn"),
+        fresh=lambda salt="": MLP((5,), 3, hidden=(8,)),
+        train=lambda view: model,
+    )
+
+
+@pytest.mark.parametrize("kind", [SSD, LFSSD])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"alpha": 0.0}, "alpha must be > 0, got 0.0"),
+        ({"dampening": -1.0}, "dampening must be > 0, got -1.0"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+    ],
+)
+def test_settings_are_checked(kind, setting, message):
+    with pytest.raises(ConfigError, match=message):
+        kind(**setting)
+
+
+def test_the_batch_size_of_assd_is_checked():
+    with pytest.raises(ConfigError, match="batch_size must be >= 1, got 0"):
+        ASSD(batch_size=0)
