@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from erasure.core.errors import ErasureError
 from erasure.training.store import ModelStore
@@ -58,12 +57,12 @@ def _list(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
     table = Table(title=f"{store.root}", title_justify="left")
     for name in ("key", "model", "samples", "seed", "trained in", "size", "last use"):
         table.add_column(name, justify="right" if name in ("trained in", "size") else "left")
-    total = 0
+    total, damaged = 0, list[str]()
     for key in store.entries():
         try:
             meta = store.meta(key)
         except ErasureError as error:
-            table.add_row(key[:12], Text(str(error), style="red"))
+            damaged.append(f"{key}  {error}")
             continue
         total += int(meta["bytes"])
         request = meta["request"]
@@ -77,6 +76,8 @@ def _list(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
             _date(_last_use(store, key)),
         )
     console.print(table)
+    for line in damaged:
+        _say(console, line)
     console.print(f"{len(store.entries())} models, {_size(total)}")
     return 0
 

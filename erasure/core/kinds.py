@@ -39,6 +39,9 @@ class TaskKind(Protocol):
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether each sample is predicted correctly, ``(B,)`` bool."""
 
+    def indicators(self, targets: Tensor, num_classes: int) -> Tensor:
+        """Return which classes each sample has, ``(B, C)`` bool."""
+
     def average(self, logits: Tensor) -> Tensor:
         """Return logits of the mean prediction of K models, ``(K, B, C)`` to ``(B, C)``."""
 
@@ -96,6 +99,10 @@ class Multiclass:
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether the largest logit is the target's."""
         return logits.argmax(dim=-1) == targets
+
+    def indicators(self, targets: Tensor, num_classes: int) -> Tensor:
+        """Return one true value per row."""
+        return F.one_hot(targets, num_classes).bool()
 
     def average(self, logits: Tensor) -> Tensor:
         """Return the logarithm of the mean softmax."""
@@ -158,6 +165,11 @@ class Multilabel:
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether every label is predicted correctly at the threshold one half."""
         return ((logits > 0) == targets.bool()).all(dim=-1)
+
+    def indicators(self, targets: Tensor, num_classes: int) -> Tensor:
+        """Return the labels that are on."""
+        del num_classes  # there is a column for each
+        return targets.bool()
 
     def average(self, logits: Tensor) -> Tensor:
         """Return the log-odds of the mean probability of each label."""

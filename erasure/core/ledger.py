@@ -6,6 +6,7 @@ server that is down at the wrong moment costs nothing: what was not sent is sent
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from erasure.core.trial import TrialResult
+
+log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -54,7 +57,14 @@ class Ledger:
         path = self.folder(fingerprint) / "result.json"
         if not path.is_file():
             return None
-        return TrialResult.from_json(json.loads(path.read_text()))
+        try:
+            found = TrialResult.from_json(json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            found = None
+        if found is None or found.trial.fingerprint != fingerprint:
+            log.warning("%s is not a result of this trial; it is ignored", path)
+            return None
+        return found
 
     def finished(self, fingerprint: str) -> TrialResult | None:
         """Return the result of a trial if it finished, else None."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -131,7 +132,7 @@ def _bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]
     starts = list(range(0, length, size))
     if merge_tail and size > 1 and len(starts) > 1 and length - starts[-1] == 1:
         starts.pop()
-    return list(zip(starts, [*starts[1:], length], strict=True))
+    return list(pairwise([*starts, length]))
 
 
 @dataclass(frozen=True, kw_only=True)

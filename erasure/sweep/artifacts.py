@@ -13,6 +13,14 @@ from erasure.evaluation.per_sample import per_sample
 from erasure.sweep.describe import plain_config
 
 
+def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
+    """Return which of the files that ``cfg`` asks for an earlier run of the trial did not make."""
+    wanted = ["loss_histograms.png"] if cfg.get("pictures") else []
+    if cfg.tracking.get("save_model"):
+        wanted.append("model.safetensors")
+    return [name for name in wanted if not (folder / name).is_file()]
+
+
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the resolved configuration as ``config.yaml``; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,13 @@ from erasure.core.errors import ConfigError, DivergedError, ErasureError
 from erasure.core.ledger import Ledger
 from erasure.core.trial import Trial, TrialResult
 from erasure.evaluation.pictures import write_pictures
-from erasure.sweep.artifacts import write_config, write_measurements, write_model, write_split
+from erasure.sweep.artifacts import (
+    missing_artifacts,
+    write_config,
+    write_measurements,
+    write_model,
+    write_split,
+)
 from erasure.sweep.parts import Parts, assemble, build_tracker, store_root
 from erasure.sweep.stages import Outcome
 from erasure.sweep.watch import Watch
@@ -74,6 +80,12 @@ class Bench:
     def _read_back(self) -> TrialResult | None:
         found = self.ledger.finished(self.trial.fingerprint)
         if found is None:
+            return None
+        missing = missing_artifacts(self.ledger.artifacts(self.trial.fingerprint), self.cfg)
+        if missing:
+            self.console.print(
+                f"this trial finished before without {', '.join(missing)} and runs again for that"
+            )
             return None
         self.console.print(
             "this trial finished before and is read back; resume=false runs it again"

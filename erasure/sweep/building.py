@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -162,7 +163,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _is_a(value: Any, hint: Any) -> bool:
     if hint in (bool, int, float):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = number and (isinstance(value, int))
+        number = number and math.isfinite(value)
+        whole = number and isinstance(value, int)
         return {bool: isinstance(value, bool), int: whole, float: number}[hint]
     if hint is str:
         return isinstance(value, str)

@@ -16,7 +16,8 @@ GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
 NOT_A_CAUSE = ("store", "tracking", "resume", "pictures", "objective", "experiment", "hydra")
 """Settings that say where things go or what is read out, but move no result."""
 
-OURS = ("erasure", "torch", "torchvision", "torch_geometric", "functools", "builtins")
+LIBRARIES = ("torch", "torchvision", "torch_geometric", "functools", "builtins")
+"""Packages whose code is told by their version, not by their text."""
 
 
 def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> Trial:
@@ -43,18 +44,16 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     """Return the hash of all that can move a result.
 
     That is the resolved configuration without places and read-outs, the results version of this
-    package, and the file of every class from outside it, so that editing a method of one's own
-    and running the same command again runs it again.
+    package, and the text of every class that is named: its file, or its whole package if that is
+    not ours. Editing a method and running the same command again therefore runs it again.
     """
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
-    return fingerprint(
-        {"config": causes, "version": RESULTS_VERSION, "sources": foreign_sources(causes)}
-    )
+    return fingerprint({"config": causes, "version": RESULTS_VERSION, "sources": sources(causes)})
 
 
-def foreign_sources(value: Any) -> dict[str, str]:
-    """Return a hash of the source of every ``_target_`` in ``value`` that is not ours."""
-    return {target: _source(target) for target in sorted(_foreign_targets(value))}
+def sources(value: Any) -> dict[str, str]:
+    """Return a hash of the source text behind every ``_target_`` in ``value``."""
+    return {target: _source(target) for target in sorted(_targets(value))}
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -79,16 +78,21 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _foreign_targets(value: Any) -> Iterator[str]:
+def _targets(value: Any) -> Iterator[str]:
     for path, inner in _flatten(value):
-        foreign = path.endswith("_target_") and str(inner).split(".", 1)[0] not in OURS
-        if foreign:
+        if path.endswith("_target_") and str(inner).split(".", 1)[0] not in LIBRARIES:
             yield str(inner)
 
 
 def _source(target: str) -> str:
-    """Return a hash of the file that defines ``target``, which may be exported by another."""
+    """Return a hash of the file that defines ``target``, or of the outside package around it."""
     try:
-        return file_checksum(Path(str(inspect.getsourcefile(resolve_name(target)))))
+        defined = resolve_name(target)
+        file = Path(str(inspect.getsourcefile(defined)))
+        package = str(defined.__module__).split(".", 1)
     except Exception:  # noqa: BLE001  # whatever a foreign import raises, building it says so
         return ""
+    if package[0] == "erasure" or len(package) == 1:
+        return file_checksum(file)
+    top = file.parents[package[1].count(".")]
+    return fingerprint({str(p.relative_to(top)): file_checksum(p) for p in top.rglob("*.py")})

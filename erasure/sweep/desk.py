@@ -13,6 +13,7 @@ from rich.console import Console
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.core.ledger import Ledger
+from erasure.sweep.artifacts import missing_artifacts
 from erasure.sweep.building import build
 from erasure.sweep.describe import GROUPS
 from erasure.sweep.objective import Objective
@@ -67,7 +68,9 @@ class Desk:
         return {
             trial.number: finished_before(trial, result)
             for trial, result in found
-            if result is not None and self.tracker.has(result.run)
+            if result is not None
+            and self.tracker.has(result.run)
+            and not missing_artifacts(self.ledger.artifacts(trial.trial.fingerprint), trial.config)
         }
 
     def books(self, trials: Sequence[Planned]) -> Books:
@@ -110,7 +113,11 @@ class Desk:
     def is_closed(self) -> bool:
         """Tell whether the tracker holds the summary of this sweep."""
         path = self.folder / "sweep.json"
-        return path.is_file() and self.tracker.has(json.loads(path.read_text())["run"])
+        try:
+            run = json.loads(path.read_text())["run"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False  # not there, or not what we wrote: it is written anew
+        return self.tracker.has(str(run))
 
 
 def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:

@@ -35,15 +35,16 @@ def require_effect(unlearner: Unlearner, original: nn.Module, unlearned: nn.Modu
 
     Raises:
         DivergedError: If a weight is not finite.
-        NoOpError: If nothing changed, unless the method is ``identity``.
+        NoOpError: If no weight changed, unless the method is ``identity``.
     """
     for name, value in unlearned.state_dict().items():
         if not value.isfinite().all():
             raise DivergedError(f"{name} of the unlearned model is not finite")
-    unchanged = model_fingerprint(unlearned) == model_fingerprint(original)
+    unchanged = relative_change(original, unlearned) == 0.0
     if unchanged and not isinstance(unlearner, Identity):
         raise NoOpError(
-            "the unlearner returned the original model unchanged: the learning rate may be 0, "
+            "the unlearner returned the original model with no weight changed, whatever happened "
+            "to its buffers: the learning rate may be 0, "
             "the number of epochs 0, or nothing was selected; unlearner=identity does this on "
             "purpose"
         )

@@ -24,6 +24,7 @@ class Entry:
         before: Whether an earlier sweep finished it.
         seconds: Wall time it took in this sweep.
         log: What it printed, if it ran in a process of its own.
+        trained: Number of models it trained in this sweep.
     """
 
     planned: Planned
@@ -33,6 +34,7 @@ class Entry:
     before: bool = False
     seconds: float = 0.0
     log: Path | None = None
+    trained: int = 0
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -74,7 +76,12 @@ class Books:
         log = ending.log if ending else None
         if result is not None and result.outcome == "finished":
             return Entry(
-                planned=planned, state="finished", result=result, seconds=seconds, log=log
+                planned=planned,
+                state="finished",
+                result=result,
+                seconds=seconds,
+                log=log,
+                trained=0 if self._is_earlier(result) else result.trained,
             )
         known = result.reason if result is not None else ""
         reason = known or (ending.error if ending else "") or error
@@ -92,10 +99,13 @@ class Books:
     def _result(self, fingerprint: str) -> TrialResult | None:
         """Return the result of this sweep, not what an earlier failure left behind."""
         result = self.ledger.find(fingerprint)
-        earlier = self.earlier[fingerprint]
-        stale = result is not None and earlier is not None and result.ended == earlier.ended
+        stale = result is not None and self._is_earlier(result)
         kept = self.resume and result is not None and result.outcome == "finished"
         return None if stale and not kept else result
+
+    def _is_earlier(self, result: TrialResult) -> bool:
+        earlier = self.earlier[result.trial.fingerprint]
+        return earlier is not None and result.ended == earlier.ended
 
 
 def _seconds(result: TrialResult | None) -> float:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -22,8 +22,9 @@ from erasure.core.types import ComposingTrainer, Pool, SplitStrategy, Trainer, U
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
-from erasure.sweep.describe import foreign_sources, plain_config
+from erasure.sweep.describe import plain_config, sources
 from erasure.sweep.objective import Objective
+from erasure.sweep.schema import Config
 from erasure.tracking.protocol import Tracker
 from erasure.training.compute import resolve_device
 
@@ -78,6 +79,7 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
         ErasureError: With one message that names the setting and what is allowed.
     """
     plain = plain_config(cfg)
+    _check_keys(plain)
     place = device or resolve_device(cfg.device)
     evaluator = build(cfg.evaluator, "evaluator")
     objective = build(cfg.objective, "objective")
@@ -90,7 +92,7 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
         pool=pool,
         indices=_split(cfg, pool, seeds.split),
         fresh=_composed(trainer, _model_builder(cfg, pool, seeds.train, place), pool),
-        recipe=_recipe(plain),
+        recipe=_recipe(plain, place),
         trainer=trainer,
         unlearner=unlearner,
         evaluator=evaluator,
@@ -155,9 +157,17 @@ def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
     return trainer.compose(fresh, pool.task) if isinstance(trainer, ComposingTrainer) else fresh
 
 
-def _recipe(plain: Mapping[str, Any]) -> Mapping[str, Any]:
-    recipe = {key: plain[key] for key in ("model", "trainer", "precision")}
-    return {**recipe, "sources": foreign_sources(recipe)}
+def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+    """Return the causes of weights; threads and the kind of device move their last bits."""
+    recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
+    return {**recipe, "device": device.type, "sources": sources(recipe)}
+
+
+def _check_keys(plain: Mapping[str, Any]) -> None:
+    known = [field.name for field in fields(Config)]
+    for key in plain:
+        if key not in known:
+            raise ConfigError(f"{key} is not a setting; allowed: {', '.join(known)}")
 
 
 def _check_objective(objective: Objective, evaluator: Evaluator) -> None:

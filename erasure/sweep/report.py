@@ -49,7 +49,7 @@ class Report:
     @property
     def trained(self) -> int:
         """Number of models that trials of this sweep had to train."""
-        return sum(e.result.trained for e in self.entries if e.result and not e.before)
+        return sum(entry.trained for entry in self.entries)
 
     def counts(self) -> str:
         """Return how many trials there are of each kind, and how many models it took."""
@@ -131,7 +131,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "state": entry.state,
         "reason": entry.reason,
         "seconds": round(entry.seconds, 3),
-        "trained": entry.result.trained if entry.result and not entry.before else 0,
+        "trained": entry.trained,
         "fingerprint": entry.planned.trial.fingerprint,
         "run": entry.result.run if entry.result else "",
         **entry.metrics,

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from erasure.core.errors import TrackingError
 from erasure.core.trial import TrialResult
 from erasure.tracking.protocol import Tracker
 
@@ -40,9 +41,14 @@ def show_result(result: TrialResult, console: Console) -> None:
 
 def show_address(tracker: Tracker, console: Console) -> None:
     """Print how to look at the runs, if they are tracked anywhere: a command, then a page."""
-    if tracker.address():
+    try:
+        lines = (tracker.address(), tracker.page())
+    except TrackingError as error:
+        console.print(Text(f"the runs cannot be looked at now: {error}"), style="yellow")
+        return
+    if lines[0]:
         console.print("\nto look at the runs:")
-        for line in (tracker.address(), tracker.page()):
+        for line in lines:
             console.print(Text(f"  {line}"), soft_wrap=True)
 
 

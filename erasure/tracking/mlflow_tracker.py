@@ -106,15 +106,18 @@ class MLflowTracker:
             client.set_terminated(run, status, end_time=ended)
 
     def has(self, run: str) -> bool:
-        """Tell whether ``run`` exists, is not deleted and finished."""
+        """Tell whether ``run`` exists in this experiment, is not deleted and finished."""
         if not run or self._is_missing():
             return False
         try:
             with calling(self.uri):
-                info = self._client().get_run(run).info
+                client = self._client()
+                info = client.get_run(run).info
+                experiment = client.get_experiment_by_name(self.experiment)
         except RunLostError:
             return False
-        return bool(info.lifecycle_stage == "active" and info.status == "FINISHED")
+        here = experiment is not None and info.experiment_id == experiment.experiment_id
+        return bool(here and info.lifecycle_stage == "active" and info.status == "FINISHED")
 
     def reap(self, is_running: Callable[[str], bool]) -> int:
         """Close the runs that dead processes of this machine left open.

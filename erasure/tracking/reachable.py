@@ -57,8 +57,8 @@ def _check_database(path: Path) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
-        if "?" in path.as_posix():
-            raise ValueError("a question mark ends the path")  # noqa: TRY301
+        if set("?%") & set(path.as_posix()):
+            raise ValueError("MLflow cannot open a path with ? or % in it")  # noqa: TRY301
         if not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file")
         with tempfile.TemporaryFile(dir=folder):

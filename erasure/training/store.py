@@ -185,10 +185,14 @@ class ModelStore:
 
         if self.damage(key):
             return None
-        meta = self.meta(key)
+        try:
+            meta = self.meta(key)
+            state = load_file(self.root / key / "weights.safetensors")
+        except (StoreError, OSError):
+            return None  # somebody collected it just now
         return Trained(
             key=key,
-            state=load_file(self.root / key / "weights.safetensors"),
+            state=state,
             seconds=float(meta["seconds"]),
             curve=tuple(meta["curve"]),
             steps=int(meta["steps"]),
@@ -197,7 +201,7 @@ class ModelStore:
 
     def _train(self, request: Request, train: Callable[[], Training]) -> Trained:
         key = request.key
-        if (self.root / key).is_dir():
+        if (self.root / key).exists():
             wrong = self.damage(key)
             log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
         begun = time.perf_counter()
@@ -237,7 +241,11 @@ class ModelStore:
         folder.rename(self.root / trained.key)
 
     def _discard(self, key: str) -> None:
-        shutil.rmtree(self.root / key, ignore_errors=True)
+        path = self.root / key
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
     def _touch(self, key: str) -> None:
         with suppress(FileNotFoundError):  # somebody collected it; the weights are in memory

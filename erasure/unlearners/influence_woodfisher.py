@@ -92,9 +92,9 @@ class InfluenceWoodFisher:
     def _recursion(self, task: UnlearningTask, drawn: View, start: Tensor) -> Tensor:
         k, o = start.clone(), torch.empty(0)
         for chunk in sample_gradients(task.model, drawn, task.loss):
-            for gradient in chunk.double():
+            for gradient in map(Tensor.double, chunk):
                 if len(o) == 0:
-                    o = gradient.clone()
+                    o = gradient
                     continue
                 t = o @ gradient
                 k -= (k @ gradient) / (self.samples + t) * o

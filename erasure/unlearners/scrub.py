@@ -41,8 +41,9 @@ class Scrub:
 
     Notes:
         At the start student and teacher agree, and the divergence has no gradient. In a network
-        without batch normalization or dropout the first maximizing pass therefore moves nothing;
-        with batch normalization in train mode batch statistics make the difference.
+        without batch normalization or dropout the first maximizing pass therefore moves nothing
+        but what weight decay moves; with batch normalization in train mode batch statistics make
+        the difference.
     """
 
     fit: Fit

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch
-from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit, Loop, Objective
-from erasure.training.gradients import mean_squared_gradients
 from erasure.training.passes import Pass, shuffled
 from erasure.training.restrict import scaled_gradients
+from erasure.unlearners.ssd import squared_importance
 
 EPSILON = 1e-15
 """Added to both importances in their ratio; the authors' constant."""
@@ -96,7 +95,8 @@ class SFRon:
 
     def _masks(self, task: UnlearningTask) -> Mapping[str, Tensor]:
         forget, retain = (
-            _importances(task, view, self.fit.batch_size) for view in (task.forget, task.retain)
+            squared_importance(task, view, self.fit.batch_size)
+            for view in (task.forget, task.retain)
         )
         return {
             name: (forget[name] + EPSILON) / (retain[name] + EPSILON) >= self.gamma
@@ -116,13 +116,6 @@ class SFRon:
         """Return ``losses ** -adaptivity`` (B,) divided by its sum, whatever its size."""
         logs = losses.clamp_min(torch.finfo(losses.dtype).tiny).log()
         return torch.softmax(-self.adaptivity * logs, dim=0)
-
-
-def _importances(task: UnlearningTask, view: View, size: int) -> Mapping[str, Tensor]:
-    def compute() -> Mapping[str, Tensor]:
-        return mean_squared_gradients(task.model, view, size, task.objective)
-
-    return task.cached("mean_squared_gradients", view, compute, batch_size=size)
 
 
 def _repeated(batches: Pass[Batch]) -> Iterator[Batch]:

@@ -5,7 +5,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.sweep.describe import describe, foreign_sources, plain_config, trial_fingerprint
+from erasure.sweep.describe import describe, sources, plain_config, trial_fingerprint
 
 CHOICES = {
     "unlearner": "scrub",
@@ -116,7 +116,7 @@ def test_editing_a_foreign_method_changes_the_fingerprint(foreign, identity, tar
     assert identity(*overrides) == before
 
 
-def test_foreign_sources_are_found_wherever_they_are_nested(foreign):
+def test_sources_are_found_wherever_they_are_nested(foreign):
     value = {
         "unlearner": {
             "_target_": "erasure.unlearners.finetune.Finetune",
@@ -126,16 +126,17 @@ def test_foreign_sources_are_found_wherever_they_are_nested(foreign):
         "model": {"_target_": "nowhere.Model"},
         "other": {"_target_": "NoDots"},
     }
-    found = foreign_sources(value)
-    assert list(found) == ["NoDots", "foreign_methods.Method", "nowhere.Model"]
-    assert len(found["foreign_methods.Method"]) == 32
+    found = sources(value)
+    ours = "erasure.unlearners.finetune.Finetune"
+    assert list(found) == ["NoDots", ours, "foreign_methods.Method", "nowhere.Model"]
+    assert len(found["foreign_methods.Method"]) == len(found[ours]) == 32
     assert found["nowhere.Model"] == found["NoDots"] == ""
 
 
 def test_a_foreign_module_that_breaks_is_left_to_building(tmp_path, monkeypatch):
     (tmp_path / "foreign_broken.py").write_text("class Method(\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert foreign_sources({"_target_": "foreign_broken.Method"}) == {"foreign_broken.Method": ""}
+    assert sources({"_target_": "foreign_broken.Method"}) == {"foreign_broken.Method": ""}
 
 
 def test_a_trial_is_named_for_a_reader(compose_config):

@@ -171,6 +171,13 @@ def test_an_audited_pool_counts_fetches_and_nothing_else():
     assert audited.reads[1] == 3
 
 
+def test_samples_with_several_labels_are_counted_as_samples():
+    labels = torch.tensor([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]])
+    audited = AuditedPool.watch(pool(targets=labels))
+    audited.fetch(torch.tensor([3, 1, 3]))
+    assert audited.reads.tolist() == [0, 1, 0, 2]
+
+
 def test_an_audited_pool_looks_like_its_pool():
     plain = pool(augmentation=CropFlip(padding=1))
     audited = AuditedPool.watch(plain)

@@ -41,6 +41,7 @@ def entry(variant, seed, metrics=None, *, reason="", before=False, trained=0):
         before=before,
         seconds=1.25,
         log=Path("multirun/0/output.log") if reason else None,
+        trained=0 if before else trained,
     )
 
 

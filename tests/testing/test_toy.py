@@ -88,3 +88,12 @@ def test_the_models_of_a_context_differ(model):
     prints = {model_fingerprint(found) for found in ctx.models.values()}
     assert len(prints) == 3
     assert ctx.logits("test").shape == (80, 4)
+
+
+@pytest.mark.parametrize("num_forget", [1, 23, 197])
+def test_a_forget_set_can_be_a_class_of_its_own(num_forget):
+    task = toy_task(num_forget=num_forget, whole_class=True)
+    assert (task.forget.targets == 3).all()
+    assert set(task.retain.targets.tolist()) <= {0, 1, 2}
+    assert set(task.val.targets.tolist()) == {0, 1, 2, 3}
+    assert accuracy(task.model, task.forget) > 3 * CHANCE

@@ -16,7 +16,9 @@ from erasure.training.scoring import accuracy
 from erasure.training.store import ModelStore
 
 TRAINERS = sorted(
-    path.stem for path in (Path(__file__).parents[2] / "conf/trainer").glob("*.yaml")
+    path.stem
+    for path in (Path(__file__).parents[2] / "conf/trainer").glob("*.yaml")
+    if path.stem != "sharded"
 )
 
 
@@ -81,6 +83,18 @@ def test_every_trainer_learns_the_clean_digits(train, trainer):
     model, _ = trained(splits.train)
     assert accuracy(model, splits.train) > 0.99
     assert accuracy(model, splits.test) > 0.981 - 0.022
+
+
+def test_shards_of_a_fifth_of_the_digits_are_together_nearly_as_good(train):
+    """Means of three seeds are 0.972 on training and 0.958 on test samples.
+
+    Training samples are new to four of five members, so that 0.972 is an accuracy on unseen data
+    in part. Three standard errors on 359 test samples are 0.032.
+    """
+    splits, trained = train("dataset=digits", "trainer=sharded")
+    model, _ = trained(splits.train)
+    assert accuracy(model, splits.train) > 0.95
+    assert accuracy(model, splits.test) > 0.958 - 0.032
 
 
 def test_a_model_that_never_saw_a_class_does_not_know_it(train):

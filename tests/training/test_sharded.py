@@ -2,7 +2,9 @@
 
 import copy
 import math
+from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -99,11 +101,8 @@ def test_where_a_sample_goes_does_not_depend_on_the_others(gone):
 def test_slices_take_the_sample_visits_of_plain_epochs(epochs, slices):
     """The sum over k of (epochs of slice k) k / R is E, up to the rounding of each part down."""
     found = slice_epochs(epochs, slices)
-    rate = 2 * epochs / (slices + 1)
-    increments = [
-        math.floor((k + 1) * rate + 1e-9) - math.floor(k * rate + 1e-9) for k in range(slices)
-    ]
-    assert found == increments
+    exact = [Fraction(2 * k * epochs, slices + 1) for k in range(slices + 1)]
+    assert found == [math.floor(b) - math.floor(a) for a, b in pairwise(exact)]
     visits = sum(n * (k + 1) / slices for k, n in enumerate(found))
     assert epochs - 1 < visits + 1e-9
     assert visits <= epochs + (slices - 1) / 2

@@ -60,11 +60,16 @@ def test_shrink_reports_the_share_of_new_labels(fit):
 
 @MODELS
 def test_an_attack_that_reaches_no_boundary_reinforces_the_forget_set(fit, parameters, model):
-    """With the true labels it is gradient ascent with the sign turned."""
-    task = toy_task(model)
-    shrunk = BoundaryShrink(fit=fit(lr=0.01, epochs=1), epsilon=1e-6)(task)
-    before = parameters(toy_task(model).model)
-    ascended = GradAscent(fit=fit(lr=0.01, epochs=1))(toy_task(model))
+    """Where the network is right it keeps the label: gradient ascent with the sign turned."""
+
+    def task():
+        new = toy_task(model)
+        right = new.model.eval()(new.forget.pool.pool.fetch(new.forget.index)).argmax(dim=1)
+        return replace(new, forget=new.forget.relabel(right))
+
+    before = parameters(task().model)
+    shrunk = BoundaryShrink(fit=fit(lr=0.01, epochs=1), epsilon=1e-6)(task())
+    ascended = GradAscent(fit=fit(lr=0.01, epochs=1))(task())
     step, opposite = parameters(shrunk) - before, parameters(ascended) - before
     assert torch.allclose(step, -opposite, rtol=0, atol=1e-6)
     assert step.abs().max() > 1e-4
@@ -162,7 +167,7 @@ def test_expanding_moves_probability_away_from_the_true_class(fit):
     inputs, targets = task.forget.pool.fetch(task.forget.index), task.forget.targets
     before = F.cross_entropy(task.model(inputs), targets)
     after = F.cross_entropy(BoundaryExpand(fit=fit(lr=0.1, epochs=10))(task)(inputs), targets)
-    assert after > before + 0.1
+    assert after > 2 * before
 
 
 @pytest.mark.parametrize("method", [BoundaryShrink, BoundaryExpand])

@@ -22,6 +22,7 @@ METHODS = sorted(
 
 DECLARED = {
     "bad_teacher": {"reads": ("forget", "retain")},
+    "certified_linear": {"reads": ("forget", "retain")},
     "cfw": {"reads": ("retain",)},
     "ct": {"reads": ("retain",), "models": ("cnn",)},
     "fcs": {"reads": ("forget", "retain")},

@@ -175,13 +175,13 @@ def test_batches_have_about_one_size_and_miss_nothing(fit):
 
 
 def test_impairing_destroys_the_class_and_repairing_mends_the_rest(fit):
-    """On handwritten digits, with the rates and batches of the authors' notebook."""
+    """On handwritten digits, with the rates and batches that ship."""
     pool = Digits()(torch.device("cpu"))
     indices = ClassForget(classes=[3])(pool, stream(0, "split"))
     splits = DataSplits.of(pool, indices)
     with isolated(0, "digits"):
-        net = MLP(pool.input_shape, 10, hidden=(64,))
-    train = Finetune(fit=fit(torch.optim.Adam, lr=0.005, epochs=10, batch_size=64))
+        net = MLP(pool.input_shape, 10, hidden=(256, 128))
+    train = Finetune(fit=fit(torch.optim.Adam, lr=0.002, epochs=30, batch_size=64))
     views = {"forget": splits.forget, "retain": splits.train, "val": splits.val}
     task = replace(toy_task(), model=net, kind=pool.task, num_classes=10, **views)
     task = replace(task, model=train(task), retain=splits.retain)
