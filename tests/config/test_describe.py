@@ -5,7 +5,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.sweep.describe import describe, sources, plain_config, trial_fingerprint
+from erasure.sweep.describe import describe, plain_config, sources, trial_fingerprint
 
 CHOICES = {
     "unlearner": "scrub",
