@@ -1,0 +1,37 @@
+"""The documentation speaks of what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+METHODS = sorted(path.stem for path in (ROOT / "conf" / "unlearner").glob("*.yaml"))
+
+
+def test_every_method_has_one_row():
+    text = (ROOT / "docs" / "methods.md").read_text().split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    assert sorted(rows) == METHODS
+
+
+def test_every_metric_name_of_the_standard_evaluator_is_explained(compose_config):
+    from erasure.sweep.building import build
+
+    evaluator = build(compose_config().evaluator, "evaluator")
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    for metric in evaluator.metrics.values():
+        for name in metric.schema("test"):
+            spellings = {name, re.sub(r"^(forget|retain|test)/", "<part>/", name)}
+            spellings.add(re.sub(r"^gap/.*", "gap/<name>", name))
+            assert any(f"`{spelling}`" in text for spelling in spellings), name
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
