@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "unlearner").glob("*.yaml"))
 
 
@@ -27,9 +28,7 @@ def test_every_metric_name_of_the_standard_evaluator_is_explained(compose_config
             assert any(f"`{spelling}`" in text for spelling in spellings), name
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
