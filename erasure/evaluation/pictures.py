@@ -116,13 +116,14 @@ def _figure(*, width: float, height: float) -> "Figure":
 
 def _tidy(panels: Iterable["Axes"]) -> None:
     """Leave out what costs time and shows nothing: minor ticks, typeset powers, frames."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_minor_locator(NullLocator())
             if axis.get_scale() == "log":
+                axis.set_major_locator(LogLocator(numticks=5))
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 

@@ -48,7 +48,7 @@ def test_views_are_what_the_page_reads():
     states = {key: json.loads(view["state"]) for key, view in views.items()}
     assert max(map(len, tags.values())) < 20_000
     assert states[LEADERBOARD]["orderByKey"] == "metrics.`gap/avg`"
-    assert "tags.`unlearner`" in states[LEADERBOARD]["selectedColumns"]
+    assert states[LEADERBOARD]["selectedColumns"][0] == "metrics.`gap/avg`"
     group = states[MEANS]["groupBy"]
     assert group["aggregateFunction"] == "average"
     assert "seed" not in {key["groupByData"] for key in group["groupByKeys"]}
