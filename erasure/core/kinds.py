@@ -141,11 +141,14 @@ class Multilabel:
         ).mean(dim=-1)
 
     def soft_loss(self, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        """Return the binary cross-entropy against the teacher's probabilities."""
+        """Return the cross-entropy against the teacher's probabilities, summed over labels.
+
+        It is a sum as :meth:`predictive_kl` is, from which it then differs by a constant only.
+        """
         target = torch.sigmoid(teacher / temperature)
         return F.binary_cross_entropy_with_logits(
             logits / temperature, target, reduction="none"
-        ).mean(dim=-1)
+        ).sum(dim=-1)
 
     def predictive_kl(self, teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
         """Return ``T^2`` times the sum over labels of the divergence of Bernoulli variables."""

@@ -22,12 +22,13 @@ def weighted_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the modules that own a weight of two or more dimensions, in module order.
 
     These are the layers one counts: convolutions, linear maps, embeddings. Containers and norms
-    are not among them; nested ones are found.
+    are not among them; nested ones are found. What a module does not call ``weight``, such as the
+    packed projections of ``nn.MultiheadAttention``, is not counted.
     """
     return [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(own_weight(module), Tensor) and own_weight(module).ndim >= 2
+        if own_weight(module).ndim >= 2 and not is_norm(module)
     ]
 
 
@@ -38,8 +39,9 @@ def tail(model: nn.Module, k: int) -> list[tuple[str, nn.Module]]:
     in front of all of them is not. With as many layers as there are, or more, it is all modules.
 
     Raises:
-        UnsupportedError: If the model has no layer that could be counted.
+        UnsupportedError: If the model has no layer that could be counted, or is an ensemble.
     """
+    _require_one_network(model)
     modules = list(model.named_modules())
     counted = {name for name, _ in weighted_layers(model)}
     places = [place for place, (name, _) in enumerate(modules) if name in counted]
@@ -78,8 +80,9 @@ def head(model: nn.Module) -> tuple[str, nn.Linear]:
     """Return the last linear layer and its name.
 
     Raises:
-        UnsupportedError: If there is none.
+        UnsupportedError: If there is none, or one per member of an ensemble.
     """
+    _require_one_network(model)
     found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
     if not found:
         raise UnsupportedError(
@@ -87,6 +90,14 @@ def head(model: nn.Module) -> tuple[str, nn.Linear]:
             f"that does not need one, such as finetune"
         )
     return found[-1]
+
+
+def _require_one_network(model: nn.Module) -> None:
+    if isinstance(getattr(model, "members", None), nn.ModuleList):
+        raise UnsupportedError(
+            f"{type(model).__name__} is an ensemble, whose last layer would be that of its last "
+            f"member; use unlearner=sisa, or another trainer than sharded"
+        )
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Running a method on given batches, without configuration or store, for parity checks."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,7 +39,8 @@ def fixed_task(
         retain: Batches of the retain set.
         num_classes: Number of classes.
         val: Batches of the validation set, for methods that look at it.
-        initial: A model with the weights the original started from, for methods that ask.
+        initial: A model with weights that never saw data, for methods that ask for those the
+            original started from, or for others, such as an untrained teacher.
         kind: What the labels mean; several classes unless said otherwise.
         seed: Seed of the draws that are left: noise, random labels.
 
@@ -55,9 +57,9 @@ def fixed_task(
     ]
 
     def fresh(salt: str = "") -> nn.Module:
-        if initial is None or salt:
+        if initial is None:
             raise ValueError("this method asks for initial weights: pass initial=")
-        return initial
+        return copy.deepcopy(initial) if salt else initial
 
     def train(view: View) -> nn.Module:
         raise ValueError(f"a fixed task trains nothing from scratch ({len(view)} samples asked)")

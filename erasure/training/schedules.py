@@ -108,11 +108,11 @@ class MultiStep:
 class WarmRestarts:
     """Fall along half a cosine again and again, each time over twice as long as before.
 
-    With ``2 ** cycles - 1`` epochs the first cycle is one epoch long, and the rate is constant
-    within an epoch.
+    The first cycle is one level long, and the rate is constant within a level.
 
     Args:
-        cycles: Number of cycles, at least 1.
+        levels: Number of levels of the run, at least 0; the number of epochs makes a level an
+            epoch.
         final: Rate towards the end of a cycle as a share of the first, in [0, 1].
 
     References:
@@ -120,21 +120,20 @@ class WarmRestarts:
         ICLR 2017, arXiv:1608.03983.
     """
 
-    cycles: int
+    levels: int
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.cycles < 1:
-            raise ConfigError(f"cycles must be >= 1, got {self.cycles}")
+        if self.levels < 0:
+            raise ConfigError(f"levels must be >= 0, got {self.levels}")
         if not 0.0 <= self.final <= 1.0:
             raise ConfigError(f"final must be in [0, 1], got {self.final}")
 
     def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule for a run of ``steps`` batches."""
-        parts = 2**self.cycles - 1
 
         def factor(step: int) -> float:
-            part = min(step * parts // steps, parts - 1) + 1
+            part = min(step * self.levels // steps, self.levels - 1) + 1
             begun = 2 ** (part.bit_length() - 1)  # cycle c holds the parts 2^c to 2^(c+1) - 1
             progress = (part - begun) / begun
             return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0

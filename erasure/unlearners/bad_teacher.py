@@ -63,7 +63,8 @@ class BadTeacher:
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         good = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
-        bad = task.fresh(salt="bad_teacher").eval().requires_grad_(requires_grad=False)
+        salt = f"bad_teacher {task.generator.initial_seed()}"  # the method's draw, not training's
+        bad = task.fresh(salt=salt).eval().requires_grad_(requires_grad=False)
         size, augment = self.fit.batch_size, self.fit.augment
         batches = shuffled(self._taught(task), size, task.generator, augment=augment)
         return self.fit(task.model, batches, self._objective(task, good, bad), report=task.report)

@@ -74,7 +74,9 @@ class BoundaryShrink:
                 with torch.enable_grad():
                     loss = task.loss(frozen(inputs), batch.targets).sum()
                 (slope,) = torch.autograd.grad(loss, [inputs])
-                moved = (batch.inputs + self.epsilon * slope.sign()).clamp(low, high)
+                moved = batch.inputs + self.epsilon * slope.sign()
+                # A range of one value, as of a single row of a table, says nothing about limits.
+                moved = torch.where(high > low, moved.clamp(low, high), moved)
                 yield frozen(moved).argmax(dim=-1)
 
         def compute() -> Mapping[str, Tensor]:

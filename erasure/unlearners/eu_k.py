@@ -67,6 +67,8 @@ def _kaiming(layer: nn.Module, generator: Generator) -> None:
         drawn = torch.zeros(parameter.shape)
         if name == "weight":
             nn.init.kaiming_normal_(drawn, generator=generator)
+            if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+                drawn[layer.padding_idx] = 0.0
         parameter.detach().copy_(drawn)
 
 

@@ -80,7 +80,9 @@ class JiT:
         with torch.no_grad():
             other = model(noisy)
         apart = (logits - other).flatten(1).norm(dim=1)
-        ratios: Tensor = apart / (inputs - noisy).flatten(1).norm(dim=1)
+        distance = (inputs - noisy).flatten(1).norm(dim=1)
+        moved = distance > 0  # binary rows at the ends of the range can be clamped to themselves
+        ratios: Tensor = apart[moved] / distance[moved]
         return ratios.sum()
 
 

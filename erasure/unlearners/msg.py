@@ -1,5 +1,6 @@
 """MSG: draw again the weights whose gradients agree on forget and retain."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +56,9 @@ class MSG:
             raise ConfigError("fit.schedule must be null: the rate rises and falls by itself")
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
-        weights = {f"{name}.weight": own_weight(m) for name, m in kernels(task.model)}
+        owned = {id(own_weight(module)) for _, module in kernels(task.model)}
+        named = task.model.named_parameters()
+        weights = {n: p for n, p in named if id(p) in owned and p.requires_grad}
         if not weights:
             raise UnsupportedError(
                 "msg needs convolutions or linear layers, which this model has not; use "
@@ -68,7 +71,7 @@ class MSG:
             self._train(task)
         return task.model
 
-    def _marks(self, task: UnlearningTask, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _marks(self, task: UnlearningTask, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         generator = branch(task.generator, "msg", "subset")
         order = torch.randperm(len(task.retain), generator=generator)
         some = task.retain.take(order[: len(task.forget)])
@@ -102,7 +105,7 @@ def rise_and_fall(epoch: int, epochs: int) -> float:
 
 
 def _draw_again(
-    weights: dict[str, Tensor], marks: dict[str, Tensor], generator: Generator
+    weights: Mapping[str, Tensor], marks: dict[str, Tensor], generator: Generator
 ) -> None:
     with torch.no_grad():
         for name, weight in weights.items():

@@ -1,13 +1,13 @@
 """SalUn: confine a method to the weights on which the forget set depends most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.task import UnlearningTask
+from erasure.core.task import UnlearningTask, computed
 from erasure.core.types import Batch, Unlearner
 from erasure.training.gradients import summed_gradients
 from erasure.training.restrict import only, scaled_gradients
@@ -53,14 +53,21 @@ class SalUn:
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         masks = largest(self._gradients(task), self.ratio)
+        before = dict(task.model.named_parameters())
+        values = {name: weight.detach().clone() for name, weight in before.items()}
         confined = only if self.restore else scaled_gradients
         with confined(task.model, masks):
-            changed = self.inner(task)
-        if changed is not task.model:
+            # Gradients are masked in here: what is computed from them is nobody else's business.
+            changed = self.inner(replace(task, cached=computed))
+        after = dict(changed.named_parameters())
+        same = after.keys() == before.keys() and all(after[n] is before[n] for n in before)
+        if changed is not task.model or not same:
             raise UnsupportedError(
                 f"salun cannot confine {type(self.inner).__name__}, which returns another model "
-                f"than the one it is given; use random_labels"
+                f"than the one it is given, or replaces weights; use random_labels"
             )
+        if self.restore:
+            _put_back(after, values, masks)
         return changed
 
     def _gradients(self, task: UnlearningTask) -> Mapping[str, Tensor]:
@@ -77,6 +84,16 @@ class SalUn:
         )
         # What comes out of the cache may be in another order, and order breaks ties.
         return {name: found[name] for name, _ in task.model.named_parameters() if name in found}
+
+
+def _put_back(
+    weights: Mapping[str, nn.Parameter], values: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> None:
+    """Undo what was written to protected entries without an optimizer."""
+    with torch.no_grad():
+        for name, weight in weights.items():
+            mask = masks.get(name, torch.zeros_like(weight, dtype=torch.bool))
+            weight.copy_(torch.where(mask, weight, values[name]))
 
 
 def largest(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:

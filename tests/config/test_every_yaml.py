@@ -92,7 +92,10 @@ def test_every_experiment_is_a_trial(compose_config, option):
     assert "experiment" not in plain_config(cfg)
     params = cfg.hydra.sweeper.params or {}
     for key, values in params.items():
-        for value in str(values).split(","):
+        swept = stems(key) if "glob(*" in str(values) else str(values).split(",")
+        for value in swept:
+            if value in str(values).partition("exclude=")[2]:
+                continue
             check(compose_config("tracking=none", f"experiment={option}", f"{key}={value}"))
 
 

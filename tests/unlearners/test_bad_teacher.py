@@ -13,13 +13,18 @@ from erasure.core.seeding import stream
 from erasure.testing import toy_task
 from erasure.unlearners.bad_teacher import BadTeacher
 
+
+def untrained(task):
+    return task.fresh(salt=f"bad_teacher {task.generator.initial_seed()}")
+
+
 MODELS = pytest.mark.parametrize("model", ["mlp", "cnn"])
 
 
 def reference(task, *, lr, temperature, share):
     """Two epochs of plain SGD on KL(u bad + (1 - u) good || student) / B, in our batches."""
     student, good = task.model.train(), copy.deepcopy(task.model).eval()
-    bad = task.fresh(salt="bad_teacher").eval()
+    bad = untrained(task).eval()
     aside = stream(task.generator.initial_seed(), "bad_teacher", "retain")
     keep = torch.randperm(len(task.retain), generator=aside)[: int(share * len(task.retain))]
     view = task.forget + task.retain.take(keep)
@@ -74,7 +79,7 @@ def test_both_teachers_stay_what_they_were(fit, monkeypatch, model):
     monkeypatch.undo()
     good, bad = (net for net in teachers if isinstance(net, torch.nn.Module))
     assert model_fingerprint(good) == model_fingerprint(toy_task(model).model)
-    assert model_fingerprint(bad) == model_fingerprint(task.fresh(salt="bad_teacher"))
+    assert model_fingerprint(bad) == model_fingerprint(untrained(task))
     assert model_fingerprint(bad) != model_fingerprint(task.fresh())
     assert student not in (good, bad)
     assert not any(part.training for net in (good, bad) for part in net.modules())
@@ -118,7 +123,10 @@ def test_with_several_labels_per_sample_the_bernoulli_divergence_is_minimized(
 ):
     """One step on everything: ``sum over samples and labels of KL(t || s) / B`` in sigmoids."""
     task, lr = multilabel_task(), 0.5
-    student, bad = multilabel_task().model, task.fresh(salt="bad_teacher")
+    student, bad = (
+        multilabel_task().model,
+        untrained(task),
+    )
     forgotten = task.forget.pool.pool.fetch(task.forget.index)
     p, logits = torch.sigmoid(bad(forgotten)).detach(), student(forgotten)
     entropy = (p * p.log() + (1 - p) * (1 - p).log()).sum()

@@ -214,7 +214,7 @@ def test_a_model_without_a_linear_head_is_refused():
     task = toy_task()
     with pytest.raises(UnsupportedError, match=r"one last linear layer.*use unlearner=retrain"):
         CertifiedLinear()(replace(task, model=Doubled(task.model)))
-    with pytest.raises(UnsupportedError, match=r"one last linear layer.*use unlearner=retrain"):
+    with pytest.raises(UnsupportedError, match=r"ensemble.*use unlearner=sisa"):
         CertifiedLinear()(toy_task("sharded"))
 
 

@@ -180,3 +180,38 @@ def test_a_method_that_makes_a_new_model_cannot_be_confined():
 def test_settings_are_checked(fit, setting, message):
     with pytest.raises(ConfigError, match=message):
         SalUn(inner=Finetune(fit=fit()), **setting)
+
+
+def test_a_confined_method_leaves_nothing_masked_in_the_cache_of_others():
+    from dataclasses import replace
+
+    from erasure.testing import toy_task
+    from erasure.unlearners.ssd import SSD
+
+    kept = {}
+
+    def cached(name, view, compute, **settings):
+        key = (name, tuple(view.index.tolist()), tuple(sorted(settings.items())))
+        if key not in kept:
+            kept[key] = compute()
+        return kept[key]
+
+    ssd = SSD(alpha=1.0, batch_size=64)
+    SalUn(inner=ssd, ratio=0.3)(replace(toy_task(), cached=cached))
+    shared = ssd(replace(toy_task(), cached=cached))
+    alone = ssd(toy_task())
+    for one, other in zip(shared.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_weights_that_are_written_without_an_optimizer_are_confined_too():
+    from erasure.testing import toy_task
+    from erasure.unlearners.sham import Sham
+
+    task = toy_task()
+    before = [weight.detach().clone() for weight in task.model.parameters()]
+    after = SalUn(inner=Sham(relative_norm=0.5), ratio=0.1)(task)
+    moved = sum(
+        int((one != other).sum()) for one, other in zip(after.parameters(), before, strict=True)
+    )
+    assert 0 < moved <= int(0.1 * sum(weight.numel() for weight in before))
