@@ -183,3 +183,22 @@ def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
     assert one is not other
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
+
+
+RECIPES = [path for path in FILES if "recipe" in path.parts]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_composes_with_the_choices_of_its_name(compose_config, path):
+    name = path.relative_to(CONF / "recipe").with_suffix("")
+    cfg = compose_config(f"recipe={name.as_posix()}", hydra=True)
+    chosen = cfg.hydra.runtime.choices
+    groups = ("dataset", "model", "split", "unlearner")
+    assert tuple(chosen[group] for group in groups) == name.parts
+    assert "settings tried" in path.read_text()
+    build(cfg.unlearner, "unlearner")
+
+
+def test_a_recipe_changes_what_it_says(compose_config):
+    tuned = compose_config("recipe=digits_noisy/mlp/random/scrub").unlearner
+    assert tuned != compose_config("unlearner=scrub").unlearner
