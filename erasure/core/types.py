@@ -51,6 +51,10 @@ class Pool(Protocol):
         """Further columns ``(N,)`` by name, for splits that select by them."""
 
     @property
+    def augments(self) -> bool:
+        """Whether ``fetch`` with a generator returns something else than without."""
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample as the model sees it."""
 

@@ -54,6 +54,11 @@ class TensorPool:
         return len(self.class_names)
 
     @property
+    def augments(self) -> bool:
+        """Whether there is an augmentation."""
+        return self.augmentation is not None
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
         return tuple(self.inputs.shape[1:])
@@ -151,6 +156,11 @@ class AuditedPool:
     def attributes(self) -> Mapping[str, Tensor]:
         """Attributes of the pool."""
         return self.pool.attributes
+
+    @property
+    def augments(self) -> bool:
+        """Whether the pool augments."""
+        return self.pool.augments
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -117,6 +117,10 @@ class _FixedPool:
         return tuple(str(number) for number in range(self.num_classes))
 
     @property
+    def augments(self) -> bool:
+        return False
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.inputs.shape[1:])
 

@@ -1,6 +1,7 @@
 """Bad teaching: follow an untrained network on the forget set and the original elsewhere."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
+from erasure.training.teachers import Lesson, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,29 +67,21 @@ class BadTeacher:
         good = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
         salt = f"bad_teacher {task.generator.initial_seed()}"  # the method's draw, not training's
         bad = task.fresh(salt=salt).eval().requires_grad_(requires_grad=False)
-        size, augment = self.fit.batch_size, self.fit.augment
-        batches = shuffled(self._taught(task), size, task.generator, augment=augment)
-        return self.fit(task.model, batches, self._objective(task, good, bad), report=task.report)
-
-    def _taught(self, task: UnlearningTask) -> View:
-        """Return the samples that are used, labeled by which teacher is right."""
         count = max(1, int(self.retain_share * len(task.retain)))
         keep = _drawn(task.retain, count, branch(task.generator, "bad_teacher", "retain"))
-        is_forget = torch.ones(len(task.forget), dtype=torch.bool)
-        return task.forget.relabel(is_forget) + keep.relabel(torch.zeros(count, dtype=torch.bool))
+        lessons = [Lesson(bad, task.forget, salt), Lesson(good, keep, "original")]
+        size, augment = self.fit.batch_size, self.fit.augment
+        batches = shuffled(task.forget + keep, size, task.generator, augment=augment)
+        return self.fit(task.model, batches, self._objective(task, lessons), report=task.report)
 
-    def _objective(
-        self, task: UnlearningTask, good: nn.Module, bad: nn.Module
-    ) -> Objective[Batch]:
+    def _objective(self, task: UnlearningTask, lessons: Sequence[Lesson]) -> Objective[Batch]:
+        taught = taught_logits(task, lessons, augment=self.fit.augment)
         classes = task.num_classes if self.reduction == "elementmean" else 1
         scale = self.temperature**2 * classes  # the divergence of the task has the factor T^2
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
-            with torch.no_grad():
-                forgets = batch.targets[:, None]
-                taught = torch.where(forgets, bad(batch.inputs), good(batch.inputs))
             logits = student(batch.inputs)
-            return task.kind.predictive_kl(taught, logits, self.temperature).mean() / scale
+            return task.kind.predictive_kl(taught(batch), logits, self.temperature).mean() / scale
 
         return objective
 

@@ -11,6 +11,7 @@ from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 from erasure.training.requirements import require_one_label
+from erasure.training.teachers import Lesson, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,12 @@ class Delete:
     def __call__(self, task: UnlearningTask) -> nn.Module:
         require_one_label(task.forget, "delete", "random_labels")
         teacher = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
+        lesson = Lesson(teacher, task.forget, "original")
+        taught = taught_logits(task, [lesson], augment=self.fit.augment)
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
-            with torch.no_grad():
-                taught = _without(teacher(batch.inputs), batch.targets)
-            return task.kind.predictive_kl(taught, student(batch.inputs), 1.0).mean()
+            believed = _without(taught(batch), batch.targets)
+            return task.kind.predictive_kl(believed, student(batch.inputs), 1.0).mean()
 
         batches = shuffled(
             task.forget, self.fit.batch_size, task.generator, augment=self.fit.augment

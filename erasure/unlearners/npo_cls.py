@@ -3,7 +3,6 @@
 import copy
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,6 +11,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
+from erasure.training.teachers import Lesson, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,12 @@ class NpoCls:
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         reference = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
+        lesson = Lesson(reference, task.forget, "original")
+        taught = taught_logits(task, [lesson], augment=self.fit.augment)
 
         def objective(model: nn.Module, pair: tuple[Batch, Batch]) -> Tensor:
             keep, drop = pair
-            with torch.no_grad():
-                before = task.loss(reference(drop.inputs), drop.targets)
+            before = task.loss(taught(drop), drop.targets)
             gain = before - task.loss(model(drop.inputs), drop.targets)
             forget = 2.0 / self.beta * F.softplus(self.beta * gain).mean()
             return forget + self.retain_weight * task.objective(model, keep)

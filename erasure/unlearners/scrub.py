@@ -4,7 +4,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
@@ -13,6 +12,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
+from erasure.training.teachers import Lesson, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +90,11 @@ class Scrub:
     def _objectives(
         self, task: UnlearningTask, teacher: nn.Module
     ) -> tuple[Objective[Batch], Objective[Batch]]:
+        lessons = [Lesson(teacher, view, "original") for view in (task.forget, task.retain)]
+        taught = taught_logits(task, lessons, augment=self.fit.augment)
+
         def divergence(logits: Tensor, batch: Batch) -> Tensor:
-            with torch.no_grad():
-                taught = teacher(batch.inputs)
-            return task.kind.predictive_kl(taught, logits, self.temperature).mean()
+            return task.kind.predictive_kl(taught(batch), logits, self.temperature).mean()
 
         def leave(student: nn.Module, batch: Batch) -> Tensor:
             return -divergence(student(batch.inputs), batch)
