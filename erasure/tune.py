@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from erasure.core.errors import ErasureError
+from erasure.core.errors import ConfigError, ErasureError
 from erasure.core.trial import TrialResult
 from erasure.experiment import run_trial
 from erasure.plugins import conf_folder, reported
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tune(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     register_schema()
     console = Console()
-    seeds = [int(seed) for seed in options.seeds.split(",")]
+    seeds = _seeds(options.seeds)
     folders = [conf_folder()]
     tuning = Tuning(overrides=overrides, trials=options.trials, seeds=seeds, folders=folders)
     recipe = replace(tuning.search(_carry_out, console), commit=_commit())
@@ -55,6 +55,14 @@ def _carry_out(cfg: DictConfig) -> TrialResult:
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     bench = Bench.of(plain, describe(plain, choices), Console(quiet=True))
     return bench.result(run_trial)
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError as error:
+        message = f"--seeds must be whole numbers with commas between, got {text!r}"
+        raise ConfigError(message) from error
 
 
 def _commit() -> str:

@@ -14,13 +14,14 @@ class Recipe:
     """The outcome of a search.
 
     Args:
-        choices: ``dataset``, ``model``, ``split`` and ``unlearner``.
+        choices: ``dataset``, ``model``, ``split``, ``trainer`` and ``unlearner``.
         settings: Dotted setting to value; empty if nothing beat the defaults.
         score: Distance to gold on validation data, mean over the seeds.
         default_score: The same with the method's defaults; infinite if they failed.
         trials: Number of settings tried.
         failed: Number of those that failed on some seed.
         seeds: The seeds.
+        overrides: What was asked for, as on the command line.
         commit: State of the code.
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     trials: int
     failed: int
     seeds: Sequence[int]
+    overrides: Sequence[str] = ()
     commit: str = ""
 
     @property
@@ -55,6 +57,7 @@ class Recipe:
             f"(defaults: {beaten})",
             f"# {self.trials} settings tried, {self.failed} failed; TPE; seeds "
             f"{', '.join(map(str, self.seeds))}; commit {self.commit or 'unknown'}",
+            f"# python -m erasure.tune {' '.join(self.overrides)}".rstrip(),
             "defaults:",
         ]
         lines += [f"  - override /{group}: {option}" for group, option in self.choices.items()]

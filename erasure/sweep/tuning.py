@@ -9,12 +9,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
 
-from erasure.core.errors import ErasureError
+from erasure.core.errors import ConfigError, ErasureError
 from erasure.core.trial import TrialResult
 from erasure.sweep.recipe import Recipe
 from erasure.sweep.search_space import Axis, Value, search_space
 
 Run = Callable[[DictConfig], TrialResult]
+
+CHOICES = ("dataset", "model", "split", "trainer", "unlearner")
+"""Groups whose option belongs to a recipe: original and gold depend on the trainer."""
 
 FIXED = ("evaluator=fast", "objective=avg_gap", "pictures=false")
 """Tuning looks at validation data, by the distance to gold, and draws nothing."""
@@ -35,6 +38,10 @@ class Tuning:
     trials: int
     seeds: Sequence[int]
     folders: Sequence[Path]
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ConfigError(f"--trials must be >= 1, got {self.trials}")
 
     def search(self, run: Run, console: Console) -> Recipe:
         """Search and return the best settings, with where they come from.
@@ -62,13 +69,14 @@ class Tuning:
             console.print(f"[{number + 1:3}/{self.trials}] {shown}  best {min(scores):.4f}")
         best = min(range(len(scores)), key=scores.__getitem__)
         return Recipe(
-            choices={g: str(choices[g]) for g in ("dataset", "model", "split", "unlearner")},
+            choices={group: str(choices[group]) for group in CHOICES},
             settings=settings[best],
             score=scores[best],
             default_score=scores[0],
             trials=len(scores),
             failed=scores.count(float("inf")),
             seeds=list(self.seeds),
+            overrides=list(self.overrides),
         )
 
     def compose(self, settings: Mapping[str, Value], seed: int | None = None) -> DictConfig:

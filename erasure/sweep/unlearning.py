@@ -1,9 +1,12 @@
 """The stage in which a method runs, with its cost measured."""
 
 import copy
+import functools
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +25,7 @@ from erasure.data.pools import AuditedPool
 from erasure.sweep.guards import relative_change, require_effect, untouched
 from erasure.sweep.parts import Parts
 from erasure.sweep.steps import counted_steps
+from erasure.training.checksum import file_checksum
 from erasure.training.compute import measured_cost, warm_up
 from erasure.training.store import Trained
 from erasure.training.tensor_cache import TensorCache
@@ -109,6 +113,7 @@ class _Account:
     ) -> Mapping[str, Tensor]:
         begun = time.perf_counter()
         causes = {"name": name, "settings": settings, "model": self.original}
+        causes["source"] = _source(compute)
         labels = tensor_fingerprint(view.targets)
         data = [view.pool.fingerprint, tensor_fingerprint(view.index), labels]
         key = fingerprint({**causes, "data": data, "version": RESULTS_VERSION})
@@ -118,3 +123,11 @@ class _Account:
         if not here:  # a pass that need not be made again still counts as one
             self.audited.reads.index_add_(0, view.index, torch.ones_like(view.index))
         return tensors
+
+
+def _source(compute: Callable[..., object]) -> str:
+    """Return a hash of the file that defines ``compute``: edited code computes anew."""
+    function = inspect.unwrap(compute)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return file_checksum(Path(str(inspect.getsourcefile(function))))

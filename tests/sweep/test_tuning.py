@@ -100,7 +100,14 @@ def test_settings_that_fail_are_counted_and_never_chosen():
 
 def test_a_recipe_is_written_with_where_it_comes_from_and_composes(tmp_path):
     recipe = Recipe(
-        choices={"dataset": "digits", "model": "cnn", "split": "class", "unlearner": "scrub"},
+        choices={
+            "dataset": "digits",
+            "model": "cnn",
+            "split": "class",
+            "trainer": "one_cycle",
+            "unlearner": "scrub",
+        },
+        overrides=["unlearner=scrub", "split.share=0.5"],
         settings={"unlearner.msteps": 2, "unlearner.fit.optimizer.lr": 0.003},
         score=0.05,
         default_score=float("inf"),
@@ -127,3 +134,21 @@ def test_a_recipe_is_written_with_where_it_comes_from_and_composes(tmp_path):
     assert cfg.unlearner.fit.optimizer.lr == 0.003
     assert cfg.dataset.noise == 0.0
     assert cfg.hydra.runtime.choices.model == "cnn"
+    assert cfg.hydra.runtime.choices.trainer == "one_cycle"
+    assert "# python -m erasure.tune unlearner=scrub split.share=0.5" in text
+
+
+def test_a_search_without_trials_is_refused():
+    with pytest.raises(ConfigError, match=r"--trials must be >= 1, got 0"):
+        tune(lambda lr, _: lr, trials=0)
+
+
+@pytest.mark.parametrize("wrong", ["--trials=0", "--seeds=1,x"])
+def test_wrong_options_are_one_message(wrong, capsys, monkeypatch):
+    from erasure.tune import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([wrong, "unlearner=finetune"]) == 1
+    found = capsys.readouterr().err
+    assert wrong.partition("=")[0] in found
+    assert "Traceback" not in found
