@@ -49,7 +49,7 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
         obtained.append((role, trained))
         return model, trained
 
-    splits = DataSplits.of(parts.pool, parts.indices)
+    splits = DataSplits.of(parts.pool, parts.indices, parts.probes)
     original, training = obtain(splits.train, "original")
     with watch.stage("unlearn", "unlearning") as report:
         unlearned, facts = unlearn(
@@ -62,7 +62,7 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
     models: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
     facts["original_seconds"] = training.seconds
     if parts.evaluator.needs_gold:
-        models["gold"], training = obtain(splits.retain, "gold")
+        models["gold"], training = obtain(parts.remaining, "gold")
         facts["retrain_seconds"] = training.seconds
 
     ctx = parts.evaluator.prepare(_context(parts, splits, models, facts))
@@ -90,4 +90,5 @@ def _context(
         seed=parts.seeds.evaluate,
         facts=facts,
         batch_size=parts.evaluator.batch_size,
+        fresh=parts.fresh,
     )

@@ -41,6 +41,7 @@ SETTINGS = """\
   pictures=true                 draw losses, ROC and curves
   resume=true                   false runs a finished trial again
   store.root=store              trained models and the ledger of trials
+  data.root=data                downloads, files placed by hand, prepared data
   tracking.uri=sqlite:///...    any MLflow tracking server or database
 """
 

@@ -1,18 +1,48 @@
 """What a metric may see: models, data, and logits that are computed once."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from erasure.core.kinds import TaskKind
 from erasure.core.metric import Measured, NotComputableError
-from erasure.core.splits import DataSplits
+from erasure.core.splits import DataSplits, View
+from erasure.core.task import Fresh
 
 Who = Literal["original", "unlearned", "gold"]
+
+Pooled = Literal["original", "unlearned", "gold", "shadow"]
+"""Roles of which there may be many models: same recipe, other seeds, other training samples."""
+
+
+class Recorded(Protocol):
+    """Receives what goes into a network's head at each forward pass, ``(B, features)``."""
+
+    value: Tensor
+
+
+Recorder = Callable[[nn.Module], AbstractContextManager[Recorded | None]]
+
+
+class References(Protocol):
+    """Many models of one recipe, by which attacks and nulls are calibrated."""
+
+    def size(self, role: Pooled) -> int:
+        """Return how many models there are in a role; 0 where there are none."""
+
+    def logits(self, role: Pooled, view: View) -> Tensor:
+        """Return the logits ``(N, n, C)`` of all models of a role: float32, CPU, computed once.
+
+        The k-th unlearned model was made from the k-th original, and the k-th gold shares its
+        seed.
+        """
+
+    def trained_on(self, role: Pooled, view: View) -> Tensor:
+        """Return which samples were in each model's training set, ``(N, n)`` bool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +61,9 @@ class EvalContext:
         results: What was measured before in this evaluation, by role and name.
         subject: The role being measured.
         batch_size: Samples per forward pass.
+        fresh: Builds the network with weights that never saw data, if a metric may need it.
+        references: Further models of the same recipe, if the trial has them.
+        recorder: Records features during the one forward pass, if a metric needs them.
     """
 
     models: Mapping[Who, nn.Module]
@@ -43,12 +76,27 @@ class EvalContext:
     results: dict[Who, dict[str, Measured]] = field(default_factory=dict)
     subject: Who = "unlearned"
     batch_size: int = 1024
+    fresh: Fresh | None = None
+    references: References | None = None
+    recorder: Recorder | None = None
+    _features: dict[tuple[str, Who], Tensor] = field(default_factory=dict, repr=False)
     _cache: dict[tuple[str, Who], Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """The parts that may be evaluated: forget, retain and the held-out one."""
+        """The parts that are evaluated: forget, retain and the held-out one."""
         return ("forget", "retain", self.heldout)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The two sides of the held-out part, where the split tells them apart.
+
+        ``test_forget`` has the samples of the forgotten population, ``test_retain`` the others.
+        A side may be empty.
+        """
+        if self.splits.kin is None:
+            return ()
+        return (f"{self.heldout}_forget", f"{self.heldout}_retain")
 
     def of(self, who: Who) -> "EvalContext":
         """Return the same context with ``who`` as the subject; the cache is shared."""
@@ -76,13 +124,49 @@ class EvalContext:
             raise NotComputableError("skipped", f"missing_{who}")
         if len(self.splits.part(self._allowed(part))) == 0:
             raise NotComputableError("degenerate", "empty_split")
-        key = (part, who)
-        if key not in self._cache:
-            self._cache[key] = self._forward(part, self.models[who])
-        found = self._cache[key]
+        found = self._whole(part, who)
         if not found.isfinite().all():
             raise NotComputableError("degenerate", "nonfinite_logits")
         return found
+
+    def features(self, part: str, who: Who | None = None) -> Tensor:
+        """Return what goes into the head of a role's network, ``(n, D)`` float32, on the CPU.
+
+        It is recorded during the forward pass that gives the logits.
+
+        Raises:
+            NotComputableError: If the network has no head or no metric asked for features.
+        """
+        who = who or self.subject
+        self.logits(part, who)
+        if part in self.sides:
+            found = self._features.get((self.heldout, who))
+            found = None if found is None else found[self._side(part)]
+        else:
+            found = self._features.get((part, who))
+        if found is None:
+            raise NotComputableError("skipped", "no_features")
+        return found
+
+    def stack(self, role: Pooled, part: str) -> Tensor:
+        """Return the logits ``(N, n, C)`` of all models of a role on a part.
+
+        Without a pool of references it is the one model of the trial.
+
+        Raises:
+            NotComputableError: If there is no such model, or a logit is not finite.
+        """
+        if self.references is not None and self.references.size(role):
+            view = self.splits.part(self._allowed(part))
+            if len(view) == 0:
+                raise NotComputableError("degenerate", "empty_split")
+            found = self.references.logits(role, view)
+            if not found.isfinite().all():
+                raise NotComputableError("degenerate", "nonfinite_logits")
+            return found
+        if role == "shadow":
+            raise NotComputableError("skipped", "missing_shadow")
+        return self.logits(part, role).unsqueeze(0)
 
     def losses(self, part: str, who: Who | None = None) -> Tensor:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
@@ -102,15 +186,38 @@ class EvalContext:
         return found
 
     def _allowed(self, part: str) -> str:
-        if part not in self.parts:
-            raise KeyError(f"part {part!r} is not evaluated here, only {', '.join(self.parts)}")
+        known = (*self.parts, *self.sides, *self.splits.probes)
+        if part not in known:
+            raise KeyError(f"part {part!r} is not evaluated here, only {', '.join(known)}")
         return part
 
-    def _forward(self, part: str, model: nn.Module) -> Tensor:
-        view = self.splits.part(part)
-        with evaluating(model), torch.inference_mode():
-            chunks = [model(batch.inputs).float() for batch in view.batches(self.batch_size)]
-        return torch.cat(chunks).cpu().clone()  # a copy made out here is an ordinary tensor
+    def _side(self, part: str) -> Tensor:
+        ours = self.splits.of_kin(self.heldout).cpu()
+        return ours if part.endswith("_forget") else ~ours
+
+    def _whole(self, part: str, who: Who) -> Tensor:
+        """Return the logits of a part; those of a side are among those of the held-out part."""
+        if part in self.sides:
+            return self._whole(self.heldout, who)[self._side(part)]
+        key = (part, who)
+        if key not in self._cache:
+            self._cache[key] = self._forward(part, who)
+        return self._cache[key]
+
+    def _forward(self, part: str, who: Who) -> Tensor:
+        view, model = self.splits.part(part), self.models[who]
+        outputs, features = [], []
+        with evaluating(model), torch.inference_mode(), self._recording(model) as recorded:
+            for batch in view.batches(self.batch_size):
+                outputs.append(model(batch.inputs).float())
+                if recorded is not None:
+                    features.append(recorded.value.float().flatten(1))
+        if features:
+            self._features[(part, who)] = torch.cat(features).cpu().clone()
+        return torch.cat(outputs).cpu().clone()  # a copy made out here is an ordinary tensor
+
+    def _recording(self, model: nn.Module) -> AbstractContextManager[Recorded | None]:
+        return nullcontext() if self.recorder is None else self.recorder(model)
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Index sets over one pool, and the views that look through them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from erasure.core.errors import ConfigError
+from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, ids_fingerprint
 from erasure.core.types import Batch, Pool
+
+PARTS = ("forget", "retain", "val", "test")
+"""Names of the parts of a split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,21 +22,39 @@ class SplitIndices:
 
     ``forget`` and ``retain`` together are the training set of the original model.
 
+    Args:
+        forget: Training samples to forget.
+        retain: The rest of the training set.
+        val: Held out for tuning.
+        test: Held out for reporting.
+        kin: Held-out samples of the population that is forgotten: of the same class, the same
+            person. None where the forget set is a sample of everything.
+        requests: The forget set in the order in which it is asked for, if in more than one
+            request.
+        scenario: What a metric may need to know about the choice, such as the two classes whose
+            labels were swapped.
+
     Raises:
         ConfigError: If a part is empty, an id occurs twice, or two parts overlap.
+        ValueError: If the requests are not a partition of the forget set.
     """
 
     forget: Tensor
     retain: Tensor
     val: Tensor
     test: Tensor
+    kin: Tensor | None = None
+    requests: tuple[Tensor, ...] = ()
+    scenario: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            ids = getattr(self, field.name).long().cpu().sort().values
-            object.__setattr__(self, field.name, ids)
+        for name in PARTS:
+            ids = getattr(self, name).long().cpu().sort().values
+            object.__setattr__(self, name, ids)
             if len(ids) == 0:
-                raise ConfigError(f"the {field.name} set of this split is empty")
+                raise ConfigError(f"the {name} set of this split is empty")
+        if self.requests and not torch.equal(torch.cat(self.requests).sort().values, self.forget):
+            raise ValueError("the requests are not a partition of the forget set")
         every = torch.cat([self.forget, self.retain, self.val, self.test])
         values, counts = every.unique(return_counts=True)
         if len(values) != len(every):
@@ -46,8 +68,9 @@ class SplitIndices:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the four parts."""
-        return combine(ids_fingerprint(getattr(self, field.name)) for field in fields(self))
+        """Hash of the four parts, and of the order of requests if there are several."""
+        parts = [getattr(self, name) for name in PARTS]
+        return combine(ids_fingerprint(ids) for ids in [*parts, *self.requests])
 
 
 @dataclass(frozen=True)
@@ -78,7 +101,11 @@ class View:
     def __add__(self, other: "View") -> "View":
         """Concatenate two views of one pool."""
         if self.pool is not other.pool:
-            raise ValueError("views of different pools cannot be added")
+            raise UnsupportedError(
+                "samples to forget and samples that stay cannot share a batch here, because what "
+                "stays looks different once the rest is gone; use another unlearner, such as "
+                "scrub, or split.unit=label"
+            )
         index = torch.cat([self.index, other.index])
         if self.labels is None and other.labels is None:
             return View(self.pool, index)
@@ -118,10 +145,11 @@ class View:
         if generator is not None:
             order = torch.randperm(len(self), generator=generator).to(index.device)
             index, labels = index[order], labels[order]
-        for start, stop in _bounds(len(self), size, merge_tail=generator is not None):
-            ids = index[start:stop]
-            inputs = self.pool.fetch(ids, augment=generator if augment else None)
-            yield Batch(inputs, labels[start:stop], ids)
+        bounds = _bounds(len(self), size, merge_tail=generator is not None)
+        chosen = [index[start:stop] for start, stop in bounds]
+        inputs = self.pool.stream(chosen, augment=generator if augment else None)
+        for (start, stop), ids, found in zip(bounds, chosen, inputs, strict=True):
+            yield Batch(found, labels[start:stop], ids)
 
     def num_batches(self, size: int) -> int:
         """Return how many batches one shuffled pass makes."""
@@ -137,18 +165,34 @@ def _bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class DataSplits:
-    """The four parts of a trial as views of one pool."""
+    """The four parts of a trial as views of one pool, and what else a metric may look at.
+
+    Args:
+        forget: Training samples to forget.
+        retain: The rest of the training set.
+        val: Held out for tuning.
+        test: Held out for reporting.
+        kin: Ids of held-out samples of the forgotten population, or None, as in
+            :class:`SplitIndices`.
+        probes: Further samples by name, such as held-out ones with a trigger.
+        scenario: What a metric may need to know about the choice of the forget set.
+    """
 
     forget: View
     retain: View
     val: View
     test: View
+    kin: Tensor | None = None
+    probes: Mapping[str, View] = field(default_factory=dict)
+    scenario: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pool: Pool, indices: SplitIndices) -> "DataSplits":
+    def of(
+        cls, pool: Pool, indices: SplitIndices, probes: Mapping[str, View] | None = None
+    ) -> "DataSplits":
         """Look at ``pool`` through ``indices``."""
-        parts = {field.name: getattr(indices, field.name) for field in fields(indices)}
-        return cls(**{name: View(pool, ids) for name, ids in parts.items()})
+        parts = {name: View(pool, getattr(indices, name)) for name in PARTS}
+        return cls(**parts, kin=indices.kin, probes=probes or {}, scenario=dict(indices.scenario))
 
     @property
     def train(self) -> View:
@@ -157,6 +201,24 @@ class DataSplits:
         return View(both.pool, both.index.sort().values)
 
     def part(self, name: str) -> View:
-        """Return a part by name."""
+        """Return a part or a probe by name.
+
+        Of the held-out parts there are also the samples of the forgotten population and the
+        others: ``test_forget`` and ``test_retain``, where the split tells them apart.
+        """
+        if name in self.probes:
+            return self.probes[name]
+        whole, _, side = name.partition("_")
+        view: View = getattr(self, whole)
+        return view.take(self.of_kin(whole) == (side == "forget")) if side else view
+
+    def of_kin(self, name: str) -> Tensor:
+        """Return which samples ``(n,)`` bool of a held-out part are of the forgotten population.
+
+        Raises:
+            KeyError: If the split does not tell them apart.
+        """
+        if self.kin is None:
+            raise KeyError(f"{name} is not divided: forgotten samples are a sample of everything")
         view: View = getattr(self, name)
-        return view
+        return torch.isin(view.index, self.kin.to(view.index.device))

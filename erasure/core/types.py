@@ -1,12 +1,14 @@
 """The protocols through which the parts of a trial meet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
 if TYPE_CHECKING:
+    from erasure.core.columns import Column
     from erasure.core.context import EvalContext
+    from erasure.core.home import DataHome
     from erasure.core.kinds import TaskKind
     from erasure.core.metric import Measured, MetricSchema
     from erasure.core.splits import SplitIndices, View
@@ -47,8 +49,16 @@ class Pool(Protocol):
         """One name per class."""
 
     @property
-    def attributes(self) -> Mapping[str, Tensor]:
-        """Further columns ``(N,)`` by name, for splits that select by them."""
+    def attributes(self) -> Mapping[str, "Column"]:
+        """Further columns of N rows by name, for splits that select by them."""
+
+    @property
+    def official(self) -> Tensor | None:
+        """Part each sample has in the split of its authors: 0 train, 1 val, 2 test, ``(N,)``."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a model may need to know besides shape and classes, such as ``vocab_size``."""
 
     @property
     def augments(self) -> bool:
@@ -65,15 +75,31 @@ class Pool(Protocol):
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Inputs:
         """Return the inputs of the ids ``index`` (B,), augmented if a generator is given."""
 
+    def stream(
+        self, batches: Sequence[Tensor], *, augment: Generator | None = None
+    ) -> Iterator[Inputs]:
+        """Fetch one batch of ids after the other; a pool may work ahead of its reader."""
+
     def digests(self, index: Tensor) -> Tensor:
         """Return a content hash (B,) int64 per sample; equal inputs have equal hashes."""
+
+    def sketch(self, index: Tensor) -> Tensor:
+        """Return a short vector (B, D) per sample; near duplicates have a cosine near one."""
+
+
+@runtime_checkable
+class FittingPool(Protocol):
+    """A pool whose preprocessing has parameters, to be fitted on training samples alone."""
+
+    def fitted(self, train: Tensor) -> Pool:
+        """Return the pool preprocessed by what the samples ``train`` (n,) say."""
 
 
 class Dataset(Protocol):
     """Loads a pool; its fields are the keys of ``conf/dataset/*.yaml``."""
 
-    def __call__(self, device: Any) -> Pool:
-        """Load or build the pool on ``device``."""
+    def __call__(self, home: "DataHome") -> Pool:
+        """Load or build the pool on ``home.device``."""
 
 
 class SplitStrategy(Protocol):
@@ -81,6 +107,25 @@ class SplitStrategy(Protocol):
 
     def __call__(self, pool: Pool, generator: Generator) -> "SplitIndices":
         """Split ``pool``; draws for train, val and test come before those for forget."""
+
+
+@runtime_checkable
+class AlteringSplit(Protocol):
+    """A split whose forget set is altered before training: mislabelled, or poisoned."""
+
+    def altered(self, pool: Pool, indices: "SplitIndices") -> Pool:
+        """Return the data the original is trained on."""
+
+    def probes(self, pool: Pool, indices: "SplitIndices") -> "Mapping[str, View]":
+        """Return held-out samples that show the alteration's effect, by name."""
+
+
+@runtime_checkable
+class DeletingSplit(Protocol):
+    """A split after which samples that stay look different, as neighbours in a graph do."""
+
+    def remaining(self, pool: Pool, indices: "SplitIndices") -> "View":
+        """Return the training data once the forget set is gone; gold is trained on them."""
 
 
 class Trainer(Protocol):
@@ -115,7 +160,10 @@ class Unlearner(Protocol):
 
 
 class Metric(Protocol):
-    """A measurement of the subject model of an evaluation context."""
+    """A measurement of the subject model of an evaluation context.
+
+    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``.
+    """
 
     def schema(self, heldout: str) -> Mapping[str, "MetricSchema"]:
         """Name and describe every value the metric returns."""

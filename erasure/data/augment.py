@@ -1,12 +1,22 @@
 """Augmentation of a whole batch at once, each sample with draws of its own."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
+
+
+class Augmentation(Protocol):
+    """Changes a batch of training samples; a dataclass, whose fields are part of the data."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Augment images ``(B, C, H, W)`` with draws from ``generator``."""
 
 
 @dataclass(frozen=True, kw_only=True)

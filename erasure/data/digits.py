@@ -1,12 +1,12 @@
 """The handwritten digits that ship with scikit-learn: real images without a download."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
+from erasure.core.home import DataHome
 from erasure.data.augment import CropFlip
 from erasure.data.pools import TensorPool
 
@@ -40,7 +40,7 @@ class Digits:
         if self.crop < 0:
             raise ConfigError(f"crop must be >= 0, got {self.crop}")
 
-    def __call__(self, device: Any) -> TensorPool:
+    def __call__(self, home: DataHome) -> TensorPool:
         """Return the pool: inputs ``(1797, 1, 8, 8)``, uint8 or, with noise, float32."""
         images, targets = _load()
         augmented = self.crop > 0 or self.flip
@@ -49,8 +49,8 @@ class Digits:
             clean = images.float() / 16
             images = clean + self.noise * torch.randn(clean.shape, generator=generator)
         return TensorPool(
-            inputs=images.to(device),
-            targets=targets.to(device),
+            inputs=images.to(home.device),
+            targets=targets.to(home.device),
             class_names=tuple(str(digit) for digit in range(10)),
             divisor=1.0 if self.noise > 0 else 16.0,
             augmentation=CropFlip(padding=self.crop, flip=self.flip) if augmented else None,

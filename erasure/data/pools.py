@@ -1,57 +1,42 @@
-"""Pools that hold every sample on the device and gather batches by index."""
+"""The pool that holds every sample in one tensor on the device and gathers batches by index."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.core.kinds import Multiclass, TaskKind
-from erasure.core.types import Inputs, Pool
-from erasure.data.augment import CropFlip
+from erasure.data.augment import Augmentation
+from erasure.data.hashing import row_hashes
+from erasure.data.labelled import Labelled
+from erasure.data.sketches import tensor_sketch
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorPool:
+class TensorPool(Labelled):
     """Samples in one resident tensor.
 
     Args:
         inputs: ``(N, ...)``; integers are converted to float32 batch by batch.
-        targets: Class of each sample, ``(N,)`` int64.
-        class_names: One name per class.
         divisor: What inputs are divided by when they are fetched, for pixels kept as integers.
-        augmentation: Applied to training batches.
-        attributes: Further columns ``(N,)`` by name.
-        task: What the labels mean.
+        mean: Subtracted from each channel after division.
+        std: What each channel is divided by after that.
+        augmentation: Applied to training batches, before all this.
 
     Raises:
-        ValueError: If lengths differ, or a label is not one of the classes.
+        DataError: If lengths differ, or a label is not one of the classes.
     """
 
     inputs: Tensor
-    targets: Tensor
-    class_names: tuple[str, ...]
     divisor: float = 1.0
-    augmentation: CropFlip | None = None
-    attributes: Mapping[str, Tensor] = field(default_factory=dict)
-    task: TaskKind = field(default_factory=Multiclass)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
-        columns = {"targets": self.targets, **self.attributes}
-        for name, column in columns.items():
-            if len(column) != len(self.inputs):
-                raise ValueError(f"{name} has {len(column)} rows for {len(self.inputs)} inputs")
-        if len(self.targets) and not (
-            int(self.targets.min()) >= 0 and int(self.targets.max()) < len(self.class_names)
-        ):
-            raise ValueError(f"targets must be in [0, {len(self.class_names) - 1}]")
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+        self.check(len(self.inputs))
 
     @property
     def augments(self) -> bool:
@@ -66,108 +51,70 @@ class TensorPool:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that training can see, augmentation included; not of the device."""
-        tensors = (
-            self.inputs,
-            self.targets,
-            *(self.attributes[k] for k in sorted(self.attributes)),
-        )
-        augmentation = asdict(self.augmentation) if self.augmentation else None
-        names = [list(self.class_names), sorted(self.attributes), self.task.name]
-        settings = [names, self.divisor, augmentation]
-        return combine([fingerprint(settings), tensor_fingerprint(*tensors)])
+        return contents_fingerprint(self, tensor_fingerprint(self.inputs))
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
-        found = self.inputs.index_select(0, index)
-        if augment is not None and self.augmentation is not None:
-            found = self.augmentation(found, augment)
-        if self.divisor == 1.0:
-            return found.float()
-        return found / self.divisor  # one pass: dividing integers gives float32
+        return presented(self, self.inputs.index_select(0, index), augment)
 
     def digests(self, index: Tensor) -> Tensor:
-        """Return a 64-bit hash (B,) of each sample's bytes: a dot product modulo 2**64."""
-        if len(index) == 0:
-            return index
-        width = self.inputs[0].numel() * self.inputs.element_size()
-        generator = Generator().manual_seed(0x5EED)
-        weights = torch.randint(-(2**62), 2**62, (width,), generator=generator).to(index.device)
-        hashed = []
-        for ids in index.split(4096):  # eight bytes of workspace per byte of input
-            rows = self.inputs.index_select(0, ids).reshape(len(ids), -1).view(torch.uint8)
-            hashed.append(((rows.long() + 1) * weights).sum(dim=1))
-        return torch.cat(hashed)
+        """Return a 64-bit hash (B,) of each sample's bytes."""
+        return self._hashes[index]
+
+    @cached_property
+    def _hashes(self) -> Tensor:
+        return torch.cat([row_hashes(rows) for rows in self.inputs.split(4096)])
+
+    def sketch(self, index: Tensor) -> Tensor:
+        """Return the sample, or if it is an image a thumbnail of it, without its mean (B, D)."""
+        return tensor_sketch(self.inputs, index)
 
 
-@dataclass(frozen=True)
-class AuditedPool:
-    """A pool that counts how often each of its samples is fetched.
-
-    What a method read is thereby measured instead of declared, whatever loop it uses.
-
-    Args:
-        pool: The pool looked through.
-        reads: Number of fetches of each sample, ``(N,)`` int64, counted in place.
-    """
-
-    pool: Pool
-    reads: Tensor
-
-    @classmethod
-    def watch(cls, pool: Pool) -> "AuditedPool":
-        """Start counting at zero."""
-        labels = pool.targets  # (N,), or (N, C) with several labels per sample
-        return cls(pool, torch.zeros(len(labels), dtype=torch.int64, device=labels.device))
-
-    def passes(self, index: Tensor) -> float:
-        """Return how many times, on average, the samples ``index`` (n,) were fetched."""
-        return self.reads[index.to(self.reads.device)].double().mean().item()
-
-    def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Inputs:
-        """Count and pass on."""
-        self.reads.index_add_(0, index, torch.ones_like(index))
-        return self.pool.fetch(index, augment=augment)
-
-    def digests(self, index: Tensor) -> Tensor:
-        """Pass on; a hash reveals equality only and is not counted."""
-        return self.pool.digests(index)
+class Presentation(Protocol):
+    """How a pool shows its samples to a model."""
 
     @property
-    def targets(self) -> Tensor:
-        """Labels of the pool."""
-        return self.pool.targets
+    def divisor(self) -> float:
+        """What they are divided by."""
 
     @property
-    def task(self) -> TaskKind:
-        """Task of the pool."""
-        return self.pool.task
+    def mean(self) -> tuple[float, ...]:
+        """Subtracted from each channel."""
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes of the pool."""
-        return self.pool.num_classes
+    def std(self) -> tuple[float, ...]:
+        """What each channel is divided by."""
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Class names of the pool."""
-        return self.pool.class_names
+    def augmentation(self) -> Augmentation | None:
+        """Applied to training batches."""
 
     @property
-    def attributes(self) -> Mapping[str, Tensor]:
-        """Attributes of the pool."""
-        return self.pool.attributes
+    def labels_fingerprint(self) -> str:
+        """Hash of labels, names and columns."""
 
-    @property
-    def augments(self) -> bool:
-        """Whether the pool augments."""
-        return self.pool.augments
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Sample shape of the pool."""
-        return self.pool.input_shape
+def presented(how: Presentation, found: Tensor, augment: Generator | None) -> Tensor:
+    """Return gathered samples ``(B, ...)`` as float32, augmented if a generator is given."""
+    if augment is not None and how.augmentation is not None:
+        found = how.augmentation(found, augment)
+    # One pass: dividing integers gives float32.
+    found = found.float() if how.divisor == 1.0 else found / how.divisor
+    return normalized(found, how.mean, how.std)
 
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the pool."""
-        return self.pool.fingerprint
+
+def contents_fingerprint(how: Presentation, inputs: str) -> str:
+    """Return the hash of all that training can see, ``inputs`` being that of the samples."""
+    augmentation = asdict(how.augmentation) if how.augmentation else None
+    settings = [how.divisor, list(how.mean), list(how.std), augmentation]
+    return combine([fingerprint(settings), inputs, how.labels_fingerprint])
+
+
+def normalized(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return ``(images - mean) / std`` by channel, or ``images`` where there is no ``mean``."""
+    if not mean:
+        return images
+    shape = (1, -1, *[1] * (images.ndim - 2))
+    scale = torch.tensor(std, device=images.device).reciprocal().reshape(shape)
+    shift = (-torch.tensor(mean, device=images.device)).reshape(shape) * scale
+    return torch.addcmul(shift, images, scale)

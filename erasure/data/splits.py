@@ -1,164 +1,128 @@
-"""Which samples are trained on, held out, and to be forgotten."""
+"""Forget sets drawn at random, or by class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
-from erasure.core.splits import SplitIndices
 from erasure.core.types import Pool
+from erasure.data.forgetting import Forgetting
+from erasure.data.holdout import stratified
+from erasure.data.selecting import of_classes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holdout:
-    """The base split: draw test, then val, stratified by class; the rest is the training set.
-
-    It knows nothing about forgetting, so one original model serves every forget set of a sweep.
-
-    Args:
-        test: Share of all samples, in (0, 1).
-        val: Share of what is left after test, in (0, 1).
-    """
-
-    test: float = 0.2
-    val: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("test", "val"):
-            share = getattr(self, name)
-            if not 0.0 < share < 1.0:
-                raise ConfigError(f"{name} must be in (0, 1), got {share}")
-
-    def __call__(self, pool: Pool, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the ids of train, val and test."""
-        every = torch.arange(len(pool.targets))
-        rest, test = stratified(every, pool.targets.cpu(), self.test, generator)
-        train, val = stratified(rest, pool.targets.cpu(), self.val, generator)
-        return train, val, test
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomForget:
+class RandomForget(Forgetting):
     """Forget training samples drawn at random.
 
     Args:
         base: The base split.
+        duplicates: What to do about copies.
+        near: When samples count as near copies.
         fraction: Share of the training set, in (0, 1); give this or ``count``.
         count: Number of samples.
     """
 
-    base: Holdout = field(default_factory=Holdout)
     fraction: float | None = 0.1
     count: int | None = None
 
-    def __post_init__(self) -> None:
-        if (self.fraction is None) == (self.count is None):
-            raise ConfigError(
-                f"fraction and count exclude each other: set one and make the other null, "
-                f"got fraction={self.fraction} and count={self.count}"
-            )
-        if self.fraction is not None and not 0.0 < self.fraction < 1.0:
-            raise ConfigError(f"fraction must be in (0, 1), got {self.fraction}")
-        if self.count is not None and self.count < 1:
-            raise ConfigError(f"count must be >= 1, got {self.count}")
+    def validate(self) -> None:
+        """Refuse both or neither of fraction and count, and what is out of range."""
+        check_amount(self.fraction, self.count)
 
-    def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
-        """Split ``pool``."""
-        train, val, test = self.base(pool, generator)
-        size = self._size(len(train))
-        order = train[torch.randperm(len(train), generator=generator)]
-        return SplitIndices(forget=order[:size], retain=order[size:], val=val, test=test)
-
-    def _size(self, available: int) -> int:
-        if self.count is not None:
-            if self.count >= available:
-                raise ConfigError(
-                    f"count must be < {available}, the size of the training set, got {self.count}"
-                )
-            return self.count
-        size = round((self.fraction or 0.0) * available)
-        if not 0 < size < available:
-            raise ConfigError(
-                f"fraction={self.fraction} of {available} training samples forgets {size}; "
-                f"it must leave at least one sample to forget and one to retain"
-            )
-        return size
+    def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
+        """Draw from the training set; a larger fraction contains a smaller one."""
+        del pool
+        size = amount(self.fraction, self.count, len(train))
+        return train[torch.randperm(len(train), generator=generator)][:size]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassForget:
+class ClassForget(Forgetting):
     """Forget whole classes, or a random share of each.
 
     Args:
-        classes: Class numbers or names.
         base: The base split.
+        duplicates: What to do about copies.
+        near: When samples count as near copies.
+        classes: Class numbers or names.
         share: Share of the training samples of each class, in (0, 1].
     """
 
     classes: Sequence[int | str]
-    base: Holdout = field(default_factory=Holdout)
     share: float = 1.0
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Refuse an empty list and shares out of range."""
         if not self.classes or isinstance(self.classes, str):
             raise ConfigError(f"classes must be a list such as [3], got {self.classes!r}")
-        if not 0.0 < self.share <= 1.0:
-            raise ConfigError(f"share must be in (0, 1], got {self.share}")
+        check_share(self.share)
 
-    def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
-        """Split ``pool``."""
-        wanted = sorted({_class_number(name, pool) for name in self.classes})
-        train, val, test = self.base(pool, generator)
-        if len(wanted) == pool.num_classes and self.share == 1.0:
-            raise ConfigError(f"classes names all {pool.num_classes} classes: nothing is retained")
-        chosen = train[torch.isin(pool.targets.cpu()[train], torch.tensor(wanted))]
-        if self.share < 1.0:
-            _, chosen = stratified(chosen, pool.targets.cpu(), self.share, generator)
-        if len(chosen) == 0:
+    def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
+        """Take the classes, or draw a share of each."""
+        chosen = train[of_classes(pool, self.classes)[train]]
+        if len(chosen) == len(train) and self.share == 1.0:
+            raise ConfigError(
+                f"classes={list(self.classes)} covers all training samples: nothing is retained"
+            )
+        picked = share_of(chosen, pool.targets.cpu(), self.share, generator)
+        if len(picked) == 0:
             raise ConfigError(
                 f"classes={list(self.classes)} with share={self.share} selects none of "
                 f"{len(train)} training samples"
             )
-        retain = train[~torch.isin(train, chosen)]
-        return SplitIndices(forget=chosen, retain=retain, val=val, test=test)
+        return picked
+
+    def population(self, pool: Pool) -> Tensor:
+        """Return the samples of the classes."""
+        return of_classes(pool, self.classes)
 
 
-def stratified(
-    ids: Tensor, targets: Tensor, share: float, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Part ``ids`` (n,) into the rest and ``share`` of them, class by class.
+def check_amount(fraction: float | None, count: int | None) -> None:
+    """Refuse both or neither of ``fraction`` and ``count``, and what is out of range."""
+    if (fraction is None) == (count is None):
+        raise ConfigError(
+            f"fraction and count exclude each other: set one and make the other null, "
+            f"got fraction={fraction} and count={count}"
+        )
+    if fraction is not None and not 0.0 < fraction < 1.0:
+        raise ConfigError(f"fraction must be in (0, 1), got {fraction}")
+    if count is not None and count < 1:
+        raise ConfigError(f"count must be >= 1, got {count}")
 
-    The second part has exactly ``round(share * n)`` members; what rounding leaves over goes to
-    the classes with the largest remainders.
 
-    Returns:
-        The ids that stay and the ids that were drawn, each in ascending order.
+def amount(fraction: float | None, count: int | None, available: int) -> int:
+    """Return how many of ``available`` samples to take, at least one and not all.
+
+    Raises:
+        ConfigError: If that many cannot be taken.
     """
-    order = ids[torch.randperm(len(ids), generator=generator)]
-    labels = targets[order]
-    classes, counts = labels.unique(return_counts=True)
-    exact = counts.double() * share
-    sizes = exact.floor().long()
-    missing = round(share * len(ids)) - int(sizes.sum())
-    sizes[torch.argsort(exact - sizes, descending=True, stable=True)[:missing]] += 1
-    drawn = torch.zeros(len(order), dtype=torch.bool)
-    for label, size in zip(classes.tolist(), sizes.tolist(), strict=True):
-        drawn[(labels == label).nonzero().flatten()[:size]] = True
-    return order[~drawn].sort().values, order[drawn].sort().values
+    if count is not None:
+        if count >= available:
+            raise ConfigError(
+                f"count must be < {available}, the size of the training set, got {count}"
+            )
+        return count
+    size = round((fraction or 0.0) * available)
+    if not 0 < size < available:
+        raise ConfigError(
+            f"fraction={fraction} of {available} training samples forgets {size}; "
+            f"it must leave at least one sample to forget and one to retain"
+        )
+    return size
 
 
-def _class_number(name: int | str, pool: Pool) -> int:
-    if isinstance(name, str) and name in pool.class_names:
-        return pool.class_names.index(name)
-    if isinstance(name, int) and 0 <= name < pool.num_classes:
-        return name
-    close = get_close_matches(str(name), pool.class_names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    shown = ", ".join(pool.class_names[:12]) + (", ..." if pool.num_classes > 12 else "")
-    raise ConfigError(
-        f"classes must be among the {pool.num_classes} classes {shown} "
-        f"(by number or name), got {name!r}{hint}"
-    )
+def check_share(share: float) -> None:
+    """Refuse a share that is not in (0, 1]."""
+    if not 0.0 < share <= 1.0:
+        raise ConfigError(f"share must be in (0, 1], got {share}")
+
+
+def share_of(ids: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
+    """Return ``share`` of ``ids`` (n,), drawn class by class; all of them if it is 1."""
+    if share == 1.0 or len(ids) == 0:
+        return ids
+    codes = targets if targets.ndim == 1 else targets.unique(dim=0, return_inverse=True)[1]
+    return stratified(ids, codes, share, generator)[1]

@@ -14,6 +14,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
 from erasure.core.seeding import stream
 from erasure.core.types import Metric
+from erasure.evaluation.recording import recording
 
 logger = logging.getLogger(__name__)
 
@@ -106,14 +107,23 @@ class Evaluator:
         samples prepares first and shares the forward passes with the evaluation.
         """
         ctx = replace(ctx, heldout=self.heldout, batch_size=self.batch_size)
+        if ctx.recorder is None and any(
+            getattr(metric, "needs_features", False) for metric in self.metrics.values()
+        ):
+            # Logits without features would make a second forward pass necessary: begin anew.
+            ctx = replace(ctx, recorder=recording, _cache={}, _features={})
         size = len(ctx.splits.retain)
         if self.max_retain is None or size <= self.max_retain:
             return ctx
         order = torch.randperm(size, generator=stream(ctx.seed, "evaluate", "retain"))
         retain = ctx.splits.retain.take(order[: self.max_retain].sort().values)
-        # What was cached on the whole retain set is not aligned with the subset.
-        cache = {key: found for key, found in ctx._cache.items() if key[0] != "retain"}
-        return replace(ctx, splits=replace(ctx.splits, retain=retain), _cache=cache)
+        # What was computed on the whole retain set is not aligned with the subset.
+        return replace(
+            ctx,
+            splits=replace(ctx.splits, retain=retain),
+            _cache={key: found for key, found in ctx._cache.items() if key[0] != "retain"},
+            _features={key: found for key, found in ctx._features.items() if key[0] != "retain"},
+        )
 
     def __call__(self, ctx: EvalContext) -> Evaluation:
         """Measure every model of ``ctx`` and note the values in ``ctx.results``."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
@@ -13,8 +15,20 @@ from erasure.core.trial import Trial
 from erasure.training.checksum import file_checksum
 
 GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
-NOT_A_CAUSE = ("store", "tracking", "resume", "pictures", "objective", "experiment", "hydra")
+NOT_A_CAUSE = (
+    "store",
+    "data",
+    "tracking",
+    "resume",
+    "pictures",
+    "objective",
+    "experiment",
+    "hydra",
+)
 """Settings that say where things go or what is read out, but move no result."""
+
+WITH_FILES = ("dataset", "split", "model")
+"""Groups whose options may read files that a person edits."""
 
 LIBRARIES = ("torch", "torchvision", "torch_geometric", "functools", "builtins")
 """Packages whose code is told by their version, not by their text."""
@@ -48,7 +62,9 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     not ours. Editing a method and running the same command again therefore runs it again.
     """
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
-    return fingerprint({"config": causes, "version": RESULTS_VERSION, "sources": sources(causes)})
+    code, data = sources(causes), files({key: causes.get(key) for key in WITH_FILES})
+    told = {"config": causes, "version": RESULTS_VERSION, "sources": code}
+    return fingerprint({**told, "files": data} if data else told)
 
 
 def sources(value: Any) -> dict[str, str]:
@@ -56,11 +72,37 @@ def sources(value: Any) -> dict[str, str]:
     return {target: _source(target) for target in sorted(_targets(value))}
 
 
+def files(value: Any) -> dict[str, list[Any]]:
+    """Return size and time of change of every file behind a setting called ``path``.
+
+    A file or folder that a data set or a split reads is a cause like its name: edited, the same
+    command runs again. Only the trial does; models are known by the contents they were trained
+    on.
+    """
+    return {
+        f"{key}={path}/{found.name}": [found.stat().st_size, found.stat().st_mtime_ns]
+        for key, path in _flatten(value)
+        if key.rpartition(".")[2] == "path" and path
+        for found in _every_file(to_absolute(str(path)))
+    }
+
+
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved configuration as plain data, without Hydra's own part."""
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     plain = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
     return {str(key): value for key, value in cast("dict[str, Any]", plain).items()}
+
+
+def to_absolute(path: str) -> Path:
+    """Return ``path``, relative to where the command was typed if Hydra changed the folder."""
+    return Path(to_absolute_path(path)) if HydraConfig.initialized() else Path(path).absolute()
+
+
+def _every_file(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(inner for inner in path.rglob("*") if inner.is_file())
+    return [path] if path.is_file() else []
 
 
 def _name(named: Mapping[str, str], plain: Mapping[str, Any]) -> str:

@@ -8,21 +8,29 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
+from erasure.core.home import DataHome
 from erasure.core.seeding import isolated, stream
-from erasure.core.splits import SplitIndices
+from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Fresh
-from erasure.core.types import ComposingTrainer, Pool, SplitStrategy, Trainer, Unlearner
+from erasure.core.types import (
+    AlteringSplit,
+    ComposingTrainer,
+    DeletingSplit,
+    FittingPool,
+    Pool,
+    SplitStrategy,
+    Trainer,
+    Unlearner,
+)
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
-from erasure.sweep.describe import plain_config, sources
+from erasure.sweep.describe import plain_config, sources, to_absolute
 from erasure.sweep.objective import Objective
 from erasure.sweep.schema import Config
 from erasure.tracking.protocol import Tracker
@@ -44,8 +52,10 @@ class Parts:
     """Everything a trial is made of, before anything is trained.
 
     Args:
-        pool: The data, on ``device``.
+        pool: The data the original is trained on, on ``device``.
         indices: The split.
+        remaining: The training data once the forget set is gone; gold is trained on them.
+        probes: Held-out samples that show what was done to the forget set before training.
         fresh: Builds the model with its initial weights.
         recipe: What a trained model's weights depend on besides data and seed.
         trainer: Makes original and gold.
@@ -58,6 +68,8 @@ class Parts:
 
     pool: Pool
     indices: SplitIndices
+    remaining: View
+    probes: Mapping[str, View]
     fresh: Fresh
     recipe: Mapping[str, Any]
     trainer: Trainer
@@ -86,11 +98,13 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
     _check_objective(objective, evaluator)
     unlearner = build(cfg.unlearner, "unlearner")
     trainer = build(cfg.trainer, "trainer")
-    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), str(place))
     seeds = Seeds(**plain["seeds"])
+    pool, indices, remaining, probes = _data(cfg, plain, place, seeds.split)
     parts = Parts(
         pool=pool,
-        indices=_split(cfg, pool, seeds.split),
+        indices=indices,
+        remaining=remaining,
+        probes=probes,
         fresh=_composed(trainer, _model_builder(cfg, pool, seeds.train, place), pool),
         recipe=_recipe(plain, place),
         trainer=trainer,
@@ -121,29 +135,58 @@ def build_tracker(cfg: DictConfig) -> Tracker:
 
 def store_root(cfg: DictConfig) -> Path:
     """Return the absolute folder of the store, relative to where the command was typed."""
-    root = str(cfg.store.root)
-    if not root:
-        raise ConfigError("store.root must be a folder, got nothing")
-    return Path(to_absolute_path(root)) if HydraConfig.initialized() else Path(root).absolute()
+    return _absolute(str(cfg.store.root), "store.root")
+
+
+def data_home(cfg: DictConfig, device: torch.device) -> DataHome:
+    """Return where data lie, relative to where the command was typed."""
+    with owner("data", cfg.data):
+        return DataHome(
+            device=device,
+            root=_absolute(str(cfg.data.root), "data.root"),
+            resident_limit=cfg.data.resident_limit,
+            download=cfg.data.download,
+            verify=cfg.data.verify,
+        )
+
+
+def _absolute(path: str, key: str) -> Path:
+    if not path:
+        raise ConfigError(f"{key} must be a folder, got nothing")
+    return to_absolute(path)
 
 
 @lru_cache(maxsize=1)
-def _pool(dataset: str, device: str) -> Pool:
+def _pool(dataset: str, home: DataHome) -> Pool:
     """Load a data set; a sweep that checks its trials loads it once."""
     node = OmegaConf.create({"dataset": json.loads(dataset)})
     with owner("dataset", node.dataset):
-        pool: Pool = build(node.dataset, "dataset")(torch.device(device))
+        pool: Pool = build(node.dataset, "dataset")(home)
     return pool
 
 
-def _split(cfg: DictConfig, pool: Pool, seed: int) -> SplitIndices:
+def _data(
+    cfg: DictConfig, plain: Mapping[str, Any], place: torch.device, seed: int
+) -> tuple[Pool, SplitIndices, View, Mapping[str, View]]:
+    """Load, split, fit what preprocessing there is on the training set, alter, and delete."""
+    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), data_home(cfg, place))
     strategy: SplitStrategy = build(cfg.split, "split")
     with owner("split", cfg.split):
-        return strategy(pool, stream(seed, "split"))
+        indices = strategy(pool, stream(seed, "split"))
+        if isinstance(pool, FittingPool):
+            pool = pool.fitted(indices.train)
+        probes: Mapping[str, View] = {}
+        if isinstance(strategy, AlteringSplit):
+            probes = strategy.probes(pool, indices)
+            pool = strategy.altered(pool, indices)
+        remaining = View(pool, indices.retain)
+        if isinstance(strategy, DeletingSplit):
+            remaining = strategy.remaining(pool, indices)
+    return pool, indices, remaining, probes
 
 
 def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
-    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes}
+    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes, **pool.facts}
 
     def fresh(salt: str = "") -> nn.Module:
         with isolated(seed, "model", *([salt] if salt else [])):

@@ -25,6 +25,16 @@ class Store:
 
 
 @dataclass
+class Data:
+    """Where data lie and how much of them may stay in memory."""
+
+    root: str = "data"
+    resident_limit: float = 4.0
+    download: bool = True
+    verify: bool = True
+
+
+@dataclass
 class Config:
     """The table of contents of ``conf/config.yaml``."""
 
@@ -44,6 +54,7 @@ class Config:
     pictures: bool = True
     resume: bool = True
     store: Store = field(default_factory=Store)
+    data: Data = field(default_factory=Data)
 
 
 def register_schema() -> None:

@@ -1,11 +1,11 @@
 """The stage in which a method runs, with its cost measured."""
 
 import copy
-import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from erasure.core.fingerprint import (
     tensor_fingerprint,
 )
 from erasure.core.seeding import isolated, stream
-from erasure.core.splits import DataSplits, View
+from erasure.core.splits import View
 from erasure.core.task import Report, UnlearningTask
-from erasure.data.pools import AuditedPool
+from erasure.data.through import AuditedPool, unaudited
 from erasure.sweep.guards import relative_change, require_effect, untouched
 from erasure.sweep.parts import Parts
+from erasure.sweep.requests import Request, requested
 from erasure.sweep.steps import counted_steps
 from erasure.training.checksum import file_checksum
 from erasure.training.compute import measured_cost, warm_up
@@ -40,6 +41,8 @@ def unlearn(
 
     The time of models that come through the store is the time of their training, whenever that
     was, instead of the time spent on the store; their passes and steps are accounted likewise.
+    Where a split asks in several requests, each starts from the model the one before left, and
+    what was not asked for yet is still part of what is retained.
 
     Raises:
         DivergedError: If a weight is not finite.
@@ -47,41 +50,52 @@ def unlearn(
         ErasureError: If the method changed the original itself.
     """
     audited = AuditedPool.watch(parts.pool)
-    views = DataSplits.of(audited, parts.indices)
-    account = _Account(audited, obtain, cache, model_fingerprint(original), parts.device)
-    task = UnlearningTask(
-        model=copy.deepcopy(original),
-        forget=views.forget,
-        retain=views.retain,
-        val=views.val,
+    account = _Account(audited, obtain, cache, parts.device)
+    requests = requested(parts.indices, audited, parts.remaining)
+    model, seconds, peak = original, 0.0, 0
+    warm_up(parts.device)
+    with counted_steps() as steps:
+        for request in requests:
+            task = _task(parts, account, model, request, request.reported(report))
+            with (
+                untouched({"original": original}, "the unlearner"),
+                isolated(parts.seeds.unlearn, "unlearn", "layers", *request.path),
+                measured_cost(parts.device) as cost,
+            ):
+                model = parts.unlearner(task)
+            seconds, peak = seconds + cost.seconds, max(peak, cost.peak_bytes)
+            request.note(model, parts, report)
+    require_effect(parts.unlearner, original, model)
+    facts = {
+        "unlearn_seconds": seconds + account.seconds,
+        "optimizer_steps": float(steps.count + account.steps),
+        "forget_passes": audited.passes(parts.indices.forget),
+        "retain_passes": audited.passes(parts.indices.retain),
+        "val_passes": audited.passes(parts.indices.val),
+        "requests": float(len(requests)),
+    }
+    if not account.read_back:  # what was not computed here took memory elsewhere
+        facts["peak_memory_bytes"] = float(peak)
+    change = relative_change(original, model)
+    return model, facts if change is None else {**facts, "relative_weight_change": change}
+
+
+def _task(
+    parts: Parts, account: "_Account", model: nn.Module, request: Request, report: Report
+) -> UnlearningTask:
+    return UnlearningTask(
+        model=copy.deepcopy(model),
+        forget=request.forget,
+        retain=request.retain,
+        val=View(account.audited, parts.indices.val),
         kind=parts.pool.task,
         num_classes=parts.pool.num_classes,
-        generator=stream(parts.seeds.unlearn, "unlearn"),
+        generator=stream(parts.seeds.unlearn, "unlearn", *request.path),
         fresh=parts.fresh,
         train=account.train,
         report=report,
-        cached=account.cached,
+        cached=partial(account.cached, model_fingerprint(model)),
     )
-    warm_up(parts.device)
-    with (
-        untouched({"original": original}, "the unlearner"),
-        isolated(parts.seeds.unlearn, "unlearn", "layers"),
-        counted_steps() as steps,
-        measured_cost(parts.device) as cost,
-    ):
-        unlearned = parts.unlearner(task)
-    require_effect(parts.unlearner, original, unlearned)
-    facts = {
-        "unlearn_seconds": cost.seconds + account.seconds,
-        "optimizer_steps": float(steps.count + account.steps),
-        "forget_passes": audited.passes(views.forget.index),
-        "retain_passes": audited.passes(views.retain.index),
-        "val_passes": audited.passes(views.val.index),
-    }
-    if not account.read_back:  # what was not computed here took memory elsewhere
-        facts["peak_memory_bytes"] = float(cost.peak_bytes)
-    change = relative_change(original, unlearned)
-    return unlearned, facts if change is None else {**facts, "relative_weight_change": change}
 
 
 @dataclass
@@ -91,7 +105,6 @@ class _Account:
     audited: AuditedPool
     obtain: Obtain
     cache: TensorCache
-    original: str
     device: torch.device
     seconds: float = 0.0
     steps: int = 0
@@ -100,7 +113,7 @@ class _Account:
     def train(self, view: View) -> nn.Module:
         begun = time.perf_counter()
         with counted_steps() as inside:
-            model, trained = self.obtain(View(self.audited.pool, view.index, view.labels))
+            model, trained = self.obtain(View(unaudited(view.pool), view.index, view.labels))
         self.seconds += trained.seconds - (time.perf_counter() - begun)
         self.steps += trained.steps - inside.count
         self.read_back = self.read_back or not trained.fresh
@@ -109,10 +122,15 @@ class _Account:
         return model
 
     def cached(
-        self, name: str, view: View, compute: Callable[[], Mapping[str, Tensor]], **settings: Any
+        self,
+        model: str,
+        name: str,
+        view: View,
+        compute: Callable[[], Mapping[str, Tensor]],
+        **settings: Any,
     ) -> Mapping[str, Tensor]:
         begun = time.perf_counter()
-        causes = {"name": name, "settings": settings, "model": self.original}
+        causes = {"name": name, "settings": settings, "model": model}
         causes["source"] = _source(compute)
         labels = tensor_fingerprint(view.targets)
         data = [view.pool.fingerprint, tensor_fingerprint(view.index), labels]
@@ -128,6 +146,6 @@ class _Account:
 def _source(compute: Callable[..., object]) -> str:
     """Return a hash of the file that defines ``compute``: edited code computes anew."""
     function = inspect.unwrap(compute)
-    while isinstance(function, functools.partial):
+    while isinstance(function, partial):
         function = function.func
     return file_checksum(Path(str(inspect.getsourcefile(function))))

@@ -3,10 +3,12 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from erasure.core.columns import Column
 from erasure.core.fingerprint import tensor_fingerprint
 from erasure.core.kinds import Multiclass, TaskKind
 from erasure.core.splits import View
@@ -105,7 +107,9 @@ class _FixedPool:
     targets: Tensor
     num_classes: int
     task: TaskKind
-    attributes: Mapping[str, Tensor] = field(default_factory=dict)
+    attributes: Mapping[str, Column] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    official: Tensor | None = None
 
     @classmethod
     def of(cls, batches: Pairs, num_classes: int, kind: TaskKind) -> "_FixedPool":
@@ -132,5 +136,13 @@ class _FixedPool:
         del augment  # the batches are as they were given
         return self.inputs[index]
 
+    def stream(
+        self, batches: Sequence[Tensor], *, augment: Generator | None = None
+    ) -> Iterator[Tensor]:
+        return (self.fetch(index, augment=augment) for index in batches)
+
     def digests(self, index: Tensor) -> Tensor:
         return index
+
+    def sketch(self, index: Tensor) -> Tensor:
+        return self.inputs[index].flatten(1)

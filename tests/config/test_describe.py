@@ -166,7 +166,7 @@ def test_params_are_flat_and_text(compose_config):
     assert params["model.hidden"] == "[256, 128]"
     assert params["seeds.train"] == "0"
     assert params["split.count"] == "None"
-    assert params["split.base._target_"] == "erasure.data.splits.Holdout"
+    assert params["split.base._target_"] == "erasure.data.holdout.Holdout"
     assert not any(key.startswith("hydra") for key in params)
     assert all(type(value) is str for value in params.values())
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from erasure.core.errors import ConfigError
+from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.data.augment import CropFlip
 
@@ -112,7 +112,7 @@ def test_addition_keeps_the_labels_of_both(view):
 
 
 def test_views_of_different_pools_do_not_add_up(view, make_pool):
-    with pytest.raises(ValueError, match="different pools"):
+    with pytest.raises(UnsupportedError, match="cannot share a batch"):
         view + View(make_pool([0, 1]), torch.tensor([0]))
 
 

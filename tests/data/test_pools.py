@@ -7,9 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasure.core.columns import Column
+from erasure.core.errors import DataError
 from erasure.core.splits import View
 from erasure.data.augment import CropFlip
-from erasure.data.pools import AuditedPool, TensorPool
+from erasure.data.pools import TensorPool
+from erasure.data.through import AuditedPool
 
 
 def pool(**fields):
@@ -18,7 +21,7 @@ def pool(**fields):
         "targets": torch.tensor([0, 1, 1, 0]),
         "class_names": ("no", "yes"),
         "divisor": 16.0,
-        "attributes": {"person": torch.tensor([7, 7, 8, 9])},
+        "attributes": {"person": Column(torch.tensor([7.0, 7.0, 8.0, 9.0]))},
     }
     return TensorPool(**base | fields)
 
@@ -44,8 +47,8 @@ def test_the_fingerprint_is_that_of_the_contents():
         {"class_names": ("no", "yes", "maybe")},
         {"divisor": 255.0},
         {"attributes": {}},
-        {"attributes": {"person": torch.tensor([7, 7, 8, 10])}},
-        {"attributes": {"writer": torch.tensor([7, 7, 8, 9])}},
+        {"attributes": {"person": Column(torch.tensor([7.0, 7.0, 8.0, 10.0]))}},
+        {"attributes": {"writer": Column(torch.tensor([7.0, 7.0, 8.0, 9.0]))}},
         {"augmentation": CropFlip(padding=1)},
         {"augmentation": CropFlip(padding=1, flip=True)},
     ],
@@ -64,7 +67,7 @@ def test_augmentations_are_told_apart():
 
 
 def test_the_order_of_attributes_does_not_change_the_fingerprint():
-    a, b = torch.arange(4), torch.arange(4) + 1
+    a, b = Column(torch.arange(4.0)), Column(torch.arange(4.0) + 1)
     one, other = pool(attributes={"a": a, "b": b}), pool(attributes={"b": b, "a": a})
     assert one.fingerprint == other.fingerprint
     assert one.fingerprint != pool(attributes={"a": b, "b": a}).fingerprint
@@ -141,13 +144,13 @@ def test_digests_follow_their_ids_across_chunks(make_pool):
     ("fields", "message"),
     [
         ({"targets": torch.tensor([0, 1])}, "targets has 2 rows for 4 inputs"),
-        ({"attributes": {"age": torch.tensor([0])}}, "age has 1 rows for 4 inputs"),
+        ({"attributes": {"age": Column(torch.tensor([0.0]))}}, "age has 1 rows for 4 inputs"),
         ({"targets": torch.tensor([0, 1, 2, 0])}, r"targets must be in \[0, 1\]"),
         ({"targets": torch.tensor([0, 1, -1, 0])}, r"targets must be in \[0, 1\]"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         pool(**fields)
 
 
@@ -173,7 +176,7 @@ def test_an_audited_pool_counts_fetches_and_nothing_else():
 
 def test_samples_with_several_labels_are_counted_as_samples():
     labels = torch.tensor([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]])
-    audited = AuditedPool.watch(pool(targets=labels))
+    audited = AuditedPool.watch(pool(targets=labels, class_names=("a", "b", "c")))
     audited.fetch(torch.tensor([3, 1, 3]))
     assert audited.reads.tolist() == [0, 1, 0, 2]
 

@@ -8,9 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from erasure.core.errors import ConfigError
+from erasure.core.home import DataHome
 from erasure.core.seeding import stream
 from erasure.data.digits import Digits
-from erasure.data.splits import ClassForget, Holdout, RandomForget, stratified
+from erasure.data.holdout import Holdout, stratified
+from erasure.data.splits import ClassForget, RandomForget
 
 PARTS = ("forget", "retain", "val", "test")
 
@@ -19,7 +21,7 @@ label_lists = st.lists(st.integers(0, 4), min_size=12, max_size=80)
 
 @pytest.fixture(scope="module")
 def digits():
-    return Digits()("cpu")
+    return Digits()(DataHome())
 
 
 def split(strategy, pool, seed=0):
@@ -140,11 +142,12 @@ def test_another_seed_is_another_split(digits, strategy):
 
 def test_the_split_is_the_same_in_other_processes(digits, python):
     code = """
+from erasure.core.home import DataHome
 from erasure.core.seeding import stream
 from erasure.data.digits import Digits
 from erasure.data.splits import ClassForget, RandomForget
 for strategy in (RandomForget(), ClassForget(classes=["3", 4], share=0.5)):
-    print(strategy(Digits()("cpu"), stream(3, "split")).fingerprint)
+    print(strategy(Digits()(DataHome()), stream(3, "split")).fingerprint)
 """
     strategies = (RandomForget(), ClassForget(classes=["3", 4], share=0.5))
     here = [split(strategy, digits, 3).fingerprint for strategy in strategies]

@@ -5,7 +5,7 @@ import importlib.util
 import torch
 
 from erasure.core.splits import View
-from erasure.data.pools import AuditedPool
+from erasure.data.through import AuditedPool
 from erasure.sweep.unlearning import _Account
 from erasure.testing.toy import toy_pool
 from erasure.training.tensor_cache import TensorCache
@@ -28,15 +28,15 @@ def method(path, number):
     return module.compute_of
 
 
-def account(folder, original="model"):
+def account(folder):
     pool = AuditedPool.watch(toy_pool())
-    made = _Account(pool, None, TensorCache(folder), original, torch.device("cpu"))
+    made = _Account(pool, None, TensorCache(folder), torch.device("cpu"))
     return made, View(pool, torch.arange(5))
 
 
 def ask(folder, compute, original="model", **settings):
-    made, view = account(folder, original)
-    return made.cached("importance", view, compute, **settings)["value"].tolist()
+    made, view = account(folder)
+    return made.cached(original, "importance", view, compute, **settings)["value"].tolist()
 
 
 def test_it_is_computed_once_for_model_settings_and_code(tmp_path):
@@ -60,6 +60,6 @@ def test_a_pass_that_was_not_made_is_accounted_all_the_same(tmp_path):
     compute = method(tmp_path / "m.py", 1)([])
     ask(tmp_path, compute)
     made, view = account(tmp_path)
-    made.cached("importance", view, compute)
+    made.cached("model", "importance", view, compute)
     assert made.read_back
     assert made.audited.reads[:5].tolist() == [1] * 5

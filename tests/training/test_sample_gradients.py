@@ -9,7 +9,8 @@ from erasure.core.fingerprint import model_fingerprint
 from erasure.core.kinds import Multiclass, Multilabel
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.data.pools import AuditedPool, TensorPool
+from erasure.data.pools import TensorPool
+from erasure.data.through import AuditedPool
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.models.resnet import resnet18
@@ -349,6 +350,9 @@ def test_inputs_that_are_no_tensors_are_visited_one_by_one():
         def fetch(index, *, augment=None):
             return Wrapped(view.pool.fetch(index))
 
+        def stream(self, batches, *, augment=None):
+            return map(self.fetch, batches)
+
     found = mean_squared_sample_gradients(Opaque(), View(Pool(), view.index), Multiclass().loss)
     expected = loop(model, make_view(), true_loss)
     assert_same(found, {f"inner.{name}": value for name, value in expected.items()}, 1e-12)
@@ -371,6 +375,9 @@ def test_mappings_of_tensors():
         @staticmethod
         def fetch(index, *, augment=None):
             return {"image": view.pool.fetch(index), "mask": torch.ones(len(index), 7, 7)}
+
+        def stream(self, batches, *, augment=None):
+            return map(self.fetch, batches)
 
     for name in ("cnn", "module twice"):
         found = mean_squared_sample_gradients(

@@ -9,7 +9,8 @@ from erasure.core.kinds import Multilabel
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.core.task import UnlearningTask
-from erasure.data.pools import AuditedPool, TensorPool
+from erasure.data.pools import TensorPool
+from erasure.data.through import AuditedPool
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
 

@@ -103,6 +103,9 @@ def test_inputs_without_noise_are_refused(fit, inputs):
         def fetch(index, *, augment=None):
             return inputs
 
+        def stream(self, batches, *, augment=None):
+            return map(self.fetch, batches)
+
     view = replace(task.forget, pool=Pool(), index=torch.arange(4))
     with pytest.raises(UnsupportedError, match=r"noise to the inputs.*unlearner=lfssd"):
         JiT(fit=fit())(replace(task, forget=view))

@@ -1,0 +1,123 @@
+"""The base split: what is trained on and what is held out, before anything is forgotten."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from erasure.core.errors import ConfigError
+from erasure.core.types import Pool
+from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.selecting import column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """The base split: draw test, then val, stratified by class; the rest is the training set.
+
+    It knows nothing about forgetting, so one original model serves every forget set of a sweep.
+    Where the authors of the data have fixed parts, these are kept: only what they left open,
+    usually val, is drawn from their training set.
+
+    Args:
+        test: Share of all samples, in (0, 1).
+        val: Share of what is left after test, in (0, 1).
+        official: Keep the parts that the authors of the data have fixed.
+        group: Attribute of which no value may occur in two parts, such as ``identity``; shares
+            are then reached as nearly as whole groups allow, and classes are not balanced.
+        train: Train on a random share of the training set, in (0, 1]; the rest is not used.
+    """
+
+    test: float = 0.2
+    val: float = 0.1
+    official: bool = True
+    group: str | None = None
+    train: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("test", "val"):
+            share = getattr(self, name)
+            if not 0.0 < share < 1.0:
+                raise ConfigError(f"{name} must be in (0, 1), got {share}")
+        if not 0.0 < self.train <= 1.0:
+            raise ConfigError(f"train must be in (0, 1], got {self.train}")
+
+    def __call__(self, pool: Pool, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ids of train, val and test."""
+        parts = pool.official if self.official else None
+        every = torch.arange(len(pool.targets))
+        codes = torch.full_like(every, NOWHERE) if parts is None else parts.cpu().long()
+        fixed_test, fixed_val = every[codes == TEST], every[codes == VAL]
+        rest = every[codes == TRAIN] if len(fixed_test) else every[codes != VAL]
+        if self.group is not None:
+            codes_of = column(pool, self.group, "group").values.cpu()
+            divide = partial(_by_group, codes_of)
+        else:
+            divide = partial(_by_class, pool.targets.cpu())
+        test = fixed_test
+        if not len(fixed_test):
+            rest, test = divide(rest, self.test, generator)
+        val = fixed_val
+        if not len(fixed_val):
+            rest, val = divide(rest, self.val, generator)
+        if self.train < 1.0:
+            _, rest = divide(rest, self.train, generator)
+        return rest, val, test
+
+
+def stratified(
+    ids: Tensor, targets: Tensor, share: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Part ``ids`` (n,) into the rest and ``share`` of them, class by class.
+
+    The second part has exactly ``round(share * n)`` members; what rounding leaves over goes to
+    the classes with the largest remainders.
+
+    Args:
+        ids: Sample ids.
+        targets: Label of every sample of the pool, ``(N,)``.
+        share: Share of ``ids`` to draw.
+        generator: Where the draws come from.
+
+    Returns:
+        The ids that stay and the ids that were drawn, each in ascending order.
+    """
+    order = ids[torch.randperm(len(ids), generator=generator)]
+    labels = targets[order]
+    classes, counts = labels.unique(return_counts=True)
+    exact = counts.double() * share
+    sizes = exact.floor().long()
+    missing = round(share * len(ids)) - int(sizes.sum())
+    sizes[torch.argsort(exact - sizes, descending=True, stable=True)[:missing]] += 1
+    drawn = torch.zeros(len(order), dtype=torch.bool)
+    for label, size in zip(classes.tolist(), sizes.tolist(), strict=True):
+        drawn[(labels == label).nonzero().flatten()[:size]] = True
+    return order[~drawn].sort().values, order[drawn].sort().values
+
+
+def _by_class(
+    targets: Tensor, ids: Tensor, share: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Stratify by class; by the set of labels where a sample has several."""
+    if targets.ndim == 2:
+        targets = targets.unique(dim=0, return_inverse=True)[1]
+    return stratified(ids, targets, share, generator)
+
+
+def _by_group(
+    codes: Tensor, ids: Tensor, share: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw whole groups in random order until they hold ``share`` of the samples.
+
+    A sample without a group is a group of its own.
+    """
+    alone = codes < 0
+    groups = torch.where(alone, int(codes.max()) + 1 + torch.arange(len(codes)), codes)[ids]
+    values, place, counts = groups.unique(return_inverse=True, return_counts=True)
+    order = torch.randperm(len(values), generator=generator)
+    before = counts[order].cumsum(0) - counts[order]
+    chosen = torch.zeros(len(values), dtype=torch.bool)
+    chosen[order[before < round(share * len(ids))]] = True
+    drawn = chosen[place]
+    return ids[~drawn], ids[drawn]

@@ -1,0 +1,86 @@
+"""The requests of a trial: usually one, or several that are made one after the other."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from erasure.core.splits import SplitIndices, View
+from erasure.core.task import Report
+from erasure.data.through import AuditedPool, unaudited
+from erasure.sweep.parts import Parts
+from erasure.training.scoring import accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for at once.
+
+    Args:
+        forget: What to forget now.
+        retain: What is left of the training set afterwards.
+        number: Place of the request, from 0.
+        of: How many there are.
+        done: All that has been asked for up to and including this request.
+    """
+
+    forget: View
+    retain: View
+    number: int
+    of: int
+    done: View
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Name of its random stream; the first has that of a trial with a single request."""
+        return (f"request {self.number}",) if self.number else ()
+
+    def reported(self, report: Report) -> Report:
+        """Return a report whose steps go on where those of the request before it ended."""
+        if self.of == 1:
+            return report
+
+        def continued(step: int, of: int, **values: float) -> None:
+            report(self.number * of + step, self.of * of, **values)
+
+        return continued
+
+    def note(self, model: nn.Module, parts: Parts, report: Report) -> None:
+        """Report how the model does after this request, if it is one of several."""
+        if self.of == 1:
+            return
+        val = View(parts.pool, parts.indices.val)
+        done = View(unaudited(self.done.pool), self.done.index)
+        report(
+            self.number + 1,
+            self.of,
+            requested_accuracy=accuracy(model, done),
+            val_accuracy=accuracy(model, val),
+        )
+
+
+def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> list[Request]:
+    """Return the requests of a split in order.
+
+    Args:
+        indices: The split.
+        audited: The data, counted.
+        remaining: What is left of the training set after the last request.
+    """
+    counted = AuditedPool(remaining.pool, audited.reads)
+    pool = audited if remaining.pool is audited.pool else counted
+    last = View(pool, remaining.index)
+    ids = indices.requests or (indices.forget,)
+    found = []
+    for number, asked in enumerate(ids):
+        later = [View(pool, rest) for rest in ids[number + 1 :]]
+        found.append(
+            Request(
+                forget=View(audited, asked),
+                retain=sum(later, last),
+                number=number,
+                of=len(ids),
+                done=View(audited, torch.cat(ids[: number + 1])),
+            )
+        )
+    return found
