@@ -1,0 +1,59 @@
+"""From tracked trials to results one can publish.
+
+    from multirun_analysis import load, leaderboard, aggregate
+
+    results = load("sqlite:///mlruns/mlflow.db")
+    results.runs, results.values      # tidy tables
+    aggregate(results)                # means and intervals over seeds
+    leaderboard(results)              # the table, in a notebook as such
+
+Reads MLflow and nothing else; what is heavy is imported by the first use of a name.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multirun_analysis.aggregation import aggregate
+    from multirun_analysis.best_trial import best, command
+    from multirun_analysis.board import Board, leaderboard
+    from multirun_analysis.comparison import side_by_side
+    from multirun_analysis.errors import AnalysisError
+    from multirun_analysis.frame import MetricMeaning, Results
+    from multirun_analysis.loading import load
+    from multirun_analysis.tables import to_csv, to_latex, to_markdown, write_tables
+
+__all__ = [
+    "AnalysisError",
+    "Board",
+    "MetricMeaning",
+    "Results",
+    "aggregate",
+    "best",
+    "command",
+    "leaderboard",
+    "load",
+    "side_by_side",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "write_tables",
+]
+
+_HOMES = {
+    "aggregation": ("aggregate",),
+    "best_trial": ("best", "command"),
+    "board": ("Board", "leaderboard"),
+    "comparison": ("side_by_side",),
+    "errors": ("AnalysisError",),
+    "frame": ("MetricMeaning", "Results"),
+    "loading": ("load",),
+    "tables": ("to_csv", "to_latex", "to_markdown", "write_tables"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""The best trial, and the command that repeats it."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multirun_analysis.aggregation import check_metrics
+from multirun_analysis.errors import AnalysisError
+from multirun_analysis.frame import MetricMeaning, Results, SweepRun
+from multirun_analysis.statistics import one_metric, to_cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+GROUPS = ("dataset", "split", "model", "trainer", "unlearner", "evaluator")
+SETTINGS = ("precision", "threads", "device", "seed", "seeds")
+KEPT = "hydra.searchpath"
+"""The one setting of Hydra's that a single trial needs: where outside packages are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestTrial:
+    """The best trial of a block.
+
+    Args:
+        block: Data set, model and split.
+        run_id: Its run.
+        name: Its name.
+        metric: What it is best in.
+        value: Its value.
+        others: Number of trials it was chosen from.
+        heldout: The part it was chosen on: ``val`` or ``test``.
+        command: What repeats it.
+    """
+
+    block: str
+    run_id: str
+    name: str
+    metric: str
+    value: float
+    others: int
+    heldout: str
+    command: str
+
+
+def best(results: Results, metric: str = "") -> list[BestTrial]:
+    """Return the best trial of every block; yardsticks and failed trials do not count.
+
+    Args:
+        results: What was loaded.
+        metric: What to judge by; empty for the first objective of the trials, or ``gap/avg``.
+
+    Raises:
+        AnalysisError: If no run has the metric, it is not judged, or no trial has a value.
+    """
+    name = metric or next(iter(results.objective), "gap/avg")
+    check_metrics(results, [name])
+    wide = one_metric(results.runs, results.values, name)
+    meaning = results.schema[name]
+    way = results.objective.get(name, "")
+    if not way and meaning.direction == "info":
+        raise AnalysisError(f"metric {name!r} has no better and worse, it is information")
+    wide["cost"] = _costs(wide, meaning, way)
+    judged = wide[~wide["reference"] & wide["cost"].notna()]
+    if judged.empty:
+        raise AnalysisError(f"no trial of a method has a value of {name!r}")
+    found = []
+    for block, group in judged.groupby("block", sort=False):
+        row = group.loc[group["cost"].idxmin()]
+        found.append(
+            BestTrial(
+                block=str(block),
+                run_id=row["run_id"],
+                name=row["name"],
+                metric=name,
+                value=float(row["unlearned"]),
+                others=len(group) - 1,
+                heldout=results.params.get(row["run_id"], {}).get("evaluator.heldout", ""),
+                command=command(results, row["run_id"]),
+            )
+        )
+    return found
+
+
+def command(results: Results, run_id: str) -> str:
+    """Return the command that runs one trial again.
+
+    It is that of its sweep with the trial's own overrides in place of the swept ones; a trial
+    without a sweep gets its whole configuration spelled out.
+    """
+    row = results.runs.set_index("run_id").loc[run_id]
+    for sweep in results.sweeps:
+        overrides = sweep.overrides.get(row["fingerprint"])
+        if overrides is not None and sweep.command:
+            return _from_sweep(sweep, overrides)
+    tags = {name: str(row[name]) for name in GROUPS}
+    return _from_settings(tags, results.params.get(run_id, {}))
+
+
+def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, way: str) -> "np.ndarray":
+    """Return what is best where it is least: as the objective wants it, or else the metric."""
+    if way or meaning.direction == "info":
+        return to_cost(wide["unlearned"], "max" if way == "maximize" else "min")
+    gold = wide["gold"]
+    return to_cost(wide["unlearned"], meaning.direction, gold=gold, ideal=meaning.ideal)
+
+
+def _from_sweep(sweep: SweepRun, overrides: Sequence[str]) -> str:
+    words = shlex.split(sweep.command)
+    kept = [word for word in words if word not in ("-m", "--multirun") and not _is_override(word)]
+    return shlex.join([*kept, *overrides])
+
+
+def _is_override(word: str) -> bool:
+    is_one = not word.startswith("-") and ("=" in word or word.startswith("~"))
+    return is_one and not word.lstrip("+").startswith(KEPT)
+
+
+def _from_settings(tags: Mapping[str, str], params: Mapping[str, str]) -> str:
+    chosen = [f"{group}={choice}" for group, choice in tags.items() if choice]
+    settings = [
+        f"{key}={_spelled(value)}"
+        for key, value in params.items()
+        if key.partition(".")[0] in (*GROUPS, *SETTINGS) and not _is_made(key, tags)
+    ]
+    return shlex.join(["python", "run.py", *chosen, *settings])
+
+
+def _is_made(key: str, tags: Mapping[str, str]) -> bool:
+    """Tell whether the chosen option of a group sets ``key`` in a way nobody changes."""
+    group, _, rest = key.partition(".")
+    if group == "evaluator":
+        return True
+    return rest.endswith(("_target_", "_partial_")) and tags.get(group) != "custom"
+
+
+def _spelled(value: str) -> str:
+    return {"None": "null", "True": "true", "False": "false", "": "''"}.get(value, value)

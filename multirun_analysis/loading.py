@@ -1,0 +1,223 @@
+"""From an MLflow database or server to tidy tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from multirun_analysis.books import Listed
+from multirun_analysis.conditions import Trial, label
+from multirun_analysis.frame import SEEDS, Results, SweepRun
+from multirun_analysis.measurements import measure
+from multirun_analysis.selection import (
+    PARENT_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    Selection,
+    refuse_mixed,
+    select,
+)
+from multirun_analysis.source import RawRun, default_uri, open_source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAGS = ("unlearner", "dataset", "model", "split", "trainer", "evaluator")
+REFERENCES = ("Retrain", "Identity")
+OBJECTIVE = "objective.metrics."
+
+
+def load(
+    uri: str = "",
+    experiments: Sequence[str] | None = None,
+    parents: Sequence[str] | None = None,
+    *,
+    allow_mixed: bool = False,
+) -> Results:
+    """Read trials and what they measured.
+
+    Args:
+        uri: Tracking database or server; empty for ``MLFLOW_TRACKING_URI``, or else
+            ``mlruns/mlflow.db`` in the current folder.
+        experiments: Names of experiments; all their trials are read.
+        parents: Sweeps, by id, beginning of an id, or name; their trials are read, those that
+            had finished before included. If neither is given, it is the last sweep, and every
+            trial where there is no sweep.
+        allow_mixed: Accept runs of several commits or machines, and leave runs out that are not
+            trials, with a note, instead of refusing them.
+
+    Raises:
+        AnalysisError: If there is nothing to read, or it would be misleading; the message says
+            what to do.
+    """
+    uri = uri or default_uri()
+    selection = select(
+        open_source(uri), uri, experiments or (), parents or (), allow_mixed=allow_mixed
+    )
+    listed = {one.fingerprint: one for trials in selection.listed.values() for one in trials}
+    records = _records(selection, listed)
+    finished = [record for record in records if record["outcome"] == "finished"]
+    notes = [
+        *selection.notes,
+        *refuse_mixed(_facts(finished), allow_mixed=allow_mixed),
+        *_remarks(finished, selection),
+    ]
+    outcomes = {record["run_id"]: (record["outcome"], record["reason"]) for record in records}
+    measured = measure(uri, selection.runs, outcomes)
+    objectives = _objectives(selection.runs)
+    if len(objectives) > 1:
+        notes.append("the trials were ranked by several objectives")
+    return Results(
+        runs=_frame(records),
+        values=measured.values,
+        params={run.run_id: run.params for run in selection.runs},
+        schema=measured.schema,
+        sweeps=[_sweep(run, selection) for run in selection.sweeps],
+        objective=objectives[0] if len(objectives) == 1 else {},
+        uri=uri,
+        notes=[*notes, *measured.notes],
+    )
+
+
+def _records(selection: Selection, listed: Mapping[str, Listed]) -> list[dict[str, Any]]:
+    """Return one row per trial, those that have no run last."""
+    have = {run.tags[TRIAL_TAG] for run in selection.runs}
+    without = [one for fingerprint, one in listed.items() if fingerprint not in have]
+    trials = [_trial(run, listed.get(run.tags[TRIAL_TAG])) for run in selection.runs]
+    trials += [Trial(tags=one.tags, settings=one.settings, complete=False) for one in without]
+    rows = [_of_run(run) for run in selection.runs]
+    rows += [_of_listed(one, selection) for one in without]
+    return [
+        {
+            **row,
+            **_choices(trial.tags),
+            "target": (target := trial.settings.get("unlearner._target_", "")),
+            "block": labels.block,
+            "method": labels.method,
+            "condition": labels.condition,
+            "reference": _is_reference(target, trial.tags.get("unlearner", "")),
+        }
+        for row, trial, labels in zip(rows, trials, label(trials), strict=True)
+    ]
+
+
+def _trial(run: RawRun, listed: Listed | None) -> Trial:
+    """Return how a run was set up; a process that died wrote no parameters, its sweep knows."""
+    if run.params or listed is None:
+        return Trial(tags=run.tags, settings=run.params, complete=bool(run.params))
+    return Trial(tags=run.tags, settings=listed.settings, complete=False)
+
+
+def _of_run(run: RawRun) -> dict[str, Any]:
+    tags, params = run.tags, run.params
+    device = params.get("device", "unknown device").partition(":")[0]
+    threads = params.get("threads", "?")
+    host = tags.get("erasure.host", "unknown host")
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "parent": tags.get(PARENT_TAG, ""),
+        "experiment": run.experiment,
+        "outcome": tags.get("erasure.outcome", "running"),
+        "reason": " ".join(tags.get("erasure.reason", "").split()),
+        "commit": tags.get("mlflow.source.git.commit", ""),
+        "dirty": tags.get("erasure.dirty") == "true",
+        "host": host,
+        "device": device,
+        "hardware": f"{host}, device={device}, threads={threads}",
+        "started": run.started,
+        "fingerprint": tags[TRIAL_TAG],
+        "store_original": tags.get("store.original", ""),
+        "store_gold": tags.get("store.gold", ""),
+        "artifact_uri": run.artifact_uri,
+    }
+
+
+def _of_listed(one: Listed, selection: Selection) -> dict[str, Any]:
+    sweep = next(run for run in selection.sweeps if one in selection.listed[run.run_id])
+    texts = ("commit", "host", "device", "hardware", "store_original", "store_gold")
+    return {
+        **dict.fromkeys(texts, ""),
+        "run_id": f"not run:{one.fingerprint}",
+        "name": one.name,
+        "parent": sweep.run_id,
+        "experiment": sweep.experiment,
+        "outcome": "not run" if one.state == "not run" else "failed",
+        "reason": " ".join(one.reason.split()) or one.state,
+        "dirty": False,
+        "started": 0.0,
+        "fingerprint": one.fingerprint,
+        "artifact_uri": "",
+    }
+
+
+def _choices(tags: Mapping[str, str]) -> dict[str, Any]:
+    seeds = {name: _whole(tags.get(name.replace("_", "."))) for name in SEEDS}
+    named = {name: tags.get(name, "") for name in TAGS}
+    return {**named, "seed": _whole(tags.get("seed")), **seeds}
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+def _is_reference(target: str, unlearner: str) -> bool:
+    """Tell whether a method is a yardstick: it retrains, or does nothing."""
+    name = target.rpartition(".")[2] or unlearner.capitalize()
+    return name in REFERENCES
+
+
+def _facts(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    return {
+        "commits": [record["commit"][:12] or "unknown" for record in finished],
+        "hardware": [record["hardware"] for record in finished],
+    }
+
+
+def _remarks(finished: Sequence[Mapping[str, Any]], selection: Selection) -> list[str]:
+    notes = []
+    dirty = sum(record["dirty"] for record in finished)
+    if dirty:
+        notes.append(f"{dirty} of {len(finished)} runs had source files that were not committed")
+    running = [run.name for run in selection.sweeps if run.status == "RUNNING"]
+    if running:
+        notes.append(f"not closed, running or killed: {', '.join(running)}")
+    return notes
+
+
+def _objectives(runs: Sequence[RawRun]) -> list[dict[str, str]]:
+    """Return the distinct objectives of the runs."""
+    found = []
+    for run in runs:
+        chosen = {
+            key.removeprefix(OBJECTIVE): value
+            for key, value in run.params.items()
+            if key.startswith(OBJECTIVE)
+        }
+        if chosen and chosen not in found:
+            found.append(chosen)
+    return found
+
+
+def _sweep(run: RawRun, selection: Selection) -> SweepRun:
+    listed = selection.listed[run.run_id]
+    return SweepRun(
+        run_id=run.run_id,
+        name=run.name,
+        experiment=run.experiment,
+        command=run.tags.get("erasure.command", ""),
+        fingerprint=run.tags.get(SWEEP_TAG, ""),
+        commit=run.tags.get("mlflow.source.git.commit", ""),
+        started=run.started,
+        artifact_uri=run.artifact_uri,
+        overrides={one.fingerprint: list(one.overrides) for one in listed},
+    )
+
+
+def _frame(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    frame = pd.DataFrame(list(records))
+    whole = ("seed", *SEEDS)
+    return frame.astype(dict.fromkeys(whole, "Int64"))
