@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from erasure.core.home import DataHome
 from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
@@ -107,7 +108,7 @@ def measure(slow: Compute, fast: Compute, rounds: int) -> tuple[float, float, fl
 
 def cases() -> list[Case]:
     """Return the three models on their data."""
-    digits = Digits()(torch.device("cpu"))
+    digits = Digits()(DataHome())
     images = TensorPool(
         inputs=torch.randn(NUM_IMAGES, 3, 32, 32, generator=stream(0, "images")),
         targets=torch.arange(NUM_IMAGES) % 10,

@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from erasure.core.home import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.data.digits import Digits
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 class PerSample(Dataset[tuple[Tensor, int]]):
     """The usual way to feed a model: images through torchvision transforms, one at a time."""
 
-    def __init__(self, pool: TensorPool) -> None:
+    def __init__(self, pool: TensorPool, *, augmented: bool = False) -> None:
         from torchvision import transforms
 
         images = pool.inputs.movedim(1, -1).squeeze(-1).numpy()
@@ -44,7 +45,9 @@ class PerSample(Dataset[tuple[Tensor, int]]):
         self.targets = pool.targets.tolist()
         mean, deviation = ([value] * pool.input_shape[0] for value in (0.5, 0.25))
         normalize = transforms.Normalize(mean, deviation)
-        self.transform = transforms.Compose([transforms.ToTensor(), normalize])
+        padded = transforms.RandomCrop(pool.input_shape[-1], padding=4)
+        random = [padded, transforms.RandomHorizontalFlip()] if augmented else []
+        self.transform = transforms.Compose([*random, transforms.ToTensor(), normalize])
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -65,25 +68,9 @@ def compare(slow: Callable[[], object], fast: Callable[[], object], rounds: int 
     return median(times[0]) / median(times[1])
 
 
-def feeding() -> float:
-    """Feed 10,000 images of 3 x 32 x 32: resident pool against a DataLoader over samples."""
-    images = torch.randint(0, 256, (10_000, 3, 32, 32), generator=stream(0, "x")).to(torch.uint8)
-    targets = torch.arange(10_000) % 10
-    names = tuple(str(k) for k in range(10))
-    pool = TensorPool(inputs=images, targets=targets, class_names=names, divisor=255.0)
-    view = View(pool, torch.arange(10_000))
-    loader = DataLoader(PerSample(pool), batch_size=128, shuffle=True)
-    generator = stream(0, "order")
-    return compare(
-        lambda: sum(1 for _ in loader),
-        lambda: sum(1 for _ in view.batches(128, generator=generator)),
-        rounds=3,
-    )
-
-
 def training() -> float:
     """Train an MLP on the digits for an epoch: our loop against a loop as it is usually typed."""
-    pool = Digits()(torch.device("cpu"))
+    pool = Digits()(DataHome())
     view = View(pool, torch.arange(1437))
     loss = nn.functional.cross_entropy
 
@@ -118,7 +105,7 @@ def training() -> float:
 
 def storing() -> float:
     """Get the demo's original out of the store: trained against found."""
-    pool = Digits(noise=0.4)(torch.device("cpu"))
+    pool = Digits(noise=0.4)(DataHome())
     view = View(pool, torch.arange(1294))
     fit = Fit(
         optimizer=lambda p: torch.optim.Adam(p, lr=2e-3, fused=True), epochs=30, batch_size=64
@@ -152,7 +139,6 @@ def main() -> None:
     """Measure and print the table."""
     torch.set_num_threads(1)
     rows = (
-        ("feed.resident_vs_dataloader", feeding(), ">= 20", "x"),
         ("epoch.tiny_model", training(), ">= 2", "x"),
         ("store.hit_vs_train", storing(), ">= 50", "x"),
         ("import.help", help_seconds(), "<= 1", " s"),

@@ -6,14 +6,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 
-from erasure.core.context import EvalContext, Who
+from erasure.core.context import EvalContext, References, Who
 from erasure.core.errors import ConfigError
 from erasure.core.splits import DataSplits, View
 from erasure.sweep.bench import Bench
 from erasure.sweep.describe import describe
+from erasure.sweep.flops import counted_flops
 from erasure.sweep.guards import duplicates, output_change, untouched
 from erasure.sweep.obtaining import obtain_trained
 from erasure.sweep.parts import Parts
+from erasure.sweep.pooling import assembled_pool
 from erasure.sweep.stages import Outcome
 from erasure.sweep.table import show_address, show_result
 from erasure.sweep.unlearning import unlearn
@@ -49,8 +51,7 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
         obtained.append((role, trained))
         return model, trained
 
-    splits = DataSplits.of(parts.pool, parts.indices, parts.probes)
-    original, training = obtain(splits.train, "original")
+    original, training = obtain(View(parts.pool, parts.indices.train), "original")
     with watch.stage("unlearn", "unlearning") as report:
         unlearned, facts = unlearn(
             parts,
@@ -64,8 +65,14 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
     if parts.evaluator.needs_gold:
         models["gold"], training = obtain(parts.remaining, "gold")
         facts["retrain_seconds"] = training.seconds
+        facts["retrain_reads"] = float(len(training.curve) * len(parts.remaining))
+    facts.update(counted_flops(parts, original))
 
-    ctx = parts.evaluator.prepare(_context(parts, splits, models, facts))
+    splits = DataSplits.of(parts.evaluated, parts.indices, parts.probes)
+    references = assembled_pool(parts, store, splits, watch)
+    if references is not None:
+        facts["pool_seconds"] = references.seconds
+    ctx = parts.evaluator.prepare(_context(parts, splits, models, facts, references))
     with watch.stage("evaluate", "evaluating"), untouched(models, "a metric"):
         facts.update(output_change(ctx), **duplicates(splits, parts.evaluator.heldout))
         evaluation = parts.evaluator(ctx)
@@ -79,7 +86,11 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
 
 
 def _context(
-    parts: Parts, splits: DataSplits, models: dict[Who, nn.Module], facts: dict[str, float]
+    parts: Parts,
+    splits: DataSplits,
+    models: dict[Who, nn.Module],
+    facts: dict[str, float],
+    references: References | None,
 ) -> EvalContext:
     return EvalContext(
         models=models,
@@ -91,4 +102,5 @@ def _context(
         facts=facts,
         batch_size=parts.evaluator.batch_size,
         fresh=parts.fresh,
+        references=references,
     )

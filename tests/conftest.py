@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from erasure.data.pools import TensorPool
 
 REPOSITORY = Path(__file__).parents[1]
-SET_BY_LIBRARIES = ("PYTEST_", "KMP_", "TORCHINDUCTOR_", "_MLFLOW_")
+SET_BY_LIBRARIES = ("PYTEST_", "KMP_", "TORCHINDUCTOR_", "_MLFLOW_", "RDBASE")
 """What pytest notes about the running test, and libraries when they are first imported."""
 
 settings.register_profile(

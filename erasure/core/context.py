@@ -10,13 +10,22 @@ from torch import Tensor, nn
 
 from erasure.core.kinds import TaskKind
 from erasure.core.metric import Measured, NotComputableError
+from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
 
 Who = Literal["original", "unlearned", "gold"]
 
-Pooled = Literal["original", "unlearned", "gold", "shadow"]
-"""Roles of which there may be many models: same recipe, other seeds, other training samples."""
+Pooled = Literal["original", "unlearned", "gold", "shadow", "shadow_unlearned"]
+"""Roles of which there may be many models: same recipe, other seeds.
+
+Shadows are trained on random halves of training and held-out samples; unlearned shadows have
+forgotten a random part of their half.
+"""
+
+
+RETAIN_SAMPLE = 2000
+"""Retain samples on which the many models of a pool are compared."""
 
 
 class Recorded(Protocol):
@@ -42,7 +51,10 @@ class References(Protocol):
         """
 
     def trained_on(self, role: Pooled, view: View) -> Tensor:
-        """Return which samples were in each model's training set, ``(N, n)`` bool."""
+        """Return which samples each model was trained on at first, ``(N, n)`` bool."""
+
+    def forgotten_by(self, role: Pooled, view: View) -> Tensor:
+        """Return which samples each model has unlearned since, ``(N, n)`` bool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +92,7 @@ class EvalContext:
     references: References | None = None
     recorder: Recorder | None = None
     _features: dict[tuple[str, Who], Tensor] = field(default_factory=dict, repr=False)
-    _cache: dict[tuple[str, Who], Tensor] = field(default_factory=dict, repr=False)
+    _cache: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def parts(self) -> tuple[str, str, str]:
@@ -124,10 +136,7 @@ class EvalContext:
             raise NotComputableError("skipped", f"missing_{who}")
         if len(self.splits.part(self._allowed(part))) == 0:
             raise NotComputableError("degenerate", "empty_split")
-        found = self._whole(part, who)
-        if not found.isfinite().all():
-            raise NotComputableError("degenerate", "nonfinite_logits")
-        return found
+        return _finite(self._whole(part, who))
 
     def features(self, part: str, who: Who | None = None) -> Tensor:
         """Return what goes into the head of a role's network, ``(n, D)`` float32, on the CPU.
@@ -148,8 +157,28 @@ class EvalContext:
             raise NotComputableError("skipped", "no_features")
         return found
 
+    def random_logits(self, part: str, number: int) -> Tensor:
+        """Return the logits ``(n, C)`` of a network that never saw data: float32, CPU, once.
+
+        Args:
+            part: The samples.
+            number: Which of the networks, from 0; each has initial weights of its own.
+
+        Raises:
+            NotComputableError: If no network can be built, the part is empty, or a logit is not
+                finite.
+        """
+        if self.fresh is None:
+            raise NotComputableError("skipped", "missing_fresh")
+        if len(self.splits.part(self._allowed(part))) == 0:
+            raise NotComputableError("degenerate", "empty_split")
+        key = (part, f"random {number}")
+        if key not in self._cache:
+            self._cache[key], _ = self._forward(part, self.fresh(key[1]), nullcontext())
+        return _finite(self._cache[key])
+
     def stack(self, role: Pooled, part: str) -> Tensor:
-        """Return the logits ``(N, n, C)`` of all models of a role on a part.
+        """Return the logits ``(N, n, C)`` of all models of a role on :meth:`sampled` of a part.
 
         Without a pool of references it is the one model of the trial.
 
@@ -157,16 +186,31 @@ class EvalContext:
             NotComputableError: If there is no such model, or a logit is not finite.
         """
         if self.references is not None and self.references.size(role):
-            view = self.splits.part(self._allowed(part))
+            view = self.sampled(part)
             if len(view) == 0:
                 raise NotComputableError("degenerate", "empty_split")
-            found = self.references.logits(role, view)
-            if not found.isfinite().all():
-                raise NotComputableError("degenerate", "nonfinite_logits")
-            return found
-        if role == "shadow":
-            raise NotComputableError("skipped", "missing_shadow")
-        return self.logits(part, role).unsqueeze(0)
+            return _finite(self.references.logits(role, view))
+        if role == "shadow" or role == "shadow_unlearned":
+            raise NotComputableError("skipped", f"missing_{role}")
+        found = self.logits(part, role)
+        if part == "retain":
+            found = found[self._retain_sample()]
+        return found.unsqueeze(0)
+
+    def sampled(self, part: str) -> View:
+        """Return the samples of a part on which many models are compared.
+
+        That is the whole part, or of a large retain set a subset drawn by the evaluation seed.
+        """
+        view = self.splits.part(self._allowed(part))
+        return view.take(self._retain_sample()) if part == "retain" else view
+
+    def _retain_sample(self) -> Tensor:
+        size = len(self.splits.retain)
+        if size <= RETAIN_SAMPLE:
+            return torch.arange(size)
+        order = torch.randperm(size, generator=stream(self.seed, "evaluate", "stack"))
+        return order[:RETAIN_SAMPLE].sort().values
 
     def losses(self, part: str, who: Who | None = None) -> Tensor:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
@@ -201,20 +245,25 @@ class EvalContext:
             return self._whole(self.heldout, who)[self._side(part)]
         key = (part, who)
         if key not in self._cache:
-            self._cache[key] = self._forward(part, who)
+            model = self.models[who]
+            self._cache[key], features = self._forward(part, model, self._recording(model))
+            if features is not None:
+                self._features[key] = features
         return self._cache[key]
 
-    def _forward(self, part: str, who: Who) -> Tensor:
-        view, model = self.splits.part(part), self.models[who]
+    def _forward(
+        self, part: str, model: nn.Module, recording: AbstractContextManager[Recorded | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return logits and, if they are recorded, features of a part."""
         outputs, features = [], []
-        with evaluating(model), torch.inference_mode(), self._recording(model) as recorded:
-            for batch in view.batches(self.batch_size):
+        with evaluating(model), torch.inference_mode(), recording as recorded:
+            for batch in self.splits.part(part).batches(self.batch_size):
                 outputs.append(model(batch.inputs).float())
                 if recorded is not None:
                     features.append(recorded.value.float().flatten(1))
-        if features:
-            self._features[(part, who)] = torch.cat(features).cpu().clone()
-        return torch.cat(outputs).cpu().clone()  # a copy made out here is an ordinary tensor
+        # A copy that is made out here is an ordinary tensor.
+        found = torch.cat(features).cpu().clone() if features else None
+        return torch.cat(outputs).cpu().clone(), found
 
     def _recording(self, model: nn.Module) -> AbstractContextManager[Recorded | None]:
         return nullcontext() if self.recorder is None else self.recorder(model)
@@ -230,3 +279,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, flag in flags:
             module.training = flag
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not logits.isfinite().all():
+        raise NotComputableError("degenerate", "nonfinite_logits")
+    return logits

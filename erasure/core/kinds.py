@@ -36,6 +36,12 @@ class TaskKind(Protocol):
     def entropy(self, logits: Tensor) -> Tensor:
         """Return the entropy of each prediction in nats, ``(B,)``."""
 
+    def log_probs(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities ``(..., L, K)`` of L independent choices of K outcomes each."""
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """Return the likeliest targets, int64 and shaped as targets are."""
+
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether each sample is predicted correctly, ``(B,)`` bool."""
 
@@ -96,9 +102,17 @@ class Multiclass:
         log_p = F.log_softmax(logits, dim=-1)
         return -(log_p.exp() * log_p).sum(dim=-1)
 
+    def log_probs(self, logits: Tensor) -> Tensor:
+        """Return one choice of C outcomes, ``(..., 1, C)``."""
+        return F.log_softmax(logits, dim=-1).unsqueeze(-2)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """Return the class with the largest logit."""
+        return logits.argmax(dim=-1)
+
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether the largest logit is the target's."""
-        return logits.argmax(dim=-1) == targets
+        return self.predicted(logits) == targets
 
     def indicators(self, targets: Tensor, num_classes: int) -> Tensor:
         """Return one true value per row."""
@@ -165,9 +179,17 @@ class Multilabel:
         log_p = _bernoulli(logits)
         return -(log_p.exp() * log_p).sum(dim=(-2, -1))
 
+    def log_probs(self, logits: Tensor) -> Tensor:
+        """Return C choices between off and on, ``(..., C, 2)``."""
+        return _bernoulli(logits)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """Return which labels have a probability above one half."""
+        return (logits > 0).long()
+
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return whether every label is predicted correctly at the threshold one half."""
-        return ((logits > 0) == targets.bool()).all(dim=-1)
+        return (self.predicted(logits) == targets).all(dim=-1)
 
     def indicators(self, targets: Tensor, num_classes: int) -> Tensor:
         """Return the labels that are on."""

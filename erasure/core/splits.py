@@ -145,18 +145,25 @@ class View:
         if generator is not None:
             order = torch.randperm(len(self), generator=generator).to(index.device)
             index, labels = index[order], labels[order]
-        bounds = _bounds(len(self), size, merge_tail=generator is not None)
-        chosen = [index[start:stop] for start, stop in bounds]
+        cuts = bounds(len(self), size, merge_tail=generator is not None)
+        chosen = [index[start:stop] for start, stop in cuts]
         inputs = self.pool.stream(chosen, augment=generator if augment else None)
-        for (start, stop), ids, found in zip(bounds, chosen, inputs, strict=True):
+        for (start, stop), ids, found in zip(cuts, chosen, inputs, strict=True):
             yield Batch(found, labels[start:stop], ids)
 
     def num_batches(self, size: int) -> int:
         """Return how many batches one shuffled pass makes."""
-        return len(_bounds(len(self), size, merge_tail=True))
+        return len(bounds(len(self), size, merge_tail=True))
 
 
-def _bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]]:
+def bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]]:
+    """Return where the batches of a pass begin and end.
+
+    Args:
+        length: Number of samples.
+        size: Samples per batch; the last may have fewer.
+        merge_tail: Let a tail of a single sample join the batch before it.
+    """
     starts = list(range(0, length, size))
     if merge_tail and size > 1 and len(starts) > 1 and length - starts[-1] == 1:
         starts.pop()

@@ -128,6 +128,14 @@ class DeletingSplit(Protocol):
         """Return the training data once the forget set is gone; gold is trained on them."""
 
 
+@runtime_checkable
+class EvaluatingSplit(Protocol):
+    """A split that says on which data, of the same samples, models are evaluated."""
+
+    def evaluated(self, pool: Pool, indices: "SplitIndices") -> Pool:
+        """Return these data."""
+
+
 class Trainer(Protocol):
     """The recipe that turns fresh weights into a trained model."""
 
@@ -162,7 +170,8 @@ class Unlearner(Protocol):
 class Metric(Protocol):
     """A measurement of the subject model of an evaluation context.
 
-    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``.
+    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``, and one
+    that cannot do without reference models by ``needs_roles``, the roles it reads.
     """
 
     def schema(self, heldout: str) -> Mapping[str, "MetricSchema"]:

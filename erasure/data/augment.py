@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from erasure.core.errors import ConfigError
+from erasure.core.errors import ConfigError, UnsupportedError
+
+LUMA = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in the grey of a pixel (ITU-R BT.601, as torchvision has it)."""
+
+BRIGHTEST = 255.0
+"""Largest value of a pixel kept as a byte."""
 
 
 class Augmentation(Protocol):
@@ -17,6 +23,58 @@ class Augmentation(Protocol):
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Augment images ``(B, C, H, W)`` with draws from ``generator``."""
+
+
+def augmentation(
+    *,
+    crop: int = 0,
+    flip: bool = False,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    limit: float | None = BRIGHTEST,
+) -> Augmentation | None:
+    """Return what the settings of a data set of images ask for, or None if they ask for nothing.
+
+    Args:
+        crop: Images are shifted by up to this many pixels.
+        flip: Images are mirrored half of the time.
+        brightness: Images are made up to this share brighter or darker, 0.4 being usual.
+        contrast: The same for the distance of pixels from the mean grey of the image.
+        saturation: The same for the distance of pixels from their own grey.
+        limit: Largest value of a pixel; None where values have no limits.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+    """
+    if crop < 0:
+        raise ConfigError(f"crop must be >= 0, got {crop}")
+    steps: list[Augmentation] = []
+    if crop > 0 or flip:
+        steps.append(CropFlip(padding=crop, flip=flip))
+    colours = ColorJitter(
+        brightness=brightness, contrast=contrast, saturation=saturation, limit=limit
+    )
+    if colours != ColorJitter(limit=limit):
+        steps.append(colours)
+    return InTurn(tuple(steps)) if len(steps) > 1 else next(iter(steps), None)
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """One augmentation after the other.
+
+    Args:
+        steps: At least one; each draws when it is its turn.
+    """
+
+    steps: tuple[Augmentation, ...]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Augment images ``(B, C, H, W)``."""
+        for step in self.steps:
+            images = step(images, generator)
+        return images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +111,72 @@ class CropFlip:
         places = (rows[:, :, None] * stride + columns[:, None, :]).reshape(batch, 1, -1)
         places = places.to(images.device).expand(batch, channels, -1)
         return padded.gather(2, places).reshape(images.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorJitter:
+    """Change brightness, contrast and saturation of every image by factors of its own.
+
+    A strength ``s`` stands for factors that are uniform in ``[max(0, 1 - s), 1 + s]``. The three
+    changes are those of torchvision, always in this order, and clamp to the range of a pixel.
+    Integers come out as float32 and are not rounded.
+
+    Args:
+        brightness: Strength of a factor on all pixels.
+        contrast: Strength of a factor on the distance to the mean grey of the image.
+        saturation: Strength of a factor on the distance of a pixel to its grey; nothing is
+            changed where there is one channel.
+        limit: Largest value of a pixel, the smallest being 0; None does not clamp.
+
+    Raises:
+        ConfigError: If a strength is negative or the limit not positive.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    limit: float | None = BRIGHTEST
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.limit is not None and not self.limit > 0:
+            raise ConfigError(f"limit must be > 0 or null, got {self.limit}")
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Augment images ``(B, C, H, W)``.
+
+        Raises:
+            UnsupportedError: If saturation is to change where channels are not colours.
+        """
+        strengths = torch.tensor([self.brightness, self.contrast, self.saturation])
+        low = (1 - strengths).clamp(min=0)
+        drawn = torch.rand((len(images), 3), generator=generator)
+        factors = (low + (1 + strengths - low) * drawn).to(images.device)
+        brighter, sharper, fuller = factors.T.reshape(3, -1, 1, 1, 1)
+        found = images.float()
+        if self.brightness > 0:
+            found = self._clamped(found * brighter)
+        if self.contrast > 0:
+            mean = _grey(found).mean(dim=(2, 3), keepdim=True)
+            found = self._clamped(torch.lerp(mean, found, sharper))
+        if self.saturation > 0 and found.shape[1] != 1:
+            if found.shape[1] != len(LUMA):
+                raise UnsupportedError(
+                    f"saturation needs images with red, green and blue, got {found.shape[1]} "
+                    f"channels; set it to 0"
+                )
+            found = self._clamped(torch.lerp(_grey(found), found, fuller))
+        return found
+
+    def _clamped(self, images: Tensor) -> Tensor:
+        return images if self.limit is None else images.clamp_(0, self.limit)
+
+
+def _grey(images: Tensor) -> Tensor:
+    """Return ``(B, 1, H, W)``: the luma of colours, the mean of channels that are none."""
+    if images.shape[1] != len(LUMA):
+        return images.mean(dim=1, keepdim=True)
+    weights = torch.tensor(LUMA, device=images.device).reshape(1, -1, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True)

@@ -7,8 +7,10 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
 from erasure.core.home import DataHome
-from erasure.data.augment import CropFlip
+from erasure.data.augment import augmentation
+from erasure.data.lazy import LazyPool
 from erasure.data.pools import TensorPool
+from erasure.data.rows import TensorRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +42,21 @@ class Digits:
         if self.crop < 0:
             raise ConfigError(f"crop must be >= 0, got {self.crop}")
 
-    def __call__(self, home: DataHome) -> TensorPool:
+    def __call__(self, home: DataHome) -> TensorPool | LazyPool:
         """Return the pool: inputs ``(1797, 1, 8, 8)``, uint8 or, with noise, float32."""
         images, targets = _load()
-        augmented = self.crop > 0 or self.flip
         if self.noise > 0:
             generator = Generator().manual_seed(self.noise_seed)
             clean = images.float() / 16
             images = clean + self.noise * torch.randn(clean.shape, generator=generator)
-        return TensorPool(
-            inputs=images.to(home.device),
-            targets=targets.to(home.device),
+        return LazyPool(
+            rows=TensorRows(images),
+            home=home,
+            targets=targets,
             class_names=tuple(str(digit) for digit in range(10)),
             divisor=1.0 if self.noise > 0 else 16.0,
-            augmentation=CropFlip(padding=self.crop, flip=self.flip) if augmented else None,
-        )
+            augmentation=augmentation(crop=self.crop, flip=self.flip),
+        ).placed()
 
 
 def _load() -> tuple[Tensor, Tensor]:

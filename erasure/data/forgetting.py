@@ -4,7 +4,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Generator, Tensor
@@ -41,12 +41,21 @@ class Forgetting:
     near: float | None = None
 
     def __post_init__(self) -> None:
+        if self.duplicates not in ("ignore", "warn", "error", "move"):
+            raise ConfigError(
+                f"duplicates must be ignore, warn, error or move, got {self.duplicates!r}"
+            )
         if self.near is not None and not 0.0 < self.near <= 1.0:
             raise ConfigError(f"near must be in (0, 1] or null, got {self.near}")
         self.validate()
 
     def validate(self) -> None:
         """Refuse settings that cannot work; called when the strategy is made."""
+
+    def settled(self, pool: Pool, train: Tensor, generator: Generator) -> Self:
+        """Return the strategy with what it draws by name decided, such as which people."""
+        del pool, train, generator
+        return self
 
     @abstractmethod
     def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
@@ -70,29 +79,25 @@ class Forgetting:
     def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
         """Split ``pool``."""
         train, val, test = self.base(pool, generator)
-        forget = self.choose(pool, train, generator)
+        strategy = self.settled(pool, train, generator)
+        forget = strategy.choose(pool, train, generator)
         if len(forget) == 0:
             raise ConfigError(f"this choice selects none of {len(train)} training samples")
         forget = self._with_copies(pool, forget, train, torch.cat([val, test]))
         retain = train[~torch.isin(train, forget)]
         if len(retain) == 0:
-            raise ConfigError(f"this choice selects all {len(train)} training samples")
+            raise ConfigError(
+                f"this choice selects all {len(train)} training samples: nothing is retained"
+            )
         return SplitIndices(
             forget=forget,
             retain=retain,
             val=val,
             test=test,
-            kin=self._kin(pool, val, test),
-            requests=self.requests(forget),
-            scenario=self.scenario(pool),
+            kin=_kin(strategy.population(pool), torch.cat([val, test])),
+            requests=strategy.requests(forget),
+            scenario=strategy.scenario(pool),
         )
-
-    def _kin(self, pool: Pool, val: Tensor, test: Tensor) -> Tensor | None:
-        population = self.population(pool)
-        if population is None:
-            return None
-        heldout = torch.cat([val, test])
-        return heldout[population[heldout]].sort().values
 
     def _with_copies(self, pool: Pool, forget: Tensor, train: Tensor, heldout: Tensor) -> Tensor:
         if self.duplicates == "ignore":
@@ -121,3 +126,7 @@ class Forgetting:
             kind,
         )
         return forget
+
+
+def _kin(population: Tensor | None, heldout: Tensor) -> Tensor | None:
+    return None if population is None else heldout[population[heldout]].sort().values

@@ -20,5 +20,5 @@ def row_hashes(rows: Tensor) -> Tensor:
     generator = Generator().manual_seed(SEED)
     weights = torch.randint(-(2**62), 2**62, (flat.shape[1],), generator=generator)
     weights = weights.to(rows.device)
-    blocks = flat.split(max(1, BLOCK_BYTES // flat.shape[1]))
+    blocks = flat.split(max(1, BLOCK_BYTES // max(flat.shape[1], 1)))
     return torch.cat([((block.long() + 1) * weights).sum(dim=1) for block in blocks])

@@ -1,15 +1,18 @@
 """The base split: what is trained on and what is held out, before anything is forgotten."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import Generator, Tensor
 
+from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
 from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.selecting import column
+from erasure.data.selecting import column, label_codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +47,48 @@ class Holdout:
             raise ConfigError(f"train must be in (0, 1], got {self.train}")
 
     def __call__(self, pool: Pool, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the ids of train, val and test."""
+        """Return the sorted ids of train, val and test.
+
+        Raises:
+            ConfigError: If there is no such group, a group is in two official parts, or no
+                sample is left for one of the three.
+        """
         parts = pool.official if self.official else None
         every = torch.arange(len(pool.targets))
         codes = torch.full_like(every, NOWHERE) if parts is None else parts.cpu().long()
         fixed_test, fixed_val = every[codes == TEST], every[codes == VAL]
         rest = every[codes == TRAIN] if len(fixed_test) else every[codes != VAL]
-        if self.group is not None:
-            codes_of = column(pool, self.group, "group").values.cpu()
-            divide = partial(_by_group, codes_of)
-        else:
-            divide = partial(_by_class, pool.targets.cpu())
+        groups = None if self.group is None else _group_codes(column(pool, self.group, "group"))
+        divide: Callable[..., tuple[Tensor, Tensor]] = (
+            partial(stratified, targets=label_codes(pool))
+            if groups is None
+            else partial(_by_group, groups)
+        )
         test = fixed_test
         if not len(fixed_test):
-            rest, test = divide(rest, self.test, generator)
+            rest, test = divide(rest, share=self.test, generator=generator)
         val = fixed_val
         if not len(fixed_val):
-            rest, val = divide(rest, self.val, generator)
+            rest, val = divide(rest, share=self.val, generator=generator)
         if self.train < 1.0:
-            _, rest = divide(rest, self.train, generator)
+            _, rest = divide(rest, share=self.train, generator=generator)
+        found = {"train": rest, "val": val, "test": test}
+        self._check(found, groups)
         return rest, val, test
+
+    def _check(self, parts: Mapping[str, Tensor], groups: Tensor | None) -> None:
+        for name, ids in parts.items():
+            if len(ids) == 0:
+                raise ConfigError(f"the {name} set of this split is empty")
+        if groups is None:
+            return
+        for (one, ours), (other, theirs) in combinations(parts.items(), 2):
+            shared = torch.isin(groups[ours], groups[theirs]).sum()
+            if shared:
+                raise ConfigError(
+                    f"group={self.group} has values in both the official {one} and {other} sets "
+                    f"({shared} samples of {one}); official=false draws all parts anew"
+                )
 
 
 def stratified(
@@ -96,25 +121,23 @@ def stratified(
     return order[~drawn].sort().values, order[drawn].sort().values
 
 
-def _by_class(
-    targets: Tensor, ids: Tensor, share: float, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Stratify by class; by the set of labels where a sample has several."""
-    if targets.ndim == 2:
-        targets = targets.unique(dim=0, return_inverse=True)[1]
-    return stratified(ids, targets, share, generator)
+def _group_codes(found: Column) -> Tensor:
+    """Return the group of each sample ``(N,)``; one without a value is a group of its own."""
+    if found.kind == "set":
+        raise ConfigError("group must be an attribute with one value per sample, got one of sets")
+    codes = found.values.cpu()
+    if found.kind == "number":
+        places = codes.nan_to_num().unique(return_inverse=True)[1]
+        codes = torch.where(codes.isnan(), -1, places)
+    first = int(codes.max()) + 1
+    return torch.where(codes < 0, first + torch.arange(len(codes)), codes)
 
 
 def _by_group(
-    codes: Tensor, ids: Tensor, share: float, generator: Generator
+    groups: Tensor, ids: Tensor, share: float, generator: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw whole groups in random order until they hold ``share`` of the samples.
-
-    A sample without a group is a group of its own.
-    """
-    alone = codes < 0
-    groups = torch.where(alone, int(codes.max()) + 1 + torch.arange(len(codes)), codes)[ids]
-    values, place, counts = groups.unique(return_inverse=True, return_counts=True)
+    """Draw whole groups in random order until they hold ``share`` of the samples."""
+    values, place, counts = groups[ids].unique(return_inverse=True, return_counts=True)
     order = torch.randperm(len(values), generator=generator)
     before = counts[order].cumsum(0) - counts[order]
     chosen = torch.zeros(len(values), dtype=torch.bool)

@@ -95,11 +95,15 @@ class Presentation(Protocol):
 
 
 def presented(how: Presentation, found: Tensor, augment: Generator | None) -> Tensor:
-    """Return gathered samples ``(B, ...)`` as float32, augmented if a generator is given."""
+    """Return gathered samples ``(B, ...)`` as float32, augmented if a generator is given.
+
+    The memory of ``found`` may be reused: new memory costs more than the arithmetic.
+    """
     if augment is not None and how.augmentation is not None:
         found = how.augmentation(found, augment)
-    # One pass: dividing integers gives float32.
-    found = found.float() if how.divisor == 1.0 else found / how.divisor
+    found = found.float()  # torch divides integers one by one, floats many at once
+    if how.divisor != 1.0:
+        found = found.div_(how.divisor)
     return normalized(found, how.mean, how.std)
 
 
@@ -111,10 +115,10 @@ def contents_fingerprint(how: Presentation, inputs: str) -> str:
 
 
 def normalized(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Return ``(images - mean) / std`` by channel, or ``images`` where there is no ``mean``."""
+    """Make it ``(images - mean) / std`` by channel, in place, where there is a ``mean``."""
     if not mean:
         return images
     shape = (1, -1, *[1] * (images.ndim - 2))
     scale = torch.tensor(std, device=images.device).reciprocal().reshape(shape)
     shift = (-torch.tensor(mean, device=images.device)).reshape(shape) * scale
-    return torch.addcmul(shift, images, scale)
+    return images.mul_(scale).add_(shift)

@@ -1,9 +1,10 @@
 """Finding samples by class or by attribute, with errors that name what there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
@@ -16,14 +17,35 @@ def column(pool: Pool, name: str, setting: str) -> Column:
     Raises:
         ConfigError: If there is none; ``setting`` is what the configuration calls it.
     """
-    if name in pool.attributes:
-        return pool.attributes[name]
-    known = ", ".join(sorted(pool.attributes)) or "none"
-    close = get_close_matches(name, list(pool.attributes), n=1)
+    return named(pool.attributes, name, setting)
+
+
+def named(columns: Mapping[str, Column], name: str, setting: str) -> Column:
+    """Return the column ``name``.
+
+    Raises:
+        ConfigError: If there is none; ``setting`` is what the configuration calls it.
+    """
+    if name in columns:
+        return columns[name]
+    known = ", ".join(sorted(columns)) or "none"
+    close = get_close_matches(name, list(columns), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ConfigError(
         f"{setting} must be an attribute of the data set, which has {known}, got {name!r}{hint}"
     )
+
+
+def labels(pool: Pool) -> Column:
+    """Return the classes of a pool as a column, on the CPU."""
+    targets = pool.targets.cpu()
+    return Column(targets.bool() if targets.ndim == 2 else targets, pool.class_names)
+
+
+def label_codes(pool: Pool) -> Tensor:
+    """Return one number per sample ``(N,)``: its class, or that of its set of labels."""
+    targets = pool.targets.cpu()
+    return targets if targets.ndim == 1 else targets.unique(dim=0, return_inverse=True)[1]
 
 
 def of_classes(pool: Pool, wanted: Sequence[int | str], setting: str = "classes") -> Tensor:
@@ -37,10 +59,30 @@ def of_classes(pool: Pool, wanted: Sequence[int | str], setting: str = "classes"
     Raises:
         ConfigError: If there is no such class.
     """
-    targets = pool.targets.cpu()
-    if targets.ndim == 2:
-        return Column(targets.bool(), pool.class_names).having(wanted, setting, "classes")
-    return Column(targets, pool.class_names).having(wanted, setting, "classes")
+    return labels(pool).having(wanted, setting)
+
+
+def in_proportion(ids: Tensor, codes: Tensor, size: int, generator: Generator) -> Tensor:
+    """Draw ``size`` of ``ids`` (n,) with each code in its proportion, rounded.
+
+    Seats are dealt by the divisor method of Sainte-Lague: the r-th sample of a class of n comes
+    at ``(r + 1/2) / n``. Unlike largest remainders it is monotone, so that what a larger size
+    draws contains what a smaller one does.
+
+    Args:
+        ids: Sample ids.
+        codes: Class of every sample of the pool, ``(N,)``.
+        size: How many to draw, at most n.
+        generator: Where the draws come from; their number does not depend on ``size``.
+    """
+    order = ids[torch.randperm(len(ids), generator=generator)]
+    by_class = codes[order].argsort(stable=True)
+    counts = codes[order].unique(return_counts=True)[1]
+    starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    place = torch.empty(len(order), dtype=torch.float64)
+    within = torch.arange(len(order)) - starts
+    place[by_class] = (within.double() + 0.5) / counts.repeat_interleave(counts)
+    return order[place.argsort(stable=True)[:size]]
 
 
 def shown(wanted: Sequence[object]) -> str:

@@ -5,6 +5,7 @@ the split names. A sketch ignores what a copy usually changes: brightness, contr
 pixel, compression.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,9 +26,9 @@ def tensor_sketch(inputs: Tensor, index: Tensor) -> Tensor:
         rows = inputs.index_select(0, ids).float()
         if is_sketched_small(rows.shape[1:]):
             rows = F.adaptive_avg_pool2d(rows, THUMBNAIL)
-        flat = rows.reshape(len(rows), -1)
+        flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
         chunks.append(flat - flat.mean(dim=1, keepdim=True))
-    return torch.cat(chunks) if chunks else inputs.new_zeros((0, 1), dtype=torch.float32)
+    return torch.cat(chunks)
 
 
 def is_sketched_small(shape: Sequence[int]) -> bool:

@@ -1,7 +1,8 @@
-"""Forget sets drawn at random, or by class."""
+"""Forget sets drawn at random, in proportion to the classes, or by class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -9,8 +10,7 @@ from torch import Generator, Tensor
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
 from erasure.data.forgetting import Forgetting
-from erasure.data.holdout import stratified
-from erasure.data.selecting import of_classes
+from erasure.data.selecting import in_proportion, label_codes, labels, of_classes, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,31 @@ class RandomForget(Forgetting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StratifiedForget(Forgetting):
+    """Forget training samples drawn at random, each class in its proportion.
+
+    Args:
+        base: The base split.
+        duplicates: What to do about copies.
+        near: When samples count as near copies.
+        fraction: Share of the training set, in (0, 1); give this or ``count``.
+        count: Number of samples.
+    """
+
+    fraction: float | None = 0.1
+    count: int | None = None
+
+    def validate(self) -> None:
+        """Refuse both or neither of fraction and count, and what is out of range."""
+        check_amount(self.fraction, self.count)
+
+    def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
+        """Draw class by class; a larger fraction contains a smaller one."""
+        size = amount(self.fraction, self.count, len(train))
+        return in_proportion(train, label_codes(pool), size, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassForget(Forgetting):
     """Forget whole classes, or a random share of each.
 
@@ -65,19 +90,26 @@ class ClassForget(Forgetting):
         chosen = train[of_classes(pool, self.classes)[train]]
         if len(chosen) == len(train) and self.share == 1.0:
             raise ConfigError(
-                f"classes={list(self.classes)} covers all training samples: nothing is retained"
+                f"classes={shown(self.classes)} covers all training samples: nothing is retained"
             )
-        picked = share_of(chosen, pool.targets.cpu(), self.share, generator)
-        if len(picked) == 0:
+        size = round(self.share * len(chosen))
+        if size == 0:
             raise ConfigError(
-                f"classes={list(self.classes)} with share={self.share} selects none of "
+                f"classes={shown(self.classes)} with share={self.share} selects none of "
                 f"{len(train)} training samples"
             )
-        return picked
+        if self.share == 1.0:
+            return chosen
+        return in_proportion(chosen, label_codes(pool), size, generator)
 
     def population(self, pool: Pool) -> Tensor:
         """Return the samples of the classes."""
         return of_classes(pool, self.classes)
+
+    def scenario(self, pool: Pool) -> Mapping[str, Any]:
+        """Name the classes, by number."""
+        places = sorted({labels(pool).place(wanted, "classes") for wanted in self.classes})
+        return {"kind": "class", "classes": places, "share": self.share}
 
 
 def check_amount(fraction: float | None, count: int | None) -> None:
@@ -118,11 +150,3 @@ def check_share(share: float) -> None:
     """Refuse a share that is not in (0, 1]."""
     if not 0.0 < share <= 1.0:
         raise ConfigError(f"share must be in (0, 1], got {share}")
-
-
-def share_of(ids: Tensor, targets: Tensor, share: float, generator: Generator) -> Tensor:
-    """Return ``share`` of ``ids`` (n,), drawn class by class; all of them if it is 1."""
-    if share == 1.0 or len(ids) == 0:
-        return ids
-    codes = targets if targets.ndim == 1 else targets.unique(dim=0, return_inverse=True)[1]
-    return stratified(ids, codes, share, generator)[1]

@@ -100,13 +100,22 @@ class Evaluator:
             raise ConfigError(f"batch_size must be >= 1, got {self.batch_size}")
         _merged(self.metrics, self.heldout)
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles of reference models that a metric asks for by ``needs_roles``."""
+        asked = (getattr(metric, "needs_roles", ()) for metric in self.metrics.values())
+        return frozenset(role for roles in asked for role in roles)
+
     def prepare(self, ctx: EvalContext) -> EvalContext:
         """Return the context that is evaluated: this held-out part, a subset of retain.
+
+        Probes lose the samples of the other held-out part.
 
         Preparing twice changes nothing more, so whoever wants tables or pictures of the same
         samples prepares first and shares the forward passes with the evaluation.
         """
         ctx = replace(ctx, heldout=self.heldout, batch_size=self.batch_size)
+        ctx = _without_the_other(ctx, "val" if self.heldout == "test" else "test")
         if ctx.recorder is None and any(
             getattr(metric, "needs_features", False) for metric in self.metrics.values()
         ):
@@ -142,6 +151,24 @@ class Evaluator:
             errors=tuple(failure.line for failure in failures),
             tracebacks=tuple(failure.traceback for failure in failures),
         )
+
+
+def _without_the_other(ctx: EvalContext, other: str) -> EvalContext:
+    """Take the samples of the ``other`` held-out part out of the probes."""
+    unseen = ctx.splits.part(other).index
+    probes = {
+        name: view.take(~torch.isin(view.index, unseen.to(view.index.device)))
+        for name, view in ctx.splits.probes.items()
+    }
+    cut = [name for name, view in probes.items() if len(view) < len(ctx.splits.probes[name])]
+    if not cut:
+        return ctx
+    return replace(
+        ctx,
+        splits=replace(ctx.splits, probes=probes),
+        _cache={key: found for key, found in ctx._cache.items() if key[0] not in cut},
+        _features={key: found for key, found in ctx._features.items() if key[0] not in cut},
+    )
 
 
 class _Failure(NamedTuple):

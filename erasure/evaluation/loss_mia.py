@@ -1,41 +1,29 @@
 """Membership inference by the loss."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
-from erasure.evaluation.estimates import normal_interval, proportion
-from erasure.evaluation.roc import (
-    auc,
-    best_balanced_accuracy,
-    delong_error,
-    hits_at,
-    null_error,
-    roc,
-)
+from erasure.evaluation.attack_values import attack_accuracy, attack_auc, attack_tpr
+from erasure.evaluation.nonmembers import non_members
 from erasure.evaluation.signals import losses
 
 LOW_FPR = 0.01
 """False-positive rate of ``mia/loss/tpr_at_1_fpr``."""
-
-RELIABLE_ALARMS = 10
-"""With fewer false positives than this allowed, the rate is too coarse to rely on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossMIA:
     """How well the loss alone tells forgotten samples from unseen ones.
 
-    Members are the forget set, non-members the held-out samples of the classes that occur in
-    it; without that restriction a forgotten class would be told from the others by its label.
-    A low loss means member. Chance is an AUC of 0.5, and the target is the AUC of the retrained
-    model; an AUC below it means over-forgetting and is not folded back above 0.5.
+    Members are the forget set, non-members the held-out samples of the forgotten population or
+    classes, see :func:`~erasure.evaluation.nonmembers.non_members`. A low loss means member.
+    Chance is an AUC of 0.5, and the target is the AUC of the retrained model; an AUC below it
+    means over-forgetting and is not folded back above 0.5.
 
     This is a population attack with one threshold for all samples: it understates what an
     attacker with reference models finds.
@@ -77,9 +65,9 @@ class LossMIA:
             reason = missing(error.status, error.reason)
             return dict.fromkeys(self.schema(ctx.heldout), reason)
         return {
-            "mia/loss/auc": _auc(members, others),
-            "mia/loss/tpr_at_1_fpr": _low_fpr(members, others),
-            "mia/loss/balanced_accuracy": _balanced_accuracy(members, others),
+            "mia/loss/auc": attack_auc(-members, -others),
+            "mia/loss/tpr_at_1_fpr": attack_tpr(-members, -others, LOW_FPR),
+            "mia/loss/balanced_accuracy": _accuracy(members, others),
         }
 
 
@@ -89,47 +77,14 @@ def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Te
     Raises:
         NotComputableError: If a side has fewer than ``min_n`` samples.
     """
-    members, others = losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)
-    others = others[torch.isin(ctx.targets(ctx.heldout), ctx.targets("forget"))]
-    if min(len(members), len(others)) < min_n:
-        raise NotComputableError("degenerate", "too_few")
-    return members, others
+    chosen = non_members(ctx, min_n=min_n).chosen
+    return losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)[chosen]
 
 
 def _schema(description: str) -> MetricSchema:
     return MetricSchema(direction="closer_to_gold", low=0.0, high=1.0, description=description)
 
 
-def _auc(members: Tensor, others: Tensor) -> Measured:
-    value = auc(roc(-members, -others))
-    low, high = normal_interval(value, delong_error(-members, -others), 0.0, 1.0)
-    extras = {
-        **_facts(members, others),
-        "distance_from_chance": abs(value - 0.5),
-        "null_error": null_error(len(members), len(others)),
-    }
-    n = len(members) + len(others)
-    return Measured(value=value, ci_low=low, ci_high=high, n=n, extras=extras)
-
-
-def _low_fpr(members: Tensor, others: Tensor) -> Measured:
-    extras = _facts(members, others)
-    extras["unreliable"] = LOW_FPR * len(others) < RELIABLE_ALARMS
-    if extras["constant_score"]:
-        return Measured(value=LOW_FPR, n=len(members), extras=extras)
-    return proportion(hits_at(roc(-members, -others), LOW_FPR), len(members), extras)
-
-
-def _balanced_accuracy(members: Tensor, others: Tensor) -> Measured:
-    value, threshold = best_balanced_accuracy(roc(-members, -others))
-    extras = {**_facts(members, others), "advantage": 2 * value - 1, "threshold": -threshold}
-    return Measured(value=value, n=len(members) + len(others), extras=extras)
-
-
-def _facts(members: Tensor, others: Tensor) -> dict[str, Any]:
-    everyone = torch.cat([members, others])
-    return {
-        "n_members": len(members),
-        "n_non_members": len(others),
-        "constant_score": bool((everyone == everyone[0]).all()),
-    }
+def _accuracy(members: Tensor, others: Tensor) -> Measured:
+    found = attack_accuracy(-members, -others)
+    return replace(found, extras={**found.extras, "threshold": -found.extras["threshold"]})

@@ -12,6 +12,7 @@ from erasure.core.context import EvalContext, Who
 from erasure.core.metric import NotComputableError
 from erasure.evaluation.evaluator import SUBJECTS
 from erasure.evaluation.loss_mia import LOW_FPR, attack_losses
+from erasure.evaluation.nonmembers import non_members
 from erasure.evaluation.roc import auc, roc
 
 if TYPE_CHECKING:
@@ -180,7 +181,10 @@ def _attack(linear: "Axes", log: "Axes", who: Who, sides: Sides | None) -> None:
 
 
 def _num_non_members(ctx: EvalContext) -> int:
-    return int(torch.isin(ctx.targets(ctx.heldout), ctx.targets("forget")).sum().item())
+    try:
+        return len(non_members(ctx))
+    except NotComputableError:
+        return 0
 
 
 def _mark_resolution(panel: "Axes", num_non_members: int) -> None:

@@ -4,11 +4,21 @@ In float32 the loss of a confidently fitted sample rounds to zero, and thousands
 from an attack exactly the order it looks for.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
+from erasure.core.kinds import TaskKind
+from erasure.core.metric import NotComputableError
+
+MemberSignal = Literal["correctness", "confidence", "entropy", "modified_entropy"]
+"""What an attacker may look at, one number per sample."""
+
+PHI_LIMIT = 100.0
+"""Where the logit-scaled confidence is cut off before moments are taken of it."""
 
 
 def losses(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
@@ -21,9 +31,14 @@ def log_probs(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
     return F.log_softmax(ctx.logits(part, who).double(), dim=-1)
 
 
+def entropies(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
+    """Return the entropy ``(n,)`` in nats of each prediction of a role on a part."""
+    return ctx.kind.entropy(ctx.logits(part, who).double())
+
+
 def predictions(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
-    """Return the predicted class ``(n,)`` of each sample of a part under a role."""
-    return ctx.logits(part, who).argmax(dim=-1)
+    """Return what a role predicts for each sample of a part, shaped as the targets are."""
+    return ctx.kind.predicted(ctx.logits(part, who))
 
 
 def margins(logits: Tensor, targets: Tensor) -> Tensor:
@@ -39,3 +54,89 @@ def margins(logits: Tensor, targets: Tensor) -> Tensor:
     own = targets.unsqueeze(-1)
     others = logits.scatter(-1, own, -torch.inf)
     return logits.gather(-1, own).squeeze(-1) - others.amax(dim=-1)
+
+
+def phi(kind: TaskKind, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the logit-scaled confidence of each sample, ``log p_y - log(1 - p_y)``.
+
+    It is close to normal where the confidence itself is squeezed against 1, and it is computed
+    without probabilities, which round to 1. For labels that are each on or off it is the mean
+    over labels. ``loss = log(1 + exp(-phi))`` for several classes.
+
+    Args:
+        kind: What the labels mean.
+        logits: ``(..., n, C)``.
+        targets: ``(n,)`` int64, or ``(n, C)`` of 0 and 1.
+
+    Returns:
+        ``(..., n)`` float64, not cut off.
+
+    References:
+        N. Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022,
+        arXiv:2112.03570.
+    """
+    values = logits.double()
+    if kind.name == "multilabel":
+        return ((2 * targets.double() - 1) * values).mean(dim=-1)
+    own = targets.expand(values.shape[:-1]).unsqueeze(-1)
+    others = values.scatter(-1, own, -torch.inf)
+    return values.gather(-1, own).squeeze(-1) - others.logsumexp(dim=-1)
+
+
+def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the entropy of each prediction, corrected to be low for a confident right answer.
+
+    ``-(1 - p_y) log p_y - sum_{j != y} p_j log(1 - p_j)``, each row by its own label alone.
+
+    Args:
+        logits: ``(n, C)``.
+        targets: ``(n,)`` int64.
+
+    Returns:
+        ``(n,)`` float64, in nats; 0 for a certain right answer.
+
+    References:
+        L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
+        Models", USENIX Security 2021, arXiv:2003.10595.
+    """
+    log_p = F.log_softmax(logits.double(), dim=-1)
+    p, log_rest = log_p.exp(), _log_complement(log_p)
+    own = targets.unsqueeze(-1)
+    terms = (p * log_rest).scatter(-1, own, 0.0).sum(dim=-1)
+    log_own, log_miss = log_p.gather(-1, own), log_rest.gather(-1, own)
+    return -(log_miss.exp() * log_own).squeeze(-1) - terms
+
+
+def member_score(ctx: EvalContext, part: str, signal: MemberSignal) -> Tensor:
+    """Return a signal ``(n,)`` float64 of the subject on a part, higher for a likely member.
+
+    Raises:
+        NotComputableError: If samples can have several labels, or the logits are not there.
+    """
+    require_multiclass(ctx)
+    logits, targets = ctx.logits(part).double(), ctx.targets(part)
+    if signal == "correctness":
+        return ctx.kind.correct(logits, targets).double()
+    if signal == "confidence":
+        return (-ctx.kind.loss(logits, targets)).exp()
+    if signal == "entropy":
+        return -entropies(ctx, part)
+    return -modified_entropies(logits, targets)
+
+
+def require_multiclass(ctx: EvalContext) -> None:
+    """Check that every sample has exactly one class.
+
+    Raises:
+        NotComputableError: If it has not.
+    """
+    if ctx.kind.name == "multilabel":
+        raise NotComputableError("skipped", "needs_multiclass")
+
+
+def _log_complement(log_p: Tensor) -> Tensor:
+    """Return ``log(1 - p_j)`` of log-probabilities ``(n, C)``, also where ``p_j`` rounds to 1."""
+    # At most one class of a row is that likely; its complement is the sum of all the others.
+    top = log_p.argmax(dim=-1, keepdim=True)
+    rest = log_p.scatter(-1, top, -torch.inf).logsumexp(dim=-1, keepdim=True)
+    return torch.log1p(-log_p.exp()).scatter(-1, top, rest)

@@ -1,29 +1,32 @@
 """Residual networks of torchvision, with the stem that fits the image size."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
-from erasure.core.errors import ConfigError
-from erasure.models.images import image_channels
-
-Stem = Literal["cifar", "imagenet"]
+from erasure.models.images import Stem, chosen_stem, image_channels
 
 
 def resnet18(
     input_shape: tuple[int, ...],
     num_classes: int,
-    stem: Stem = "cifar",
+    stem: Stem = "auto",
     in_channels: int | None = None,
 ) -> nn.Module:
-    """Build a ResNet-18 with random weights.
+    """Build a ResNet-18 with random weights: 11.2 million with ten classes.
 
     Args:
         input_shape: Shape of one sample, (channels, height, width).
         num_classes: Number of logits.
         stem: ``cifar`` is one 3 x 3 convolution of stride 1 without pooling, for images of about
-            32 pixels; ``imagenet`` the original 7 x 7 convolution of stride 2 with pooling.
+            32 pixels; ``imagenet`` the original 7 x 7 convolution of stride 2 with pooling;
+            ``auto`` is ``cifar`` below 64 pixels.
         in_channels: Number of input channels, checked against the data; None takes theirs.
+
+    Raises:
+        UnsupportedError: If samples are not images.
+        ConfigError: If images are too small for the stem, or have other channels.
 
     References:
         K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
@@ -31,11 +34,44 @@ def resnet18(
     """
     from torchvision.models import resnet18 as build
 
-    if stem not in ("cifar", "imagenet"):
-        raise ConfigError(f"stem must be cifar or imagenet, got {stem!r}")
-    channels = image_channels(input_shape, in_channels, "resnet18")
+    return _built(build, input_shape, num_classes, stem, in_channels)
+
+
+def resnet34(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    stem: Stem = "auto",
+    in_channels: int | None = None,
+) -> nn.Module:
+    """Build a ResNet-34, 21.3 million weights with ten classes; see :func:`resnet18`."""
+    from torchvision.models import resnet34 as build
+
+    return _built(build, input_shape, num_classes, stem, in_channels)
+
+
+def resnet50(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    stem: Stem = "auto",
+    in_channels: int | None = None,
+) -> nn.Module:
+    """Build a ResNet-50, 23.5 million weights with ten classes; see :func:`resnet18`."""
+    from torchvision.models import resnet50 as build
+
+    return _built(build, input_shape, num_classes, stem, in_channels)
+
+
+def _built(
+    build: Callable[..., Any],
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    stem: Stem,
+    in_channels: int | None,
+) -> nn.Module:
+    channels = image_channels(input_shape, in_channels, build.__name__)
+    small = chosen_stem(stem, input_shape) == "cifar"
     model: nn.Module = build(weights=None, num_classes=num_classes)
-    if stem == "cifar":
+    if small:
         model.conv1 = nn.Conv2d(channels, 64, kernel_size=3, padding=1, bias=False)
         model.maxpool = nn.Identity()
     elif channels != 3:

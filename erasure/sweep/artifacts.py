@@ -7,10 +7,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from erasure.core.context import EvalContext
-from erasure.core.splits import DataSplits
+from erasure.data.forget_artifact import save_split
 from erasure.evaluation.evaluator import Evaluation
 from erasure.evaluation.per_sample import per_sample
 from erasure.sweep.describe import plain_config
+from erasure.sweep.parts import Parts
 
 
 def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
@@ -33,13 +34,14 @@ def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
 
 
-def write_split(folder: Path, splits: DataSplits) -> None:
-    """Write the sample ids of the four parts as ``split.safetensors``."""
-    from safetensors.torch import save_file
+def write_split(folder: Path, parts: Parts) -> None:
+    """Write which samples were forgotten, retained and held out, for people and to use again.
 
-    names = ("forget", "retain", "val", "test")
-    parts = {name: splits.part(name).index.cpu().contiguous() for name in names}
-    save_file(parts, folder / "split.safetensors")
+    That is ``split.safetensors``, which ``split=artifact split.path=<folder>`` reads, and
+    ``split.json``.
+    """
+    deleting = parts.remaining.pool is not parts.pool
+    save_split(folder, parts.indices, parts.source, deleting=deleting)
 
 
 def write_model(folder: Path, model: nn.Module) -> None:

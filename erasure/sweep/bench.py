@@ -122,7 +122,7 @@ class Bench:
             write_measurements(folder, outcome.ctx, outcome.evaluation)
             if self.cfg.pictures:
                 write_pictures(outcome.ctx, watch.curves, folder)
-            write_split(folder, outcome.splits)
+            write_split(folder, self.parts)
             if self.cfg.tracking.get("save_model"):
                 write_model(folder, outcome.ctx.models["unlearned"])
         errors = outcome.evaluation.errors

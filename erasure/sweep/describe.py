@@ -62,6 +62,8 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     not ours. Editing a method and running the same command again therefore runs it again.
     """
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
+    if "pool" in causes:  # how many processes train the models moves none of them
+        causes["pool"] = {k: v for k, v in causes["pool"].items() if k != "workers"}
     code, data = sources(causes), files({key: causes.get(key) for key in WITH_FILES})
     told = {"config": causes, "version": RESULTS_VERSION, "sources": code}
     return fingerprint({**told, "files": data} if data else told)
@@ -81,8 +83,9 @@ def files(value: Any) -> dict[str, list[Any]]:
     """
     return {
         f"{key}={path}/{found.name}": [found.stat().st_size, found.stat().st_mtime_ns]
-        for key, path in _flatten(value)
-        if key.rpartition(".")[2] == "path" and path
+        for key, paths in _flatten(value)
+        if key.rpartition(".")[2] == "path" and paths
+        for path in (paths if isinstance(paths, list) else [paths])
         for found in _every_file(to_absolute(str(path)))
     }
 

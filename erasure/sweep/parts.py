@@ -1,8 +1,8 @@
 """The parts of a trial, built from its configuration and checked against each other."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from erasure.core.types import (
     AlteringSplit,
     ComposingTrainer,
     DeletingSplit,
+    EvaluatingSplit,
     FittingPool,
     Pool,
     SplitStrategy,
@@ -32,6 +33,7 @@ from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
 from erasure.sweep.describe import plain_config, sources, to_absolute
 from erasure.sweep.objective import Objective
+from erasure.sweep.reference import Reference
 from erasure.sweep.schema import Config
 from erasure.tracking.protocol import Tracker
 from erasure.training.compute import resolve_device
@@ -52,32 +54,49 @@ class Parts:
     """Everything a trial is made of, before anything is trained.
 
     Args:
+        source: Fingerprint of the data as they were loaded and split.
         pool: The data the original is trained on, on ``device``.
         indices: The split.
         remaining: The training data once the forget set is gone; gold is trained on them.
+        evaluated: The data, of the same samples, that models are evaluated on.
         probes: Held-out samples that show what was done to the forget set before training.
-        fresh: Builds the model with its initial weights.
+        fresh_of: Returns what builds the model with the initial weights of a seed.
         recipe: What a trained model's weights depend on besides data and seed.
+        method: What an unlearned model depends on besides the original, data and seed.
         trainer: Makes original and gold.
         unlearner: The method.
         evaluator: The metrics.
         objective: What a sweep reads out.
         device: Where everything runs.
         seeds: One per stage.
+        reference: How many further models there are for attacks and nulls.
     """
 
+    source: str
     pool: Pool
     indices: SplitIndices
     remaining: View
+    evaluated: Pool
     probes: Mapping[str, View]
-    fresh: Fresh
+    fresh_of: Callable[[int], Fresh]
     recipe: Mapping[str, Any]
+    method: Mapping[str, Any]
     trainer: Trainer
     unlearner: Unlearner
     evaluator: Evaluator
     objective: Objective
     device: torch.device
     seeds: Seeds
+    reference: "Reference"
+
+    @property
+    def fresh(self) -> Fresh:
+        """Builds the model with its initial weights."""
+        return self.fresh_of(self.seeds.train)
+
+    def seeded(self, seed: int) -> "Parts":
+        """Return the same trial with another seed for training and unlearning."""
+        return replace(self, seeds=replace(self.seeds, train=seed, unlearn=seed))
 
 
 def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
@@ -99,20 +118,24 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
     unlearner = build(cfg.unlearner, "unlearner")
     trainer = build(cfg.trainer, "trainer")
     seeds = Seeds(**plain["seeds"])
-    pool, indices, remaining, probes = _data(cfg, plain, place, seeds.split)
+    source, pool, indices, remaining, evaluated, probes = _data(cfg, plain, place, seeds.split)
     parts = Parts(
+        source=source,
         pool=pool,
         indices=indices,
         remaining=remaining,
+        evaluated=evaluated,
         probes=probes,
-        fresh=_composed(trainer, _model_builder(cfg, pool, seeds.train, place), pool),
+        fresh_of=lambda seed: _composed(trainer, _model_builder(cfg, pool, seed, place), pool),
         recipe=_recipe(plain, place),
+        method={"unlearner": plain["unlearner"], "sources": sources(plain["unlearner"])},
         trainer=trainer,
         unlearner=unlearner,
         evaluator=evaluator,
         objective=objective,
         device=place,
         seeds=seeds,
+        reference=_reference(plain["pool"]),
     )
     _check_model(parts)
     return parts
@@ -167,9 +190,10 @@ def _pool(dataset: str, home: DataHome) -> Pool:
 
 def _data(
     cfg: DictConfig, plain: Mapping[str, Any], place: torch.device, seed: int
-) -> tuple[Pool, SplitIndices, View, Mapping[str, View]]:
+) -> tuple[str, Pool, SplitIndices, View, Pool, Mapping[str, View]]:
     """Load, split, fit what preprocessing there is on the training set, alter, and delete."""
     pool = _pool(json.dumps(plain["dataset"], sort_keys=True), data_home(cfg, place))
+    source = pool.fingerprint
     strategy: SplitStrategy = build(cfg.split, "split")
     with owner("split", cfg.split):
         indices = strategy(pool, stream(seed, "split"))
@@ -182,7 +206,10 @@ def _data(
         remaining = View(pool, indices.retain)
         if isinstance(strategy, DeletingSplit):
             remaining = strategy.remaining(pool, indices)
-    return pool, indices, remaining, probes
+        evaluated = pool
+        if isinstance(strategy, EvaluatingSplit):
+            evaluated = strategy.evaluated(pool, indices)
+    return source, pool, indices, remaining, evaluated, probes
 
 
 def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
@@ -204,6 +231,11 @@ def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]
     """Return the causes of weights; threads and the kind of device move their last bits."""
     recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
     return {**recipe, "device": device.type, "sources": sources(recipe)}
+
+
+def _reference(settings: Mapping[str, Any]) -> Reference:
+    with owner("pool", settings):
+        return Reference(**settings)
 
 
 def _check_keys(plain: Mapping[str, Any]) -> None:
@@ -232,7 +264,7 @@ def _check_model(parts: Parts) -> None:
     with evaluating(model), torch.no_grad():
         try:
             logits = model(inputs)
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
             shape = parts.pool.input_shape
             reason = str(error).splitlines()[0]
             raise ConfigError(

@@ -1,9 +1,10 @@
 """The requests of a trial: usually one, or several that are made one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
@@ -69,18 +70,23 @@ def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> l
     """
     counted = AuditedPool(remaining.pool, audited.reads)
     pool = audited if remaining.pool is audited.pool else counted
-    last = View(pool, remaining.index)
+    last = View(pool, remaining.index, remaining.labels)
     ids = indices.requests or (indices.forget,)
-    found = []
-    for number, asked in enumerate(ids):
-        later = [View(pool, rest) for rest in ids[number + 1 :]]
-        found.append(
-            Request(
-                forget=View(audited, asked),
-                retain=sum(later, last),
-                number=number,
-                of=len(ids),
-                done=View(audited, torch.cat(ids[: number + 1])),
-            )
+    return [
+        Request(
+            forget=View(audited, asked),
+            retain=_with(last, ids[number + 1 :]),
+            number=number,
+            of=len(ids),
+            done=View(audited, torch.cat(ids[: number + 1])),
         )
-    return found
+        for number, asked in enumerate(ids)
+    ]
+
+
+def _with(last: View, later: Sequence[Tensor]) -> View:
+    """Return what is left after the last request and what is asked for later, sorted by id."""
+    if not later:
+        return last
+    both = last + View(last.pool, torch.cat(list(later)))
+    return both.take(both.index.argsort())

@@ -35,6 +35,18 @@ class Data:
 
 
 @dataclass
+class Pool:
+    """Further models of the same recipe, by which attacks and nulls are calibrated."""
+
+    size: int = 0
+    shadows: int = 0
+    first: int = 32
+    tolerance: float = 0.02
+    engine: str = "auto"
+    workers: int | None = None
+
+
+@dataclass
 class Config:
     """The table of contents of ``conf/config.yaml``."""
 
@@ -55,6 +67,7 @@ class Config:
     resume: bool = True
     store: Store = field(default_factory=Store)
     data: Data = field(default_factory=Data)
+    pool: Pool = field(default_factory=Pool)
 
 
 def register_schema() -> None:

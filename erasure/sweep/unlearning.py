@@ -3,8 +3,8 @@
 import copy
 import inspect
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from erasure.sweep.parts import Parts
 from erasure.sweep.requests import Request, requested
 from erasure.sweep.steps import counted_steps
 from erasure.training.checksum import file_checksum
-from erasure.training.compute import measured_cost, warm_up
+from erasure.training.compute import Cost, measured_cost, warm_up
 from erasure.training.store import Trained
 from erasure.training.tensor_cache import TensorCache
 
@@ -52,32 +52,60 @@ def unlearn(
     audited = AuditedPool.watch(parts.pool)
     account = _Account(audited, obtain, cache, parts.device)
     requests = requested(parts.indices, audited, parts.remaining)
-    model, seconds, peak = original, 0.0, 0
+    model, costs = original, list[Cost]()
+    notes = _Notes(report)
     warm_up(parts.device)
     with counted_steps() as steps:
         for request in requests:
-            task = _task(parts, account, model, request, request.reported(report))
+            task = _task(parts, account, model, request, request.reported(notes))
             with (
                 untouched({"original": original}, "the unlearner"),
                 isolated(parts.seeds.unlearn, "unlearn", "layers", *request.path),
                 measured_cost(parts.device) as cost,
             ):
                 model = parts.unlearner(task)
-            seconds, peak = seconds + cost.seconds, max(peak, cost.peak_bytes)
+            costs.append(cost)
             request.note(model, parts, report)
     require_effect(parts.unlearner, original, model)
     facts = {
-        "unlearn_seconds": seconds + account.seconds,
+        **notes.last,
+        "unlearn_seconds": sum(cost.seconds for cost in costs) + account.seconds,
         "optimizer_steps": float(steps.count + account.steps),
         "forget_passes": audited.passes(parts.indices.forget),
         "retain_passes": audited.passes(parts.indices.retain),
         "val_passes": audited.passes(parts.indices.val),
+        "sample_reads": float(audited.reads.sum().item() - account.trained_reads),
+        "trained_reads": float(account.trained_reads),
         "requests": float(len(requests)),
     }
-    if not account.read_back:  # what was not computed here took memory elsewhere
-        facts["peak_memory_bytes"] = float(peak)
+    if not account.read_back:  # what was not computed here took memory and energy elsewhere
+        facts.update(_resources(costs))
     change = relative_change(original, model)
     return model, facts if change is None else {**facts, "relative_weight_change": change}
+
+
+def _resources(costs: Sequence[Cost]) -> dict[str, float]:
+    found = {
+        "cpu_seconds": sum(cost.cpu_seconds for cost in costs),
+        "peak_memory_bytes": float(max(cost.peak_bytes for cost in costs)),
+    }
+    reserved = [cost.reserved_bytes for cost in costs if cost.reserved_bytes is not None]
+    joules = [cost.joules for cost in costs if cost.joules is not None]
+    if reserved:
+        found["reserved_memory_bytes"] = float(max(reserved))
+    return {**found, "energy_joules": sum(joules)} if joules else found
+
+
+@dataclass
+class _Notes:
+    """A report that passes on what it gets, and remembers the last value of each name."""
+
+    report: Report
+    last: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, step: int, of: int, **values: float) -> None:
+        self.last.update({f"reported/{name}": value for name, value in values.items()})
+        self.report(step, of, **values)
 
 
 def _task(
@@ -108,6 +136,7 @@ class _Account:
     device: torch.device
     seconds: float = 0.0
     steps: int = 0
+    trained_reads: int = 0
     read_back: bool = False
 
     def train(self, view: View) -> nn.Module:
@@ -119,6 +148,7 @@ class _Account:
         self.read_back = self.read_back or not trained.fresh
         epochs = torch.full_like(view.index, len(trained.curve))
         self.audited.reads.index_add_(0, view.index, epochs)
+        self.trained_reads += int(epochs.sum().item())
         return model
 
     def cached(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from erasure.core.errors import ConfigError
+from erasure.training.energy import energy_counter
 
 
 def resolve_device(name: str) -> torch.device:
@@ -39,24 +40,32 @@ class Cost:
 
     Args:
         seconds: Wall time.
+        cpu_seconds: Time on all cores of the CPU, of this process alone.
         peak_bytes: Highest memory during the block above what was in use at its start: memory
             of the GPU if one is used, of the process otherwise.
+        reserved_bytes: The same for what the allocator of torch took from the GPU, in use or
+            not; None without one.
+        joules: Energy of the GPU; None where it has no counter that can be read.
     """
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_bytes: int = 0
+    reserved_bytes: int | None = None
+    joules: float | None = None
 
 
 @contextmanager
 def measured_cost(device: torch.device) -> Iterator[Cost]:
     """Measure a block: the device is synchronized around the clock, memory is only sampled."""
     cost = Cost()
-    with _peak_memory(device, cost):
+    with _peak_memory(device, cost), _energy(device, cost):
         synchronize(device)
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         yield cost
         synchronize(device)
         cost.seconds = time.perf_counter() - begun
+        cost.cpu_seconds = time.process_time() - busy
 
 
 def synchronize(device: torch.device) -> None:
@@ -80,12 +89,26 @@ def warm_up(device: torch.device) -> None:
 
 
 @contextmanager
+def _energy(device: torch.device, cost: Cost) -> Iterator[None]:
+    counter = energy_counter(device)
+    if counter is None:
+        yield
+        return
+    synchronize(device)
+    before = counter()
+    yield
+    cost.joules = counter() - before
+
+
+@contextmanager
 def _peak_memory(device: torch.device, cost: Cost) -> Iterator[None]:
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # or what is reserved would depend on what ran before
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         yield
         cost.peak_bytes = torch.cuda.max_memory_allocated(device) - before
+        cost.reserved_bytes = torch.cuda.max_memory_reserved(device) - before
         return
     with _sampled_rss(cost):
         yield

@@ -86,11 +86,19 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a training run hands over to the store: the model, its losses, its steps."""
+    """What a training run hands over to the store.
+
+    Args:
+        model: The trained model.
+        curve: Training loss of each epoch.
+        steps: Number of optimizer steps.
+        seconds: How long it took; None takes the time until it was handed over.
+    """
 
     model: nn.Module
     curve: Sequence[float]
     steps: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,21 @@ class ModelStore:
                 found = self._read(key) or self._train(request, train)
         self._touch(key)
         return found
+
+    def has(self, request: Request) -> bool:
+        """Tell whether the model of ``request`` is there and whole."""
+        return not self.damage(request.key)
+
+    def state(self, key: str) -> Mapping[str, Tensor]:
+        """Return the weights of an entry by name, on the CPU.
+
+        Raises:
+            StoreError: If it is missing or damaged.
+        """
+        found = self._read(key)
+        if found is None:
+            raise StoreError(f"the model {key} is no longer in {self.root}, or damaged; run again")
+        return found.state
 
     def entries(self) -> list[str]:
         """Return the keys of all entries, whole or damaged."""
@@ -209,7 +232,7 @@ class ModelStore:
         trained = Trained(
             key=key,
             state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
-            seconds=time.perf_counter() - begun,
+            seconds=time.perf_counter() - begun if done.seconds is None else done.seconds,
             curve=tuple(done.curve),
             steps=done.steps,
             fresh=True,

@@ -34,3 +34,13 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_tables_of_data_sets_and_models_are_those_of_the_files():
+    from erasure.catalogue import PAGE, page
+
+    kept = (ROOT / PAGE).read_text()
+    assert kept == page(ROOT / "conf"), "run python -m erasure.catalogue --write"
+    for option in ("cifar10", "adult", "mutag", "ag_news", "celeba"):
+        assert f"| `{option}` |" in kept

@@ -71,7 +71,13 @@ def test_components_are_in_mappings_and_never_in_lists(path):
     assert not [item for found in lists(content) for item in found if isinstance(item, dict)]
 
 
-@pytest.mark.parametrize(("group", "option"), options(*IN_A_TRIAL))
+WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_every_data_yaml.py
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    options(*(group for group in IN_A_TRIAL if group not in WITH_DATA_OF_THEIR_OWN)),
+)
 def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     extra = [METHOD] if (group, option) == ("unlearner", "custom") else []
     cfg = compose_config(f"{group}={option}", *extra)

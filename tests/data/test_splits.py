@@ -1,6 +1,7 @@
 """Splits: partitions of the data, exact in size, and functions of the seed alone."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 
 from erasure.core.errors import ConfigError
 from erasure.core.home import DataHome
+from erasure.core.kinds import Multilabel
 from erasure.core.seeding import stream
 from erasure.data.digits import Digits
 from erasure.data.holdout import Holdout, stratified
-from erasure.data.splits import ClassForget, RandomForget
+from erasure.data.selecting import in_proportion
+from erasure.data.splits import ClassForget, RandomForget, StratifiedForget
 
 PARTS = ("forget", "retain", "val", "test")
 
@@ -117,6 +120,8 @@ def test_each_class_has_its_share_of_every_held_out_part(digits):
         RandomForget(fraction=0.01),
         RandomForget(fraction=0.7),
         RandomForget(fraction=None, count=3),
+        StratifiedForget(fraction=0.3),
+        StratifiedForget(fraction=None, count=7),
         ClassForget(classes=[3]),
         ClassForget(classes=[3, 7], share=0.5),
         ClassForget(classes=["9"], share=0.1),
@@ -127,31 +132,81 @@ def test_the_base_split_does_not_depend_on_what_is_forgotten(digits, strategy, s
     assert base_of(split(strategy, digits, seed)) == base_of(split(RandomForget(), digits, seed))
 
 
-def test_a_larger_fraction_forgets_what_a_smaller_one_forgets(digits):
-    small, large = (split(RandomForget(fraction=f), digits).forget for f in (0.05, 0.2))
-    assert set(small.tolist()) < set(large.tolist())
+@given(
+    labels=label_lists,
+    sizes=st.tuples(st.integers(0, 80), st.integers(0, 80)),
+    seed=st.integers(0, 9),
+)
+def test_more_in_proportion_contain_fewer(labels, sizes, seed):
+    ids, codes = torch.arange(len(labels)).flip(0), torch.tensor(labels)
+    small, large = (
+        set(in_proportion(ids, codes, min(size, len(ids)), stream(seed, "draw")).tolist())
+        for size in sorted(sizes)
+    )
+    assert small <= large
+    assert len(large) == min(max(sizes), len(ids))
 
 
-@pytest.mark.parametrize("strategy", [RandomForget(), ClassForget(classes=[3], share=0.5)])
+def test_seats_in_proportion_are_those_of_sainte_lague():
+    """Quotients over 1, 3, 5 deal 3, 2 and 2 of seven where largest remainders deal 4, 2, 1."""
+    codes = torch.tensor([0] * 53 + [1] * 24 + [2] * 23)
+    drawn = in_proportion(torch.arange(100), codes, 7, stream(0, "draw"))
+    assert Counter(codes[drawn].tolist()) == {0: 3, 1: 2, 2: 2}
+    codes = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    drawn = in_proportion(torch.arange(100), codes, 10, stream(0, "draw"))
+    assert Counter(codes[drawn].tolist()) == {0: 6, 1: 3, 2: 1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "strategies",
+    [
+        [RandomForget(fraction=f) for f in (0.05, 0.2, 0.21)],
+        [StratifiedForget(fraction=f) for f in (0.05, 0.2, 0.21)],
+        [StratifiedForget(fraction=None, count=n) for n in (1, 30, 31, 32, 33)],
+        [ClassForget(classes=[3, 5], share=s) for s in (0.1, 0.5, 0.51, 1.0)],
+    ],
+)
+def test_more_contains_less(digits, strategies, seed):
+    sets = [set(split(one, digits, seed).forget.tolist()) for one in strategies]
+    assert all(small < large for small, large in pairwise(sets))
+
+
+def test_a_stratified_forget_set_has_every_class_in_its_proportion(digits):
+    found = split(StratifiedForget(fraction=0.1), digits)
+    assert len(found.forget) == 129
+    forgotten, trained = classes_of(digits, found.forget), classes_of(digits, found.train)
+    for label, count in trained.items():
+        assert abs(forgotten[label] - 129 / 1294 * count) < 1
+
+
+def test_sets_of_labels_are_strata_of_their_own(make_pool):
+    """Of 40, 20 and 20 samples with three sets of labels, training keeps 72 % of each."""
+    sets = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 0]]).repeat(20, 1)
+    pool = make_pool(sets, class_names=("a", "b"), task=Multilabel())
+    found = split(StratifiedForget(base=Holdout(test=0.2, val=0.1), fraction=0.5), pool)
+    rows = Counter(map(tuple, pool.targets[found.forget].tolist()))
+    assert len(found.forget) == round(0.5 * len(found.train))
+    assert abs(rows[1, 0] - 2 * rows[1, 1]) <= 2
+    assert set(rows) == {(1, 0), (1, 1), (0, 1)}
+
+
+def test_a_class_may_be_one_of_several_labels(make_pool):
+    sets = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]).repeat(10, 1)
+    pool = make_pool(sets, class_names=("a", "b"), task=Multilabel())
+    found = split(ClassForget(classes=["b"]), pool)
+    assert pool.targets[found.forget][:, 1].tolist() == [1] * len(found.forget)
+    assert pool.targets[found.retain][:, 1].tolist() == [0] * len(found.retain)
+
+
+@pytest.mark.parametrize(
+    "strategy", [RandomForget(), StratifiedForget(), ClassForget(classes=[3], share=0.5)]
+)
 def test_another_seed_is_another_split(digits, strategy):
     first, again, other = (split(strategy, digits, seed) for seed in (0, 0, 1))
     assert first.fingerprint == again.fingerprint
     for part in PARTS:
         assert getattr(first, part).tolist() != getattr(other, part).tolist()
-
-
-def test_the_split_is_the_same_in_other_processes(digits, python):
-    code = """
-from erasure.core.home import DataHome
-from erasure.core.seeding import stream
-from erasure.data.digits import Digits
-from erasure.data.splits import ClassForget, RandomForget
-for strategy in (RandomForget(), ClassForget(classes=["3", 4], share=0.5)):
-    print(strategy(Digits()(DataHome()), stream(3, "split")).fingerprint)
-"""
-    strategies = (RandomForget(), ClassForget(classes=["3", 4], share=0.5))
-    here = [split(strategy, digits, 3).fingerprint for strategy in strategies]
-    assert python("-c", code, PYTHONHASHSEED="123").stdout.split() == here
 
 
 def test_classes_may_be_named_or_numbered_in_any_order(make_pool):
@@ -229,7 +284,7 @@ def test_impossible_settings_are_refused_by_name(build, message):
         ),
         (
             ClassForget(classes=list(range(10))),
-            "classes names all 10 classes: nothing is retained",
+            "classes=[0, 1, 2, 3, 4, 5, ...] covers all training samples: nothing is retained",
         ),
         (
             ClassForget(classes=[3], share=0.001),
@@ -249,8 +304,17 @@ def test_a_class_that_does_not_exist_is_refused_with_those_that_do(digits, name)
         split(ClassForget(classes=[name]), digits)
     known = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert str(error.value).startswith(
-        f"classes must be among the 10 classes {known} (by number or name), got {name!r}"
+        f"classes must be among the 10 values {known} (by name or number), got {name!r}"
     )
+
+
+def test_held_out_samples_of_a_class_are_its_kin(digits):
+    found = split(ClassForget(classes=[3], share=0.5), digits)
+    heldout = torch.cat([found.val, found.test])
+    expected = heldout[digits.targets[heldout] == 3].sort().values
+    assert found.kin.tolist() == expected.tolist()
+    assert found.scenario == {"kind": "class", "classes": [3], "share": 0.5}
+    assert split(RandomForget(), digits).kin is None
 
 
 def test_a_misspelled_class_gets_a_suggestion(make_pool):
@@ -264,7 +328,7 @@ def test_a_misspelled_class_gets_a_suggestion(make_pool):
 
 def test_forgetting_every_class_that_occurs_is_refused(make_pool):
     pool = make_pool(torch.arange(60) % 3, num_classes=5)
-    with pytest.raises(ConfigError, match="the retain set of this split is empty"):
+    with pytest.raises(ConfigError, match=r"classes=\[0, 1, 2\] covers all training samples"):
         split(ClassForget(classes=[0, 1, 2]), pool)
 
 

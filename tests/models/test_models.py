@@ -90,8 +90,8 @@ def test_channels_are_those_of_the_data_or_refused(kind):
 
 
 def test_an_unknown_stem_is_refused():
-    with pytest.raises(ConfigError, match="stem must be cifar or imagenet, got 'auto'"):
-        built("resnet18", (3, 32, 32), 10, stem="auto")
+    with pytest.raises(ConfigError, match="stem must be auto, cifar or imagenet, got 'tiny'"):
+        built("resnet18", (3, 32, 32), 10, stem="tiny")
 
 
 @pytest.mark.parametrize("channels", [[], [4, 4, 4, 4]])

@@ -1,0 +1,45 @@
+"""Labels and attributes as tensors and plain data, to be kept below ``home.prepared``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from erasure.core.columns import Column
+from erasure.core.home import DataHome
+from erasure.core.kinds import Multiclass, Multilabel
+from erasure.data.labelling import Labels
+from erasure.data.prepared import Prepared
+
+
+def pack(
+    labels: Labels,
+    attributes: Mapping[str, Column],
+    official: Tensor | None,
+    tensors: Mapping[str, Tensor],
+    **facts: Any,
+) -> Prepared:
+    """Return everything together; names of ``tensors`` must be none of those used here."""
+    columns = {f"column {i}": column.values for i, column in enumerate(attributes.values())}
+    parts = {} if official is None else {"official": official}
+    names = [[name, list(column.names)] for name, column in attributes.items()]
+    return Prepared(
+        {**tensors, **columns, **parts, "targets": labels.targets},
+        {**facts, "columns": names, "class_names": list(labels.names)},
+    )
+
+
+def unpack(found: Prepared, home: DataHome) -> dict[str, Any]:
+    """Return the fields of a labelled pool, targets on the device of ``home``."""
+    targets = found.tensors["targets"]
+    columns = {
+        name: Column(found.tensors[f"column {i}"], tuple(names))
+        for i, (name, names) in enumerate(found.facts["columns"])
+    }
+    return {
+        "targets": targets.to(home.device),
+        "class_names": tuple(found.facts["class_names"]),
+        "attributes": columns,
+        "official": found.tensors.get("official"),
+        "task": Multilabel() if targets.ndim == 2 else Multiclass(),
+    }

@@ -1,0 +1,1 @@
+"""The data sets there are, and where each comes from."""

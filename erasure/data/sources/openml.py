@@ -1,0 +1,113 @@
+"""Tables of OpenML, through scikit-learn."""
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from erasure.core.errors import ConfigError, DataError
+from erasure.core.home import DataHome
+from erasure.data.fetching import fetching
+from erasure.data.frames import Table
+from erasure.data.tabular import TabularPool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenMl(Table):
+    """A table of OpenML, pinned by its version or by its number there.
+
+    ``target`` and ``features`` are those that OpenML names unless they are set. scikit-learn
+    keeps what it fetches in ``<data.root>/openml/`` and compares it with its checksum.
+
+    Args:
+        target: Column of the classes.
+        features: Columns that models read.
+        categories: Columns that are categories although they hold numbers.
+        attributes: Columns that only splits read.
+        ignore: Columns that are not used.
+        unknown: Texts that mean a missing value.
+        missing: What is done about a missing feature.
+        name: Name of the data set; give this and ``version``, or ``data_id``.
+        version: Its version.
+        data_id: Its number at OpenML, which stands for one version.
+
+    References:
+        J. Vanschoren et al., "OpenML: networked science in machine learning", 2013,
+        arXiv:1407.7722.
+    """
+
+    name: str | None = None
+    version: int | None = None
+    data_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.name is None) == (self.data_id is None):
+            raise ConfigError(
+                f"name and data_id exclude each other: set one and make the other null, "
+                f"got name={self.name} and data_id={self.data_id}"
+            )
+        if (self.name is None) != (self.version is None):
+            raise ConfigError(
+                f"version must be a number with name, which then stands for the same data for "
+                f"ever, and null with data_id, got {self.version}"
+            )
+
+    def __call__(self, home: DataHome) -> TabularPool:
+        """Return the table."""
+        source = {"name": self.name, "version": self.version, "data_id": self.data_id}
+        return self.load(home, f"openml-{self._asked}", source, lambda: self._read(home))
+
+    @property
+    def _asked(self) -> str:
+        return str(self.data_id) if self.name is None else f"{self.name}-{self.version}"
+
+    def _read(self, home: DataHome) -> TabularPool:
+        found = self._fetched(home)
+        targets = list(found.target_names)
+        target = self.target or (targets[0] if len(targets) == 1 else None)
+        if target is None:
+            raise ConfigError(f"target must be named, OpenML knows {len(targets)}: {targets}")
+        chosen = self.features
+        if chosen is None:
+            taken = {target, *self.attributes, *self.ignore}
+            chosen = [name for name in found.feature_names if name not in taken]
+        return replace(self, target=target, features=chosen).pool(found.frame)
+
+    def _fetched(self, home: DataHome) -> Any:
+        from sklearn.datasets import fetch_openml
+
+        what = (
+            {"data_id": self.data_id}
+            if self.name is None
+            else {"name": self.name, "version": self.version}
+        )
+        place = home.root / "openml"
+        by_hand = "a copy of that folder from a machine that has one"
+        with (
+            fetching(f"openml {self._asked}", "openml.org", place, by_hand),
+            _offline(not home.download),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # retries; versions with known issues, which are named
+            try:
+                return fetch_openml(**what, data_home=str(home.root), as_frame=True, n_retries=1)
+            except zlib.error as error:
+                raise DataError(f"a file in {place} is damaged ({error}); delete it") from error
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:  # noqa: FBT001
+    """Make scikit-learn use what it has kept, and nothing else."""
+    from sklearn.datasets import _openml
+
+    def refuse(request: Any) -> NoReturn:
+        raise ConnectionError(f"{request.full_url} is not there and data.download=false")
+
+    before = _openml.urlopen
+    _openml.urlopen = refuse if wanted else before
+    try:
+        yield
+    finally:
+        _openml.urlopen = before

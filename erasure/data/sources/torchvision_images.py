@@ -1,0 +1,185 @@
+"""Every classification data set of torchvision, by the name of its class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from erasure.core.columns import Column
+from erasure.core.errors import ConfigError
+from erasure.core.home import DataHome
+from erasure.core.kinds import Multilabel
+from erasure.core.types import Pool
+from erasure.data.labelled import NOWHERE
+from erasure.data.prepared import Prepared, prepared
+from erasure.data.rows import Rows
+from erasure.data.sources import (
+    celeba,
+    cifar,
+    numbering,
+    torchvision_labels,
+    torchvision_parts,
+    torchvision_pixels,
+)
+from erasure.data.sources.imaging import ImageSettings, array_rows, file_rows, image_pool
+from erasure.data.sources.torchvision_files import explained, stamp
+from erasure.data.sources.torchvision_labels import Columns, columns_of
+from erasure.data.sources.torchvision_parts import Part, open_parts, torchvision_root
+from erasure.data.sources.torchvision_pixels import pictures_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionImages(ImageSettings):
+    """A data set of ``torchvision.datasets``.
+
+    The parts its authors have fixed are put one below the other in the order train, val, test.
+    Labels, columns, and pictures that are not in files of their own, are read once and kept
+    below ``home.prepared``; the library is not even imported after that. With
+    ``home.verify = False`` they are read anew when a file has changed.
+
+    Args:
+        resize: As in :class:`ImageSettings`, and so are the eight after it.
+        channels: 1, 3 or null.
+        mean: By channel.
+        std: By channel.
+        crop: Largest shift in pixels.
+        flip: Mirror half of the time.
+        brightness: Strength of random changes of it.
+        contrast: Likewise.
+        saturation: Likewise.
+        name: Name of the class, such as ``CIFAR10``.
+        target: Column to predict: null for the classes, another column, or a list of columns
+            of two values each, which makes several labels per sample.
+        options: Further arguments of the class, such as ``{split: letters}`` of EMNIST.
+        parts: Arguments of the class by part, ``{train: {split: extra}, test: {split: test}}``;
+            null for the usual ones.
+
+    Raises:
+        ConfigError: If a setting is wrong.
+        DataError: If files are missing or damaged.
+    """
+
+    name: str
+    target: str | Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.name.isidentifier():
+            raise ConfigError(f"name must be a class of torchvision.datasets, got {self.name!r}")
+        if self.target is not None and not self.target:
+            raise ConfigError(
+                f"target must be a column, a list of them or null, got {self.target}"
+            )
+
+    def __call__(self, home: DataHome) -> Pool:
+        """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
+        opened = cache(lambda: open_parts(self.name, self.options, self.parts, home))
+        found = prepared(
+            home,
+            self.name.lower(),
+            self._causes(home, opened),
+            lambda: _read(self.name, opened(), torchvision_root(home)),
+        )
+        labels = _labels(_columns(found), self.target) | {
+            "official": found.tensors.get("official")
+        }
+        return image_pool(home, self.name.lower(), self._rows(home, found), self, labels)
+
+    def _causes(self, home: DataHome, opened: Callable[[], object]) -> Mapping[str, Any]:
+        """Return what the content of the files and how they are read depend on."""
+        version = "verified"
+        root = torchvision_root(home)
+        if not home.verify:
+            version = stamp(root, self.name)
+            if not version:
+                opened()  # fetches, or explains what is missing
+                version = stamp(root, self.name)
+        parts = {part: dict(settings) for part, settings in (self.parts or {}).items()}
+        return {
+            "name": self.name,
+            "options": dict(self.options),
+            "parts": parts,
+            "version": version,
+            "code": [Path(str(module.__file__)).read_text() for module in _CODE],
+        }
+
+    def _rows(self, home: DataHome, found: Prepared) -> Rows:
+        if "pictures" in found.tensors:
+            return array_rows(found.tensors["pictures"], self.form, found.key)
+        root = torchvision_root(home)
+        files = [root / file for file in found.facts["files"]]
+        return file_rows(files, self.form, found.key)
+
+
+_CODE = (celeba, cifar, numbering, torchvision_labels, torchvision_parts, torchvision_pixels)
+
+
+def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
+    """Read labels, columns and, where they are not in files, pictures."""
+    datasets = [part.dataset for part in parts]
+    with explained(name, root):
+        columns = columns_of(name, datasets)
+        pictures = pictures_of(name, datasets)
+    tensors = {f"column.{key}": column.values for key, column in columns.columns.items()}
+    codes = [torch.full((len(part.dataset),), part.code, dtype=torch.int8) for part in parts]
+    official = torch.cat(codes)
+    if not bool((official == NOWHERE).all()):
+        tensors["official"] = official
+    facts: dict[str, Any] = {
+        "main": columns.main,
+        "names": {key: list(column.names) for key, column in columns.columns.items()},
+    }
+    if isinstance(pictures, Tensor):
+        tensors["pictures"] = pictures
+    else:
+        facts["files"] = [str(file.relative_to(root)) for file in pictures]
+    return Prepared(tensors, facts)
+
+
+def _columns(found: Prepared) -> Columns:
+    columns = {
+        name: Column(found.tensors[f"column.{name}"], tuple(names))
+        for name, names in found.facts["names"].items()
+    }
+    return Columns(columns, found.facts["main"])
+
+
+def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
+    """Return targets, their names, the task, and the other columns as attributes."""
+    if target is None or isinstance(target, str):
+        chosen = target or found.main
+        column = _column(found, chosen)
+        return {
+            "targets": column.values,
+            "class_names": column.names,
+            "attributes": {
+                name: other
+                for name, other in found.columns.items()
+                if name != chosen or found.main is None
+            },
+        }
+    columns = [_column(found, name) for name in target]
+    for name, column in zip(target, columns, strict=True):
+        if len(column.names) != 2:
+            raise ConfigError(
+                f"target must list columns of two values each, {name} has {len(column.names)}"
+            )
+    return {
+        "targets": torch.stack([column.values for column in columns], dim=1),
+        "class_names": tuple(target),
+        "attributes": dict(found.columns),
+        "task": Multilabel(),
+    }
+
+
+def _column(found: Columns, name: str | None) -> Column:
+    if name is None or name not in found.columns:
+        known = ", ".join(found.columns)
+        raise ConfigError(f"target must be among the columns {known}, got {name!r}")
+    return found.columns[name]

@@ -1,0 +1,166 @@
+"""The classes of torchvision, and how each is asked for the parts its authors have fixed."""
+
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from erasure.core.errors import ConfigError
+from erasure.core.home import DataHome
+from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.sources.torchvision_files import reading
+
+CODES = {"train": TRAIN, "val": VAL, "test": TEST}
+"""Names of the parts in a configuration, in the order in which samples are numbered."""
+
+_TRAIN_TEST = {"train": "train", "test": "test"}
+_TRAIN_VAL = {"train": "train", "val": "val"}
+_THREE = {"train": "train", "val": "val", "test": "test"}
+_SPLITS = {
+    "CLEVRClassification": _TRAIN_VAL,
+    "CelebA": _THREE | {"val": "valid"},
+    "Country211": _THREE | {"val": "valid"},
+    "DTD": _THREE,
+    "FER2013": _TRAIN_TEST,
+    "FGVCAircraft": _THREE,
+    "Flowers102": _THREE,
+    "Food101": _TRAIN_TEST,
+    "GTSRB": _TRAIN_TEST,
+    "ImageNet": _TRAIN_VAL,
+    "Imagenette": _TRAIN_VAL,
+    "OxfordIIITPet": {"train": "trainval", "test": "test"},
+    "PCAM": _THREE,
+    "Places365": {"train": "train-standard", "val": "val"},
+    "RenderedSST2": _THREE,
+    "STL10": _TRAIN_TEST,
+    "SVHN": _TRAIN_TEST,
+    "StanfordCars": _TRAIN_TEST,
+}
+"""What the argument ``split`` is called for each part."""
+
+_OURS = ("root", "download", "transform", "target_transform", "transforms", "loader")
+"""Arguments that are not a matter of configuration."""
+
+_ALWAYS = {"QMNIST": {"compat": False}}
+"""Arguments without which labels are not read in full."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a data set.
+
+    Args:
+        dataset: An instance of a class of ``torchvision.datasets``.
+        code: Official part of its samples.
+    """
+
+    dataset: Any
+    code: int
+
+
+def open_parts(
+    name: str,
+    options: Mapping[str, Any],
+    parts: Mapping[str, Mapping[str, Any]] | None,
+    home: DataHome,
+) -> list[Part]:
+    """Open a data set of torchvision, part by part; fetches it if that is allowed and needed.
+
+    Args:
+        name: Name of a class in ``torchvision.datasets``.
+        options: Arguments of the class for all parts, such as ``split`` of EMNIST.
+        parts: Arguments of the class by part; nothing for the usual ones.
+        home: Where files are, and whether they are fetched and verified.
+
+    Raises:
+        ConfigError: If there is no such class, argument or part.
+        DataError: If files are missing or damaged.
+    """
+    cls = _class(name)
+    known = _arguments(cls)
+    asked = {part: dict(settings) for part, settings in (parts or {}).items()}
+    _refuse(set(asked) - set(CODES), "parts", CODES)
+    for setting, given in (("options", options), *((f"parts.{p}", s) for p, s in asked.items())):
+        allowed = [argument for argument in known if argument not in _OURS]
+        _refuse(set(given) - set(allowed), setting, allowed)
+    root = torchvision_root(home)
+    root.mkdir(parents=True, exist_ok=True)
+    ours = {"root": str(root), "download": home.download, **_ALWAYS.get(name, {})}
+    fixed = {key: value for key, value in ours.items() if key in known} | dict(options)
+    chosen = asked or _usual(name, known, options)
+    for settings in chosen.values():
+        present = {*fixed, *settings}
+        missing = [key for key, needed in known.items() if needed and key not in present]
+        if missing:
+            raise ConfigError(f"options must have {', '.join(missing)}, {name} needs it")
+    opened = []
+    with reading(name, sys.modules[cls.__module__], root, verify=home.verify):
+        for part in [*CODES, ""]:
+            if part in chosen:
+                dataset = cls(**{**fixed, **chosen[part]})
+                _settle(name, dataset)
+                opened.append(Part(dataset, CODES.get(part, NOWHERE)))
+    return opened
+
+
+def torchvision_root(home: DataHome) -> Path:
+    """Return the folder in which torchvision looks for files."""
+    return home.root / "torchvision"
+
+
+def _class(name: str) -> Any:
+    from torchvision import datasets
+
+    names = sorted(set(datasets.__all__) - {"wrap_dataset_for_transforms_v2", "VisionDataset"})
+    if name not in names:
+        close = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"name must be a class of torchvision.datasets, got {name!r}{hint}")
+    return getattr(datasets, name)
+
+
+def _arguments(cls: Any) -> Mapping[str, bool]:
+    """Return the arguments of a class and its bases, and whether each has to be given."""
+    found: dict[str, bool] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+                found.setdefault(parameter.name, parameter.default is parameter.empty)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found
+
+
+def _settle(name: str, dataset: Any) -> None:
+    """Put into a fixed order what a class lists in the order of the file system."""
+    if name == "INaturalist":
+        dataset.index.sort()
+    if name == "SUN397":
+        pairs = sorted(zip(dataset._image_files, dataset._labels, strict=True))
+        dataset._image_files = [file for file, _ in pairs]
+        dataset._labels = [label for _, label in pairs]
+
+
+def _usual(
+    name: str, known: Mapping[str, bool], options: Mapping[str, Any]
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return the arguments for each part; one part without a name if there are no parts."""
+    if name in _SPLITS and "split" not in options:
+        return {part: {"split": split} for part, split in _SPLITS[name].items()}
+    if "train" in known and "train" not in options and "what" not in options:
+        return {"train": {"train": True}, "test": {"train": False}}
+    return {"": {}}
+
+
+def _refuse(unknown: set[str], setting: str, known: Iterable[str]) -> None:
+    if unknown:
+        raise ConfigError(
+            f"{setting} must have keys among {', '.join(known) or 'none'}, "
+            f"got {', '.join(sorted(unknown))}"
+        )

@@ -1,0 +1,154 @@
+"""Many trained models of one recipe: out of the store, or trained together and put there."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from erasure.core.seeding import isolated, stream
+from erasure.core.splits import View
+from erasure.core.task import Report, silent
+from erasure.sweep.obtaining import obtain_trained
+from erasure.sweep.parts import Parts
+from erasure.sweep.reference import Engine
+from erasure.sweep.watch import Watch
+from erasure.training.ensemble import Member, obstacle, pays_off, train_together
+from erasure.training.store import ModelStore, Request, Trained, Training
+from erasure.training.trainers import Standard
+
+CHUNK = 32
+"""Dense networks trained at once."""
+
+CONVOLUTIONAL_CHUNK = 8
+"""Convolutional networks trained at once; their activations take more memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A model of a pool.
+
+    Args:
+        seed: Its training seed.
+        view: Its training samples.
+    """
+
+    seed: int
+    view: View
+
+
+def obtain_many(
+    parts: Parts, store: ModelStore, wanted: Sequence[Wanted], report: Report
+) -> list[str]:
+    """Return the names in ``store`` of all models ``wanted``, training what is missing.
+
+    Each is stored as soon as it is trained, so that a run that was killed goes on where it was.
+    """
+    engine = chosen_engine(parts)
+    recipe = {**parts.recipe, "engine": "stacked"} if engine == "stacked" else parts.recipe
+    requests = [Request.of(recipe, each.view, each.seed) for each in wanted]
+    missing = [
+        each for each, request in zip(wanted, requests, strict=True) if not store.has(request)
+    ]
+    begun, there = time.perf_counter(), len(wanted) - len(missing)
+    if missing:
+        report(there, len(wanted))
+    for done, _ in enumerate(_TRAIN[engine](parts, store, missing), start=1):
+        left = (time.perf_counter() - begun) / done * (len(missing) - done)
+        report(there + done, len(wanted), minutes_left=left / 60)
+    return [request.key for request in requests]
+
+
+def chosen_engine(parts: Parts) -> Engine:
+    """Return how the pool of ``parts`` is trained.
+
+    Stacking where it is faster; else several processes where there are several cores and no GPU,
+    and one model after the other where not.
+    """
+    if parts.reference.engine != "auto":
+        return parts.reference.engine
+    model = parts.fresh()
+    if not refusal(parts) and pays_off(model, parts.pool.input_shape, parts.device):
+        return "stacked"
+    return "processes" if parts.device.type == "cpu" and _workers(parts) > 1 else "alone"
+
+
+def refusal(parts: Parts) -> str:
+    """Return why the models of ``parts`` cannot be stacked, or nothing."""
+    if parts.recipe["precision"] != "32":
+        return "precision is not 32"
+    inputs = parts.pool.fetch(parts.indices.train[:1].to(parts.pool.targets.device))
+    if not isinstance(inputs, torch.Tensor):
+        return "samples are not single tensors"
+    return obstacle(parts.fresh(), parts.trainer)
+
+
+def _stacked(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+    convolves = any(isinstance(m, torch.nn.Conv2d) for m in parts.fresh().modules())
+    size = CONVOLUTIONAL_CHUNK if convolves and parts.device.type == "cpu" else CHUNK
+    recipe = {**parts.recipe, "engine": "stacked"}
+    trainer = parts.trainer
+    if not isinstance(trainer, Standard):
+        raise TypeError("only the standard trainer stacks models")  # refusal() comes first
+    for start in range(0, len(wanted), size):
+        chunk = wanted[start : start + size]
+        begun = time.perf_counter()
+        members = [
+            Member(
+                model=parts.fresh_of(each.seed)(),
+                view=each.view,
+                generator=stream(each.seed, "train"),
+            )
+            for each in chunk
+        ]
+        with isolated(chunk[0].seed, "train", "layers"):
+            trained = train_together(members, trainer)
+        each_seconds = (time.perf_counter() - begun) / len(chunk)
+        for each, training in zip(chunk, trained, strict=True):
+            request = Request.of(recipe, each.view, each.seed)
+            yield store.get(request, _handed_over(replace(training, seconds=each_seconds)))
+
+
+def _handed_over(training: Training) -> Any:
+    return lambda: training
+
+
+def _alone(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+    for each in wanted:
+        yield _one(parts, store, each)
+
+
+def _processes(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+    from joblib import Parallel, delayed
+
+    workers = min(_workers(parts), len(wanted))
+    if workers < 2:
+        yield from _alone(parts, store, wanted)
+        return
+    pool = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered")
+    yield from pool(delayed(_in_worker)(parts, store, each) for each in wanted)
+
+
+def _in_worker(parts: Parts, store: ModelStore, each: Wanted) -> Trained:
+    torch.set_num_threads(int(parts.recipe["threads"]))
+    return _one(parts, store, each)
+
+
+def _one(parts: Parts, store: ModelStore, each: Wanted) -> Trained:
+    quiet = Watch(Console(quiet=True))
+    return obtain_trained(parts.seeded(each.seed), store, each.view, quiet, "pool")[1]
+
+
+def _workers(parts: Parts) -> int:
+    return parts.reference.workers or os.cpu_count() or 1
+
+
+_TRAIN: Mapping[Engine, Any] = {"stacked": _stacked, "alone": _alone, "processes": _processes}
+
+
+def unwatched() -> tuple[Watch, Report]:
+    """Return a watch that shows nothing and a report that records nothing."""
+    return Watch(Console(quiet=True)), silent

@@ -1,0 +1,50 @@
+"""How large a pool of reference models has to be, found while it is made."""
+
+from erasure.core.context import EvalContext
+from erasure.core.splits import DataSplits
+from erasure.evaluation.ulira import ulira_interval
+from erasure.sweep.parts import Parts
+from erasure.sweep.references import ReferencePool
+from erasure.sweep.watch import Watch
+from erasure.training.store import ModelStore
+
+
+def assembled_pool(
+    parts: Parts, store: ModelStore, splits: DataSplits, watch: Watch
+) -> ReferencePool | None:
+    """Return the reference models that ``pool.*`` asks for, or None if it asks for none.
+
+    The pool grows from ``pool.first`` models to ``pool.size``, and stops growing as soon as the
+    per-example attack is decided: the interval of its AUC lies inside ``0.5 +- pool.tolerance``,
+    or outside.
+    """
+    asked = parts.reference
+    if asked.size == asked.shadows == 0:
+        return None
+    evaluator = parts.evaluator
+    pool = ReferencePool(
+        parts=parts, store=store, heldout=evaluator.heldout, batch_size=evaluator.batch_size
+    )
+    for size in asked.stages:
+        pool.fill(size, watch)
+        if size < asked.size and _decided(parts, splits, pool):
+            watch.console.print(f"[dim]the attack is decided after {size} models a side[/dim]")
+            break
+    if asked.shadows:
+        pool.add_shadows(watch, unlearned="shadow_unlearned" in evaluator.roles)
+    return pool
+
+
+def _decided(parts: Parts, splits: DataSplits, pool: ReferencePool) -> bool:
+    ctx = EvalContext(
+        models={},
+        splits=splits,
+        kind=parts.pool.task,
+        num_classes=parts.pool.num_classes,
+        heldout=parts.evaluator.heldout,
+        seed=parts.seeds.evaluate,
+        references=pool,
+    )
+    low, high = ulira_interval(ctx)
+    inside = 0.5 - parts.reference.tolerance, 0.5 + parts.reference.tolerance
+    return inside[0] <= low <= high <= inside[1] or low > inside[1] or high < inside[0]

@@ -1,0 +1,214 @@
+"""The pool of reference models of a trial, and their logits."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from erasure.core.context import Pooled, evaluating
+from erasure.core.errors import StoreError
+from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
+from erasure.core.seeding import stream
+from erasure.core.splits import SplitIndices, View
+from erasure.core.task import Report
+from erasure.sweep.many import Wanted, obtain_many, unwatched
+from erasure.sweep.obtaining import obtain_trained
+from erasure.sweep.parts import Parts
+from erasure.sweep.reference import FIRST_SEED
+from erasure.sweep.unlearning import unlearn
+from erasure.sweep.watch import Watch
+from erasure.training.store import ModelStore, Trained
+from erasure.training.tensor_cache import TensorCache
+
+TITLES: Mapping[Pooled, str] = {
+    "original": "originals",
+    "gold": "retrained models",
+    "unlearned": "unlearned models",
+    "shadow": "shadow models",
+    "shadow_unlearned": "unlearned shadows",
+}
+
+
+@dataclass
+class ReferencePool:
+    """Originals, golds, shadows and what a method makes of them, each model made once, ever.
+
+    Originals, golds and shadows are the same for all trials of one data set, split and recipe,
+    whatever their seed and method; a method adds its unlearned models.
+
+    Args:
+        parts: The trial.
+        store: Where trained models are.
+        heldout: The held-out part that shadows may be trained on.
+        batch_size: Samples per forward pass.
+        keys: Names of the models there are, by role.
+    """
+
+    parts: Parts
+    store: ModelStore
+    heldout: Literal["val", "test"]
+    batch_size: int = 1024
+    keys: dict[Pooled, list[str]] = field(default_factory=dict)
+    _seconds: dict[Pooled, float] = field(default_factory=dict, repr=False)
+    _logits: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def fill(self, size: int, watch: Watch) -> None:
+        """Make sure that there are ``size`` originals, golds and unlearned models."""
+        train = View(self.parts.pool, self.parts.indices.train)
+        views: tuple[tuple[Pooled, View], ...] = (
+            ("original", train),
+            ("gold", self.parts.remaining),
+        )
+        seeds = self.parts.reference.seeds[:size]
+        for role, view in views:
+            self._trained(role, [Wanted(seed=seed, view=view) for seed in seeds], watch)
+        self._unlearned("unlearned", "original", [self.parts] * size, watch)
+
+    def add_shadows(self, watch: Watch, *, unlearned: bool) -> None:
+        """Make sure that there are shadows and, if asked for, what the method makes of them."""
+        count = self.parts.reference.shadows
+        halves = [self._half(number) for number in range(count)]
+        wanted = [
+            Wanted(seed=seed, view=View(self.parts.pool, half.train))
+            for seed, half in zip(range(FIRST_SEED, FIRST_SEED + count), halves, strict=True)
+        ]
+        self._trained("shadow", wanted, watch)
+        if unlearned:
+            requests = [
+                replace(self.parts, indices=half, remaining=View(self.parts.pool, half.retain))
+                for half in halves
+            ]
+            self._unlearned("shadow_unlearned", "shadow", requests, watch)
+
+    @property
+    def seconds(self) -> float:
+        """What making all models took, whenever that was."""
+        return sum(self._seconds.values())
+
+    def size(self, role: Pooled) -> int:
+        """Return how many models there are in a role."""
+        return len(self.keys.get(role, []))
+
+    def logits(self, role: Pooled, view: View) -> Tensor:
+        """Return the logits ``(N, n, C)`` of all models of a role; computed once, ever."""
+        keys = self.keys[role]
+        data = [view.pool.fingerprint, fingerprint(view.index.tolist())]
+        key = fingerprint({"logits": keys, "data": data, "version": RESULTS_VERSION})
+        if key not in self._logits:
+            compute = partial(self._forward, role, view)
+            self._logits[key] = self._tensors(key, compute)[0]["logits"]
+        return self._logits[key]
+
+    def trained_on(self, role: Pooled, view: View) -> Tensor:
+        """Return which samples each model was trained on at first, ``(N, n)`` bool."""
+        ids = view.index.cpu()
+        if role.startswith("shadow"):
+            return torch.stack(
+                [torch.isin(ids, self._half(k).train) for k in range(self.size(role))]
+            )
+        gold = role == "gold"
+        trained = self.parts.remaining.index.cpu() if gold else self.parts.indices.train
+        return torch.isin(ids, trained).expand(self.size(role), -1)
+
+    def forgotten_by(self, role: Pooled, view: View) -> Tensor:
+        """Return which samples each model has unlearned since, ``(N, n)`` bool."""
+        ids = view.index.cpu()
+        if role == "shadow_unlearned":
+            return torch.stack(
+                [torch.isin(ids, self._half(k).forget) for k in range(self.size(role))]
+            )
+        forgotten = torch.isin(ids, self.parts.indices.forget)
+        if role != "unlearned":
+            forgotten = torch.zeros_like(forgotten)
+        return forgotten.expand(self.size(role), -1)
+
+    def _trained(self, role: Pooled, wanted: Sequence[Wanted], watch: Watch) -> None:
+        with self._stage(role, len(wanted), watch) as report:
+            self.keys[role] = obtain_many(self.parts, self.store, wanted, report)
+        self._seconds[role] = sum(float(self.store.meta(k)["seconds"]) for k in self.keys[role])
+
+    def _unlearned(
+        self, role: Pooled, source: Pooled, requests: Sequence[Parts], watch: Watch
+    ) -> None:
+        keys, spent = [], 0.0
+        with self._stage(role, len(requests), watch) as report:
+            for number, parts in enumerate(requests):
+                seeded = parts.seeded(FIRST_SEED + number)
+                original = self.keys[source][number]
+                key = _unlearned_key(seeded, original)
+                _, seconds, _ = self._tensors(key, partial(self._unlearn, seeded, original))
+                spent += seconds
+                keys.append(key)
+                report(number + 1, len(requests))
+        self.keys[role], self._seconds[role] = keys, spent
+
+    def _unlearn(self, parts: Parts, original: str) -> Mapping[str, Tensor]:
+        watch, report = unwatched()
+        model = parts.fresh()
+        model.load_state_dict(dict(self.store.state(original)))
+
+        def obtain(view: View) -> tuple[nn.Module, Trained]:
+            return obtain_trained(parts, self.store, view, watch, "requested")
+
+        cache = TensorCache(self.store.root)
+        return unlearn(parts, model, obtain, cache, report)[0].state_dict()
+
+    def _forward(self, role: Pooled, view: View) -> Mapping[str, Tensor]:
+        model = self.parts.fresh()
+        found = []
+        for key in self.keys[role]:
+            model.load_state_dict(dict(self._state(role, key)))
+            with evaluating(model), torch.inference_mode():
+                chunks = [model(b.inputs).float() for b in view.batches(self.batch_size)]
+            found.append(torch.cat(chunks).cpu())
+        return {"logits": torch.stack(found).clone()}
+
+    def _state(self, role: Pooled, key: str) -> Mapping[str, Tensor]:
+        if not role.endswith("unlearned"):
+            return self.store.state(key)
+
+        def gone() -> Mapping[str, Tensor]:
+            raise StoreError(f"the unlearned model {key} is no longer in the store; run again")
+
+        return self._tensors(key, gone)[0]
+
+    def _tensors(
+        self, key: str, compute: Callable[[], Mapping[str, Tensor]]
+    ) -> tuple[Mapping[str, Tensor], float, bool]:
+        return TensorCache(self.store.root).get(key, torch.device("cpu"), compute)
+
+    def _half(self, number: int) -> SplitIndices:
+        """Return the random half of a shadow; forget is the part that it unlearns.
+
+        Both halves are of the training set and the held-out part together, so that each sample is
+        in about half of the shadows. The share that is unlearned is that of the trial.
+        """
+        ours = self.parts.indices
+        every = torch.cat([ours.train, getattr(ours, self.heldout)]).sort().values
+        generator = stream(FIRST_SEED + number, "shadow")
+        order = every[torch.randperm(len(every), generator=generator)]
+        half = len(every) // 2
+        size = max(1, round(half * len(ours.forget) / len(ours.train)))
+        forget, retain, rest = order.split([size, half - size, len(every) - half])
+        if self.heldout == "val":
+            return SplitIndices(forget=forget, retain=retain, val=rest, test=ours.test)
+        return SplitIndices(forget=forget, retain=retain, val=ours.val, test=rest)
+
+    @contextmanager
+    def _stage(self, role: Pooled, count: int, watch: Watch) -> Iterator[Report]:
+        """Time the making of a role's models; what it reports is shown but is no curve."""
+        with watch.stage(f"pool_{role}", f"pool: {count} {TITLES[role]}") as report:
+            yield report
+
+
+def _unlearned_key(parts: Parts, original: str) -> str:
+    """Return the name of what the method makes of an original."""
+    split = [ids_fingerprint(parts.indices.forget), ids_fingerprint(parts.remaining.index)]
+    data = [parts.pool.fingerprint, parts.remaining.pool.fingerprint, parts.indices.fingerprint]
+    how = {key: parts.recipe[key] for key in ("precision", "threads", "device")}
+    causes = {**parts.method, **how, "original": original, "split": split, "data": data}
+    return fingerprint({**causes, "seed": parts.seeds.unlearn, "version": RESULTS_VERSION})

@@ -1,0 +1,158 @@
+"""Copies of forget samples elsewhere: found, and dealt with as asked."""
+
+import logging
+import time
+
+import pytest
+import torch
+
+from erasure.core.errors import ConfigError
+from erasure.core.seeding import stream
+from erasure.data.duplicates import copies
+from erasure.data.forget_ids import IdsForget
+from erasure.data.pools import TensorPool
+from erasure.data.splits import ClassForget, RandomForget
+
+NAMES = ("a", "b")
+
+
+def images(count=60, seed=0):
+    return torch.rand((count, 3, 4, 4), generator=stream(seed, "images"))
+
+
+def pool_of(inputs, **fields):
+    return TensorPool(
+        inputs=inputs, targets=torch.arange(len(inputs)) % 2, class_names=NAMES, **fields
+    )
+
+
+def train_and_test(pool):
+    found = RandomForget()(pool, stream(0, "split"))
+    return found.train.tolist(), found.test.tolist()
+
+
+@pytest.fixture
+def doubled():
+    """Return a pool, the id of a training sample, a training copy of it, and a test copy."""
+    inputs = images()
+    train, test = train_and_test(pool_of(inputs))
+    inputs[train[1]] = inputs[train[0]]
+    inputs[test[0]] = inputs[train[0]]
+    return pool_of(inputs), train[0], train[1], test[0]
+
+
+def forget(pool, sample, **settings):
+    return IdsForget(ids=[sample], **settings)(pool, stream(0, "split"))
+
+
+def test_copies_are_found_and_nothing_else(doubled):
+    pool, sample, *others = doubled
+    every = torch.arange(60)
+    found = copies(pool, torch.tensor([sample]), every[every != sample], None)
+    assert sorted(found.tolist()) == sorted(others)
+
+
+def test_a_copy_under_another_label_is_a_copy():
+    inputs = images()
+    inputs[7] = inputs[4]  # of the other class
+    found = copies(pool_of(inputs), torch.tensor([4]), torch.arange(5, 60), None)
+    assert found.tolist() == [7]
+
+
+def test_near_copies_agree_with_the_cosine_of_centred_pixels():
+    """A brighter image with more contrast has a cosine of one; noise lowers it."""
+    inputs = images()
+    inputs[1] = 0.5 * inputs[0] + 0.2
+    inputs[2] = inputs[0] + 0.15 * torch.randn((3, 4, 4), generator=stream(1, "noise"))
+    flat = inputs.flatten(1).double().numpy()
+    import numpy as np
+
+    cosine = np.corrcoef(flat)[0, 1:]
+    for near in (0.5, 0.8, 0.999):
+        expected = (np.nonzero(cosine >= near)[0] + 1).tolist()
+        found = copies(pool_of(inputs), torch.tensor([0]), torch.arange(1, 60), near)
+        assert found.tolist() == expected
+    assert copies(pool_of(inputs), torch.tensor([0]), torch.arange(1, 60), None).tolist() == []
+
+
+def test_nothing_among_nothing():
+    pool = pool_of(images())
+    none = torch.tensor([], dtype=torch.int64)
+    assert copies(pool, torch.tensor([0]), none, 0.9).tolist() == []
+
+
+def test_a_warning_says_how_many(doubled, caplog):
+    pool, sample, *_ = doubled
+    with caplog.at_level(logging.WARNING):
+        found = forget(pool, sample)
+    assert found.forget.tolist() == [sample]
+    assert "1 of 42 retained and 1 of 17 held-out samples are copies" in caplog.text
+    assert "duplicates=move" in caplog.text
+
+
+def test_copies_move_to_the_forget_set_but_not_from_the_test_set(doubled):
+    pool, sample, copy, held = doubled
+    found = forget(pool, sample, duplicates="move")
+    assert found.forget.tolist() == sorted([sample, copy])
+    assert held in found.test.tolist()
+    assert found.train.tolist() == forget(pool, sample).train.tolist()
+
+
+def test_copies_can_be_an_error_or_be_ignored(doubled, caplog):
+    pool, sample, *_ = doubled
+    with pytest.raises(ConfigError, match=r"duplicates: 1 of 42 retained and 1 of 17 held-out"):
+        forget(pool, sample, duplicates="error")
+    assert forget(pool, sample, duplicates="ignore").forget.tolist() == [sample]
+    assert caplog.text == ""
+
+
+def test_without_copies_nothing_is_said(caplog):
+    for policy in ("warn", "move", "error"):
+        forget(pool_of(images()), train_and_test(pool_of(images()))[0][0], duplicates=policy)
+    assert caplog.text == ""
+
+
+def test_near_copies_move_too():
+    inputs = images()
+    train, _ = train_and_test(pool_of(inputs))
+    inputs[train[5]] = 0.5 * inputs[train[0]] + 0.1
+    pool = pool_of(inputs)
+    assert len(forget(pool, train[0], duplicates="move").forget) == 1
+    near = forget(pool, train[0], duplicates="move", near=0.99).forget
+    assert near.tolist() == sorted([train[0], train[5]])
+
+
+def test_moving_everything_is_refused():
+    pool = pool_of(torch.zeros(60, 3, 4, 4))
+    with pytest.raises(ConfigError, match="selects all 43 training samples"):
+        RandomForget(duplicates="move")(pool, stream(0, "split"))
+
+
+@pytest.mark.parametrize("near", [0.0, 1.5])
+def test_a_cosine_out_of_range_is_refused(near):
+    with pytest.raises(ConfigError, match=r"near must be in \(0, 1\] or null"):
+        ClassForget(classes=[0], near=near)
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ConfigError, match="duplicates must be ignore, warn, error or move"):
+        RandomForget(duplicates="drop")
+
+
+@pytest.mark.slow
+def test_fifty_thousand_images_take_no_longer_than_some_passes_over_them():
+    """5,000 samples against 45,000 of 3 x 32 x 32 pixels, without hashes from before.
+
+    It takes about as long as four passes that convert the pixels to float and add them up.
+    """
+    inputs = torch.randint(
+        256, (50_000, 3, 32, 32), dtype=torch.uint8, generator=stream(0, "images")
+    )
+    inputs[49_999] = inputs[0]
+    pool = pool_of(inputs, divisor=255.0)
+    begun = time.process_time()
+    found = copies(pool, torch.arange(5000), torch.arange(5000, 50_000), None)
+    searched = time.process_time()
+    assert inputs.float().sum() > 0
+    assert searched - begun < 12 * (time.process_time() - searched)
+    assert found.tolist() == [49_999]
