@@ -24,8 +24,12 @@ NOT_A_CAUSE = (
     "objective",
     "experiment",
     "hydra",
+    "tuning",
 )
 """Settings that say where things go or what is read out, but move no result."""
+
+FILE_KEYS = ("path", "pretrained")
+"""Settings that may name a file or a folder."""
 
 WITH_FILES = ("dataset", "split", "model")
 """Groups whose options may read files that a person edits."""
@@ -45,9 +49,11 @@ def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> Trial:
     flat = dict(_flatten(plain))
     named = {group: str(choices.get(group) or "custom") for group in GROUPS}
     seeds = {f"seed.{stage}": str(value) for stage, value in plain["seeds"].items()}
-    tags = {**named, "seed": str(plain["seed"]), **seeds}
+    study = _study(cfg)
+    tags = {**named, "seed": str(plain["seed"]), **seeds, **study}
+    number = f" · trial {study['erasure.study_trial']}" if study else ""
     return Trial(
-        name=_name(named, plain),
+        name=_name(named, plain) + number,
         fingerprint=trial_fingerprint(plain),
         params={key: str(value) for key, value in flat.items()},
         tags=tags,
@@ -75,7 +81,7 @@ def sources(value: Any) -> dict[str, str]:
 
 
 def files(value: Any) -> dict[str, list[Any]]:
-    """Return size and time of change of every file behind a setting called ``path``.
+    """Return size and time of change of every file behind a setting that names files.
 
     A file or folder that a data set or a split reads is a cause like its name: edited, the same
     command runs again. Only the trial does; models are known by the contents they were trained
@@ -84,15 +90,20 @@ def files(value: Any) -> dict[str, list[Any]]:
     return {
         f"{key}={path}/{found.name}": [found.stat().st_size, found.stat().st_mtime_ns]
         for key, paths in _flatten(value)
-        if key.rpartition(".")[2] == "path" and paths
+        if key.rpartition(".")[2] in FILE_KEYS
         for path in (paths if isinstance(paths, list) else [paths])
+        if isinstance(path, str) and path
         for found in _every_file(to_absolute(str(path)))
     }
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration as plain data, without Hydra's own part."""
-    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    """Return the resolved configuration as plain data.
+
+    Without Hydra's own part, and without what a run knows about its study: that is where it is
+    filed, and may hold the password of a database.
+    """
+    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("hydra", "tuning")])
     plain = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
     return {str(key): value for key, value in cast("dict[str, Any]", plain).items()}
 
@@ -100,6 +111,14 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 def to_absolute(path: str) -> Path:
     """Return ``path``, relative to where the command was typed if Hydra changed the folder."""
     return Path(to_absolute_path(path)) if HydraConfig.initialized() else Path(path).absolute()
+
+
+def _study(cfg: DictConfig) -> dict[str, str]:
+    """Return the tags of a run that belongs to a study."""
+    study = OmegaConf.select(cfg, "tuning.study")
+    if not study:
+        return {}
+    return {"erasure.study": str(study), "erasure.study_trial": str(cfg.tuning.trial)}
 
 
 def _every_file(path: Path) -> list[Path]:

@@ -31,7 +31,7 @@ from erasure.core.types import (
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
-from erasure.sweep.describe import plain_config, sources, to_absolute
+from erasure.sweep.describe import files, plain_config, sources, to_absolute
 from erasure.sweep.objective import Objective
 from erasure.sweep.reference import Reference
 from erasure.sweep.schema import Config
@@ -230,7 +230,9 @@ def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
 def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
     """Return the causes of weights; threads and the kind of device move their last bits."""
     recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
-    return {**recipe, "device": device.type, "sources": sources(recipe)}
+    recipe |= {"device": device.type, "sources": sources(recipe)}
+    weights = files({"model": plain["model"]})
+    return {**recipe, "files": weights} if weights else recipe
 
 
 def _reference(settings: Mapping[str, Any]) -> Reference:
@@ -249,10 +251,11 @@ def _check_objective(objective: Objective, evaluator: Evaluator) -> None:
     measured = [
         name for metric in evaluator.metrics.values() for name in metric.schema(evaluator.heldout)
     ]
-    for name in objective.metrics:
+    for name in objective.names:
         if name not in measured:
+            where = "metrics" if name in objective.metrics else "constraints"
             raise ConfigError(
-                f"objective.metrics[{name}] must be measured by the evaluator, which has "
+                f"objective.{where}[{name}] must be measured by the evaluator, which has "
                 f"{', '.join(sorted(measured))}"
             )
 
