@@ -109,12 +109,9 @@ class AttributeForget(Forgetting):
             )
         low, high = self.value_range
         numbers = found.values.cpu()
-        chosen = ~numbers.isnan()
-        if low is not None:
-            chosen &= numbers >= low
-        if high is not None:
-            chosen &= numbers <= high
-        return chosen
+        return (numbers >= (-torch.inf if low is None else low)) & (
+            numbers <= (torch.inf if high is None else high)
+        )
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
         """Name the attribute and its values, those that were drawn included."""

@@ -34,6 +34,9 @@ MIRRORED: Mapping[type[ast.cmpop], ast.cmpop] = {
     ast.NotEq: ast.NotEq(),
 }
 
+LARGEST = 2**63
+"""No tensor holds a whole number of this size."""
+
 ASKED: Mapping[str, str] = {
     "number": "numbers by ==, !=, <, <=, >, >= or in [...]",
     "category": 'names by == "name", != or in [...]',
@@ -185,6 +188,8 @@ def _constant(node: ast.expr) -> int | float | str:
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bool):
             return str(node.value)
+        if isinstance(node.value, int) and abs(node.value) >= LARGEST:
+            raise ConfigError(f"where must hold whole numbers below 2**63, got {_text(node)}")
         if isinstance(node.value, int | float):
             return sign * node.value
         if isinstance(node.value, str) and sign == 1:

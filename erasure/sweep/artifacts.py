@@ -6,9 +6,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from erasure.core.context import EvalContext
+from erasure.core.context import EvalContext, References
+from erasure.core.splits import View
 from erasure.data.forget_artifact import save_split
 from erasure.evaluation.evaluator import Evaluation
+from erasure.evaluation.memorization import memorization_tensors
 from erasure.evaluation.per_sample import per_sample
 from erasure.sweep.describe import plain_config
 from erasure.sweep.parts import Parts
@@ -42,6 +44,19 @@ def write_split(folder: Path, parts: Parts) -> None:
     """
     deleting = parts.remaining.pool is not parts.pool
     save_split(folder, parts.indices, parts.source, deleting=deleting)
+
+
+def write_memorization(folder: Path, references: References | None, train: View) -> None:
+    """Write how memorized each training sample is, if there are shadow models to tell.
+
+    That is ``memorization.safetensors``, which ``split=difficulty split.path=<file>`` reads. A
+    sample that too few shadows saw, or too few did not, is not in it.
+    """
+    from safetensors.torch import save_file
+
+    found = {} if references is None else memorization_tensors(references, train)
+    if found:
+        save_file(found, folder / "memorization.safetensors")
 
 
 def write_model(folder: Path, model: nn.Module) -> None:

@@ -4,11 +4,12 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from erasure.core.errors import ConfigError, DivergedError, ErasureError
+from erasure.core.errors import ConfigError, DivergedError, ErasureError, PrunedError
 from erasure.core.ledger import Ledger
 from erasure.core.trial import Trial, TrialResult
 from erasure.evaluation.pictures import write_pictures
@@ -16,6 +17,7 @@ from erasure.sweep.artifacts import (
     missing_artifacts,
     write_config,
     write_measurements,
+    write_memorization,
     write_model,
     write_split,
 )
@@ -123,6 +125,7 @@ class Bench:
             if self.cfg.pictures:
                 write_pictures(outcome.ctx, watch.curves, folder)
             write_split(folder, self.parts)
+            write_memorization(folder, outcome.ctx.references, outcome.splits.train)
             if self.cfg.tracking.get("save_model"):
                 write_model(folder, outcome.ctx.models["unlearned"])
         errors = outcome.evaluation.errors
@@ -147,7 +150,13 @@ class Bench:
 def _failed(trial: Trial, error: BaseException) -> TrialResult:
     return TrialResult(
         trial=trial,
-        outcome="diverged" if isinstance(error, DivergedError) else "failed",
+        outcome=_outcome(error),
         reason=str(error) or type(error).__name__,
         traceback="".join(traceback.format_exception(error)),
     )
+
+
+def _outcome(error: BaseException) -> Literal["failed", "diverged", "pruned"]:
+    if isinstance(error, PrunedError):
+        return "pruned"
+    return "diverged" if isinstance(error, DivergedError) else "failed"

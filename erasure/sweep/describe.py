@@ -1,7 +1,9 @@
 """The identity of a trial: its name for people and its fingerprint for machines."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, cast
@@ -28,8 +30,11 @@ NOT_A_CAUSE = (
 )
 """Settings that say where things go or what is read out, but move no result."""
 
-FILE_KEYS = ("path", "pretrained")
+FILE_KEYS = ("path", "pretrained", "tokenizer", "model.name")
 """Settings that may name a file or a folder."""
+
+BELOW_ROOT = ("", "hf", "hf-models")
+"""Folders of ``data.root`` in which such a file or folder may be, besides where it is named."""
 
 WITH_FILES = ("dataset", "split", "model")
 """Groups whose options may read files that a person edits."""
@@ -70,7 +75,7 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
     if "pool" in causes:  # how many processes train the models moves none of them
         causes["pool"] = {k: v for k, v in causes["pool"].items() if k != "workers"}
-    code, data = sources(causes), files({key: causes.get(key) for key in WITH_FILES})
+    code, data = sources(causes), files(plain, WITH_FILES)
     told = {"config": causes, "version": RESULTS_VERSION, "sources": code}
     return fingerprint({**told, "files": data} if data else told)
 
@@ -80,21 +85,26 @@ def sources(value: Any) -> dict[str, str]:
     return {target: _source(target) for target in sorted(_targets(value))}
 
 
-def files(value: Any) -> dict[str, list[Any]]:
-    """Return size and time of change of every file behind a setting that names files.
+def files(plain: Mapping[str, Any], groups: Sequence[str]) -> dict[str, list[Any]]:
+    """Return name, size and time of change of every file behind a setting that names files.
 
-    A file or folder that a data set or a split reads is a cause like its name: edited, the same
-    command runs again. Only the trial does; models are known by the contents they were trained
-    on.
+    A file or folder that a data set, a split or a model reads is a cause like its name: edited,
+    the same command runs again. Only the trial does; models are known by the contents they were
+    trained on, and by the files of weights they started from.
+
+    Args:
+        plain: The resolved configuration.
+        groups: The parts of it that are looked at.
     """
-    return {
-        f"{key}={path}/{found.name}": [found.stat().st_size, found.stat().st_mtime_ns]
-        for key, paths in _flatten(value)
-        if key.rpartition(".")[2] in FILE_KEYS
-        for path in (paths if isinstance(paths, list) else [paths])
-        if isinstance(path, str) and path
-        for found in _every_file(to_absolute(str(path)))
+    root = to_absolute(str(plain["data"]["root"]))
+    named = {
+        f"{key}={text}": _found(text, root)
+        for key, texts in _flatten({group: plain.get(group) for group in groups})
+        if key in FILE_KEYS or key.rpartition(".")[2] in FILE_KEYS
+        for text in (texts if isinstance(texts, list) else [texts])
+        if isinstance(text, str) and text
     }
+    return {setting: found for setting, found in named.items() if found}
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -119,6 +129,19 @@ def _study(cfg: DictConfig) -> dict[str, str]:
     if not study:
         return {}
     return {"erasure.study": str(study), "erasure.study_trial": str(cfg.tuning.trial)}
+
+
+def _found(text: str, root: Path) -> list[list[Any]]:
+    """Return the facts of all files that ``text`` may stand for, by their place below it."""
+    path = os.path.expanduser(text)  # noqa: PTH111  # that of Path refuses unknown users
+    places = [to_absolute(path), *(root / folder / path for folder in BELOW_ROOT)]
+    facts = []
+    for place in dict.fromkeys(places):  # a path that is not relative is the same everywhere
+        for file in _every_file(place):
+            with suppress(FileNotFoundError):  # somebody deleted it just now
+                stat = file.stat()
+                facts.append([str(file.relative_to(place)), stat.st_size, stat.st_mtime_ns])
+    return facts
 
 
 def _every_file(path: Path) -> list[Path]:

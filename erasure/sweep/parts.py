@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from erasure.core.context import evaluating
-from erasure.core.errors import ConfigError
+from erasure.core.errors import ConfigError, DataError
 from erasure.core.home import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import SplitIndices, View
@@ -31,10 +30,10 @@ from erasure.core.types import (
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
 from erasure.sweep.building import build, owner
+from erasure.sweep.checks import check_keys, check_model, check_objective, check_reference
 from erasure.sweep.describe import files, plain_config, sources, to_absolute
 from erasure.sweep.objective import Objective
 from erasure.sweep.reference import Reference
-from erasure.sweep.schema import Config
 from erasure.tracking.protocol import Tracker
 from erasure.training.compute import resolve_device
 
@@ -110,11 +109,11 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
         ErasureError: With one message that names the setting and what is allowed.
     """
     plain = plain_config(cfg)
-    _check_keys(plain)
+    check_keys(plain)
     place = device or resolve_device(cfg.device)
     evaluator = build(cfg.evaluator, "evaluator")
     objective = build(cfg.objective, "objective")
-    _check_objective(objective, evaluator)
+    check_objective(objective, evaluator)
     unlearner = build(cfg.unlearner, "unlearner")
     trainer = build(cfg.trainer, "trainer")
     seeds = Seeds(**plain["seeds"])
@@ -137,7 +136,8 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
         seeds=seeds,
         reference=_reference(plain["pool"]),
     )
-    _check_model(parts)
+    check_model(parts)
+    check_reference(parts)
     return parts
 
 
@@ -181,10 +181,20 @@ def _absolute(path: str, key: str) -> Path:
 
 @lru_cache(maxsize=1)
 def _pool(dataset: str, home: DataHome) -> Pool:
-    """Load a data set; a sweep that checks its trials loads it once."""
+    """Load a data set; a sweep that checks its trials loads it once.
+
+    Raises:
+        DataError: If a file or folder cannot be read or written.
+    """
     node = OmegaConf.create({"dataset": json.loads(dataset)})
+    source = build(node.dataset, "dataset")
     with owner("dataset", node.dataset):
-        pool: Pool = build(node.dataset, "dataset")(home)
+        try:
+            pool: Pool = source(home)
+        except OSError as error:  # such as a full disk, or a folder that belongs to another
+            raise DataError(
+                f"the data set cannot be read, or not be kept below data.root={home.root}: {error}"
+            ) from error
     return pool
 
 
@@ -231,51 +241,10 @@ def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]
     """Return the causes of weights; threads and the kind of device move their last bits."""
     recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
     recipe |= {"device": device.type, "sources": sources(recipe)}
-    weights = files({"model": plain["model"]})
+    weights = files(plain, ("model",))
     return {**recipe, "files": weights} if weights else recipe
 
 
 def _reference(settings: Mapping[str, Any]) -> Reference:
     with owner("pool", settings):
         return Reference(**settings)
-
-
-def _check_keys(plain: Mapping[str, Any]) -> None:
-    known = [field.name for field in fields(Config)]
-    for key in plain:
-        if key not in known:
-            raise ConfigError(f"{key} is not a setting; allowed: {', '.join(known)}")
-
-
-def _check_objective(objective: Objective, evaluator: Evaluator) -> None:
-    measured = [
-        name for metric in evaluator.metrics.values() for name in metric.schema(evaluator.heldout)
-    ]
-    for name in objective.names:
-        if name not in measured:
-            where = "metrics" if name in objective.metrics else "constraints"
-            raise ConfigError(
-                f"objective.{where}[{name}] must be measured by the evaluator, which has "
-                f"{', '.join(sorted(measured))}"
-            )
-
-
-def _check_model(parts: Parts) -> None:
-    """Run two samples through a fresh model; what does not fit shows here, not in an epoch."""
-    model = parts.fresh()
-    inputs = parts.pool.fetch(parts.indices.train[:2].to(parts.pool.targets.device))
-    with evaluating(model), torch.no_grad():
-        try:
-            logits = model(inputs)
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            shape = parts.pool.input_shape
-            reason = str(error).splitlines()[0]
-            raise ConfigError(
-                f"model does not accept samples of shape {shape} of this data set: {reason}"
-            ) from error
-    expected = (len(parts.indices.train[:2]), parts.pool.num_classes)
-    if tuple(logits.shape) != expected:
-        raise ConfigError(
-            f"model must return logits of shape {expected} for two samples and "
-            f"{parts.pool.num_classes} classes, got {tuple(logits.shape)}"
-        )

@@ -16,6 +16,7 @@ from erasure.core.kinds import Multilabel
 from erasure.data.sources.files import TableFile
 from erasure.data.sources.tensor_file import TensorFile
 from erasure.sweep.describe import plain_config, trial_fingerprint
+from erasure.sweep.parts import assemble
 
 
 @pytest.fixture
@@ -264,3 +265,34 @@ def test_a_trial_on_a_file_is_another_one_when_the_file_has_changed(compose_conf
     with (tmp_path / "table.csv").open("a") as file:
         file.write("30,1.7,Bari,True,101,train,old\n")
     assert trial_fingerprint(plain) != before
+
+
+def test_a_root_of_data_that_cannot_be_made_is_one_message(compose_config, tmp_path):
+    craft(tmp_path, "tabular_csv")
+    (tmp_path / "file").touch()
+    chosen = ["dataset=tabular_csv", *overrides(tmp_path, "tabular_csv")]
+    with pytest.raises(DataError, match=r"below data\.root=.*file/inner: .*Not a directory"):
+        assemble(compose_config(*chosen, f"data.root={tmp_path}/file/inner"))
+
+
+TENSORS = {"inputs": np.zeros((4, 2)), "targets": np.array([0, 1, 0, 1])}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"inputs": np.array(["a"] * 4)}, "inputs must hold numbers, got <U1"),
+        ({"inputs": np.ones((4, 2)) * 1j}, "inputs must hold real numbers, got torch.complex128"),
+        ({"targets": np.array(["a"] * 4)}, "targets must hold numbers, got <U1"),
+        ({"targets": np.array(1)}, r"targets must be \(N,\) or \(N, C\), got \(\)"),
+        ({"targets": np.zeros((4, 2, 2))}, r"targets must be .* got \(4, 2, 2\)"),
+        ({"official": np.array(["train"] * 4)}, "official must hold numbers, got <U5"),
+        ({"day": np.array(["2020-01-01"] * 4, "datetime64[D]")}, "day must hold numbers"),
+        ({"people": np.array([["Ann", "Bob"]] * 4)}, "people must hold numbers"),
+        ({"phase": np.ones(4) * 1j}, "phase must hold real numbers"),
+    ],
+)
+def test_arrays_of_the_wrong_kind_are_refused_by_name(tmp_path, changed, message):
+    np.savez(tmp_path / "tensors.npz", **{**TENSORS, **changed})
+    with pytest.raises(DataError, match=message):
+        TensorFile(path=str(tmp_path / "tensors.npz"))(DataHome(root=tmp_path))

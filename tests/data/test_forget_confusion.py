@@ -40,6 +40,16 @@ def test_a_fraction_is_one_of_the_smaller_class(pool):
     assert Counter(pool.targets[found.forget].tolist()) == {1: each, 3: each}
 
 
+def test_a_small_class_sets_the_number(make_pool):
+    """Of 40 and 200 samples, 72 % are trained on: 29 and 144; half of 29 is 14."""
+    pool = make_pool([0] * 40 + [1] * 200)
+    _, found = split(pool, classes=[0, 1])
+    trained = Counter(pool.targets[found.train].tolist())
+    each = round(0.5 * trained[0])
+    assert each < 20 < trained[1]
+    assert Counter(pool.targets[found.forget].tolist()) == {0: each, 1: each}
+
+
 def test_labels_are_swapped_there_and_nowhere_else(pool):
     strategy, found = split(pool)
     altered = strategy.altered(pool, found)

@@ -41,7 +41,7 @@ def results(compose_config, folder):
 
     def ran(*overrides, name="store"):
         places = (f"store.root={folder / name}", f"data.root={folder / 'data'}")
-        run(compose_config(*QUICK, *places, *overrides))
+        run(compose_config(*QUICK, *places, "evaluator=fast", *overrides))
         trials = (folder / name / "trials").glob("*/result.json")
         last = max(trials, key=lambda path: path.stat().st_mtime_ns)
         return json.loads(last.read_text()), last.parent
@@ -54,7 +54,7 @@ SEQUENTIAL = ("split=sequential", "split.requests=3")
 
 @pytest.mark.parametrize("unlearner", ["finetune", "scrub"])
 def test_three_requests_in_a_row(trial, unlearner):
-    found, _, watch = trial(*SEQUENTIAL, f"unlearner={unlearner}")
+    found, _, watch = trial(*SEQUENTIAL, f"unlearner={unlearner}", "evaluator=fast")
     assert found.ctx.facts["requests"] == 3
     points = watch.curves["unlearn/requested_accuracy"]
     assert [step for step, _ in points] == [1, 2, 3]
@@ -67,7 +67,8 @@ def test_three_requests_in_a_row(trial, unlearner):
 
 def test_each_request_retains_what_was_not_asked_for_yet(trial):
     """Fine-tuning reads the third part in requests 1 and 2, the second in 1, the first never."""
-    one, _, _ = trial(*SEQUENTIAL, "unlearner=finetune", "unlearner.fit.epochs=2")
+    settings = ("unlearner=finetune", "unlearner.fit.epochs=2", "evaluator=fast")
+    one, _, _ = trial(*SEQUENTIAL, *settings)
     assert one.ctx.facts["forget_passes"] == pytest.approx(2 * (0 + 1 + 2) / 3)
     assert one.ctx.facts["retain_passes"] == pytest.approx(2 * 3)
 
@@ -144,8 +145,8 @@ def test_a_split_can_be_used_again_from_the_artifacts_of_a_trial(results, overri
     assert (artifacts / "split.json").is_file()
     again, other = results("split=artifact", f"split.path={artifacts}", "unlearner=finetune")
     assert other != folder
-    same = {name for name in first["metrics"] if "cost/" not in name}
-    assert len(same) > 20
+    same = {n for n in first["metrics"] if not n.endswith("log_time") and "cost/" not in n}
+    assert len(same) > 10
     assert {n: first["metrics"][n] for n in same} == {n: again["metrics"][n] for n in same}
     split = json.loads((other / "artifacts" / "split.json").read_text())
     assert split == json.loads((artifacts / "split.json").read_text())
@@ -186,7 +187,8 @@ OPTIONS = ["attribute", "subclass", "difficulty", "stratified", "ids"]
 def test_every_choice_makes_a_trial(compose_config, tmp_path, option):
     settings = craft(tmp_path, option)
     places = (f"store.root={tmp_path / 'store'}", f"data.root={tmp_path}")
-    few = ("trainer.fit.epochs=2", "unlearner=ssd", "tracking=none", "pictures=false")
+    few = ("trainer.fit.epochs=2", "unlearner=ssd", "evaluator=fast")
+    few += ("tracking=none", "pictures=false")
     run(compose_config(f"split={option}", *settings, *places, *few))
     (found,) = (tmp_path / "store" / "trials").glob("*/result.json")
     assert json.loads(found.read_text())["outcome"] == "finished"

@@ -107,6 +107,16 @@ def test_groups_may_be_numbers_and_samples_without_one_stand_alone(make_pool):
                 assert sum(start <= i < stop for i in ids) in (0, 30)
 
 
+def test_a_sample_without_a_group_follows_nobody(make_pool):
+    codes = torch.tensor([-1] + [0] * 49 + [-1] * 50)
+    pool = make_pool([0] * 100, attributes={"person": Column(codes, ("Ann",))})
+    together = [
+        any({0, 1} <= set(ids) for ids in parts_of(pool, seed, group="person", test=0.3))
+        for seed in range(10)
+    ]
+    assert not all(together)
+
+
 def test_a_group_in_two_official_parts_is_refused(make_pool):
     people = Column(torch.arange(100) % 7, tuple("abcdefg"))
     codes = torch.tensor([0] * 60 + [1] * 20 + [2] * 20)

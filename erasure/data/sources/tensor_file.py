@@ -60,12 +60,12 @@ class TensorFile:
         for role in ("inputs", "targets"):
             if role not in arrays:
                 raise DataError(f"{path} must hold {role}, it has {', '.join(sorted(arrays))}")
-        inputs = _inputs(torch.as_tensor(arrays["inputs"]))
+        inputs = _inputs(_numbers("inputs", arrays["inputs"]))
         require_resident(home, {"inputs": inputs}, str(path))
         channels = inputs.shape[1]
         if self.mean and len(self.mean) != channels:
             raise ConfigError(f"mean must have {channels} values, got {len(self.mean)}")
-        targets, classes = _targets(torch.as_tensor(arrays["targets"]), names)
+        targets, classes = _targets(_numbers("targets", arrays["targets"]), names)
         several = targets.ndim == 2
         return TensorPool(
             inputs=inputs.to(home.device),
@@ -97,6 +97,21 @@ def _arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
     raise ConfigError(f"path must end in .safetensors or .npz, got {path.name}")
 
 
+def _numbers(name: str, values: Any) -> Tensor:
+    """Return an array as a tensor.
+
+    Raises:
+        DataError: If it holds text, or numbers that are not real.
+    """
+    try:
+        found = torch.as_tensor(values)
+    except TypeError as error:
+        raise DataError(f"{name} must hold numbers, got {values.dtype}") from error
+    if found.is_complex():
+        raise DataError(f"{name} must hold real numbers, got {found.dtype}")
+    return found
+
+
 def _inputs(inputs: Tensor) -> Tensor:
     """Return inputs as bytes or float32, images with a channel.
 
@@ -120,8 +135,10 @@ def _targets(targets: Tensor, names: list[str]) -> tuple[Tensor, tuple[str, ...]
     """Return labels as whole numbers and the names of the classes.
 
     Raises:
-        DataError: If labels are no whole numbers.
+        DataError: If labels are no whole numbers, or not one or a row of them per sample.
     """
+    if targets.ndim not in (1, 2):
+        raise DataError(f"targets must be (N,) or (N, C), got {tuple(targets.shape)}")
     broken = targets[targets != targets.round()] if targets.is_floating_point() else targets[:0]
     if len(broken):
         raise DataError(
@@ -143,11 +160,11 @@ def _column(name: str, values: Any) -> Column:
     Raises:
         DataError: If it is neither one value per sample nor a set.
     """
-    if isinstance(values, np.ndarray) and values.dtype.kind in "US":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "US" and values.ndim == 1:
         names, codes = np.unique(values.astype(str), return_inverse=True)
         empty = int("" in names)  # sorts first, and is missing
         return Column(torch.from_numpy(codes) - empty, tuple(names[empty:].tolist()))
-    tensor = torch.as_tensor(values)
+    tensor = _numbers(name, values)
     if tensor.ndim == 2 and tensor.dtype == torch.bool:
         return Column(tensor, tuple(map(str, range(tensor.shape[1]))))
     if tensor.ndim != 1:
@@ -164,7 +181,7 @@ def _column(name: str, values: Any) -> Column:
 def _official(arrays: dict[str, Any]) -> Tensor | None:
     if "official" not in arrays:
         return None
-    parts = torch.as_tensor(arrays["official"]).long()
+    parts = _numbers("official", arrays["official"]).long()
     if int(parts.min()) < NOWHERE or int(parts.max()) > TEST:
         raise DataError("official must be 0 (train), 1 (val), 2 (test) or -1 (none)")
     return parts.to(torch.int8)
