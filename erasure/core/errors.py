@@ -33,5 +33,9 @@ class DivergedError(ErasureError):
     """A loss or a weight is no longer finite; the trial has no result."""
 
 
+class PrunedError(ErasureError):
+    """A study has seen enough of a trial; it was stopped and has no result."""
+
+
 class NoOpError(ErasureError):
     """An unlearner returned the original model."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-Outcome = Literal["finished", "failed", "diverged"]
+Outcome = Literal["finished", "failed", "diverged", "pruned"]
 
 
 @dataclass(frozen=True, kw_only=True)

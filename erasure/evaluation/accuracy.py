@@ -1,14 +1,15 @@
 """Accuracy on every part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import proportion
+from erasure.evaluation.estimates import mean, proportion
 from erasure.evaluation.signals import predictions
 
 
@@ -19,6 +20,10 @@ class Accuracy:
     On the forget set neither high nor low is good by itself: a model that never saw the samples
     still gets those right that resemble others, so the retrained model is the target. The
     extras hold the accuracy of each class that occurs.
+
+    Where a sample has several labels it is the share of labels that are predicted right at a
+    threshold of one half, one minus the Hamming loss; the extras hold the share of samples with
+    all labels right, ``exact_match``, and the accuracy of each label.
     """
 
     def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
@@ -33,15 +38,28 @@ class Accuracy:
         }
 
     def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
-        return {f"{part}/accuracy": measure(partial(_accuracy, ctx, part)) for part in ctx.parts}
+        return {f"{part}/accuracy": measure(partial(accuracy, ctx, part)) for part in ctx.parts}
 
 
-def _accuracy(ctx: EvalContext, part: str) -> Measured:
+def accuracy(ctx: EvalContext, part: str) -> Measured:
+    """Return the share of correct predictions of the subject on a part."""
     targets = ctx.targets(part)
-    correct = predictions(ctx, part) == targets
+    right = predictions(ctx, part) == targets
     names = ctx.splits.part(part).pool.class_names
-    extras = {"per_class": _per_class(correct, targets, names)}
-    return proportion(int(correct.sum().item()), len(correct), extras)
+    if right.ndim > 1:
+        return _of_labels(right, names)
+    extras = {"per_class": _per_class(right, targets, names)}
+    return proportion(int(right.sum().item()), len(right), extras)
+
+
+def _of_labels(right: Tensor, names: tuple[str, ...]) -> Measured:
+    # Labels of one sample are not independent: the interval is that of a mean over samples.
+    shares = right.double().mean(dim=-1)
+    extras: dict[str, Any] = {
+        "exact_match": right.all(dim=-1).double().mean().item(),
+        "per_class": dict(zip(names, right.double().mean(dim=0).tolist(), strict=True)),
+    }
+    return replace(mean(shares, low=0.0, high=1.0), extras=extras)
 
 
 def _per_class(correct: Tensor, targets: Tensor, names: tuple[str, ...]) -> dict[str, float]:

@@ -1,18 +1,24 @@
 """How often a model predicts the same class as the retrained one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from torch import Tensor
+
 from erasure.core.context import EvalContext
+from erasure.core.kinds import TaskKind
 from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import proportion
-from erasure.evaluation.signals import predictions
+from erasure.evaluation.estimates import mean, proportion
+from erasure.evaluation.gold_null import gold_null
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
     """Share of samples per part on which a model and the retrained one predict the same class.
+
+    Where a sample has several labels it is the share of labels that are predicted the same. With
+    several retrained models in a pool the extras hold their agreement with each other.
 
     References:
         Y. Cao and J. Yang, "Towards Making Systems Forget with Machine Unlearning", S&P 2015:
@@ -36,5 +42,15 @@ class Agreement:
 
 
 def _agree(ctx: EvalContext, part: str) -> Measured:
-    same = predictions(ctx, part) == predictions(ctx, part, "gold")
-    return proportion(int(same.sum().item()), len(same))
+    own, gold = ctx.logits(part), ctx.logits(part, "gold")
+    extras = gold_null(ctx, part, _equal)
+    same = _equal(ctx.kind, own, gold)
+    if ctx.kind.name == "multilabel":
+        return replace(mean(same, low=0.0, high=1.0), extras=extras)
+    return proportion(int(same.sum().item()), len(same), extras)
+
+
+def _equal(kind: TaskKind, logits: Tensor, others: Tensor) -> Tensor:
+    """Return the share (n,) of what is predicted of a sample that is the same."""
+    same = kind.predicted(logits) == kind.predicted(others)
+    return same.double().flatten(1).mean(dim=-1) if same.ndim > 1 else same.double()

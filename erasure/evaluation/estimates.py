@@ -48,7 +48,7 @@ def normal_interval(value: float, error: float, low: float, high: float) -> tupl
     return max(low, value - Z * error), min(high, value + Z * error)
 
 
-def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
     """Return the exact interval of a binomial proportion after ``hits`` successes in ``n``.
 
     References:

@@ -9,9 +9,6 @@ from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 
-HELDOUT = "heldout/"
-"""Prefix that stands for the held-out part in use, in names given to :class:`Gap`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
@@ -23,7 +20,7 @@ class Gap:
 
     Args:
         of: Names of metrics measured before this one; ``heldout/accuracy`` means the accuracy
-            on the held-out part in use.
+            on the held-out part in use, and so does ``heldout`` between other slashes.
 
     References:
         C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508: the average gap.
@@ -32,10 +29,7 @@ class Gap:
     of: Sequence[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.of, str) or not self.of:
-            raise ConfigError(f"of must be a list of metric names, got {self.of!r}")
-        if len(set(self.of)) != len(self.of):
-            raise ConfigError(f"of must be distinct names, got {list(self.of)}")
+        check_names(self.of)
 
     def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
         gaps = {
@@ -51,11 +45,24 @@ class Gap:
         return {**named, "gap/avg": measure(partial(_average, gaps))}
 
     def _names(self, heldout: str) -> list[str]:
-        return [_resolve(name, heldout) for name in self.of]
+        return [resolved(name, heldout) for name in self.of]
 
 
-def _resolve(name: str, heldout: str) -> str:
-    return f"{heldout}/{name.removeprefix(HELDOUT)}" if name.startswith(HELDOUT) else name
+def check_names(names: Sequence[str]) -> None:
+    """Check what is given as ``of``: names of metrics, each once.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    if isinstance(names, str) or not names:
+        raise ConfigError(f"of must be a list of metric names, got {names!r}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"of must be distinct names, got {list(names)}")
+
+
+def resolved(name: str, heldout: str) -> str:
+    """Return a metric's name with the held-out part in use in place of ``heldout``."""
+    return "/".join(heldout if place == "heldout" else place for place in name.split("/"))
 
 
 def _schema(description: str) -> MetricSchema:
@@ -66,11 +73,20 @@ def _schema(description: str) -> MetricSchema:
 
 
 def _gap(ctx: EvalContext, name: str) -> Measured:
+    own, gold = against_gold(ctx, name)
+    signed = own - gold
+    return Measured(value=abs(signed), extras={"signed": signed, "gold": gold})
+
+
+def against_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
+    """Return what was measured of the subject and of the retrained model.
+
+    Raises:
+        NotComputableError: If there is no retrained model, or one of the values is missing.
+    """
     if "gold" not in ctx.models:
         raise NotComputableError("skipped", "missing_gold")
-    own, gold = ctx.measured(name), ctx.measured(name, "gold")
-    signed = own.value - gold.value
-    return Measured(value=abs(signed), extras={"signed": signed, "gold": gold.value})
+    return ctx.measured(name).value, ctx.measured(name, "gold").value
 
 
 def _average(gaps: Mapping[str, Measured]) -> Measured:

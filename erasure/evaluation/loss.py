@@ -28,8 +28,9 @@ class Loss:
         }
 
     def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
-        return {f"{part}/loss": measure(partial(_loss, ctx, part)) for part in ctx.parts}
+        return {f"{part}/loss": measure(partial(mean_loss, ctx, part)) for part in ctx.parts}
 
 
-def _loss(ctx: EvalContext, part: str) -> Measured:
+def mean_loss(ctx: EvalContext, part: str) -> Measured:
+    """Return the mean loss of the subject on a part, in nats."""
     return mean(losses(ctx, part), low=0.0, high=math.inf)

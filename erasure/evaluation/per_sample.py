@@ -2,18 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.metric import NotComputableError
 from erasure.evaluation.evaluator import SUBJECTS
-from erasure.evaluation.signals import log_probs, losses, margins, predictions
+from erasure.evaluation.signals import losses, margins, predictions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SIGNALS = {"loss": "float32", "confidence": "float32", "margin": "float32", "predicted": "Int64"}
-"""Columns per role, each prefixed with the role, and their types; all can be missing."""
+SIGNALS = ("loss", "confidence", "margin", "predicted")
+"""Columns per role, each prefixed with the role; all can be missing."""
 
 
 def per_sample(ctx: EvalContext) -> "DataFrame":
@@ -23,6 +24,11 @@ def per_sample(ctx: EvalContext) -> "DataFrame":
         One row per sample: ``id``, ``part``, ``target``, and per role such as ``unlearned_loss``
         the loss, the confidence ``p_y``, the margin ``z_y - max z_other`` and the predicted
         class. The columns of a role with non-finite logits are missing values.
+
+        Where a sample has several labels, ``target`` and the prediction are texts of one digit
+        per label, such as ``0110``; the confidence is the geometric mean of the probabilities of
+        the true states of all labels, and the margin that of the label with the smallest:
+        positive where all are right.
     """
     import pandas as pd
 
@@ -32,8 +38,8 @@ def per_sample(ctx: EvalContext) -> "DataFrame":
 def _rows(ctx: EvalContext, part: str) -> "DataFrame":
     import pandas as pd
 
-    ids, targets = ctx.ids(part).numpy(), ctx.targets(part).numpy()
-    columns: dict[str, Any] = {"id": ids, "part": part, "target": targets}
+    targets = _column(ctx.targets(part))
+    columns: dict[str, Any] = {"id": ctx.ids(part).numpy(), "part": part, "target": targets}
     for who in SUBJECTS:
         if who in ctx.models:
             columns |= _columns(ctx, part, who)
@@ -43,19 +49,35 @@ def _rows(ctx: EvalContext, part: str) -> "DataFrame":
 def _columns(ctx: EvalContext, part: str, who: Who) -> dict[str, Any]:
     import pandas as pd
 
+    multilabel = ctx.kind.name == "multilabel"
+    kinds = dict.fromkeys(SIGNALS, "float32") | {"predicted": "string" if multilabel else "Int64"}
     try:
-        values: dict[str, Any] = {name: t.numpy() for name, t in _signals(ctx, part, who).items()}
+        values: dict[str, Any] = {n: _column(t) for n, t in _signals(ctx, part, who).items()}
     except NotComputableError:
         values = dict.fromkeys(SIGNALS, [None] * len(ctx.ids(part)))
-    return {f"{who}_{name}": pd.array(values[name], dtype=SIGNALS[name]) for name in SIGNALS}
+    return {f"{who}_{name}": pd.array(values[name], dtype=kinds[name]) for name in SIGNALS}
 
 
 def _signals(ctx: EvalContext, part: str, who: Who) -> dict[str, Tensor]:
-    targets = ctx.targets(part)
-    own = log_probs(ctx, part, who).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    found = losses(ctx, part, who)
     return {
-        "loss": losses(ctx, part, who),
-        "confidence": own.exp(),
-        "margin": margins(ctx.logits(part, who).double(), targets),
+        "loss": found,
+        "confidence": (-found).exp(),
+        "margin": _margins(ctx, part, who),
         "predicted": predictions(ctx, part, who),
     }
+
+
+def _margins(ctx: EvalContext, part: str, who: Who) -> Tensor:
+    logits, targets = ctx.logits(part, who).double(), ctx.targets(part)
+    if ctx.kind.name == "multilabel":
+        return ((2 * targets.double() - 1) * logits).amin(dim=-1)
+    return margins(logits, targets)
+
+
+def _column(values: Tensor) -> Any:
+    """Return values ``(n,)`` as they are, and rows of zeros and ones ``(n, C)`` as texts."""
+    if values.ndim == 1:
+        return values.numpy()
+    digits = (values + ord("0")).to(torch.uint8).contiguous().numpy()
+    return digits.view(f"S{digits.shape[1]}").squeeze(-1).astype(str).astype(object)

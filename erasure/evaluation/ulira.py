@@ -1,49 +1,155 @@
 """The per-example attack of unlearning: was this sample unlearned, or never seen?"""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext
-from erasure.evaluation.estimates import normal_interval
-from erasure.evaluation.roc import auc, delong_error, roc
+from erasure.core.context import EvalContext, Pooled
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
+from erasure.evaluation.attack_values import LOW_FPRS
+from erasure.evaluation.likelihood_ratio import FEWEST
+from erasure.evaluation.pool_margins import compared, margins_of
+from erasure.evaluation.signals import PHI_LIMIT
+from erasure.evaluation.unlearning_attack import UnlearningAttack
+
+Design = Literal["fixed", "random"]
+Population = Literal["forget", "retain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ULiRA:
+    """How well an attacker with many models tells, per sample, unlearned from never seen.
+
+    For every sample Gaussians are fitted to its logit-scaled confidence under models that
+    unlearned it and under models that never saw it, and each model is judged by the others. A
+    perfect unlearner gives an AUC of 0.5. The ``retain`` values ask the same of samples that
+    stay: did this model unlearn something, or was it retrained without it?
+
+    For the original the attack looks at models that forgot nothing, and for the retrained model
+    at two halves of its own pool, which gives 0.5.
+
+    Args:
+        design: ``fixed`` compares the models of ``pool.size`` that unlearned the forget set of
+            the trial with as many that were retrained without it; their number per side is at
+            least four, eight for the halves of the retrained pool. ``random`` takes the
+            ``pool.shadows`` models on random halves of the data: every sample is unlearned by
+            some and unseen by others.
+
+    Notes:
+        Intervals count scores of one sample, and of one model, as dependent, see
+        :mod:`erasure.evaluation.clustered`.
+
+    References:
+        J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False
+        Sense of Privacy", SaTML 2025, arXiv:2403.01218.
+    """
+
+    design: Design = "fixed"
+
+    def __post_init__(self) -> None:
+        if self.design not in get_args(Design):
+            raise ConfigError(f"design must be fixed or random, got {self.design!r}")
+
+    @property
+    def needs_roles(self) -> tuple[Pooled, ...]:
+        """Roles of the models that are compared."""
+        if self.design == "random":
+            return ("shadow", "shadow_unlearned")
+        return ("original", "unlearned", "gold")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - no part in names
+        attacks = {
+            "ulira": "samples that were unlearned",
+            "ulira/retain": "samples that stay",
+        }
+        return {
+            f"{prefix}/{name}": meaning
+            for prefix, samples in attacks.items()
+            for name, meaning in _meanings(f"the attack with many models on {samples}").items()
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        prefixes: Mapping[Population, str] = {"forget": "ulira", "retain": "ulira/retain"}
+        return {
+            f"{prefix}/{name}": found
+            for population, prefix in prefixes.items()
+            for name, found in self._values(ctx, population).items()
+        }
+
+    def _values(self, ctx: EvalContext, population: Population) -> Mapping[str, Measured]:
+        try:
+            if self.design == "fixed":
+                found = compared(ctx, population, at_least=FEWEST)
+                attack = UnlearningAttack(found.ours, found.theirs, ctx.seed)
+                return attack.values({"clipped": found.clipped})
+            tables = _shadowed(ctx, population)
+            clipped = (torch.cat(tables).abs() > PHI_LIMIT).double().mean().item()
+            ours, theirs = (side.clamp(-PHI_LIMIT, PHI_LIMIT) for side in tables)
+            return UnlearningAttack(ours, theirs, ctx.seed).values({"clipped": clipped})
+        except NotComputableError as error:
+            return dict.fromkeys(_meanings(""), missing(error.status, error.reason))
 
 
 def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
-    """Return the interval of the attack's AUC on the forget set with the models there are."""
-    unlearned, gold = (
-        _phi(ctx.stack(role, "forget"), ctx.targets("forget")) for role in ("unlearned", "gold")
-    )
-    ours, theirs = _scores(unlearned, gold)
-    found = auc(roc(ours.flatten(), theirs.flatten()))
-    error = delong_error(ours.flatten(), theirs.flatten())
-    return normal_interval(found, error, 0.0, 1.0)
+    """Return the interval of ``ulira/auc`` with the models there are, NaN if there is none."""
+    try:
+        found = compared(ctx, "forget", at_least=FEWEST)
+        value = UnlearningAttack(found.ours, found.theirs, ctx.seed).auc({})
+    except NotComputableError:
+        return math.nan, math.nan
+    return value.ci_low, value.ci_high
 
 
-def _phi(logits: Tensor, targets: Tensor) -> Tensor:
-    own = targets.expand(len(logits), -1).unsqueeze(-1)
-    values = logits.double()
-    rest = values.scatter(-1, own, -torch.inf).logsumexp(dim=-1)
-    return (values.gather(-1, own).squeeze(-1) - rest).clamp(-100, 100)
+def _meanings(attack: str) -> dict[str, MetricSchema]:
+    rate = partial(MetricSchema, direction="closer_to_ideal", low=0.0, high=1.0)
+    return {
+        "auc": rate(
+            ideal=0.5, description=f"Area under the ROC curve of {attack}; 0.5 is chance."
+        ),
+        "balanced_accuracy": rate(
+            ideal=0.5, description=f"Mean of TPR and TNR of {attack}, at even odds."
+        ),
+        **{
+            name: rate(
+                ideal=fpr,
+                description=f"Share caught at {100 * fpr:g} % false positives by {attack}.",
+            )
+            for name, fpr in LOW_FPRS.items()
+        },
+    }
 
 
-def _scores(unlearned: Tensor, gold: Tensor) -> tuple[Tensor, Tensor]:
-    (mean_u, var_u), (mean_g, var_g) = _others(unlearned), _others(gold)
-    var_u, var_g = (v.mean(dim=-1, keepdim=True).clamp(min=1e-12) for v in (var_u, var_g))
-
-    def score(x: Tensor) -> Tensor:
-        return 0.5 * (
-            (x - mean_g) ** 2 / var_g + var_g.log() - (x - mean_u) ** 2 / var_u - var_u.log()
-        )
-
-    return score(unlearned), score(gold)
+def _shadowed(ctx: EvalContext, population: Population) -> tuple[Tensor, Tensor]:
+    """Return the margins of shadows under both hypotheses, of all samples they may know."""
+    sides = [_of_part(ctx, part, population) for part in ctx.parts]
+    ours, theirs = (torch.cat(side, dim=1) for side in zip(*sides, strict=True))
+    if ctx.subject == "gold":
+        size = len(theirs) // 2
+        return theirs[0 : 2 * size : 2], theirs[1 : 2 * size : 2]
+    return ours, theirs
 
 
-def _others(values: Tensor) -> tuple[Tensor, Tensor]:
-    count = len(values)
-    centre = values.mean(dim=0)
-    off = values - centre
-    first, second = off.sum(dim=0), off.square().sum(dim=0)
-    mean = (first - off) / (count - 1)
-    return mean + centre, ((second - off.square() - (count - 1) * mean**2) / (count - 2)).clamp(
-        min=0
-    )
+def _of_part(ctx: EvalContext, part: str, population: Population) -> tuple[Tensor, Tensor]:
+    """Return margins of a part under both hypotheses, ``(K, n)`` each, NaN elsewhere.
+
+    They are "unlearned" and "never seen", or of samples that stay, "stayed while others were
+    unlearned" and "stayed".
+    """
+    before = margins_of(ctx, "shadow", part)
+    assert ctx.references is not None  # noqa: S101  # or there were no margins
+    view = ctx.sampled(part)
+    trained = ctx.references.trained_on("shadow", view)
+    if ctx.subject == "unlearned":
+        after = margins_of(ctx, "shadow_unlearned", part)
+        gone = ctx.references.forgotten_by("shadow_unlearned", view)
+    else:  # shadows that forgot nothing of what they should have
+        after, gone = before, trained if population == "forget" else torch.zeros_like(trained)
+    if population == "forget":
+        return after.where(gone, torch.nan), before.where(~trained, torch.nan)
+    return after.where(trained & ~gone, torch.nan), before.where(trained, torch.nan)

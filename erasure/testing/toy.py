@@ -155,6 +155,7 @@ def toy_context(
         heldout=heldout,
         seed=0,
         facts=dict(FACTS),
+        fresh=partial(_fresh, model),
     )
 
 

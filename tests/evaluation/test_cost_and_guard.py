@@ -14,6 +14,15 @@ FACTS = {
     "retain_passes": 2.5,
     "val_passes": 0.0,
     "optimizer_steps": 70.0,
+    "cpu_seconds": 2.5,
+    "pool_seconds": 600.0,
+    "reserved_memory_bytes": 8_000_000.0,
+    "energy_joules": 90.0,
+    "sample_reads": 300.0,
+    "trained_reads": 50.0,
+    "retrain_reads": 4_000.0,
+    "sample_flops": 2e6,
+    "training_sample_flops": 1e6,
     "relative_weight_change": 0.125,
     "forget_output_change": 0.5,
     "duplicates_forget_retain": 3.0,
@@ -29,7 +38,14 @@ def test_costs_are_derived_from_the_facts(random_ctx):
         "cost/retrain_seconds": 30.0,
         "cost/speedup": 15.0,
         "cost/share_of_retraining": pytest.approx(1 / 15),
+        "cost/cpu_seconds": 2.5,
+        "cost/pool_seconds": 600.0,
         "cost/peak_memory_mb": 3.5,
+        "cost/peak_memory_reserved_mb": 8.0,
+        "cost/energy_joules": 90.0,
+        "cost/unlearn_gflops": pytest.approx((300 * 2e6 + 50 * 1e6) / 1e9),
+        "cost/retrain_gflops": pytest.approx(4_000 * 1e6 / 1e9),
+        "cost/flop_ratio": pytest.approx(650 / 4000),
         "cost/forget_passes": 1.0,
         "cost/retain_passes": 2.5,
         "cost/optimizer_steps": 70.0,
@@ -61,6 +77,17 @@ def test_what_was_not_noted_is_skipped(random_ctx, metric):
     assert all(math.isnan(m.value) for m in found.values())
     assert all(m.status == "skipped" for m in found.values())
     assert all(m.reason.startswith("missing_fact:") for m in found.values())
+
+
+def test_short_runs_are_below_what_an_energy_counter_resolves(random_ctx):
+    for seconds, short in ((4.9, True), (5.0, False)):
+        found = Cost()(random_ctx(facts=FACTS | {"unlearn_seconds": seconds}))
+        assert found["cost/energy_joules"].extras == {"below_measurement_floor": short}
+
+
+def test_no_ratio_without_operations_that_count(random_ctx):
+    found = Cost()(random_ctx(facts=FACTS | {"training_sample_flops": 0.0}))
+    assert found["cost/flop_ratio"].reason == "no_counted_operations"
 
 
 def test_no_speedup_over_nothing(random_ctx):

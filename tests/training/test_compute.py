@@ -1,12 +1,20 @@
-"""Devices, clocks and memory."""
+"""Devices, clocks, memory, energy and operations."""
 
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.seeding import isolated
+from erasure.core.splits import View
+from erasure.data.pools import TensorPool
 from erasure.training.compute import measured_cost, resolve_device, synchronize, warm_up
+from erasure.training.energy import energy_counter
+from erasure.training.flops import sample_flops
 
 CPU = torch.device("cpu")
 
@@ -101,3 +109,116 @@ def test_warming_up_leaves_nothing_behind():
     warm_up(CPU)
     synchronize(CPU)
     assert torch.is_grad_enabled()
+
+
+def test_time_of_the_cpu_is_that_of_the_process():
+    with measured_cost(CPU) as cost:
+        time.sleep(0.05)
+        begun = time.process_time()
+        while time.process_time() - begun < 0.02:
+            pass
+    assert 0.02 <= cost.cpu_seconds < cost.seconds
+    assert cost.reserved_bytes is None
+    assert cost.joules is None
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Pretend that there is a GPU with memory, and one with a counter if NVML is installed."""
+    readings = iter([5_000_000, 5_000_500, 5_004_000])
+
+    class NVMLError(Exception):
+        pass
+
+    def handle_of(uuid):
+        if uuid != "GPU-1234":
+            raise NVMLError("not supported")
+        return uuid
+
+    nvml = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=handle_of,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(readings),
+    )
+    memory = {
+        "empty_cache": lambda: None,
+        "synchronize": lambda device: None,
+        "reset_peak_memory_stats": lambda device: None,
+        "memory_allocated": lambda device: 100,
+        "max_memory_allocated": lambda device: 350,
+        "max_memory_reserved": lambda device: 600,
+    }
+    for name, function in memory.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+
+    def pretend(*, installed=True, uuid="1234"):
+        monkeypatch.setitem(sys.modules, "pynvml", nvml if installed else None)
+        facts = SimpleNamespace(uuid=uuid)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+        return torch.device("cuda:0")
+
+    energy_counter.cache_clear()
+    yield pretend
+    energy_counter.cache_clear()
+
+
+def test_energy_and_memory_of_a_gpu_are_differences(gpu):
+    with measured_cost(gpu()) as cost:
+        pass
+    assert cost.joules == pytest.approx(3.5)
+    assert cost.peak_bytes == 250
+    assert cost.reserved_bytes == 500
+
+
+@pytest.mark.parametrize("missing", [{"installed": False}, {"uuid": "MIG-1"}])
+def test_a_gpu_without_a_counter_has_no_energy(gpu, missing):
+    with measured_cost(gpu(**missing)) as cost:
+        pass
+    assert cost.joules is None
+    assert cost.reserved_bytes == 500
+
+
+def view_of(shape, n=6, classes=5):
+    targets = torch.arange(n) % classes
+    names = tuple(f"class {i}" for i in range(classes))
+    return View(
+        TensorPool(inputs=torch.ones(n, *shape), targets=targets, class_names=names),
+        torch.arange(n),
+    )
+
+
+def network(*layers):
+    with isolated(0, "network"):
+        return nn.Sequential(*(layer() for layer in layers))
+
+
+def two_layers():
+    return network(lambda: nn.Linear(10, 20), nn.ReLU, lambda: nn.Linear(20, 5))
+
+
+@pytest.mark.parametrize("batch_size", [4, 100])
+def test_operations_of_a_step_of_two_layers(batch_size):
+    """Forward 2 (10 x 20 + 20 x 5), and no gradient of the inputs: 5600 for four samples."""
+    assert 4 * sample_flops(two_layers(), view_of((10,)), batch_size) == 5600
+
+
+def test_frozen_layers_cost_a_forward_pass_only():
+    model = two_layers().requires_grad_(requires_grad=False)
+    assert 4 * sample_flops(model, view_of((10,)), 4) == 2400
+
+
+def test_operations_of_a_convolution():
+    convolve = network(lambda: nn.Conv2d(3, 8, 3, padding=1), nn.Flatten)
+    view = view_of((3, 8, 8), classes=512)
+    convolve.requires_grad_(requires_grad=False)
+    assert 2 * sample_flops(convolve, view, 2) == 55_296
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = network(lambda: nn.BatchNorm1d(10), lambda: nn.Linear(10, 5)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    sample_flops(model, view_of((10,)), 4)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert all(module.training for module in model.modules())

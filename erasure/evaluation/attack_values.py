@@ -1,0 +1,140 @@
+"""What is reported of an attack that scores members and non-members."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from erasure.core.metric import Measured, MetricSchema
+from erasure.evaluation.estimates import normal_interval, proportion
+from erasure.evaluation.roc import (
+    auc,
+    best_balanced_accuracy,
+    delong_error,
+    hits_at,
+    null_error,
+    roc,
+)
+
+LOW_FPRS: Mapping[str, float] = {"tpr_at_1_fpr": 0.01, "tpr_at_0.1_fpr": 0.001}
+"""False-positive rates at which true-positive rates are reported, by the end of the name."""
+
+RELIABLE_ALARMS = 10
+"""With fewer false positives than this allowed, the rate is too coarse to rely on."""
+
+
+def attack_schema(prefix: str, attack: str) -> dict[str, MetricSchema]:
+    """Return the meaning of the names of :func:`attack_values`.
+
+    Args:
+        prefix: What the names begin with, such as ``rmia``.
+        attack: What the attack is, to be read after "of".
+    """
+    return {
+        f"{prefix}/auc": _schema(f"Area under the ROC curve of {attack}; 0.5 is chance.", 0.5),
+        **{
+            f"{prefix}/{name}": _schema(
+                f"Share of the forget set caught at a false-positive rate of {100 * fpr:g} % "
+                f"by {attack}.",
+                fpr,
+            )
+            for name, fpr in LOW_FPRS.items()
+        },
+    }
+
+
+def attack_values(
+    prefix: str, members: Tensor, others: Tensor, extras: Mapping[str, Any]
+) -> dict[str, Measured]:
+    """Return AUC and true-positive rates at low false-positive rates of an attack.
+
+    Args:
+        prefix: What the names begin with.
+        members: Scores ``(n,)``, higher for a likely member.
+        others: Scores of non-members ``(m,)``.
+        extras: What else to note beside each value.
+    """
+    found = {f"{prefix}/auc": attack_auc(members, others, extras)}
+    for name, fpr in LOW_FPRS.items():
+        found[f"{prefix}/{name}"] = attack_tpr(members, others, fpr, extras)
+    return found
+
+
+def attack_auc(
+    members: Tensor, others: Tensor, extras: Mapping[str, Any] | None = None
+) -> Measured:
+    """Return the probability that a member outscores a non-member, with DeLong's interval."""
+    value = auc(roc(members, others))
+    low, high = normal_interval(value, delong_error(members, others), 0.0, 1.0)
+    noted = {
+        **_facts(members, others),
+        "distance_from_chance": abs(value - 0.5),
+        "null_error": null_error(len(members), len(others)),
+        **(extras or {}),
+    }
+    n = len(members) + len(others)
+    return Measured(value=value, ci_low=low, ci_high=high, n=n, extras=noted)
+
+
+def attack_tpr(
+    members: Tensor, others: Tensor, fpr: float, extras: Mapping[str, Any] | None = None
+) -> Measured:
+    """Return the share of members caught while at most a share ``fpr`` of the others is accused.
+
+    A constant score has no usable threshold; it counts as guessing, with a TPR equal to the FPR.
+    """
+    noted: dict[str, Any] = {**_facts(members, others), **(extras or {})}
+    noted["unreliable"] = fpr * len(others) < RELIABLE_ALARMS
+    if noted["constant_score"]:
+        return Measured(value=fpr, n=len(members), extras=noted)
+    return proportion(hits_at(roc(members, others), fpr), len(members), noted)
+
+
+def attack_accuracy(members: Tensor, others: Tensor) -> Measured:
+    """Return the balanced accuracy of the best threshold; members score at least as high."""
+    value, threshold = best_balanced_accuracy(roc(members, others))
+    extras = {**_facts(members, others), "advantage": 2 * value - 1, "threshold": threshold}
+    return Measured(value=value, n=len(members) + len(others), extras=extras)
+
+
+def balanced_accuracy(
+    tpr: float, tnr: float, n_pos: int, n_neg: int, extras: Mapping[str, Any] | None = None
+) -> Measured:
+    """Return the mean of both rates, with a normal interval of binomial errors.
+
+    Args:
+        tpr: Share of the ``n_pos`` members that were found.
+        tnr: Share of the ``n_neg`` non-members that were left alone.
+        n_pos: Number of members.
+        n_neg: Number of non-members.
+        extras: What else to note.
+    """
+    value = (tpr + tnr) / 2
+    error = math.sqrt(tpr * (1 - tpr) / n_pos + tnr * (1 - tnr) / n_neg) / 2
+    low, high = normal_interval(value, error, 0.0, 1.0)
+    noted = {
+        "tpr": tpr,
+        "tnr": tnr,
+        "n_members": n_pos,
+        "n_non_members": n_neg,
+        "advantage": tpr + tnr - 1,
+        **(extras or {}),
+    }
+    return Measured(value=value, ci_low=low, ci_high=high, n=n_pos + n_neg, extras=noted)
+
+
+def _schema(description: str, ideal: float) -> MetricSchema:
+    return MetricSchema(
+        direction="closer_to_ideal", low=0.0, high=1.0, ideal=ideal, description=description
+    )
+
+
+def _facts(members: Tensor, others: Tensor) -> dict[str, Any]:
+    everyone = torch.cat([members, others])
+    return {
+        "n_members": len(members),
+        "n_non_members": len(others),
+        "constant_score": bool((everyone == everyone[0]).all()),
+    }

@@ -1,0 +1,171 @@
+"""What the features of a model say about attributes of forgotten samples."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from erasure.core.columns import Column
+from erasure.core.context import EvalContext, Who
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.seeding import stream
+from erasure.evaluation.logistic_attack import decisions, fit_logistic
+from erasure.evaluation.roc import auc, roc
+
+FOLDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeInference:
+    """How well a probe reads an attribute of forget samples from the features of a model.
+
+    The features are those that go into the head, reduced to their main directions; the probe is a
+    logistic regression for each value of the attribute against the others, and scores only
+    samples it has not seen. ``auroc`` is the mean over all such questions of the area under the
+    ROC curve; ``gap_to_gold`` is its distance from that of the retrained model. A column of
+    numbers asks whether a sample is above the median, a column of sets whether it has each name.
+
+    Args:
+        attribute: Name of the column; None takes all columns that have questions to ask.
+        components: Number of main directions of the features.
+        min_per_class: Fewest samples on each side of a question, at least ten.
+
+    References:
+        C. Song and V. Shmatikov, "Overlearning Reveals Sensitive Attributes", ICLR 2020,
+        arXiv:1905.11742.
+    """
+
+    needs_features = True
+
+    attribute: str | None = None
+    components: int = 64
+    min_per_class: int = 50
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise ConfigError(f"components must be >= 1, got {self.components}")
+        if self.min_per_class < FOLDS:
+            raise ConfigError(f"min_per_class must be >= {FOLDS}, got {self.min_per_class}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
+        return {
+            "attribute_inference/auroc": MetricSchema(
+                direction="closer_to_gold",
+                low=0.0,
+                high=1.0,
+                description="Mean area under the ROC curve with which attributes of forget "
+                "samples are read from the features.",
+            ),
+            "attribute_inference/gap_to_gold": MetricSchema(
+                direction="min",
+                low=0.0,
+                high=1.0,
+                ideal=0.0,
+                description="Distance of this area from that of the retrained model.",
+            ),
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        own = measure(partial(self._auroc, ctx, ctx.subject))
+
+        def gap() -> Measured:
+            if own.status != "ok":
+                raise NotComputableError(own.status, own.reason)
+            signed = own.value - self._auroc(ctx, "gold").value
+            return Measured(value=abs(signed), n=own.n, extras={"signed": signed})
+
+        return {"attribute_inference/auroc": own, "attribute_inference/gap_to_gold": measure(gap)}
+
+    def _auroc(self, ctx: EvalContext, who: Who) -> Measured:
+        questions = self._questions(ctx)
+        reduced = main_directions(ctx.features("forget", who).double(), self.components)
+        found = {
+            question.name: probe(
+                reduced[question.known],
+                question.answer[question.known],
+                stream(ctx.seed, "attribute_inference", question.name),
+            )
+            for question in questions
+        }
+        value = sum(found.values()) / len(found)
+        return Measured(value=value, n=len(reduced), extras={"by_question": found})
+
+    def _questions(self, ctx: EvalContext) -> list["_Question"]:
+        columns = ctx.splits.forget.pool.attributes
+        if not columns:
+            raise NotComputableError("skipped", "no_attributes")
+        if self.attribute is not None and self.attribute not in columns:
+            raise NotComputableError("skipped", f"no_attribute:{self.attribute}")
+        names = sorted(columns) if self.attribute is None else [self.attribute]
+        ids = ctx.ids("forget")
+        asked = [q for name in names for q in _ask(name, columns[name], ids)]
+        found = [q for q in asked if q.smaller_side >= self.min_per_class]
+        if not found:
+            raise NotComputableError("degenerate", "too_few")
+        return found
+
+
+class _Question(NamedTuple):
+    """A yes-or-no question about n samples, and of which the answer is known."""
+
+    name: str
+    answer: Tensor
+    known: Tensor
+
+    @property
+    def smaller_side(self) -> int:
+        yes = int(self.answer[self.known].sum().item())
+        return min(yes, int(self.known.sum().item()) - yes)
+
+
+def main_directions(features: Tensor, components: int) -> Tensor:
+    """Return centred features ``(n, D)`` in their main directions, ``(n, min(components, D))``.
+
+    Labels are not looked at, so this may see all samples.
+    """
+    centred = features - features.mean(dim=0)
+    if centred.shape[1] <= components:
+        return centred
+    directions: Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors
+    return centred @ directions[:, -components:]  # eigenvalues rise
+
+
+def probe(features: Tensor, answer: Tensor, generator: Generator) -> float:
+    """Return the area under the ROC curve of a logistic regression, out of fold.
+
+    Args:
+        features: ``(n, d)``.
+        answer: ``(n,)`` bool, at least ten on each side.
+        generator: Draws the folds, each with its share of both sides.
+    """
+    fold = torch.empty(len(answer), dtype=torch.int64)
+    for side in (answer, ~answer):
+        places = side.nonzero().flatten()
+        order = torch.randperm(len(places), generator=generator)
+        fold[places[order]] = torch.arange(len(places)) % FOLDS
+    outside = ~F.one_hot(fold, FOLDS).T.bool()
+    fitted = fit_logistic(features, answer, outside.double())
+    scores = decisions(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0)
+    return auc(roc(scores[answer], scores[~answer]))
+
+
+def _ask(name: str, column: Column, ids: Tensor) -> Iterator[_Question]:
+    values = column.values.cpu()[ids]
+    if column.kind == "number":
+        known = ~values.isnan()
+        middle = values[known].median() if bool(known.any()) else values.new_zeros(())
+        yield _Question(f"{name}>median", values > middle, known)
+        return
+    if column.kind == "set":
+        known = torch.ones(len(values), dtype=torch.bool)
+        for place, label in enumerate(column.names):
+            yield _Question(f"{name}={label}", values[:, place], known)
+        return
+    present = values[values >= 0].unique().tolist()
+    for code in present[1:] if len(present) == 2 else present:  # two values are one question
+        yield _Question(f"{name}={column.names[code]}", values == code, values >= 0)

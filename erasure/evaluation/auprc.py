@@ -1,0 +1,45 @@
+"""How precise the probability of a class is for each share of its samples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.ranking import average_precisions, mean_area
+from erasure.evaluation.signals import log_probs, require_multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUPRC:
+    """Average precision per part, each class against the others, mean over classes.
+
+    Only classes with samples and with samples of other classes on the part count; a part of one
+    class has no value. It is the area under the precision-recall curve by steps; the
+    extras hold that of each class. With several labels per sample
+    see :class:`~erasure.evaluation.multilabel.MultilabelScores`.
+
+    References:
+        J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",
+        ICML 2006.
+    """
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"auprc/{part}": MetricSchema(
+                direction="closer_to_gold" if part == "forget" else "max",
+                low=0.0,
+                high=1.0,
+                description=f"Mean average precision of a class against the others on the "
+                f"{part} set.",
+            )
+            for part in ("forget", "retain", heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {f"auprc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
+
+
+def _area(ctx: EvalContext, part: str) -> Measured:
+    require_multiclass(ctx)
+    return mean_area(ctx, part, log_probs(ctx, part), average_precisions)

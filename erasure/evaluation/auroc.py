@@ -1,0 +1,44 @@
+"""How well the probability of a class ranks its samples before the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.ranking import mean_area, roc_areas
+from erasure.evaluation.signals import log_probs, require_multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUROC:
+    """Area under the ROC curve per part, each class against the others, mean over classes.
+
+    Only classes with samples and with samples of other classes on the part count; a part of one
+    class has no value. The extras hold the area of each class. With several labels per sample
+    see :class:`~erasure.evaluation.multilabel.MultilabelScores`.
+
+    References:
+        D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for
+        Multiple Class Classification Problems", Machine Learning 45, 2001.
+    """
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"auroc/{part}": MetricSchema(
+                direction="closer_to_gold" if part == "forget" else "max",
+                low=0.0,
+                high=1.0,
+                description=f"Mean area under the ROC curve of a class against the others on the "
+                f"{part} set.",
+            )
+            for part in ("forget", "retain", heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {f"auroc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
+
+
+def _area(ctx: EvalContext, part: str) -> Measured:
+    require_multiclass(ctx)
+    return mean_area(ctx, part, log_probs(ctx, part), roc_areas)

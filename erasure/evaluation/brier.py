@@ -1,0 +1,44 @@
+"""Squared error of the predicted probabilities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.estimates import mean
+from erasure.evaluation.signals import log_probs, require_multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brier:
+    """Brier score per part: squared distance of the probabilities from the truth, in [0, 2].
+
+    It is summed over classes, so that a certain error costs 2.
+
+    References:
+        G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
+        Review 78, 1950.
+    """
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"brier/{part}": MetricSchema(
+                direction="closer_to_gold" if part == "forget" else "min",
+                low=0.0,
+                high=2.0,
+                description=f"Mean squared error of the probabilities on the {part} set.",
+            )
+            for part in ("forget", "retain", heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {f"brier/{part}": measure(partial(_score, ctx, part)) for part in ctx.parts}
+
+
+def _score(ctx: EvalContext, part: str) -> Measured:
+    require_multiclass(ctx)
+    probabilities = log_probs(ctx, part).exp()
+    truth = ctx.kind.indicators(ctx.targets(part), ctx.num_classes)
+    errors = (probabilities - truth.double()).square().sum(dim=-1)
+    return mean(errors.clamp_max(2.0), low=0.0, high=2.0)

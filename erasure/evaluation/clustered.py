@@ -1,0 +1,141 @@
+"""Standard errors of rates whose observations are not independent.
+
+The scores of one sample under many models share a fit, those of one model on many samples share
+a network, and every model is part of the fits by which the others are judged.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from erasure.core.metric import Measured
+from erasure.evaluation.estimates import LEVEL, clopper_pearson
+
+GROUPS = 16
+"""Groups of models that the jackknife leaves out in turn."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observations of one side, with the sample and the model that each is of.
+
+    Args:
+        values: ``(n,)`` float64.
+        samples: Number of the sample, ``(n,)`` int64.
+        models: Number of the model, ``(n,)`` int64.
+    """
+
+    values: Tensor
+    samples: Tensor
+    models: Tensor
+
+    @classmethod
+    def of(cls, table: Tensor) -> "Observed":
+        """Take the values of ``(models, samples)`` that are not NaN."""
+        models, samples = (~table.isnan()).nonzero(as_tuple=True)
+        return cls(table[models, samples], samples, models)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def above(scores: Tensor, others: Tensor) -> Tensor:
+    """Return the share of ``others`` (m,) below each of ``scores`` (n,), ties counting half.
+
+    Its mean is the AUC of scores that are positives and others that are negatives.
+    """
+    ranked = others.sort().values
+    queries, order = scores.sort()  # neighbouring queries are answered from the same memory
+    below = torch.searchsorted(ranked, queries)
+    not_above = torch.searchsorted(ranked, queries, right=True)
+    shares = (below + not_above).double() / (2 * len(ranked))
+    return torch.empty_like(shares).scatter_(0, order, shares)
+
+
+def two_way_error(sides: Sequence[tuple[Observed, Tensor]]) -> float:
+    """Return the standard error of a sum of means, clustered by sample and by model.
+
+    It is the variance by samples plus that by models minus what both have counted, at least the
+    larger of the two. Model k of one side and model k of the other are one cluster, for they
+    share a seed.
+
+    Args:
+        sides: Of each mean its observations, and how far each pulls the sum from its value,
+            ``(n,)``: deviations that add up to zero, over n, times the weight of the mean.
+
+    References:
+        C. Cameron et al., "Robust inference with multiway clustering", Journal of Business and
+        Economic Statistics 29, 2011; N. Obuchowski, "Nonparametric analysis of clustered ROC
+        curve data", Biometrics 53, 1997.
+    """
+    pulls = torch.cat([pull for _, pull in sides])
+    by_sample = _variance(pulls, torch.cat([side.samples for side, _ in sides]))
+    by_model = _variance(pulls, torch.cat([side.models for side, _ in sides]))
+    both = by_sample + by_model - pulls.square().sum().item()
+    return math.sqrt(max(by_sample, by_model, both))
+
+
+def jackknife_errors(statistics: Callable[[Tensor], Tensor], models: int) -> Tensor:
+    """Return standard errors ``(k,)`` of statistics by leaving out models, a group at a time.
+
+    It covers what clustering cannot see, that every model is part of the fits by which the
+    others are judged, and is too large rather than too small where there is nothing to see.
+
+    Args:
+        statistics: Maps the models that stay, ``(models,)`` bool, to values ``(k,)``.
+        models: How many models there are.
+    """
+    groups = min(GROUPS, models)
+    place = torch.arange(models) % groups
+    found = torch.stack([statistics(place != left_out) for left_out in range(groups)])
+    spread = (found - found.mean(dim=0)).square().sum(dim=0)
+    return ((groups - 1) / groups * spread).sqrt()
+
+
+def rate_interval(value: float, error: float, clusters: int) -> tuple[float, float]:
+    """Return the interval of a rate by Student's t, within [0, 1].
+
+    Args:
+        value: The estimate.
+        error: Its standard error.
+        clusters: How many independent clusters the error was found from.
+    """
+    from scipy.special import stdtrit
+
+    reach = error * float(stdtrit(max(clusters - 1, 1), 0.5 + LEVEL / 2))
+    return max(0.0, value - reach), min(1.0, value + reach)
+
+
+def clustered_proportion(hits: Observed, error: float) -> Measured:
+    """Return the share of hits with an exact interval for as many as are independent.
+
+    The interval is that of Clopper and Pearson with the number of observations that would give
+    the standard error if they were independent (E. Korn and B. Graubard, "Confidence intervals
+    for proportions with small expected number of positive counts estimated from survey data",
+    Survey Methodology 24, 1998). Where nobody or everybody is hit, that is the number of samples.
+
+    Args:
+        hits: Observations of 0 and 1.
+        error: Standard error of the share.
+    """
+    value = hits.values.mean().item()
+    effective = float((hits.samples.bincount() > 0).sum())
+    if error > 0 and 0 < value < 1:
+        effective = min(float(len(hits)), value * (1 - value) / error**2)
+    low, high = clopper_pearson(value * effective, effective)
+    return Measured(
+        value=value,
+        ci_low=min(low, value),
+        ci_high=max(high, value),
+        n=len(hits),
+        extras={"effective_n": effective},
+    )
+
+
+def _variance(pulls: Tensor, clusters: Tensor) -> float:
+    sums = clusters.bincount(weights=pulls)
+    count = int((clusters.bincount() > 0).sum())
+    return sums.square().sum().item() * count / max(count - 1, 1)

@@ -1,0 +1,89 @@
+"""Whether confidence is what accuracy says it should be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.signals import log_probs, predictions, require_multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ECE:
+    """Expected calibration error per part: mean difference of confidence and accuracy.
+
+    Samples are put into bins of equal width by the probability of the predicted class; the value
+    is the absolute difference of mean confidence and accuracy, averaged over samples. The extras
+    hold the largest difference of a bin, ``maximum``, and ``adaptive``, for which the bins have
+    equally many samples instead.
+
+    Args:
+        bins: Number of bins, at least 2.
+
+    References:
+        C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
+        J. Nixon et al., "Measuring Calibration in Deep Learning", CVPR workshops 2019,
+        arXiv:1904.01685: the adaptive form.
+    """
+
+    bins: int = 15
+
+    def __post_init__(self) -> None:
+        if self.bins < 2:
+            raise ConfigError(f"bins must be >= 2, got {self.bins}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"ece/{part}": MetricSchema(
+                direction="closer_to_gold" if part == "forget" else "min",
+                low=0.0,
+                high=1.0,
+                description=f"Expected calibration error on the {part} set.",
+            )
+            for part in ("forget", "retain", heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {f"ece/{part}": measure(partial(self._error, ctx, part)) for part in ctx.parts}
+
+    def _error(self, ctx: EvalContext, part: str) -> Measured:
+        require_multiclass(ctx)
+        confidence = log_probs(ctx, part).amax(dim=-1).exp()
+        right = (predictions(ctx, part) == ctx.targets(part)).double()
+        fixed = _gaps(confidence, right, equal_width(confidence, self.bins), self.bins)
+        value, maximum = fixed[0].sum().item(), fixed[1].max().item()
+        order = confidence.argsort()
+        evened = _even(confidence, right)[order]
+        equal = _gaps(confidence[order], evened, equal_mass(len(right), self.bins), self.bins)
+        extras = {"maximum": maximum, "adaptive": equal[0].sum().item(), "bins": self.bins}
+        return Measured(value=min(value, 1.0), n=len(right), extras=extras)
+
+
+def equal_width(confidence: Tensor, bins: int) -> Tensor:
+    """Return the bin ``(n,)`` of each confidence in ``(0, 1]``; bins are closed above."""
+    return (confidence * bins).ceil().long().clamp(1, bins) - 1
+
+
+def equal_mass(n: int, bins: int) -> Tensor:
+    """Return the bin ``(n,)`` of each of n sorted samples; bins differ by at most one sample."""
+    return torch.arange(n) * bins // n
+
+
+def _gaps(confidence: Tensor, right: Tensor, place: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Return the share of each bin in the error and the difference within it, each ``(bins,)``."""
+    surplus = right.new_zeros(bins).index_add_(0, place, right - confidence).abs()
+    counts = place.bincount(minlength=bins)
+    return surplus / len(right), surplus / counts.clamp_min(1)
+
+
+def _even(confidence: Tensor, right: Tensor) -> Tensor:
+    """Give samples of equal confidence their common accuracy: their order must not matter."""
+    values, place = confidence.unique(return_inverse=True)
+    hits = right.new_zeros(len(values)).index_add_(0, place, right)
+    shares: Tensor = hits / place.bincount()
+    return shares[place]

@@ -1,0 +1,71 @@
+"""How hard a forget set is: how much its features are mixed with those that stay."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entanglement:
+    r"""Spread of forget and retain set over their distance, in the features of the original.
+
+    With features :math:`\phi` that go into the head of the original, and means :math:`\mu_R`,
+    :math:`\mu_F` of both sets and :math:`\mu` of all samples, it is
+    :math:`(E_R ||\phi - \mu_R||^2 + E_F ||\phi - \mu_F||^2) /
+    \frac{1}{2} (||\mu_R - \mu||^2 + ||\mu_F - \mu||^2)`. The larger, the harder it is to forget
+    one set and keep the other. It describes the task, not a method: only the unlearned model has
+    it, and the mapping of any other is empty.
+
+    References:
+        K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
+        arXiv:2406.01257; M. Goldblum et al., "Unraveling Meta-Learning", ICML 2020,
+        arXiv:2002.06753.
+    """
+
+    needs_features = True
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of training data
+        return {
+            "entanglement/score": MetricSchema(
+                direction="info",
+                low=0.0,
+                high=math.inf,
+                description="Spread of forget and retain features of the original over the "
+                "distance of their means.",
+            )
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        if ctx.subject != "unlearned":
+            return {}
+        return {"entanglement/score": measure(partial(_score, ctx))}
+
+
+def _score(ctx: EvalContext) -> float:
+    forget, retain = (ctx.features(part, "original").double() for part in ("forget", "retain"))
+    return entanglement(retain, forget)
+
+
+def entanglement(retain: Tensor, forget: Tensor) -> float:
+    """Return the score of features ``(n, D)`` and ``(m, D)``.
+
+    Raises:
+        NotComputableError: If both have the same mean.
+    """
+    centre = torch.cat([retain, forget]).mean(dim=0)
+    means = [side.mean(dim=0) for side in (retain, forget)]
+    within = sum(
+        (side - own).square().sum(dim=1).mean()
+        for side, own in zip((retain, forget), means, strict=True)
+    )
+    between = torch.stack([(own - centre).square().sum() for own in means]).mean().item()
+    if between == 0:
+        raise NotComputableError("degenerate", "equal_means")
+    return float(within) / between

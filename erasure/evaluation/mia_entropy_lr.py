@@ -1,0 +1,90 @@
+"""Membership inference by a logistic regression on the entropy of predictions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError
+from erasure.core.seeding import stream
+from erasure.evaluation.attack_values import attack_auc
+from erasure.evaluation.estimates import proportion
+from erasure.evaluation.logistic_attack import decisions, fit_logistic
+from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.signals import entropies
+
+FOLDS = 5
+"""Folds of the estimate of the attack's own quality."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MIAEntropyLR:
+    """How many forget samples an attack on the entropy takes for members.
+
+    A logistic regression with balanced class weights learns to tell retain samples from held-out
+    ones by the entropy of their predictions; ``member_rate`` is the share of the forget set that
+    it takes for members. It has no anchor at chance and means something beside the retrained
+    model only. As a single cut decides, it is unstable when the attack is poor: the extras hold
+    the attack's own balanced accuracy, out of fold, and ``auc`` is the stable companion. It asks
+    without any training how well a low entropy tells the forget set from non-members.
+
+    Args:
+        min_n: Fewest samples per side for which a value is given, at least 5.
+
+    References:
+        V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096,
+        with the regression of J. Foster et al., "Fast Machine Unlearning Without Retraining
+        Through Selective Synaptic Dampening", AAAI 2024, arXiv:2308.07707.
+    """
+
+    min_n: int = 10
+
+    def __post_init__(self) -> None:
+        if self.min_n < FOLDS:
+            raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        said = {
+            "mia_entropy_lr/member_rate": f"Share of the forget set that an attack on entropy, "
+            f"trained on retain against {heldout} samples, takes for members.",
+            "mia_entropy_lr/auc": f"Area under the ROC curve of low entropy, forget against "
+            f"{heldout} samples of the same kind; 0.5 is chance.",
+        }
+        return {
+            name: MetricSchema(
+                direction="closer_to_gold", low=0.0, high=1.0, description=description
+            )
+            for name, description in said.items()
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        chosen = non_members(ctx, min_n=self.min_n).chosen
+        forget, retain, heldout = (entropies(ctx, part) for part in ctx.parts)
+        if len(retain) < self.min_n:
+            raise NotComputableError("degenerate", "too_few")
+        generator = stream(ctx.seed, "mia_entropy_lr")
+        fold = torch.cat(
+            [torch.randperm(len(side), generator=generator) % FOLDS for side in (retain, heldout)]
+        )
+        return {
+            "mia_entropy_lr/member_rate": _member_rate(forget, retain, heldout, fold),
+            "mia_entropy_lr/auc": attack_auc(-forget, -heldout[chosen]),
+        }
+
+
+def _member_rate(forget: Tensor, retain: Tensor, heldout: Tensor, fold: Tensor) -> Measured:
+    features = torch.cat([retain, heldout]).unsqueeze(-1)
+    member = torch.arange(len(features)) < len(retain)
+    # The attack is trained on everything; a further regression per fold tells how good it is.
+    used = torch.cat([torch.ones(1, len(fold)), 1.0 - F.one_hot(fold, FOLDS).T]).double()
+    sides = torch.stack([(used * ~member).sum(dim=1), (used * member).sum(dim=1)], dim=1)
+    balance = used.sum(dim=1, keepdim=True) / (2 * sides)
+    fitted = fit_logistic(features, member, used * balance[:, member.long()])
+    right = (decisions(features, fitted[1:]).gather(0, fold.unsqueeze(0)) > 0).squeeze(0) == member
+    quality = (right[member].double().mean() + right[~member].double().mean()).item() / 2
+    hits = int((decisions(forget.unsqueeze(-1), fitted[:1]) > 0).sum().item())
+    return proportion(hits, len(forget), {"attack_balanced_accuracy": quality})

@@ -1,0 +1,193 @@
+"""The shadow-model attack of Shokri et al., and the forgetting rate that is read from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.seeding import branch, stream
+from erasure.evaluation.attack_network import AttackNetwork, fit_attack_network
+from erasure.evaluation.attack_values import attack_auc, balanced_accuracy
+from erasure.evaluation.signals import require_multiclass
+
+TOP = 3
+"""How many of the largest probabilities the attack sees."""
+
+HELD_BACK = 4
+"""One shadow in so many, at least one, is held back to see how good the attack is."""
+
+LOSS_LIMIT = 100.0
+"""Where the loss is cut off before the attack sees it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MIAShokri:
+    """How many forget samples that an attack detected before are no longer detected.
+
+    The attack is one small network for all classes. It sees the three largest probabilities, the
+    loss and the class of a sample and learns, from what shadow models make of retain and held-out
+    samples, whether the model was trained on it. With ``B_T`` and ``B_F`` forget samples called
+    members and non-members under the original, and ``A_F`` called non-members under the subject,
+    the forgetting rate is ``(A_F - B_F) / B_T``: 1 if every sample that had been detected is not
+    any more. The rate of the retrained model is what to compare with, and the rate of a poor
+    attack says nothing: its quality on shadows that were held back is measured beside it.
+
+    Args:
+        n_attack: Most pairs of shadow and sample per side that train the attack.
+        hidden: Width of the attack's hidden layer.
+        epochs: Passes over its training pairs.
+        min_n: Fewest forget samples, and fewest pairs per side, for which a value is given.
+
+    Notes:
+        Shadows are trained on random halves of all samples; of what the attack learns from, each
+        sample is thus in about half of them. None of the samples it is trained on is in the
+        forget set.
+
+    References:
+        R. Shokri et al., "Membership Inference Attacks Against Machine Learning Models",
+        S&P 2017, arXiv:1610.05820; Z. Ma et al., "Learn to Forget: Machine Unlearning via Neuron
+        Masking", TDSC 2022, arXiv:2003.10933: the forgetting rate.
+    """
+
+    n_attack: int = 10_000
+    hidden: int = 64
+    epochs: int = 20
+    min_n: int = 10
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_attack", 10), ("hidden", 1), ("epochs", 1), ("min_n", 2)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
+
+    @property
+    def needs_roles(self) -> tuple[str, ...]:
+        """The pool it cannot do without."""
+        return ("shadow",)
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        attack = f"the shadow-model attack, trained on retain and {heldout} samples"
+        return {
+            "mia_shokri/forgetting_rate": MetricSchema(
+                direction="max",
+                low=-torch.inf,
+                high=1.0,
+                ideal=1.0,
+                description=f"Share of the forget samples found before that are no longer found "
+                f"by {attack}.",
+            ),
+            "mia_shokri/attack_auc": MetricSchema(
+                direction="info",
+                low=0.0,
+                high=1.0,
+                description=f"Area under the ROC curve of {attack}, on shadows held back.",
+            ),
+            "mia_shokri/attack_balanced_accuracy": MetricSchema(
+                direction="info",
+                low=0.0,
+                high=1.0,
+                description=f"Balanced accuracy of {attack}, on shadows held back.",
+            ),
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        require_multiclass(ctx)
+        if len(ctx.targets("forget")) < self.min_n:
+            raise NotComputableError("degenerate", "too_few")
+        shadows = _shadows(ctx)
+        kept = max(1, len(shadows.seen) // HELD_BACK)
+        if len(shadows.seen) == kept:
+            raise NotComputableError("skipped", "missing_second_shadow")
+        generator = stream(ctx.seed, "mia_shokri")
+        pairs = self._pairs(shadows, slice(kept, None), branch(generator, "train"))
+        network = fit_attack_network(
+            *pairs, hidden=self.hidden, epochs=self.epochs, generator=branch(generator, "fit")
+        )
+        tested, label = self._pairs(shadows, slice(kept), branch(generator, "test"))
+        rate = measure(partial(_rate, ctx, network))
+        return {"mia_shokri/forgetting_rate": rate, **_quality(network(tested), label)}
+
+    def _pairs(
+        self, shadows: "_Shadows", which: slice, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw equally many pairs of both sides: features ``(2m, F)`` and labels ``(2m,)`` bool.
+
+        A pair is one of the shadows and a sample.
+        """
+        logits, seen = shadows.logits[which], shadows.seen[which]
+        sides = [side.nonzero() for side in (seen, ~seen)]
+        size = min(self.n_attack, *(len(side) for side in sides))
+        if size < self.min_n:
+            raise NotComputableError("degenerate", "too_few")
+        drawn = [s[torch.randperm(len(s), generator=generator)[:size]] for s in sides]
+        model, sample = torch.cat(drawn).unbind(dim=1)
+        features = _features(logits[model, sample], shadows.targets[sample])
+        return features, torch.arange(2 * size) < size
+
+
+def forgetting_rate(before: Tensor, after: Tensor) -> float:
+    """Return ``(A_F - B_F) / B_T`` of who was, and who is, called a member, ``(n,)`` bool each.
+
+    Raises:
+        NotComputableError: If nobody was.
+    """
+    detected = int(before.sum().item())
+    if detected == 0:
+        raise NotComputableError("degenerate", "no_detected_members")
+    return (detected - int(after.sum().item())) / detected
+
+
+def _rate(ctx: EvalContext, network: AttackNetwork) -> Measured:
+    targets = ctx.targets("forget")
+    before = network(_features(ctx.logits("forget", "original"), targets)) > 0
+    after = network(_features(ctx.logits("forget"), targets)) > 0
+    extras = {
+        "detected_before": int(before.sum().item()),
+        "detected_after": int(after.sum().item()),
+    }
+    return Measured(value=forgetting_rate(before, after), n=len(targets), extras=extras)
+
+
+def _quality(scores: Tensor, label: Tensor) -> dict[str, Measured]:
+    members, others = scores[label], scores[~label]
+    rates = (members > 0).double().mean().item(), (others <= 0).double().mean().item()
+    return {
+        "mia_shokri/attack_auc": attack_auc(members, others),
+        "mia_shokri/attack_balanced_accuracy": balanced_accuracy(
+            *rates, len(members), len(others)
+        ),
+    }
+
+
+class _Shadows(NamedTuple):
+    """Logits ``(N, n, C)``, which samples each model saw ``(N, n)`` bool, and labels ``(n,)``."""
+
+    logits: Tensor
+    seen: Tensor
+    targets: Tensor
+
+
+def _shadows(ctx: EvalContext) -> _Shadows:
+    """Return what shadows make of retain and held-out samples."""
+    if ctx.references is None:
+        raise NotComputableError("skipped", "missing_shadow")
+    parts = ("retain", ctx.heldout)
+    logits = torch.cat([ctx.stack("shadow", part) for part in parts], dim=1)
+    views = [ctx.sampled(part) for part in parts]
+    seen = torch.cat([ctx.references.trained_on("shadow", view).cpu() for view in views], dim=1)
+    return _Shadows(logits, seen, torch.cat([view.targets.cpu() for view in views]))
+
+
+def _features(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the largest probabilities, the loss and the class of samples, ``(n, F)`` float32."""
+    log_p = F.log_softmax(logits.double(), dim=-1)
+    num_classes = logits.shape[-1]
+    top = log_p.exp().topk(min(TOP, num_classes), dim=-1).values
+    loss = -log_p.gather(-1, targets.unsqueeze(-1)).clamp_min(-LOSS_LIMIT)
+    return torch.cat([top, loss, F.one_hot(targets, num_classes)], dim=-1).float()

@@ -1,0 +1,209 @@
+"""Membership inference by thresholds per class, chosen on one half and used on the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError
+from erasure.core.seeding import branch, stream
+from erasure.evaluation.attack_values import balanced_accuracy
+from erasure.evaluation.estimates import normal_interval
+from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.signals import MemberSignal, member_score, require_multiclass
+
+SIGNALS: tuple[MemberSignal, ...] = get_args(MemberSignal)
+RATES = ("balanced_accuracy", "tpr", "tnr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MIAThreshold:
+    """How well one threshold per class and signal tells members from non-members.
+
+    The signals are correctness, which has no threshold, confidence, negative entropy, and
+    negative modified entropy. Both sides are split into halves; the thresholds that are best on
+    one half are used on the other, and the other way round. A class with fewer than
+    ``min_per_class`` samples on a side of a half takes the threshold of all classes.
+
+    Args:
+        members: Whose membership is attacked. ``forget``, against the held-out samples that
+            :func:`~erasure.evaluation.nonmembers.non_members` chooses: has it been forgotten?
+            ``retain``, against all of them: how private is training? Its names begin with
+            ``mia_threshold/retain/``.
+        repetitions: How often the halves are drawn; the rates are means.
+        min_per_class: Fewest samples on each side for a threshold of a class's own.
+        min_n: Fewest samples per side for which a value is given, at least 4.
+
+    Notes:
+        The intervals are those of one repetition: repeating removes the noise of the split, not
+        that of the samples. A constant signal gives 0.5.
+
+    References:
+        L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
+        Models", USENIX Security 2021, arXiv:2003.10595. Halves and repetitions as in S. Goel et
+        al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,
+        arXiv:2201.06640.
+    """
+
+    members: Literal["forget", "retain"] = "forget"
+    repetitions: int = 10
+    min_per_class: int = 10
+    min_n: int = 10
+
+    def __post_init__(self) -> None:
+        if self.members not in ("forget", "retain"):
+            raise ConfigError(f"members must be forget or retain, got {self.members!r}")
+        for name, least in (("repetitions", 1), ("min_per_class", 1), ("min_n", 4)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        attack = f"the per-class threshold attack, {self.members} against {heldout} samples"
+        what = {
+            "balanced_accuracy": "Mean of TPR and TNR of",
+            "tpr": "Share of members found by",
+            "tnr": "Share of non-members left alone by",
+        }
+        return {
+            f"{self._prefix}/{signal}/{rate}": MetricSchema(
+                direction="closer_to_gold",
+                low=0.0,
+                high=1.0,
+                description=f"{what[rate]} {attack}, on {signal.replace('_', ' ')}.",
+            )
+            for signal in SIGNALS
+            for rate in RATES
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        require_multiclass(ctx)
+        others = ctx.targets(ctx.heldout)
+        chosen = torch.ones(len(others), dtype=torch.bool)
+        if self.members == "forget":
+            chosen = non_members(ctx, min_n=self.min_n).chosen
+        classes = torch.cat([ctx.targets(self.members), others[chosen]])
+        num_members = len(classes) - int(chosen.sum().item())
+        member = torch.arange(len(classes)) < num_members
+        if min(num_members, len(classes) - num_members) < self.min_n:
+            raise NotComputableError("degenerate", "too_few")
+        found: dict[str, Measured] = {}
+        for signal in SIGNALS:
+            scores = torch.cat(
+                [
+                    member_score(ctx, self.members, signal),
+                    member_score(ctx, ctx.heldout, signal)[chosen],
+                ]
+            )
+            sample = Sample(scores, member, classes)
+            rates = self._rates(sample, stream(ctx.seed, "mia_threshold", self.members), signal)
+            found.update(_values(f"{self._prefix}/{signal}", *rates, sample))
+        return found
+
+    @property
+    def _prefix(self) -> str:
+        return "mia_threshold/retain" if self.members == "retain" else "mia_threshold"
+
+    def _rates(
+        self, sample: "Sample", generator: Generator, signal: MemberSignal
+    ) -> tuple[float, float]:
+        """Return TPR and TNR, each a mean over the repetitions."""
+        if signal == "correctness":
+            return _counted(sample, sample.scores > 0.5)
+        every = [
+            _counted(sample, self._accused(sample, branch(generator, str(number))))
+            for number in range(self.repetitions)
+        ]
+        tpr, tnr = torch.tensor(every, dtype=torch.float64).mean(dim=0).tolist()
+        return tpr, tnr
+
+    def _accused(self, sample: "Sample", generator: Generator) -> Tensor:
+        """Return who is called a member, each by the threshold of the half it is not in."""
+        size = int(sample.classes.max().item()) + 1
+        half = _halves(2 * sample.classes + sample.member, generator)
+        own = best_thresholds(sample, half * size + sample.classes, 2 * size)
+        every = best_thresholds(sample, half, 2)
+        enough = own.smaller_side >= self.min_per_class
+        values = own.values.where(enough, every.values.repeat_interleave(size))
+        return sample.scores >= values[(1 - half) * size + sample.classes]
+
+
+class Sample(NamedTuple):
+    """Scores ``(n,)``, who is a member ``(n,)`` bool, and classes ``(n,)`` int64."""
+
+    scores: Tensor
+    member: Tensor
+    classes: Tensor
+
+
+class Thresholds(NamedTuple):
+    """Thresholds ``(G,)``, and how many samples the smaller side of each group had."""
+
+    values: Tensor
+    smaller_side: Tensor
+
+
+def best_thresholds(sample: Sample, groups: Tensor, num_groups: int) -> Thresholds:
+    """Return for each group the score from which on to accuse, best by balanced accuracy.
+
+    One sort for all groups, O(n log n). Of several best thresholds it is the strictest; where
+    accusing does not help, or a side is empty, it is infinity, which accuses nobody.
+
+    Args:
+        sample: Scores ``(n,)`` and who is a member.
+        groups: Group of each sample, ``(n,)`` in ``[0, num_groups)``.
+        num_groups: Number of groups.
+    """
+    order = sample.scores.argsort(descending=True)
+    order = order[groups[order].argsort(stable=True)]
+    scores, member, group = sample.scores[order], sample.member[order], groups[order]
+    sides = [groups[own].bincount(minlength=num_groups) for own in (sample.member, ~sample.member)]
+    hits, alarms = _so_far(member, group, sides[0]), _so_far(~member, group, sides[1])
+    # TPR - FPR times the product of both sizes: whole numbers compare exactly.
+    gain = hits * sides[1][group] - alarms * sides[0][group]
+    # Equal scores are accused together: only the last of them is a place to cut.
+    last = torch.ones_like(member)
+    last[:-1] = (scores[1:] != scores[:-1]) | (group[1:] != group[:-1])
+    gain = gain.where(last, -1)
+    best = gain.new_zeros(num_groups).scatter_reduce(0, group, gain, "amax")
+    place = torch.arange(len(gain)).where((gain == best[group]) & (gain > 0), len(gain))
+    first = torch.full((num_groups,), len(gain)).scatter_reduce(0, group, place, "amin")
+    values = torch.cat([scores, scores.new_tensor([torch.inf])])[first]
+    return Thresholds(values, torch.minimum(*sides))
+
+
+def _so_far(side: Tensor, group: Tensor, totals: Tensor) -> Tensor:
+    """Return how many of a side of each sample's group come no later than the sample, ``(n,)``."""
+    before = totals.cumsum(0) - totals
+    return side.cumsum(0) - before[group]
+
+
+def _halves(strata: Tensor, generator: Generator) -> Tensor:
+    """Return 0 or 1 per sample; each stratum is divided as evenly as it can be."""
+    order = torch.randperm(len(strata), generator=generator)
+    order = order[strata[order].argsort(stable=True)]
+    half = torch.empty_like(strata)
+    half[order] = torch.arange(len(strata)) % 2
+    return half
+
+
+def _counted(sample: Sample, accused: Tensor) -> tuple[float, float]:
+    member = sample.member
+    return accused[member].double().mean().item(), (~accused[~member]).double().mean().item()
+
+
+def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, Measured]:
+    n_pos = int(sample.member.sum().item())
+    n_neg = len(sample.member) - n_pos
+    constant = bool((sample.scores == sample.scores[0]).all())
+    extras = {"constant_score": constant}
+    found = {f"{prefix}/balanced_accuracy": balanced_accuracy(tpr, tnr, n_pos, n_neg, extras)}
+    for name, rate, n in (("tpr", tpr, n_pos), ("tnr", tnr, n_neg)):
+        low, high = normal_interval(rate, (rate * (1 - rate) / n) ** 0.5, 0.0, 1.0)
+        found[f"{prefix}/{name}"] = Measured(
+            value=rate, ci_low=low, ci_high=high, n=n, extras=extras
+        )
+    return found

@@ -1,0 +1,66 @@
+"""The samples with which an attack compares the forgotten ones."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import NotComputableError
+
+ENOUGH = 10
+"""Held-out samples of the forgotten population from which on they alone are the non-members."""
+
+
+@dataclass(frozen=True)
+class NonMembers:
+    """A choice of held-out samples.
+
+    Args:
+        chosen: Which samples of the held-out part it takes, ``(n,)`` bool, aligned with
+            ``ctx.logits(ctx.heldout)``.
+        rule: Why these: of the forgotten population, of the classes in the forget set, or all.
+    """
+
+    chosen: Tensor
+    rule: Literal["population", "classes", "all"]
+
+    def __len__(self) -> int:
+        return int(self.chosen.sum().item())
+
+
+def non_members(ctx: EvalContext, *, min_n: int = 1) -> NonMembers:
+    """Return the held-out samples that every attack on the forget set takes as non-members.
+
+    They must differ from the forget set in nothing but that the model never saw them. Where a
+    population is forgotten, such as a person or a class, they are its held-out samples
+    (``<heldout>_forget``) if there are at least ten. Otherwise they are those of the classes in
+    the forget set: a forgotten class would else be told from the others by its label. Where a
+    sample can have several labels they are all.
+
+    Args:
+        ctx: The evaluation.
+        min_n: Fewest samples on each side.
+
+    Raises:
+        NotComputableError: If a part is empty, or the forget set or the non-members are fewer
+            than ``min_n``.
+    """
+    members, others = ctx.targets("forget"), ctx.targets(ctx.heldout)
+    if min(len(members), len(others)) == 0:
+        raise NotComputableError("degenerate", "empty_split")
+    found = _choice(ctx, members, others)
+    if min(len(members), len(found)) < min_n:
+        raise NotComputableError("degenerate", "too_few")
+    return found
+
+
+def _choice(ctx: EvalContext, members: Tensor, others: Tensor) -> NonMembers:
+    if ctx.sides:
+        kin = ctx.splits.of_kin(ctx.heldout).cpu()
+        if int(kin.sum().item()) >= ENOUGH:
+            return NonMembers(kin, "population")
+    if ctx.kind.name == "multilabel":
+        return NonMembers(torch.ones(len(others), dtype=torch.bool), "all")
+    return NonMembers(torch.isin(others, members), "classes")

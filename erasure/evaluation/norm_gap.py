@@ -1,0 +1,84 @@
+"""Distance from the retrained model in units of the distance that there was to begin with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.gap import against_gold, check_names, resolved
+from erasure.evaluation.per_model import per_model
+
+ENOUGH_GOLDS = 5
+"""Retrained models from which on their spread is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizedGap:
+    """Gap to the retrained model over the gap of the original, per metric.
+
+    0 is as good as retraining, 1 no better than doing nothing, and more than 1 over- or
+    undershot. The extras hold the signed difference, the ratio to the retrained model's value
+    (``retention``) and the symmetric relative error (``sape``). Where original and retrained
+    model hardly differ the quotient means nothing, and there is no value: this is usual for
+    random forget sets of samples that were not memorized.
+
+    Args:
+        of: Names of metrics measured before this one; ``heldout`` stands for the held-out part.
+        min_contrast: Smallest difference between original and retrained model that counts, > 0.
+            With five retrained models or more in a pool it is at least two standard deviations
+            between them, for accuracies and the loss attack.
+
+    References:
+        X. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning", 2024,
+        arXiv:2410.01276: retention and relative errors.
+    """
+
+    of: Sequence[str]
+    min_contrast: float = 0.005
+
+    def __post_init__(self) -> None:
+        check_names(self.of)
+        if not 0.0 < self.min_contrast < math.inf:
+            raise ConfigError(f"min_contrast must be > 0, got {self.min_contrast}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            f"norm_gap/{name}": MetricSchema(
+                direction="min",
+                low=0.0,
+                high=math.inf,
+                ideal=0.0,
+                description=f"Distance of {name} from the retrained model over that of the "
+                f"original.",
+            )
+            for name in self._names(heldout)
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        names = self._names(ctx.heldout)
+        return {f"norm_gap/{name}": measure(partial(self._gap, ctx, name)) for name in names}
+
+    def _names(self, heldout: str) -> list[str]:
+        return [resolved(name, heldout) for name in self.of]
+
+    def _gap(self, ctx: EvalContext, name: str) -> Measured:
+        own, gold = against_gold(ctx, name)
+        contrast = ctx.measured(name, "original").value - gold
+        if abs(contrast) < self._least_contrast(ctx, name):
+            raise NotComputableError("degenerate", "not_discriminative")
+        extras: dict[str, Any] = {"signed": own - gold, "gold": gold, "contrast": contrast}
+        if gold != 0:
+            extras["retention"] = own / gold
+        if size := abs(own) + abs(gold):
+            extras["sape"] = abs(own - gold) / size
+        return Measured(value=abs(own - gold) / abs(contrast), extras=extras)
+
+    def _least_contrast(self, ctx: EvalContext, name: str) -> float:
+        golds = per_model(ctx.heldout).get(name)
+        if golds is None or ctx.references is None or ctx.references.size("gold") < ENOUGH_GOLDS:
+            return self.min_contrast
+        return max(self.min_contrast, 2 * golds(ctx, "gold").std().item())

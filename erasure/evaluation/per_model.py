@@ -1,0 +1,55 @@
+"""Accuracies and the loss attack of every model of a pool, one value per model."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from erasure.core.context import EvalContext, Pooled
+from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.pool_margins import CHUNK, pooled
+
+FEWEST = 10
+"""Samples per side that the loss attack needs."""
+
+PerModel = Callable[[EvalContext, Pooled], Tensor]
+
+
+def per_model(heldout: str) -> Mapping[str, PerModel]:
+    """Return what is known of each model of a role, by name: ``(N,)`` float64 of a context."""
+    accuracies = {
+        f"{part}/accuracy": partial(_accuracies, part=part)
+        for part in ("forget", "retain", heldout)
+    }
+    return {**accuracies, "mia/loss/auc": _loss_aucs}
+
+
+def paired_aucs(positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return the AUC of each row of scores, ``(N, n)`` against ``(N, m)`` to ``(N,)``."""
+    ranked = negatives.sort(dim=1).values
+    positives = positives.contiguous()
+    below = torch.searchsorted(ranked, positives)
+    not_above = torch.searchsorted(ranked, positives, right=True)
+    return (below + not_above).double().mean(dim=1) / (2 * ranked.shape[1])
+
+
+def _accuracies(ctx: EvalContext, role: Pooled, *, part: str) -> Tensor:
+    right = ctx.kind.predicted(pooled(ctx, role, part)) == ctx.sampled(part).targets.cpu()
+    return right.double().flatten(1).mean(dim=1)
+
+
+def _loss_aucs(ctx: EvalContext, role: Pooled) -> Tensor:
+    chosen = non_members(ctx, min_n=FEWEST).chosen
+    members, others = (_losses(ctx, role, part) for part in ("forget", ctx.heldout))
+    return paired_aucs(-members, -others[:, chosen])
+
+
+def _losses(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
+    logits, targets = pooled(ctx, role, part), ctx.sampled(part).targets.cpu()
+    rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))
+    found = []
+    for some in logits.split(rows):
+        every = targets.repeat(len(some), *[1] * (targets.ndim - 1))
+        found.append(ctx.kind.loss(some.double().flatten(0, 1), every).view(len(some), -1))
+    return torch.cat(found)

@@ -1,0 +1,72 @@
+"""Forgetting measured without a retrained model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.divergences import LN2, jensen_shannon
+from erasure.evaluation.signals import log_probs, require_multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainFreeJSD:
+    """Divergence of predictions on forgotten samples from the original's on unseen ones.
+
+    The original never saw the held-out part: what it predicts there, class by class, is what a
+    model should predict on the forget set. For each class of the forget set with held-out
+    samples, the mean prediction of the subject on the forget samples is compared with that of the
+    original on the held-out ones by the Jensen-Shannon divergence; the value is the mean over
+    these classes.
+
+    After the removal of a whole class it is misleading: the original knows the class.
+
+    Notes:
+        The released code normalizes over the whole matrix and divides by the number of rows once
+        more, which makes its values depend on the number of classes.
+
+    References:
+        C. Spartalis et al., "LoTUS: Large-Scale Machine Unlearning with a Taste of Uncertainty",
+        CVPR 2025, arXiv:2503.18314.
+    """
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            "rf_jsd/score": MetricSchema(
+                direction="min",
+                low=0.0,
+                high=LN2,
+                ideal=0.0,
+                description=f"Divergence of mean predictions per class on the forget set from the "
+                f"original's on the {heldout} set.",
+                unit="nats",
+            )
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        return {"rf_jsd/score": measure(partial(_score, ctx))}
+
+
+def _score(ctx: EvalContext) -> Measured:
+    require_multiclass(ctx)
+    own, seen = _class_means(log_probs(ctx, "forget"), ctx.targets("forget"))
+    other, unseen = _class_means(log_probs(ctx, ctx.heldout, "original"), ctx.targets(ctx.heldout))
+    shared = seen & unseen
+    if not shared.any():
+        raise NotComputableError("degenerate", "no_shared_class")
+    values = jensen_shannon(own[shared].log(), other[shared].log())
+    names = ctx.splits.forget.pool.class_names
+    classes = [names[place] for place in shared.nonzero().squeeze(-1).tolist()]
+    extras = {"per_class": dict(zip(classes, values.tolist(), strict=True))}
+    return Measured(value=values.mean().item(), n=len(classes), extras=extras)
+
+
+def _class_means(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean probabilities of each class ``(C, C)``, and which classes occur ``(C,)``."""
+    num_classes = log_p.shape[-1]
+    sums = log_p.new_zeros(num_classes, num_classes).index_add_(0, targets, log_p.exp())
+    counts = targets.bincount(minlength=num_classes)
+    return sums / counts.clamp_min(1).unsqueeze(-1), counts > 0

@@ -1,0 +1,120 @@
+"""Signs of over-forgetting: forgotten samples that stand out by being predicted too badly."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.evaluation.attack_values import attack_auc
+from erasure.evaluation.estimates import Z
+from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.roc import null_error
+from erasure.evaluation.signals import entropies, losses
+
+EXACT = 500
+"""Most samples per side for which the p-value of the two-sample test is exact."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streisand:
+    """Whether the forget set is predicted worse than samples that were never seen.
+
+    Three one-sided quantities. ``higher_loss`` is the probability that a forget sample has a
+    higher loss than an unseen one of the same kind; more than 0.5 by three standard errors is
+    flagged as ``over_forgotten``, and the extras compare the error on the forget set with the
+    error on the unseen samples, which is the target. ``entropy_excess`` is the mean entropy of
+    the forget set minus that of the unseen samples. ``ks_to_gold`` is the Kolmogorov-Smirnov
+    distance between the losses of the forget set under a model and under the retrained one.
+
+    Args:
+        min_n: Fewest samples per side for which a value is given, at least 2.
+
+    References:
+        M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
+        arXiv:2302.09880: the forget error should be that of unseen samples of the same classes.
+        A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933:
+        the Streisand effect.
+    """
+
+    min_n: int = 10
+
+    def __post_init__(self) -> None:
+        if self.min_n < 2:
+            raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        return {
+            "streisand/higher_loss": MetricSchema(
+                direction="closer_to_ideal",
+                low=0.0,
+                high=1.0,
+                ideal=0.5,
+                description=f"Probability that a forget sample has a higher loss than a "
+                f"{heldout} sample of the same kind.",
+            ),
+            "streisand/entropy_excess": MetricSchema(
+                direction="closer_to_gold",
+                low=-math.inf,
+                high=math.inf,
+                description=f"Mean entropy on the forget set minus that on {heldout} samples of "
+                f"the same kind.",
+                unit="nats",
+            ),
+            "streisand/ks_to_gold": MetricSchema(
+                direction="min",
+                low=0.0,
+                high=1.0,
+                ideal=0.0,
+                description="Largest distance between the distributions of forget losses under "
+                "a model and under the retrained one.",
+            ),
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        compute = {
+            "streisand/higher_loss": self._higher_loss,
+            "streisand/entropy_excess": self._entropy_excess,
+            "streisand/ks_to_gold": _distance_to_gold,
+        }
+        return {name: measure(partial(each, ctx)) for name, each in compute.items()}
+
+    def _higher_loss(self, ctx: EvalContext) -> Measured:
+        chosen = non_members(ctx, min_n=self.min_n).chosen
+        forget, others = losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen]
+        limit = 0.5 + 3 * null_error(len(forget), len(others))
+        found = attack_auc(forget, others)
+        extras = {
+            **found.extras,
+            "over_forgotten": found.value > limit,
+            "forget_error": _errors(ctx, "forget").mean().item(),
+            "target_forget_error": _errors(ctx, ctx.heldout)[chosen].mean().item(),
+        }
+        return Measured(
+            value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, extras=extras
+        )
+
+    def _entropy_excess(self, ctx: EvalContext) -> Measured:
+        chosen = non_members(ctx, min_n=self.min_n).chosen
+        sides = (entropies(ctx, "forget"), entropies(ctx, ctx.heldout)[chosen])
+        value = (sides[0].mean() - sides[1].mean()).item()
+        error = math.sqrt(sum(side.var().item() / len(side) for side in sides))
+        n = sum(len(side) for side in sides)
+        return Measured(value=value, ci_low=value - Z * error, ci_high=value + Z * error, n=n)
+
+
+def _distance_to_gold(ctx: EvalContext) -> Measured:
+    from scipy.stats import ks_2samp
+
+    own, gold = losses(ctx, "forget").numpy(), losses(ctx, "forget", "gold").numpy()
+    found = ks_2samp(own, gold, method="exact" if len(own) <= EXACT else "asymp")
+    extras = {"p_value": float(found.pvalue)}
+    return Measured(value=float(found.statistic), n=len(own), extras=extras)
+
+
+def _errors(ctx: EvalContext, part: str) -> Tensor:
+    return (~ctx.kind.correct(ctx.logits(part), ctx.targets(part))).double()

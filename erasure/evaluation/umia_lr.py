@@ -1,0 +1,164 @@
+"""Membership inference by a logistic regression on the loss, as unlearning papers report it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError
+from erasure.core.metric import Measured, MetricSchema
+from erasure.core.seeding import stream
+from erasure.evaluation.attack_values import attack_auc, balanced_accuracy
+from erasure.evaluation.estimates import normal_interval
+from erasure.evaluation.logistic_attack import decisions, fit_logistic
+from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.signals import losses
+
+FOLDS = 10
+PROTOCOLS = ("kfold", "starting_kit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UMIALR:
+    """Accuracy of a logistic regression that tells forgotten from unseen samples by their loss.
+
+    Members are the forget set, non-members as in
+    :func:`~erasure.evaluation.nonmembers.non_members`; the larger side is cut down to the size of
+    the smaller one by a draw of the evaluation seed. Two protocols:
+
+    ``kfold`` (``umia_lr/accuracy``, ``umia_lr/auc``): ten folds, each sample scored once by a
+    regression that has not seen it; losses are cut off at ``clip`` and standardized.
+
+    ``starting_kit`` (``umia_lr/starting_kit/accuracy``): as in the starting kit of the NeurIPS
+    2023 competition, ten random splits with a tenth to test, split seed 0, raw losses; the mean of
+    ten accuracies, with their standard deviation in the extras.
+
+    Args:
+        protocols: Which of the two, or both.
+        clip: Where losses are cut off for ``kfold``.
+        two_sided: For ``kfold`` add the distance of the loss from its median, which lets a
+            linear rule see over-forgetting that lies on both sides of the unseen losses.
+        min_n: Fewest samples per side for which a value is given, at least 10.
+
+    References:
+        E. Triantafillou et al., starting kit of the NeurIPS 2023 machine unlearning challenge;
+        M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
+        arXiv:2302.09880.
+    """
+
+    protocols: Sequence[str] = PROTOCOLS
+    clip: float = 100.0
+    two_sided: bool = False
+    min_n: int = FOLDS
+
+    def __post_init__(self) -> None:
+        names = list(self.protocols)
+        if not names or not set(names) <= set(PROTOCOLS) or len(set(names)) < len(names):
+            raise ConfigError(f"protocols must be distinct ones of {PROTOCOLS}, got {names}")
+        if not self.clip > 0:
+            raise ConfigError(f"clip must be > 0, got {self.clip}")
+        if self.min_n < FOLDS:
+            raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
+
+    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+        attack = f"a logistic regression on the loss, forget against {heldout} samples"
+        said = {
+            "umia_lr/accuracy": f"Out-of-fold accuracy of {attack}.",
+            "umia_lr/auc": f"Out-of-fold area under the ROC curve of {attack}.",
+            "umia_lr/starting_kit/accuracy": f"Accuracy of {attack}, by the starting kit.",
+        }
+        return {
+            name: MetricSchema(
+                direction="closer_to_ideal", low=0.0, high=1.0, ideal=0.5, description=description
+            )
+            for name, description in said.items()
+            if ("starting_kit" if "starting_kit" in name else "kfold") in self.protocols
+        }
+
+    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+        sides = balanced_losses(ctx, self.min_n)
+        found: dict[str, Measured] = {}
+        if "kfold" in self.protocols:
+            scores, fold = self._scores(sides)
+            found["umia_lr/accuracy"] = _accuracy(scores, fold, sides.member)
+            found["umia_lr/auc"] = attack_auc(scores[sides.member], scores[~sides.member])
+        if "starting_kit" in self.protocols:
+            found["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
+        return found
+
+    def _scores(self, sides: "Sides") -> tuple[Tensor, Tensor]:
+        """Return each sample's log-odds out of fold ``(n,)``, and its fold."""
+        loss = sides.loss.clamp(0.0, self.clip)
+        features = loss.unsqueeze(-1)
+        if self.two_sided:
+            features = torch.stack([loss, (loss - loss.median()).abs()], dim=-1)
+        deviation = features.std(dim=0)
+        features = (features - features.mean(dim=0)) / deviation.where(deviation > 0, 1.0)
+        # Both sides are in random order and equally long, so every fold is balanced.
+        fold = (torch.arange(len(loss)) % (len(loss) // 2)) % FOLDS
+        inside = F.one_hot(fold, FOLDS).T.bool()
+        fitted = fit_logistic(features, sides.member, (~inside).double())
+        return decisions(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
+
+
+class Sides(NamedTuple):
+    """Losses ``(2m,)`` float64, and who is a member: the first half is not."""
+
+    loss: Tensor
+    member: Tensor
+
+    @property
+    def constant(self) -> bool:
+        """Whether all losses are the same."""
+        return bool((self.loss == self.loss[0]).all())
+
+
+def balanced_losses(ctx: EvalContext, min_n: int) -> Sides:
+    """Return as many losses of non-members as of members, each side in random order.
+
+    Raises:
+        NotComputableError: If a side has fewer than ``min_n`` samples.
+    """
+    chosen = non_members(ctx, min_n=min_n).chosen
+    sides = (losses(ctx, ctx.heldout)[chosen], losses(ctx, "forget"))
+    size = min(len(side) for side in sides)
+    generator = stream(ctx.seed, "umia_lr")
+    drawn = [side[torch.randperm(len(side), generator=generator)[:size]] for side in sides]
+    return Sides(torch.cat(drawn), torch.arange(2 * size) >= size)
+
+
+def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> Measured:
+    right = (scores > 0) == member
+    tpr, tnr = (right[side].double().mean().item() for side in (member, ~member))
+    each = fold.bincount(right.double(), minlength=FOLDS) / fold.bincount(minlength=FOLDS)
+    size = len(member) // 2
+    return balanced_accuracy(tpr, tnr, size, size, {"fold_sd": each.std().item()})
+
+
+def _starting_kit(sides: Sides) -> Measured:
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    features, member = sides.loss.unsqueeze(-1), sides.member
+    facts = {"n_per_side": len(member) // 2, "constant_score": sides.constant}
+    if sides.constant:  # uneven splits would put it below chance
+        return Measured(value=0.5, n=len(member), extras=facts)
+    cuts = StratifiedShuffleSplit(n_splits=FOLDS, random_state=0).split(
+        features.numpy(), member.numpy()
+    )
+    trained, tests = (
+        torch.stack([torch.from_numpy(part) for part in parts])
+        for parts in zip(*cuts, strict=True)
+    )
+    weights = torch.zeros(FOLDS, len(member), dtype=torch.float64).scatter(1, trained, 1.0)
+    scores = decisions(features, fit_logistic(features, member, weights))
+    right = (scores.gather(1, tests) > 0) == member[tests]
+    each = right.double().mean(dim=1)
+    value = each.mean().item()
+    error = each.std().item() / FOLDS**0.5
+    low, high = normal_interval(value, error, 0.0, 1.0)
+    extras = {**facts, "split_sd": each.std(correction=0).item()}
+    return Measured(value=value, ci_low=low, ci_high=high, n=len(member), extras=extras)

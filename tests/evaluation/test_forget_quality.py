@@ -1,0 +1,306 @@
+"""Forgetting quality: the rules by brute force, worked numbers, nulls, and what is degenerate."""
+
+import math
+
+import pytest
+import torch
+from crafted_pool import crafted, normal
+
+from erasure.core.errors import ConfigError
+from erasure.evaluation.epsilon import BUFFER, CAP, DELTA, best_rules, epsilon_of, upper_rates
+from erasure.evaluation.forget_quality import (
+    ForgetQuality,
+    contribution,
+    held_out_quality,
+    quality,
+)
+from erasure.evaluation.pool_margins import Margins
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+
+
+def epsilon(fpr, fnr):
+    found = epsilon_of(torch.tensor(fpr).double(), torch.tensor(fnr).double())
+    return found.item()
+
+
+def brute_force(ours, theirs, *, intervals=True):
+    """Return the epsilon of one sample by trying every threshold and interval in plain Python."""
+    ours, theirs = sorted(ours.tolist()), sorted(theirs.tolist())
+    small, large = sorted([ours[-1] - ours[0], theirs[-1] - theirs[0]])
+    if large > 0 and small < 0.01 * large:
+        return CAP
+    values = sorted({*ours, *theirs})
+    above, below = (ours, theirs) if median(ours) > median(theirs) else (theirs, ours)
+    rules = [(rate(below, t, math.inf), 1 - rate(above, t, math.inf)) for t in values]
+    if intervals:
+        inner, outer = (ours, theirs) if spread(ours) <= spread(theirs) else (theirs, ours)
+        width = spread(inner)
+        for i, low in enumerate(values):
+            for j in range(i, len(values)):
+                before = values[i - 1] if i else values[0]
+                after = values[j + 1] if j + 1 < len(values) else values[-1] + BUFFER
+                realised = values[j] - low <= width + BUFFER and after - before >= width - BUFFER
+                if realised and after >= values[0] + width - BUFFER:
+                    rules.append((rate(outer, low, values[j]), 1 - rate(inner, low, values[j])))
+    return max([0.0, *(one_rule(fpr, fnr) for fpr, fnr in rules)])
+
+
+def median(values):
+    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+
+
+def spread(values):
+    return values[-1] - values[0]
+
+
+def rate(values, low, high):
+    return sum(low <= v <= high for v in values) / len(values)
+
+
+def one_rule(fpr, fnr):
+    fpr, fnr = round(fpr, 12), round(fnr, 12)
+    if fpr == fnr == 0:
+        return CAP
+    if 0 in (fpr, fnr):
+        return -math.inf
+    found = [
+        math.log(1 - DELTA - p) - math.log(q)
+        for p, q in ((fpr, fnr), (fnr, fpr))
+        if 1 - DELTA - p > 0
+    ]
+    return max([0.0, *found])
+
+
+@pytest.mark.parametrize("models", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_exact_enumeration_is_the_brute_force(models, scale):
+    """Spreads from far below to far above the buffer of 2, with and without ties."""
+    ours = scale * normal(models, 40, seed=models, mean=0.5)
+    theirs = scale * 1.5 * normal(models, 40, seed=50 + models)
+    ours[:, 20:], theirs[:, 20:] = ours[:, 20:].round(), theirs[:, 20:].round()
+    found = best_rules(ours, theirs).epsilon
+    expected = [brute_force(ours[:, s], theirs[:, s]) for s in range(40)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_chunks_of_samples_do_not_change_what_is_found(monkeypatch):
+    ours, theirs = normal(9, 30, seed=1), normal(9, 30, seed=2)
+    whole = best_rules(ours, theirs)
+    monkeypatch.setattr("erasure.evaluation.epsilon.PAIRS", 200)
+    parts = best_rules(ours, theirs)
+    assert torch.equal(whole.epsilon, parts.epsilon)
+
+
+def test_a_fine_grid_of_rules_finds_no_more_than_the_enumeration():
+    """The released scorer tries thresholds 0.01 apart; ours are all that make a difference."""
+    ours, theirs = normal(16, 12, seed=1, mean=0.4), 1.3 * normal(16, 12, seed=2)
+    exact = best_rules(ours, theirs).epsilon
+    for s in range(12):
+        a, b = ours[:, s], theirs[:, s]
+        inner, outer = (a, b) if a.max() - a.min() <= b.max() - b.min() else (b, a)
+        width = inner.max() - inner.min()
+        both = torch.cat([a, b])
+        right = torch.arange(both.min() + width - 2, both.max() + 2, 0.02)
+        left = (right - width).unsqueeze(1) + torch.arange(-2, 2, 0.02)
+        hits = [
+            ((v >= left[..., None]) & (v <= right[:, None, None])).double().mean(-1)
+            for v in (inner, outer)
+        ]
+        above, below = (a, b) if a.quantile(0.5) > b.quantile(0.5) else (b, a)
+        grid = torch.arange(both.min() - 1, both.max() + 1, 0.01).unsqueeze(1)
+        single = epsilon_of((below >= grid).double().mean(-1), (above < grid).double().mean(-1))
+        best = max(0.0, epsilon_of(hits[1], 1 - hits[0]).max().item(), single.max().item())
+        assert best <= exact[s] + 1e-9
+        assert exact[s] - best < 0.2  # a grid can step over a value
+
+
+def test_worked_rates():
+    """metrics.md 5.6: (0.1, 0.2) gives 2.079429 and contributes 0.0625."""
+    found = epsilon(0.1, 0.2)
+    assert found == pytest.approx(2.079429, abs=1e-6)
+    assert contribution(torch.tensor([found])).item() == 0.0625
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, 1), (0.49, 1), (0.5, 0.5), (1.0, 0.25), (6.2, 2.44140625e-4), (6.5, 0), (50.0, 0)],
+)
+def test_contributions_by_bin(value, expected):
+    assert contribution(torch.tensor([value]).double()).item() == expected
+
+
+@pytest.mark.parametrize(
+    ("models", "largest"), [(64, 4.14312), (128, 4.84418), (512, 6.23636), (1024, 6.93048)]
+)
+def test_the_largest_finite_epsilon(models, largest):
+    assert epsilon(1 / models, 1 / models) == pytest.approx(largest, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fpr", "fnr", "expected"),
+    [
+        (0.0, 0.0, CAP),
+        (0.0, 0.5, -math.inf),
+        (0.5, 0.0, -math.inf),
+        (1.0, 1.0, 0.0),
+        (0.6, 0.6, 0),
+    ],
+)
+def test_rules_without_errors_of_one_kind_are_not_trusted(fpr, fnr, expected):
+    assert epsilon(fpr, fnr) == expected
+
+
+def test_the_lower_bound_of_epsilon():
+    """metrics.md 5.6: 2 and 30 errors of 100: 3.555 at the point, at least 2.143 at 95 %."""
+    assert epsilon(0.02, 0.30) == pytest.approx(3.555, abs=1e-3)
+    fpr, fnr = upper_rates(torch.tensor([2.0, 30.0]).double(), 100, 0.95)
+    assert epsilon_of(fpr, fnr).item() == pytest.approx(2.143, abs=1e-3)
+    assert upper_rates(torch.tensor([5.0]).double(), 5, 0.95).item() == 1.0
+    ours, theirs = normal(20, 10, seed=1, mean=1.0), normal(20, 10, seed=2)
+    lower = best_rules(ours, theirs, confidence=0.95).epsilon
+    assert (lower <= best_rules(ours, theirs).epsilon).all()
+    assert lower.max() > 0
+
+
+def test_worked_pools():
+    """metrics.md 5.6: shifted by 1.5, equal, apart, and constant against spread."""
+    u = column(0, 1, 2, 3)
+    assert best_rules(u, u + 1.5).epsilon.item() == pytest.approx(1.0986, abs=1e-4)
+    assert best_rules(u, u.clone()).epsilon.item() == 0.0
+    assert quality(best_rules(u, u.clone()).epsilon) == 1.0
+    apart = best_rules(u, u + 10).epsilon
+    assert (apart.item(), quality(apart)) == (CAP, 0.0)
+    assert best_rules(torch.full_like(u, 1.5), u).epsilon.item() == CAP
+    assert best_rules(u, torch.full_like(u, 1.5)).epsilon.item() == CAP
+    constant = torch.full_like(u, 1.5)
+    assert best_rules(constant, constant.clone()).epsilon.item() == 0.0
+    assert best_rules(constant, constant + 1).epsilon.item() == CAP
+
+
+@pytest.mark.parametrize(
+    ("models", "shift", "expected"),
+    [(32, 0, 0.195), (32, 1, 0.065), (32, 2, 0.020), (64, 0, 0.179), (64, 0.5, 0.116)],
+)
+def test_the_quality_of_shifted_normals_is_as_tabulated(models, shift, expected):
+    """metrics.md 5.6, standard errors up to 0.007 there, and ours."""
+    ours, theirs = normal(models, 400, seed=1, mean=shift), normal(models, 400, seed=2)
+    found = contribution(best_rules(ours, theirs).epsilon)
+    error = found.std().item() / 20
+    assert found.mean().item() == pytest.approx(expected, abs=3 * math.hypot(error, 0.007))
+
+
+def test_the_quality_does_not_depend_on_the_order_of_samples_models_or_sides():
+    ours, theirs = normal(12, 30, seed=1, mean=0.7), normal(12, 30, seed=2)
+    plain = best_rules(ours, theirs).epsilon
+    assert torch.equal(best_rules(theirs, ours).epsilon, plain)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(best_rules(ours[order], theirs).epsilon, plain)
+    turned = best_rules(ours.flip(1), theirs.flip(1)).epsilon
+    assert torch.equal(turned.flip(0), plain)
+
+
+def test_the_rule_that_is_returned_does_what_it_promises():
+    ours, theirs = normal(24, 60, seed=1, mean=0.8), 1.4 * normal(24, 60, seed=2)
+    rules = best_rules(ours, theirs)
+    inside = [
+        ((side >= rules.low) & (side <= rules.high)).double().mean(0) for side in (ours, theirs)
+    ]
+    fpr = torch.where(rules.ours_inside, inside[1], inside[0])
+    fnr = 1 - torch.where(rules.ours_inside, inside[0], inside[1])
+    again = epsilon_of(fpr.round(decimals=12), fnr.round(decimals=12)).clamp(min=0)
+    torch.testing.assert_close(again, rules.epsilon, rtol=0, atol=1e-9)
+
+
+def test_rules_rated_on_other_models_are_not_fooled_by_chance():
+    """Equal pools look better than by the rule that happened to fit; different ones do not."""
+    equal = Margins(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
+    apart = Margins(equal.ours + 3, equal.theirs, 0.0)
+    assert quality(best_rules(equal.ours, equal.theirs).epsilon) < 0.22
+    assert held_out_quality(equal) > 0.8
+    assert held_out_quality(apart) < 0.05
+
+
+def context(make_ctx, models=32, shift=0.0, wrong=0.0, **options):
+    parts = {"forget": 25, "retain": 40, "test": 30}
+
+    def tables(seed, moved=0.0, right=1.0):
+        found = {
+            p: normal(models, n, seed=seed + k, mean=3.0) for k, (p, n) in enumerate(parts.items())
+        }
+        return {**found, "forget": found["forget"] + moved, "test": found["test"].abs() * right}
+
+    roles = {
+        "original": tables(10, 3.0),
+        "unlearned": tables(20, shift),
+        "gold": tables(30),
+    }
+    if wrong:
+        roles["unlearned"]["test"][:, : int(30 * wrong)] = -1.0
+    return crafted(make_ctx, roles, **options)
+
+
+def test_the_metric_compares_with_its_null(make_ctx):
+    ctx = context(make_ctx)
+    found = {who: ForgetQuality()(ctx.of(who)) for who in ("original", "unlearned", "gold")}
+    gold, like_gold, original = (
+        found[who]["forget_quality/f_rel"] for who in ("gold", "unlearned", "original")
+    )
+    assert gold.value == 1.0
+    assert like_gold.value == pytest.approx(1.0, abs=0.35)
+    assert original.value < 0.2
+    assert like_gold.extras["null"] == found["gold"]["forget_quality/f"].value
+    assert found["gold"]["forget_quality/f"].extras["models"] == 16
+    assert set(found["gold"]) == set(ForgetQuality().schema("test"))
+    assert found["original"]["forget_quality/f_holdout"].value < 0.1
+
+
+def test_the_final_score_multiplies_by_ratios_of_accuracy(make_ctx):
+    ctx = context(make_ctx, wrong=0.5)
+    found = ForgetQuality()(ctx)
+    score = found["forget_quality/score"]
+    assert score.extras["retain"] == pytest.approx(1.0, abs=0.01)
+    assert score.extras["test"] == pytest.approx(0.5, abs=0.01)
+    expected = found["forget_quality/f"].value * score.extras["retain"] * score.extras["test"]
+    assert score.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_lower_bound_is_an_option(make_ctx):
+    ctx = context(make_ctx, shift=2.0)
+    metric = ForgetQuality(eps_ci=0.95)
+    found = metric(ctx)
+    assert set(found) == set(metric.schema("test"))
+    lower, point = (found[f"forget_quality/{name}"].value for name in ("epsilon_lower", "epsilon"))
+    assert 0 < lower < point
+    assert "forget_quality/epsilon_lower" not in ForgetQuality().schema("test")
+
+
+def test_equal_pools_have_the_highest_quality(make_ctx):
+    same = {"forget": normal(16, 10, seed=1), "retain": normal(16, 9, seed=2).abs()}
+    ctx = crafted(make_ctx, {"unlearned": same, "gold": same})
+    found = ForgetQuality()(ctx)
+    assert found["forget_quality/f"].value == 1.0
+    assert found["forget_quality/epsilon"].value == 0.0
+
+
+def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
+    few = ForgetQuality()(context(make_ctx, models=15))
+    assert {m.reason for m in few.values()} == {"too_few"}
+    enough = ForgetQuality()(context(make_ctx, models=16))
+    assert enough["forget_quality/f"].status == enough["forget_quality/f_rel"].status == "ok"
+    none = ForgetQuality()(random_ctx())
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eps_ci": 1.0}, r"eps_ci must be in \(0, 1\) or null, got 1.0"),
+        ({"min_models": 3}, "min_models must be >= 4, got 3"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        ForgetQuality(**settings)
