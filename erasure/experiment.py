@@ -1,5 +1,7 @@
 """The story of one trial: data, original, unlearned, gold, measurements, record."""
 
+from functools import partial
+
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -16,6 +18,7 @@ from erasure.sweep.guards import duplicates, output_change, untouched
 from erasure.sweep.obtaining import obtain_trained
 from erasure.sweep.parts import Parts
 from erasure.sweep.pooling import assembled_pool
+from erasure.sweep.pruning import Judge, judge_of
 from erasure.sweep.stages import Outcome
 from erasure.sweep.table import show_address, show_result
 from erasure.sweep.unlearning import unlearn
@@ -35,15 +38,20 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
     torch.set_num_threads(cfg.threads)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     bench = Bench.of(cfg, describe(cfg, choices), Console())
-    result = bench.result(run_trial)
+    result = bench.result(partial(run_trial, judge=judge_of(cfg)))
     show_result(result, bench.console)
     show_address(bench.tracker, bench.console)
     values = bench.parts.objective.values(result.metrics)
     return values[0] if len(values) == 1 else values
 
 
-def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
-    """Carry out the stages of a trial; every model that is trained comes out of ``store``."""
+def run_trial(
+    parts: Parts, store: ModelStore, watch: Watch, judge: Judge | None = None
+) -> Outcome:
+    """Carry out the stages of a trial; every model that is trained comes out of ``store``.
+
+    A ``judge`` may end it while the method runs.
+    """
     obtained: list[tuple[str, Trained]] = []
 
     def obtain(view: View, role: str) -> tuple[nn.Module, Trained]:
@@ -52,6 +60,8 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
         return model, trained
 
     original, training = obtain(View(parts.pool, parts.indices.train), "original")
+    if judge is not None:
+        judge.prepare(parts, original, obtain(parts.remaining, "gold")[0])
     with watch.stage("unlearn", "unlearning") as report:
         unlearned, facts = unlearn(
             parts,
@@ -59,6 +69,7 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
             lambda view: obtain(view, "requested"),
             TensorCache(store.root),
             report,
+            judge,
         )
     models: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
     facts["original_seconds"] = training.seconds
@@ -66,6 +77,7 @@ def run_trial(parts: Parts, store: ModelStore, watch: Watch) -> Outcome:
         models["gold"], training = obtain(parts.remaining, "gold")
         facts["retrain_seconds"] = training.seconds
         facts["retrain_reads"] = float(len(training.curve) * len(parts.remaining))
+        facts["retrain_steps"] = float(training.steps)
     facts.update(counted_flops(parts, original))
 
     splits = DataSplits.of(parts.evaluated, parts.indices, parts.probes)

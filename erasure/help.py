@@ -21,6 +21,8 @@ GROUPS = (
     ("fit", "inner loops of trainers and unlearners, set as unlearner.fit.* and trainer.fit.*"),
     ("metric", "single measurements, collected by evaluators"),
     ("hydra/sweeper", "how a sweep is laid out"),
+    ("hydra/sweeper/sampler", "what draws the settings of hydra/sweeper=optuna"),
+    ("hydra/sweeper/pruner", "what stops its trials early"),
     ("hydra/launcher", "where the trials of a sweep run"),
 )
 
@@ -30,6 +32,7 @@ EXAMPLES = """\
   python run.py split=class split.classes=[3] dataset=digits model=cnn trainer=one_cycle
   python run.py --multirun unlearner=identity,retrain,finetune,scrub seed=0,1,2
   python run.py --multirun experiment=baselines
+  python run.py --multirun hydra/sweeper=optuna unlearner=scrub,ssd hydra.sweeper.n_trials=20
   python run.py unlearner=custom unlearner._target_=mypackage.MyMethod
 """
 

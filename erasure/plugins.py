@@ -78,7 +78,14 @@ def _version_arguments() -> dict[str, Any]:
     if "execution_whitelist" not in inspect.signature(hydra.main).parameters:
         return {"version_base": "1.3"}
     outside = [value.split(".", 1)[0] + ".*" for value in outside_configs()]
-    ours = ["erasure.*", "hydra_plugins.*", "torch.*", "torchvision.*", "torch_geometric.*"]
+    ours = [
+        "erasure.*",
+        "hydra_plugins.*",
+        "torch.*",
+        "torchvision.*",
+        "torch_geometric.*",
+        "optuna.*",
+    ]
     return {"execution_whitelist": [*ours, *outside]}
 
 

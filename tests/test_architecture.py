@@ -56,7 +56,6 @@ def test_a_new_package_cannot_forget_the_contracts():
             "erasure.experiment",
             "erasure.plugins",
             "erasure.sweep",
-            "erasure.tune",
         },
         "mlflow": {"erasure.tracking"},
     }

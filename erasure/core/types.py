@@ -170,8 +170,10 @@ class Unlearner(Protocol):
 class Metric(Protocol):
     """A measurement of the subject model of an evaluation context.
 
-    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``, and one
-    that cannot do without reference models by ``needs_roles``, the roles it reads.
+    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``, one
+    that cannot do without reference models by ``needs_roles``, the roles it reads, and one for
+    which cached logits are not enough, because it trains copies or needs gradients, by
+    ``runs_models = True``.
     """
 
     def schema(self, heldout: str) -> Mapping[str, "MetricSchema"]:

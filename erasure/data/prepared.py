@@ -1,5 +1,6 @@
 """Preprocessed data, made once and kept as tensors and plain JSON."""
 
+import glob
 import inspect
 import json
 import os
@@ -79,6 +80,8 @@ def _read(folder: Path) -> Prepared:
 def _write(folder: Path, made: Prepared) -> None:
     from safetensors.torch import save_file
 
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a process that was killed: the lock is ours
     partial = folder.with_name(f".{folder.name}-{os.getpid()}-{uuid4().hex[:8]}")
     partial.mkdir()
     try:

@@ -59,7 +59,7 @@ def of_classes(pool: Pool, wanted: Sequence[int | str], setting: str = "classes"
     Raises:
         ConfigError: If there is no such class.
     """
-    return labels(pool).having(wanted, setting)
+    return labels(pool).having(wanted, setting, "classes")
 
 
 def in_proportion(ids: Tensor, codes: Tensor, size: int, generator: Generator) -> Tensor:

@@ -26,8 +26,9 @@ class Cost:
     Operations are not counted while the run is timed. Afterwards those of one forward and
     backward pass of a batch are, divided by its samples, and multiplied by how often samples were
     read: each read counts as one such pass. That is exact for plain training, too much where a
-    method only looks at outputs, and too little where several models see the same batch. A
-    ratio of operations does not depend on the hardware.
+    method only looks at outputs, and too little where several models see the same batch. Where a
+    batch costs the same whatever its size, as with the nodes of one graph, optimizer steps are
+    counted instead of reads. A ratio of operations does not depend on the hardware.
 
     Notes:
         What was read back from the store took memory and energy elsewhere, which is not known.
@@ -95,11 +96,13 @@ def _energy(ctx: EvalContext) -> Measured:
 def _unlearn_gflops(ctx: EvalContext) -> float:
     read = fact(ctx, "sample_reads") * fact(ctx, "sample_flops")
     trained = fact(ctx, "trained_reads") * fact(ctx, "training_sample_flops")
-    return (read + trained) / FLOPS_PER_GFLOP
+    steps = fact(ctx, "optimizer_steps") * fact(ctx, "step_flops")
+    return (read + trained + steps) / FLOPS_PER_GFLOP
 
 
 def _retrain_gflops(ctx: EvalContext) -> float:
-    return fact(ctx, "retrain_reads") * fact(ctx, "training_sample_flops") / FLOPS_PER_GFLOP
+    read = fact(ctx, "retrain_reads") * fact(ctx, "training_sample_flops")
+    return (read + fact(ctx, "retrain_steps") * fact(ctx, "step_flops")) / FLOPS_PER_GFLOP
 
 
 def _flop_ratio(ctx: EvalContext) -> float:

@@ -30,6 +30,8 @@ class EpistemicEfficacy:
         arXiv:2208.10836.
     """
 
+    runs_models = True
+
     def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
         said = {
             "trace": "Mean squared norm of the gradient of each forget sample's loss.",

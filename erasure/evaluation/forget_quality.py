@@ -11,9 +11,9 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure, missing
 from erasure.evaluation.epsilon import Rules, best_rules, epsilon_of
-from erasure.evaluation.pool_margins import Margins, compared, crossed, halves, null, pooled
+from erasure.evaluation.pool_margins import Margins, Pools, halves, pooled, pools
 
 BIN = 0.5
 """Width of a bin of epsilon; each halves what a sample contributes."""
@@ -62,16 +62,17 @@ class ForgetQuality:
 
     def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
         try:
-            margins = compared(ctx, "forget", at_least=self._side(ctx))
+            both = pools(ctx, "forget")
+            margins = both.compared(at_least=self._side(ctx))
         except NotComputableError as error:
-            reason = partial(_refused, error)
-            return {name: measure(reason) for name in self.schema(ctx.heldout)}
+            return dict.fromkeys(self.schema(ctx.heldout), missing(error.status, error.reason))
         rules = best_rules(margins.ours, margins.theirs)
         f = Measured(value=quality(rules.epsilon), n=margins.samples, extras=_noted(margins))
+        halved = Halved.of(margins)
         found = {
             "f": f,
-            "f_rel": measure(partial(self._relative, ctx)),
-            "f_holdout": Measured(value=held_out_quality(margins), n=margins.samples),
+            "f_rel": measure(partial(self._relative, both, halved)),
+            "f_holdout": Measured(value=halved.held_out_quality(), n=margins.samples),
             "epsilon": _epsilon(rules.epsilon),
             "score": measure(partial(_score, ctx, f.value)),
         }
@@ -83,15 +84,44 @@ class ForgetQuality:
     def _side(self, ctx: EvalContext) -> int:
         return self.min_models // 2 if ctx.subject == "gold" else self.min_models
 
-    def _relative(self, ctx: EvalContext) -> Measured:
-        reference = null(ctx, "forget", at_least=self.min_models // 2)
+    def _relative(self, both: Pools, halved: "Halved") -> Measured:
+        reference = both.null(at_least=self.min_models // 2)
         nothing = quality(best_rules(reference.ours, reference.theirs).epsilon)
         if nothing == 0:
             raise NotComputableError("degenerate", "null_is_zero")
-        pairs = crossed(ctx, "forget", at_least=self.min_models // 2)
-        ours = [quality(best_rules(pair.ours, pair.theirs).epsilon) for pair in pairs]
-        extras = {"null": nothing, "f": sum(ours) / 2, "models": reference.models}
-        return Measured(value=sum(ours) / 2 / nothing, n=reference.samples, extras=extras)
+        ours = nothing if both.ours is None else halved.quality()
+        extras = {"null": nothing, "f": ours, "models": reference.models}
+        return Measured(value=ours / nothing, n=reference.samples, extras=extras)
+
+
+@dataclass(frozen=True)
+class Halved:
+    """Two pools, each in halves; the first half of one is compared with the second of the other.
+
+    Args:
+        pairs: The two pairs of halves, which share no model.
+        rules: The best rules of each.
+    """
+
+    pairs: tuple[Margins, Margins]
+    rules: tuple[Rules, Rules]
+
+    @classmethod
+    def of(cls, margins: Margins) -> "Halved":
+        """Find the best rules of both pairs of halves."""
+        one, other = Pools(margins.ours, margins.theirs).crossed(at_least=1)
+        return cls(
+            (one, other), (best_rules(one.ours, one.theirs), best_rules(other.ours, other.theirs))
+        )
+
+    def quality(self) -> float:
+        """Return the mean quality of both pairs."""
+        return sum(quality(rules.epsilon) for rules in self.rules) / 2
+
+    def held_out_quality(self) -> float:
+        """Return the quality with the rules of either pair, rated on the other pair."""
+        rated = zip(self.rules, reversed(self.pairs), strict=True)
+        return sum(quality(_rated(rules, pair)) for rules, pair in rated) / 2
 
 
 def contribution(epsilon: Tensor) -> Tensor:
@@ -105,26 +135,13 @@ def quality(epsilon: Tensor) -> float:
     return contribution(epsilon.double()).mean().item()
 
 
-def held_out_quality(margins: Margins) -> float:
-    """Return the quality with rules chosen on one half of the models, rated on the other.
-
-    Both halves take both parts, and the contributions are averaged.
-    """
-    (mine, yours), (theirs, others) = halves(margins.ours), halves(margins.theirs)
-    ways = ((mine, theirs, yours, others), (yours, others, mine, theirs))
-    found = [
-        contribution(_rated(best_rules(ours, theirs), rest, other))
-        for ours, theirs, rest, other in ways
-    ]
-    return torch.stack(found).mean().item()
-
-
-def _rated(rules: Rules, ours: Tensor, theirs: Tensor) -> Tensor:
+def _rated(rules: Rules, margins: Margins) -> Tensor:
     """Return the epsilon ``(n,)`` of given rules on further models."""
     ours_hit, theirs_hit = (
-        ((side >= rules.low) & (side <= rules.high)).sum(dim=0) for side in (ours, theirs)
+        ((side >= rules.low) & (side <= rules.high)).sum(dim=0)
+        for side in (margins.ours, margins.theirs)
     )
-    n = len(ours)
+    n = margins.models
     alarms = torch.where(rules.ours_inside, theirs_hit, ours_hit)
     misses = n - torch.where(rules.ours_inside, ours_hit, theirs_hit)
     rates = [(count.double() + 0.5) / (n + 1) for count in (alarms, misses)]
@@ -160,10 +177,6 @@ def _meanings(heldout: str) -> dict[str, MetricSchema]:
             f"{heldout} over those of retrained models."
         ),
     }
-
-
-def _refused(error: NotComputableError) -> Measured:
-    raise error
 
 
 def _noted(margins: Margins) -> dict[str, float]:

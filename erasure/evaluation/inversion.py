@@ -53,6 +53,7 @@ class Inversion:
     """
 
     needs_features = True
+    runs_models = True
 
     search: NoiseSearch = field(default_factory=lambda: NoiseSearch(lr=0.05, steps=200))
     starts: int = 16

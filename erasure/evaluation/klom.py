@@ -12,7 +12,7 @@ from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
 from erasure.evaluation.margin_divergence import BINS, EMPTY, gaussian_kl, histogram_kl
-from erasure.evaluation.pool_margins import Margins, compared, crossed, null
+from erasure.evaluation.pool_margins import Margins, pools
 
 NAMES: Mapping[str, str] = {
     "mean": "Mean over samples of the divergence of margins from those of retrained models.",
@@ -63,9 +63,9 @@ class KLoM:
 
     def _values(self, ctx: EvalContext, part: str) -> Mapping[str, Measured]:
         try:
-            pairs = crossed(ctx, part, at_least=self.min_models // 2)
-            reference = null(ctx, part, at_least=self.min_models // 2)
-            whole = compared(ctx, part, at_least=self.min_models // 2)
+            both, half = pools(ctx, part), self.min_models // 2
+            pairs, reference = both.crossed(at_least=half), both.null(at_least=half)
+            whole = both.compared(at_least=half)
         except NotComputableError as error:
             return dict.fromkeys(NAMES, missing(error.status, error.reason))
         found = _both_ways(pairs)

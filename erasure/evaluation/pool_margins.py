@@ -38,47 +38,60 @@ class Margins:
         return self.ours.shape[1]
 
 
-def compared(ctx: EvalContext, part: str, *, at_least: int) -> Margins:
-    """Return the margins of the subject and of retrained models on a part.
-
-    For the retrained model itself one half of its pool is compared with the other, which is what
-    a perfect unlearner would look like with half as many models.
+@dataclass(frozen=True)
+class Pools:
+    """The margins of a subject's models and of retrained ones on a part.
 
     Args:
-        ctx: The evaluation.
-        part: Name of a part.
-        at_least: Fewest models per side.
+        ours: Of the subject, ``(N, n)`` float64; None for the retrained model itself.
+        theirs: Of retrained models, ``(N, n)`` float64.
+    """
+
+    ours: Tensor | None
+    theirs: Tensor
+
+    def compared(self, *, at_least: int) -> Margins:
+        """Return the subject's models against all retrained ones.
+
+        For the retrained model itself one half of its pool is compared with the other, which is
+        what a perfect unlearner would look like with half as many models.
+
+        Raises:
+            NotComputableError: If there are fewer than ``at_least`` models per side.
+        """
+        if self.ours is None:
+            return self.null(at_least=at_least)
+        return _checked(self.ours, self.theirs, at_least)
+
+    def null(self, *, at_least: int) -> Margins:
+        """Return the two halves of the pool of retrained models, see :meth:`compared`."""
+        return _checked(*halves(self.theirs), at_least)
+
+    def crossed(self, *, at_least: int) -> tuple[Margins, Margins]:
+        """Return what compares the subject with retrained models on the footing of the null.
+
+        Each half of the subject's pool meets the half of the retrained pool that has other
+        seeds, so there are as many models per side, as unrelated as in :meth:`null`; statistics
+        whose value depends on the number of models can be compared with it. For the retrained
+        model it is the null, both ways round.
+
+        Raises:
+            NotComputableError: If there are fewer than ``at_least`` models per half.
+        """
+        first, second = halves(self.theirs)
+        mine = (first, second) if self.ours is None else halves(self.ours)
+        return _checked(mine[0], second, at_least), _checked(mine[1], first, at_least)
+
+
+def pools(ctx: EvalContext, part: str) -> Pools:
+    """Return the margins of the subject's models and of retrained ones on a part.
 
     Raises:
-        NotComputableError: If there is no pool, or it is too small.
+        NotComputableError: If there is no pool, the part is empty, or a logit is not finite.
     """
     theirs = margins_of(ctx, "gold", part)
-    if ctx.subject == "gold":
-        return _checked(*halves(theirs), at_least)
-    return _checked(margins_of(ctx, ctx.subject, part), theirs, at_least)
-
-
-def null(ctx: EvalContext, part: str, *, at_least: int) -> Margins:
-    """Return the two halves of the pool of retrained models, see :func:`compared`."""
-    return _checked(*halves(margins_of(ctx, "gold", part)), at_least)
-
-
-def crossed(ctx: EvalContext, part: str, *, at_least: int) -> tuple[Margins, Margins]:
-    """Return what compares the subject with retrained models on the footing of the null.
-
-    Each half of the subject's pool meets the half of the retrained pool that has other seeds, so
-    there are as many models per side, as unrelated as in :func:`null`; statistics whose value
-    depends on the number of models can be compared with it. For the retrained model it is the
-    null, both ways round.
-
-    Raises:
-        NotComputableError: If there is no pool, or fewer than ``at_least`` models per half.
-    """
-    first, second = halves(margins_of(ctx, "gold", part))
-    mine = (first, second)
-    if ctx.subject != "gold":
-        mine = halves(margins_of(ctx, ctx.subject, part))
-    return _checked(mine[0], second, at_least), _checked(mine[1], first, at_least)
+    ours = None if ctx.subject == "gold" else margins_of(ctx, ctx.subject, part)
+    return Pools(ours, theirs)
 
 
 def halves(values: Tensor) -> tuple[Tensor, Tensor]:

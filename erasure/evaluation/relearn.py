@@ -58,6 +58,8 @@ class Relearn:
         A. Tarun et al., "Fast Yet Effective Machine Unlearning", TNNLS 2023, arXiv:2111.08947.
     """
 
+    runs_models = True
+
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     batch_size: int = 64
     alpha: float = 0.05

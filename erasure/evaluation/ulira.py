@@ -14,7 +14,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
 from erasure.evaluation.attack_values import LOW_FPRS
 from erasure.evaluation.likelihood_ratio import FEWEST
-from erasure.evaluation.pool_margins import compared, margins_of
+from erasure.evaluation.pool_margins import margins_of, pools
 from erasure.evaluation.signals import PHI_LIMIT
 from erasure.evaluation.unlearning_attack import UnlearningAttack
 
@@ -85,7 +85,7 @@ class ULiRA:
     def _values(self, ctx: EvalContext, population: Population) -> Mapping[str, Measured]:
         try:
             if self.design == "fixed":
-                found = compared(ctx, population, at_least=FEWEST)
+                found = pools(ctx, population).compared(at_least=FEWEST)
                 attack = UnlearningAttack(found.ours, found.theirs, ctx.seed)
                 return attack.values({"clipped": found.clipped})
             tables = _shadowed(ctx, population)
@@ -99,7 +99,7 @@ class ULiRA:
 def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
     """Return the interval of ``ulira/auc`` with the models there are, NaN if there is none."""
     try:
-        found = compared(ctx, "forget", at_least=FEWEST)
+        found = pools(ctx, "forget").compared(at_least=FEWEST)
         value = UnlearningAttack(found.ours, found.theirs, ctx.seed).auc({})
     except NotComputableError:
         return math.nan, math.nan

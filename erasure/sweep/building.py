@@ -183,5 +183,13 @@ def _spoken(hint: Any) -> str:
     if hint in (None, NoneType):
         return "null"
     if origin in (list, tuple, Sequence):
-        return "a list"
+        return f"a list{_of_what(arguments)}"
     return names.get(hint, str(hint))
+
+
+def _of_what(arguments: Sequence[Any]) -> str:
+    names = {int: "whole numbers", float: "numbers", str: "texts", NoneType: "null"}
+    inner = arguments[0] if arguments else Any
+    options = get_args(inner) if get_origin(inner) in (Union, UnionType) else (inner,)
+    spoken = [names.get(option, "") for option in options]
+    return f" of {' or '.join(spoken)}" if all(spoken) else ""

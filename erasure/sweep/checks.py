@@ -67,11 +67,11 @@ def check_model(parts: "Parts") -> None:
         try:
             logits = model(inputs)
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            shape = parts.pool.input_shape
-            reason = str(error).splitlines()[0]
-            raise ConfigError(
-                f"model does not accept samples of shape {shape} of this data set: {reason}"
-            ) from error
+            samples = f"samples of shape {parts.pool.input_shape}, as this data set has"
+            if isinstance(inputs, Mapping):
+                samples = f"texts or graphs, as this data set has ({', '.join(inputs)})"
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"model does not accept {samples}: {reason}") from error
     expected = (len(parts.indices.train[:2]), parts.pool.num_classes)
     if tuple(logits.shape) != expected:
         raise ConfigError(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
@@ -25,6 +26,24 @@ from erasure.sweep.report import Report
 from erasure.sweep.summary import leaderboard
 from erasure.tracking.protocol import Sweep, Tracker
 from erasure.training.store import ModelStore
+
+
+class Summary(Protocol):
+    """What is left of a sweep when it is over."""
+
+    @property
+    def run(self) -> str:
+        """The tracking run of the sweep."""
+
+    @property
+    def missing(self) -> int:
+        """How much has no result; with any, the run is shown as failed."""
+
+    def write(self, folder: Path) -> None:
+        """Write files into ``folder``."""
+
+    def markdown(self) -> str:
+        """Return the description of the tracking run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +114,7 @@ class Desk:
             board=leaderboard(entries, self.objective),
         )
 
-    def close(self, report: Report, console: Console) -> None:
+    def close(self, report: Summary, console: Console) -> None:
         """Write the summary, here and to the tracker, which does not fail a sweep."""
         report.write(self.folder)
         try:

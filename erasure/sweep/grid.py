@@ -89,7 +89,7 @@ def _sorted_out(
         left = [trial for trial in trials if trial.number not in done]
         if left and isinstance(grid.launcher, ComposedLauncher):
             grid.launcher.warm_up([trial.config for trial in left])
-        check = _function(grid.check)
+        check = checker(grid.check)
         for trial in left:
             with hydra_sees(trial.config):
                 check(trial.config)
@@ -103,7 +103,7 @@ def _run(
     """Run what is left, enter what comes of it, and return what ended the sweep early."""
     stopped: KeyboardInterrupt | ErasureError | None = None
     books = desk.books(left)
-    _keep_config(grid.master)
+    keep_config(grid.master)
     total = len(left) + len(entries)
     with progress(left, total, list(entries.values()), desk.objective, grid.console) as show:
 
@@ -138,14 +138,19 @@ def _show(console: Console, desk: Desk, report: Report) -> None:
     show_address(desk.tracker, console)
 
 
-def _keep_config(master: DictConfig) -> None:
+def keep_config(master: DictConfig) -> None:
     """Keep what was asked for where Hydra's own sweeper keeps it."""
     folder = Path(str(master.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(master, folder / "multirun.yaml")
 
 
-def _function(path: str) -> Callable[[DictConfig], None]:
+def checker(path: str) -> Callable[[DictConfig], None]:
+    """Return the function at ``path``.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     module, _, name = path.rpartition(".")
     try:
         found: Callable[[DictConfig], None] = getattr(import_module(module), name)

@@ -27,6 +27,10 @@ PATIENCE = 5.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
+Supply = Callable[[], DictConfig | None]
+"""Returns the next configuration to run, or None if there is none now."""
+
+
 class LaunchError(ErasureError):
     """The machine does not let us start processes."""
 
@@ -103,8 +107,14 @@ def start_server(preload: Sequence[str], threads: int) -> None:
         forkserver.ensure_running()
 
 
+def supply_of(configs: Sequence[DictConfig]) -> Supply:
+    """Return a supply of what is known beforehand."""
+    waiting = deque(configs)
+    return lambda: waiting.popleft() if waiting else None
+
+
 def run_jobs(
-    configs: Sequence[DictConfig],
+    supply: Supply,
     slots: Sequence[Slot],
     shared: bytes,
     on_end: Callable[[Ending], None],
@@ -113,14 +123,23 @@ def run_jobs(
 
     A process that dies costs its own trial only. Leaving early, by Ctrl-C or an error of
     ``on_end``, ends the processes that still run.
+
+    Args:
+        supply: Asked for a configuration whenever a slot is free and something changed; the
+            jobs are over when it has none and nothing runs.
+        slots: Places to run.
+        shared: What :func:`erasure.sweep.worker.pack` returned.
+        on_end: Told of each process that ended.
     """
-    waiting, free = deque(configs), deque(slots)
+    free = deque(slots)
     running: list[_Running] = []
     try:
         with _terminated_like_interrupted():
-            while waiting or running:
-                while waiting and free:
-                    running.append(_Running(waiting.popleft(), free.popleft(), shared))
+            while True:
+                while free and (config := supply()) is not None:
+                    running.append(_Running(config, free.popleft(), shared))
+                if not running:
+                    return
                 for trial in _ended(running):
                     running.remove(trial)
                     free.append(trial.slot)

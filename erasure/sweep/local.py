@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.sweep.launch import Ending, run_jobs, start_server
+from erasure.sweep.launch import Ending, Supply, run_jobs, start_server, supply_of
 from erasure.sweep.slots import Resources
 from erasure.sweep.worker import pack
 
@@ -23,6 +23,11 @@ class ComposedLauncher(Protocol):
         self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
     ) -> None:
         """Run every configuration and report each as it ends."""
+
+    def run_supplied(
+        self, supply: Supply, like: Sequence[DictConfig], on_end: Callable[[Ending], None]
+    ) -> None:
+        """Run what ``supply`` returns, as long as it does, and report each as it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +54,17 @@ class LocalPool:
         self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
     ) -> None:
         """Run one process per configuration; see :func:`run_jobs`."""
-        if not configs:
-            return
-        self.warm_up(configs)
-        cpu_only = all(OmegaConf.select(config, "device") == "cpu" for config in configs)
-        slots = self.resources.slots(threads=_threads(configs), cpu_only=cpu_only)
-        run_jobs(configs, slots, pack(self.task, self.context), on_end)
+        if configs:
+            self.run_supplied(supply_of(configs), configs, on_end)
+
+    def run_supplied(
+        self, supply: Supply, like: Sequence[DictConfig], on_end: Callable[[Ending], None]
+    ) -> None:
+        """Run what ``supply`` returns in slots fit for configurations like those of ``like``."""
+        self.warm_up(like)
+        cpu_only = all(OmegaConf.select(config, "device") == "cpu" for config in like)
+        slots = self.resources.slots(threads=_threads(like), cpu_only=cpu_only)
+        run_jobs(supply, slots, pack(self.task, self.context), on_end)
 
 
 def _threads(configs: Sequence[DictConfig]) -> int:

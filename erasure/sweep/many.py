@@ -12,11 +12,12 @@ from rich.console import Console
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.task import Report, silent
+from erasure.sweep.checks import unstackable
 from erasure.sweep.obtaining import obtain_trained
 from erasure.sweep.parts import Parts
 from erasure.sweep.reference import Engine
 from erasure.sweep.watch import Watch
-from erasure.training.ensemble import Member, obstacle, pays_off, train_together
+from erasure.training.ensemble import Member, pays_off, train_together
 from erasure.training.store import ModelStore, Request, Trained, Training
 from erasure.training.trainers import Standard
 
@@ -71,19 +72,9 @@ def chosen_engine(parts: Parts) -> Engine:
     if parts.reference.engine != "auto":
         return parts.reference.engine
     model = parts.fresh()
-    if not refusal(parts) and pays_off(model, parts.pool.input_shape, parts.device):
+    if not unstackable(parts) and pays_off(model, parts.pool.input_shape, parts.device):
         return "stacked"
     return "processes" if parts.device.type == "cpu" and _workers(parts) > 1 else "alone"
-
-
-def refusal(parts: Parts) -> str:
-    """Return why the models of ``parts`` cannot be stacked, or nothing."""
-    if parts.recipe["precision"] != "32":
-        return "precision is not 32"
-    inputs = parts.pool.fetch(parts.indices.train[:1].to(parts.pool.targets.device))
-    if not isinstance(inputs, torch.Tensor):
-        return "samples are not single tensors"
-    return obstacle(parts.fresh(), parts.trainer)
 
 
 def _stacked(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
@@ -92,7 +83,7 @@ def _stacked(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Itera
     recipe = {**parts.recipe, "engine": "stacked"}
     trainer = parts.trainer
     if not isinstance(trainer, Standard):
-        raise TypeError("only the standard trainer stacks models")  # refusal() comes first
+        raise TypeError("only the standard trainer stacks models")  # refused when assembled
     for start in range(0, len(wanted), size):
         chunk = wanted[start : start + size]
         begun = time.perf_counter()

@@ -29,7 +29,16 @@ def read_axes(
     """
     defaults = [f"{key}={_text(value)}" for key, value in (params or {}).items()]
     parsed = OverridesParser.create(config_loader=loader).parse_overrides([*defaults, *arguments])
-    return {_target(override): _choices(override) for override in parsed}
+    return dict(axis_of(override) for override in parsed)
+
+
+def axis_of(override: Override) -> tuple[str, Sequence[str]]:
+    """Return what an override sets, and one override for each value it has.
+
+    Raises:
+        ConfigError: If there is none, or no end of them.
+    """
+    return _target(override), _choices(override)
 
 
 def swept(axes: Axes) -> dict[str, Sequence[str]]:

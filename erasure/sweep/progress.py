@@ -45,7 +45,7 @@ def progress(
     tally = Tally(total=total, objective=objective)
     for entry in before:
         tally.add(entry)
-    bar = _bar(console) if console.is_terminal else None
+    bar = progress_bar(console) if console.is_terminal else None
     with bar or nullcontext():
         task = bar.add_task(tally.text(), total=tally.total, completed=tally.done) if bar else None
 
@@ -104,14 +104,15 @@ class Tally:
         if self.failed:
             parts.append(f"{self.failed} failed")
         if not math.isnan(self.remaining()):
-            parts.append(f"{_duration(self.remaining())} left")
+            parts.append(f"{duration(self.remaining())} left")
         return " · ".join(parts) or "starting"
 
     def _maximizes(self) -> bool:
         return next(iter(self.objective.metrics.values())) == "maximize"
 
 
-def _bar(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """Return the bar of a sweep, to be opened as a context."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
 
@@ -130,7 +131,8 @@ def _values(metrics: Mapping[str, float], objective: Objective) -> str:
     return "   ".join(f"{name} {figure(value)}" for name, value in pairs)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

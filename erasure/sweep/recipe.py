@@ -1,12 +1,15 @@
 """Recipes: settings of a method that were found by a search, with where they come from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from erasure.sweep.search_space import Value
+
+CHOICES = ("dataset", "model", "split", "trainer", "unlearner")
+"""Groups whose option belongs to a recipe: original and gold depend on the trainer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,24 +18,36 @@ class Recipe:
 
     Args:
         choices: ``dataset``, ``model``, ``split``, ``trainer`` and ``unlearner``.
-        settings: Dotted setting to value; empty if nothing beat the defaults.
-        score: Distance to gold on validation data, mean over the seeds.
-        default_score: The same with the method's defaults; infinite if they failed.
+        settings: Dotted setting to value.
+        scores: Objective to value on validation data, mean over the seeds.
+        default_scores: The same with the method's own settings; empty if they are unknown.
         trials: Number of settings tried.
         failed: Number of those that failed on some seed.
+        pruned: Number of those that were stopped early, or diverged.
         seeds: The seeds.
-        overrides: What was asked for, as on the command line.
+        rule: How the setting was chosen.
+        study: Name of the study.
+        trial: Number of the trial in it.
+        sampler: What drew the settings.
+        overrides: What was fixed, as on the command line.
+        command: What was typed.
         commit: State of the code.
     """
 
     choices: Mapping[str, str]
     settings: Mapping[str, Value]
-    score: float
-    default_score: float
+    scores: Mapping[str, float]
+    default_scores: Mapping[str, float]
     trials: int
     failed: int
+    pruned: int
     seeds: Sequence[int]
+    rule: str
+    study: str
+    trial: int
+    sampler: str
     overrides: Sequence[str] = ()
+    command: str = ""
     commit: str = ""
 
     @property
@@ -45,24 +60,50 @@ class Recipe:
         path = conf / "recipe" / f"{self.name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        partial.write_text(self._text())
+        partial.write_text(self.text())
         partial.replace(path)
         return path
 
-    def _text(self) -> str:
-        beaten = f"{self.default_score:.4f}" if self.default_score < float("inf") else "failed"
-        lines = [
-            "# @package _global_",
-            f"# {self.choices['unlearner']}: distance to gold {self.score:.4f} on validation data "
-            f"(defaults: {beaten})",
-            f"# {self.trials} settings tried, {self.failed} failed; TPE; seeds "
-            f"{', '.join(map(str, self.seeds))}; commit {self.commit or 'unknown'}",
-            f"# python -m erasure.tune {' '.join(self.overrides)}".rstrip(),
-            "defaults:",
-        ]
-        lines += [f"  - override /{group}: {option}" for group, option in self.choices.items()]
-        settings = OmegaConf.create({})
+    def text(self) -> str:
+        """Return the YAML file: provenance as comments, choices, and settings."""
+        options, body = self._fixed()
         for name, value in self.settings.items():
-            OmegaConf.update(settings, name, value, force_add=True)
-        body = OmegaConf.to_yaml(settings) if self.settings else ""
-        return "\n".join(lines) + "\n" + body
+            OmegaConf.update(body, name, value, force_add=True)
+        lines = ["# @package _global_", *(f"# {line}" for line in self._provenance()), "defaults:"]
+        lines += [f"  - override /{group}: {option}" for group, option in options.items()]
+        return "\n".join(lines) + "\n" + (OmegaConf.to_yaml(body) if body else "")
+
+    def _provenance(self) -> Iterator[str]:
+        unlearner = self.choices["unlearner"]
+        scores = [self._score(name) for name in self.scores]
+        if len(scores) == 1:
+            yield f"{unlearner}: {scores[0]} on validation data"
+        else:
+            yield f"{unlearner}: the best of a search over {len(scores)} objectives"
+            yield from (f"{score} on validation data" for score in scores)
+            yield self.rule
+        yield (
+            f"{self.trials} settings tried, {self.failed} failed, {self.pruned} pruned; "
+            f"{self.sampler}; seeds {', '.join(map(str, self.seeds))}; "
+            f"commit {self.commit or 'unknown'}"
+        )
+        yield f"study {self.study}, trial {self.trial}"
+        yield self.command
+
+    def _score(self, name: str) -> str:
+        default = self.default_scores.get(name)
+        beaten = "" if default is None else f" (defaults: {default:.4f})"
+        return f"{name} {self.scores[name]:.4f}{beaten}"
+
+    def _fixed(self) -> tuple[dict[str, str], DictConfig]:
+        """Return what was fixed and belongs to the task: options of groups, and settings."""
+        options = dict(self.choices)
+        settings: list[str] = []
+        for override in self.overrides:
+            key, _, value = override.lstrip("+").partition("=")
+            group, _, package = key.partition("@")
+            if package and package.split(".")[0] in CHOICES:
+                options[key] = value
+            elif "." in group and group.split(".")[0] in CHOICES:
+                settings.append(f"{key}={value}")
+        return options, OmegaConf.from_dotlist(settings)

@@ -201,8 +201,11 @@ class ReferencePool:
     @contextmanager
     def _stage(self, role: Pooled, count: int, watch: Watch) -> Iterator[Report]:
         """Time the making of a role's models; what it reports is shown but is no curve."""
-        with watch.stage(f"pool_{role}", f"pool: {count} {TITLES[role]}") as report:
+        name = f"pool_{role}"
+        with watch.stage(name, f"pool: {count} {TITLES[role]}") as report:
             yield report
+        for curve in [key for key in watch.curves if key.startswith(f"{name}/")]:
+            del watch.curves[curve]
 
 
 def _unlearned_key(parts: Parts, original: str) -> str:

@@ -47,6 +47,17 @@ class Pool:
 
 
 @dataclass
+class Tuning:
+    """What a run knows about the study it belongs to; a tuning sweep sets it."""
+
+    study: str = ""
+    trial: int | None = None
+    place: int = 0
+    storage: str = ""
+    max_seconds: float | None = None
+
+
+@dataclass
 class Config:
     """The table of contents of ``conf/config.yaml``."""
 
@@ -68,6 +79,7 @@ class Config:
     store: Store = field(default_factory=Store)
     data: Data = field(default_factory=Data)
     pool: Pool = field(default_factory=Pool)
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 def register_schema() -> None:

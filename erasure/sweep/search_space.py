@@ -1,16 +1,23 @@
-"""Search spaces of methods, read from ``conf/search/<unlearner>.yaml``."""
+"""Search spaces: the settings a study draws, and what it draws them from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias, cast
 
-import optuna
+from hydra.core.config_loader import ConfigLoader
 from omegaconf import OmegaConf
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import Trial
 
 from erasure.core.errors import ConfigError
 
-Value = float | int | str | bool
+Value: TypeAlias = float | int | str | bool | None
+Count: TypeAlias = int  # an axis has a field named int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,7 @@ class Axis:
         high: Highest number of a range.
         log: Draw the logarithm uniformly.
         int: Whole numbers only.
+        step: Distance between two neighbouring values; None allows every value.
         choices: The values, instead of a range.
         one_minus: Draw ``1 - value`` instead, for weights close to one.
     """
@@ -30,6 +38,7 @@ class Axis:
     high: float | None = None
     log: bool = False
     int: bool = False
+    step: float | None = None
     choices: Sequence[Value] | None = None
     one_minus: bool = False
 
@@ -37,44 +46,136 @@ class Axis:
         ranged = self.low is not None and self.high is not None
         if ranged == (self.choices is not None):
             raise ConfigError("an axis of a search space needs either low and high, or choices")
+        if self.choices is not None and len(self.choices) == 0:
+            raise ConfigError("choices must not be empty")
         if ranged and not cast("float", self.low) < cast("float", self.high):
             raise ConfigError(f"low must be < high, got {self.low} and {self.high}")
         if self.log and not cast("float", self.low) > 0:
             raise ConfigError(f"low must be > 0 on a logarithmic axis, got {self.low}")
+        if self.step is not None and (self.log or self.step <= 0):
+            raise ConfigError(f"step must be > 0 and on a linear axis, got {self.step}")
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Value:
-        """Draw a value for the setting ``name``."""
+    @property
+    def distribution(self) -> BaseDistribution:
+        """What Optuna draws from; with ``one_minus`` it draws one minus the setting."""
         if self.choices is not None:
-            return cast("Value", trial.suggest_categorical(name, list(self.choices)))
+            return CategoricalDistribution(list(self.choices))
         low, high = cast("float", self.low), cast("float", self.high)
         if self.int:
-            return trial.suggest_int(name, round(low), round(high), log=self.log)
-        drawn = trial.suggest_float(name, low, high, log=self.log)
-        return 1.0 - drawn if self.one_minus else drawn
+            step = round(self.step or 1)
+            return IntDistribution(round(low), round(high), log=self.log, step=step)
+        return FloatDistribution(low, high, log=self.log, step=self.step)
+
+    def suggest(self, trial: Trial, name: str) -> Value:
+        """Draw a value for the setting ``name``, or return what the trial drew before."""
+        found = self.distribution
+        if isinstance(found, CategoricalDistribution):
+            return trial.suggest_categorical(name, list(found.choices))
+        if isinstance(found, IntDistribution):
+            return trial.suggest_int(name, found.low, found.high, log=found.log, step=found.step)
+        continuous = cast("FloatDistribution", found)
+        low, high, step = continuous.low, continuous.high, continuous.step
+        return self.setting(trial.suggest_float(name, low, high, log=self.log, step=step))
+
+    def setting(self, drawn: Value) -> Value:
+        """Return the setting that belongs to a drawn value."""
+        return 1.0 - float(cast("float", drawn)) if self.one_minus else drawn
+
+    def nearest(self, setting: Value) -> Value:
+        """Return the drawn value that comes closest to a setting.
+
+        Raises:
+            KeyError: If the setting is not among the choices, or is no number.
+        """
+        if self.choices is not None:
+            if setting not in self.choices:
+                raise KeyError(setting)
+            return setting
+        if isinstance(setting, bool | str) or setting is None:
+            raise KeyError(setting)
+        drawn = 1.0 - setting if self.one_minus else setting
+        inside = min(max(drawn, cast("float", self.low)), cast("float", self.high))
+        if self.step is not None or self.int:
+            step, low = self.step or 1, cast("float", self.low)
+            inside = low + round((inside - low) / step) * step
+        return round(inside) if self.int else float(inside)
+
+    def points(self, count: Count) -> list[Value]:
+        """Return values that cover the axis evenly, ``count`` of a range or all choices.
+
+        A logarithmic axis is covered evenly in the logarithm; whole numbers occur once each.
+        """
+        if self.choices is not None:
+            return list(self.choices)
+        low, high = cast("float", self.low), cast("float", self.high)
+        places = [place / (count - 1) for place in range(count)] if count > 1 else [0.5]
+        if self.log:
+            found = [min(max(low * (high / low) ** place, low), high) for place in places]
+        else:
+            found = [low + (high - low) * place for place in places]
+        settings = (1.0 - drawn if self.one_minus else drawn for drawn in found)
+        return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
 
-def search_space(unlearner: str, folders: Sequence[Path]) -> Mapping[str, Axis]:
-    """Return the axes of a method by dotted setting.
+Space: TypeAlias = Mapping[str, Axis]
+"""Axes by dotted setting."""
+
+
+def search_space(unlearner: str, loader: ConfigLoader) -> Space:
+    """Return the axes of a method, ``search/<unlearner>.yaml`` on Hydra's search path.
 
     Args:
         unlearner: Name of the option.
-        folders: Where to look for ``search/<unlearner>.yaml``, first match wins.
+        loader: Knows the folders and packages of YAML files, ours and others'.
 
     Raises:
         ConfigError: If there is none, or one of its axes makes no sense.
     """
-    for folder in folders:
-        path = folder / "search" / f"{unlearner}.yaml"
-        if path.is_file():
-            found = cast("dict[str, Any] | None", OmegaConf.to_container(OmegaConf.load(path)))
-            return {name: _axis(name, node, path) for name, node in (found or {}).items()}
+    path = f"search/{unlearner}"
+    for source in loader.get_sources():
+        if source.available() and source.is_config(path):
+            found = OmegaConf.to_container(source.load_config(path).config) or {}
+            return dict(read_axes_of(cast("Mapping[str, Any]", found), f"{path}.yaml"))
     raise ConfigError(
         f"unlearner={unlearner} has no search space: there is no search/{unlearner}.yaml"
     )
 
 
-def _axis(name: str, node: Mapping[str, Any], path: Path) -> Axis:
-    try:
-        return Axis(**node)
-    except (TypeError, ConfigError) as error:
-        raise ConfigError(f"search/{path.name}: {name}: {error}") from error
+def read_axes_of(nodes: Mapping[str, Any], where: str) -> Iterator[tuple[str, Axis]]:
+    """Yield the axes in a mapping of dotted settings, which may be nested as well.
+
+    Raises:
+        ConfigError: If an axis makes no sense; the message starts with ``where``.
+    """
+    for name, node in nodes.items():
+        if not isinstance(node, Mapping):
+            raise ConfigError(
+                f"{where}: {name} must be an axis such as {{low: 0, high: 1}} or "
+                f"{{choices: [1, 2]}}, got {node!r}"
+            )
+        if not is_axis(node):
+            inside = {f"{name}.{key}": inner for key, inner in node.items()}
+            yield from read_axes_of(inside, where)
+            continue
+        try:
+            yield name, Axis(**node)
+        except (TypeError, ConfigError) as error:
+            raise ConfigError(f"{where}: {name}: {error}") from error
+
+
+def is_axis(node: Mapping[str, Any]) -> bool:
+    """Tell whether a mapping is an axis, by its keys, and not a level above some."""
+    return bool({"low", "high", "choices"} & set(node)) or set(node) <= _FIELDS
+
+
+def spelled(value: Value) -> str:
+    """Return a value as an override has it."""
+    special = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return special[value]
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return repr(value)
+
+
+_FIELDS = {field.name for field in fields(Axis)}

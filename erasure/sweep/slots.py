@@ -88,7 +88,7 @@ def visible_gpus() -> list[str]:
 
 def _cores() -> int:
     """Return the cores this process may use; a container's share counts, not its host's."""
-    from joblib import cpu_count  # type: ignore[import-untyped]
+    from joblib import cpu_count
 
     return int(cpu_count())
 

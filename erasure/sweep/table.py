@@ -48,7 +48,7 @@ def show_address(tracker: Tracker, console: Console) -> None:
         return
     if lines[0]:
         console.print("\nto look at the runs:")
-        for line in lines:
+        for line in dict.fromkeys(lines):  # a server has a page and needs no command
             console.print(Text(f"  {line}"), soft_wrap=True)
 
 

@@ -4,7 +4,7 @@ import copy
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from erasure.core.task import Report, UnlearningTask
 from erasure.data.through import AuditedPool, unaudited
 from erasure.sweep.guards import relative_change, require_effect, untouched
 from erasure.sweep.parts import Parts
+from erasure.sweep.pruning import Judge
 from erasure.sweep.requests import Request, requested
 from erasure.sweep.steps import counted_steps
 from erasure.training.checksum import file_checksum
@@ -35,7 +36,12 @@ Obtain = Callable[[View], tuple[nn.Module, Trained]]
 
 
 def unlearn(
-    parts: Parts, original: nn.Module, obtain: Obtain, cache: TensorCache, report: Report
+    parts: Parts,
+    original: nn.Module,
+    obtain: Obtain,
+    cache: TensorCache,
+    report: Report,
+    judge: Judge | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Run the method on a copy of ``original`` and return its model with facts about the run.
 
@@ -46,6 +52,7 @@ def unlearn(
 
     Raises:
         DivergedError: If a weight is not finite.
+        PrunedError: If ``judge`` ended it.
         NoOpError: If nothing changed, unless the method is ``identity``.
         ErasureError: If the method changed the original itself.
     """
@@ -58,6 +65,8 @@ def unlearn(
     with counted_steps() as steps:
         for request in requests:
             task = _task(parts, account, model, request, request.reported(notes))
+            if judge is not None:
+                task = replace(task, report=judge.watching(task.model, task.report))
             with (
                 untouched({"original": original}, "the unlearner"),
                 isolated(parts.seeds.unlearn, "unlearn", "layers", *request.path),
@@ -67,9 +76,10 @@ def unlearn(
             costs.append(cost)
             request.note(model, parts, report)
     require_effect(parts.unlearner, original, model)
+    judged = judge.seconds if judge is not None else 0.0
     facts = {
         **notes.last,
-        "unlearn_seconds": sum(cost.seconds for cost in costs) + account.seconds,
+        "unlearn_seconds": sum(cost.seconds for cost in costs) + account.seconds - judged,
         "optimizer_steps": float(steps.count + account.steps),
         "forget_passes": audited.passes(parts.indices.forget),
         "retain_passes": audited.passes(parts.indices.retain),

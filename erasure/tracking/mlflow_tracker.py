@@ -101,7 +101,7 @@ class MLflowTracker:
                 client.log_artifacts(run, str(artifacts))
             if result.traceback:
                 client.log_text(run, result.traceback, "traceback.txt")
-            status = "FINISHED" if result.outcome == "finished" else "FAILED"
+            status = {"finished": "FINISHED", "pruned": "KILLED"}.get(result.outcome, "FAILED")
             ended = max(payload.milliseconds(result.ended), opened.info.start_time)
             client.set_terminated(run, status, end_time=ended)
 

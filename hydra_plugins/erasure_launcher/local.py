@@ -13,7 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from erasure.sweep.launch import Ending
+    from erasure.sweep.launch import Ending, Supply
     from erasure.sweep.local import LocalPool
 
 
@@ -71,6 +71,15 @@ class LocalLauncher(Launcher):
     ) -> None:
         """Run configurations as they are; our own sweeper composed them already."""
         self._pool().run_composed(configs, on_end)
+
+    def run_supplied(
+        self,
+        supply: "Supply",
+        like: Sequence[DictConfig],
+        on_end: Callable[["Ending"], Any],
+    ) -> None:
+        """Run what ``supply`` returns, as long as it does."""
+        self._pool().run_supplied(supply, like, on_end)
 
     def _pool(self) -> "LocalPool":
         from erasure.sweep.local import LocalPool

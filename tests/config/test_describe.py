@@ -5,7 +5,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.sweep.describe import describe, plain_config, sources, trial_fingerprint
+from erasure.sweep.describe import describe, files, plain_config, sources, trial_fingerprint
 
 CHOICES = {
     "unlearner": "scrub",
@@ -176,3 +176,53 @@ def test_the_plain_configuration_is_resolved_and_without_hydra(compose_config):
     assert plain["seeds"] == {"split": 7, "train": 7, "unlearn": 7, "evaluate": 7}
     assert "hydra" not in plain
     assert OmegaConf.create(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("place", "settings"),
+    [
+        ("pics/a/0.png", ["dataset=image_folder", "dataset.path=pics"]),
+        ("hf/owner/name/train.csv", ["dataset=huggingface", "dataset.path=owner/name"]),
+        ("hf-models/owner/bert/config.json", ["dataset.tokenizer=owner/bert"]),
+        ("hf-models/owner/bert/model.safetensors", ["model.name=owner/bert"]),
+    ],
+)
+def test_files_below_the_root_of_data_are_causes(compose_config, tmp_path, place, settings):
+    texts = ["dataset=synthetic_text", "model=hf", "model.name=none"]
+    images = ["dataset.text=[body]", "dataset.target=kind"] if "huggingface" in settings[0] else []
+    asked = [*(texts if "owner/bert" in settings[0] else []), *settings, *images]
+
+    def identity(root):
+        return trial_fingerprint(plain_config(compose_config(*asked, f"data.root={root}")))
+
+    nothing = identity(tmp_path)
+    assert identity(tmp_path / "elsewhere") == nothing
+    file = tmp_path / place
+    file.parent.mkdir(parents=True)
+    file.write_text("first")
+    there = identity(tmp_path)
+    assert identity(tmp_path) == there != nothing
+    assert identity(tmp_path / "elsewhere") == nothing
+    file.write_text("second")
+    assert identity(tmp_path) not in (there, nothing)
+
+
+def test_files_of_equal_names_in_two_folders_are_both_causes(compose_config, tmp_path):
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "0.png").write_text("first")
+    plain = plain_config(compose_config("dataset=image_folder", f"dataset.path={tmp_path}"))
+    before = trial_fingerprint(plain)
+    (tmp_path / "a" / "0.png").write_text("another")
+    assert trial_fingerprint(plain) != before
+
+
+def test_a_model_that_starts_from_a_local_encoder_is_known_by_its_files(compose_config, tmp_path):
+    asked = ["dataset=synthetic_text", "model=hf", "model.name=mine", f"data.root={tmp_path}"]
+    plain = plain_config(compose_config(*asked))
+    assert files(plain, ("model",)) == {}
+    folder = tmp_path / "hf-models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"12345")
+    changed = (folder / "model.safetensors").stat().st_mtime_ns
+    assert files(plain, ("model",)) == {"model.name=mine": [["model.safetensors", 5, changed]]}

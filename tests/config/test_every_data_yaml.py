@@ -1,4 +1,4 @@
-"""Every data set, split and model of ``conf`` composes, builds and fits the others, on crafted files."""
+"""Every data set, split and model of ``conf`` composes, builds and fits, on crafted files."""
 
 import importlib.util
 import sys

@@ -107,7 +107,7 @@ def test_impossible_settings_are_refused_by_name(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"classes": [1, 9]}, "classes must be among the 4 values class 0, class 1"),
+        ({"classes": [1, 9]}, "classes must be among the 4 classes class 0, class 1"),
         ({"classes": [1, "class 1"]}, "classes must be two different classes"),
         ({"count": 600, "fraction": None}, "count=600 swaps 300 training samples per class"),
         ({"fraction": 0.001}, "fraction=0.001 swaps 0 training samples per class"),

@@ -193,7 +193,7 @@ def test_impossible_settings_are_refused_by_name(settings, message):
     ("settings", "message"),
     [
         ({"size": 7}, "size must be <= 6 pixels here, got 7"),
-        ({"target": "dog"}, "target must be among the 4 values class 0"),
+        ({"target": "dog"}, "target must be among the 4 classes class 0"),
         ({"fraction": 0.9}, "fraction asks to poison 259 training samples, but only"),
     ],
 )

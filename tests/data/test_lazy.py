@@ -1,5 +1,6 @@
 """The streaming pool: the same bits as a resident one, bounded memory, no thread left behind."""
 
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -370,6 +371,21 @@ def test_prepared_data_are_streamed_from_their_file(tmp_path):
     maps = Path("/proc/self/maps")
     if maps.exists():
         assert "images-" in maps.read_text()  # mapped, not copied
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    home = DataHome(root=tmp_path)
+    entry = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    folder = home.prepared / entry.key
+    others = home.prepared / ".images[2]-0-0"
+    left = home.prepared / f".{entry.key}-123-abc"
+    for place in (left, others):
+        place.mkdir()
+        (place / "tensors.safetensors").write_bytes(b"half")
+    shutil.rmtree(folder)
+    again = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    assert torch.equal(again.tensors["inputs"], pixels())
+    assert (folder.is_dir(), others.is_dir(), left.exists()) == (True, True, False)
 
 
 def test_what_fits_is_placed_on_the_device(files):

@@ -304,7 +304,7 @@ def test_a_class_that_does_not_exist_is_refused_with_those_that_do(digits, name)
         split(ClassForget(classes=[name]), digits)
     known = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert str(error.value).startswith(
-        f"classes must be among the 10 values {known} (by name or number), got {name!r}"
+        f"classes must be among the 10 classes {known} (by name or number), got {name!r}"
     )
 
 

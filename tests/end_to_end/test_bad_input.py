@@ -23,6 +23,7 @@ CASES = {
     "split=class split.classes=3": ["split.classes must be a list"],
     "split=class split.share=0": ["split.share must be in (0, 1], got 0"],
     "dataset=digits model=resnet18 model.in_channels=3": ["model.in_channels must be 1", "got 3"],
+    "dataset=synthetic_text model=mlp": ["model does not accept texts or graphs", "input_ids"],
     "model=cnn model.channels=[8,8,8,8]": ["model.channels", "between 1 and 3"],
     "seed=abc": ["seed", "'abc'"],
     "seeds.train=abc": ["seeds.train", "'abc'"],

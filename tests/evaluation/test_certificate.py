@@ -18,7 +18,6 @@ from erasure.evaluation.certificate import (
     tpr_bound,
 )
 from erasure.evaluation.evaluator import Evaluator
-from erasure.testing import check_metric
 from erasure.testing.toy import toy_context
 
 REPORTED = {
@@ -135,10 +134,6 @@ def test_a_certificate_with_noise_is_not_refuted_by_models_without(make_ctx):
     assert found["certificate/epsilon"].value == 0.25
     assert found["certificate/empirical_epsilon"].value > 0.25
     assert found["certificate/empirical_epsilon"].extras["delta"] == 1e-4
-
-
-def test_it_keeps_the_contract_of_a_metric():
-    check_metric(Certificate())
 
 
 @pytest.mark.parametrize(

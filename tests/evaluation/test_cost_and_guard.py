@@ -23,6 +23,8 @@ FACTS = {
     "retrain_reads": 4_000.0,
     "sample_flops": 2e6,
     "training_sample_flops": 1e6,
+    "step_flops": 0.0,
+    "retrain_steps": 700.0,
     "relative_weight_change": 0.125,
     "forget_output_change": 0.5,
     "duplicates_forget_retain": 3.0,
@@ -77,6 +79,13 @@ def test_what_was_not_noted_is_skipped(random_ctx, metric):
     assert all(math.isnan(m.value) for m in found.values())
     assert all(m.status == "skipped" for m in found.values())
     assert all(m.reason.startswith("missing_fact:") for m in found.values())
+
+
+def test_where_a_step_costs_the_same_whatever_it_reads_steps_are_counted(random_ctx):
+    whole = {"sample_flops": 0.0, "training_sample_flops": 0.0, "step_flops": 5e9}
+    found = Cost()(random_ctx(facts=FACTS | whole))
+    assert found["cost/unlearn_gflops"].value == 70 * 5
+    assert found["cost/flop_ratio"].value == pytest.approx(0.1)
 
 
 def test_short_runs_are_below_what_an_energy_counter_resolves(random_ctx):

@@ -10,8 +10,8 @@ from erasure.core.errors import ConfigError
 from erasure.evaluation.epsilon import BUFFER, CAP, DELTA, best_rules, epsilon_of, upper_rates
 from erasure.evaluation.forget_quality import (
     ForgetQuality,
+    Halved,
     contribution,
-    held_out_quality,
     quality,
 )
 from erasure.evaluation.pool_margins import Margins
@@ -219,8 +219,8 @@ def test_rules_rated_on_other_models_are_not_fooled_by_chance():
     equal = Margins(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
     apart = Margins(equal.ours + 3, equal.theirs, 0.0)
     assert quality(best_rules(equal.ours, equal.theirs).epsilon) < 0.22
-    assert held_out_quality(equal) > 0.8
-    assert held_out_quality(apart) < 0.05
+    assert Halved.of(equal).held_out_quality() > 0.8
+    assert Halved.of(apart).held_out_quality() < 0.05
 
 
 def context(make_ctx, models=32, shift=0.0, wrong=0.0, **options):

@@ -19,6 +19,7 @@ from erasure.training.fit import Fit
 from erasure.training.trainers import Standard
 
 MODELS = 24
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def digits():
             )
             for seed in range(MODELS)
         ]
-        fit = Fit(optimizer=partial(torch.optim.Adam, lr=2e-3), epochs=epochs, batch_size=64)
+        fit = Fit(optimizer=SGD, epochs=epochs, batch_size=64)
         return [found.model for found in train_together(members, Standard(fit=fit))]
 
     def logits(models):
@@ -48,8 +49,8 @@ def digits():
         with torch.no_grad():
             return torch.stack([model.eval()(inputs) for model in models])
 
-    originals = trained(splits.train, 20)
-    tables = {"original": logits(originals), "gold": logits(trained(splits.retain, 20))}
+    originals = trained(splits.train, 30)
+    tables = {"original": logits(originals), "gold": logits(trained(splits.retain, 30))}
     tables["unlearned"] = logits(trained(splits.retain, 8, originals))
     blank = {role: torch.zeros(t.shape[:2], dtype=torch.bool) for role, t in tables.items()}
     return EvalContext(

@@ -13,7 +13,6 @@ from erasure.core.metric import Measured, missing
 from erasure.evaluation.ain import AIN
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.relearn import Relearn
-from erasure.testing.metric_checks import metric_checks
 from erasure.testing.toy import toy_context
 
 SGD = partial(torch.optim.SGD, lr=1.0)
@@ -148,15 +147,6 @@ def test_no_model_is_changed_by_learning_with_dropout_and_norms():
     Relearn(optimizer=ADAM, **SMALL)(ctx)
     assert {who: model_fingerprint(model) for who, model in ctx.models.items()} == before
     assert all(p.grad is None for model in ctx.models.values() for p in model.parameters())
-
-
-@pytest.mark.parametrize(
-    "check",
-    [check for check in metric_checks() if str(check) != "runs_models_once"],  # copies are run
-    ids=str,
-)
-def test_it_keeps_the_contract_of_a_metric(check):
-    check(Relearn(optimizer=ADAM, **{**SMALL, "repeats": 1, "max_steps": 5, "horizon": 5}))
 
 
 def test_too_few_samples_and_divergence_have_a_reason(two_rows):

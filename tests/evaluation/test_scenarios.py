@@ -14,7 +14,7 @@ from erasure.core.seeding import isolated
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.data.pools import TensorPool
 from erasure.evaluation.backdoor_verify import BackdoorVerify, at_least, deletion_test
-from erasure.evaluation.entanglement import Entanglement, entanglement
+from erasure.evaluation.entanglement import entanglement
 from erasure.evaluation.epistemic_efficacy import EpistemicEfficacy
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.interclass_confusion import (
@@ -22,8 +22,6 @@ from erasure.evaluation.interclass_confusion import (
     confusion_matrix,
     errors_of_pair,
 )
-from erasure.testing import check_metric
-from erasure.testing.metric_checks import metric_checks
 
 MATRIX = [[80, 15, 5], [20, 70, 10], [1, 2, 97]]
 
@@ -218,21 +216,3 @@ def test_frozen_weights_hold_no_information_that_could_be_read():
     ctx.models["unlearned"].requires_grad_(requires_grad=False)
     found = Evaluator(metrics={"e": EpistemicEfficacy()})(ctx).results["unlearned"]
     assert {m.reason for m in found.values()} == {"no_trainable_parameters"}
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [InterclassConfusion(), BackdoorVerify(), Entanglement()],
-    ids=lambda metric: type(metric).__name__,
-)
-def test_they_keep_the_contract_of_a_metric(metric):
-    check_metric(metric)
-
-
-@pytest.mark.parametrize(
-    "check",
-    [check for check in metric_checks() if str(check) != "runs_models_once"],  # needs gradients
-    ids=str,
-)
-def test_the_trace_keeps_the_contract_of_a_metric(check):
-    check(EpistemicEfficacy())

@@ -1,16 +1,22 @@
 """Whole trials, in which each metric of a scenario has to say what it is there to say."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from erasure.evaluation.evaluator import Evaluator
 from erasure.experiment import run_trial
+from erasure.sweep.building import build
 from erasure.sweep.parts import assemble
 from erasure.sweep.watch import Watch
 from erasure.training.store import ModelStore
 
+CONF = Path(__file__).parents[2] / "conf"
 QUICK = ("tracking=none", "pictures=false", "dataset=digits", "trainer.fit.epochs=6")
 SHORT = ("max_steps=60", "horizon=20", "repeats=1")
 
@@ -22,13 +28,18 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def measured(compose_config, store):
-    """Carry out a trial that measures some metrics more, and return values and measurements."""
+    """Carry out a trial that measures some metrics, and return values and measurements."""
 
     def carry_out(metrics, *overrides):
-        more = [f"+metric@evaluator.metrics.{name}={name}" for name in metrics]
+        more = [f"+metric@measured.{name}={name}" for name in [*metrics, "cost"]]
         if "relearn" in metrics:
-            more += [f"evaluator.metrics.relearn.{setting}" for setting in SHORT]
-        parts = assemble(compose_config(*QUICK, *more, *overrides), device=torch.device("cpu"))
+            more += [f"measured.relearn.{setting}" for setting in SHORT]
+        cfg = compose_config(*QUICK, *overrides)
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            asked = compose(overrides=more).measured
+        built = {name: build(node, name) for name, node in asked.items()}
+        parts = assemble(cfg, device=torch.device("cpu"))
+        parts = replace(parts, evaluator=Evaluator(metrics=built))
         found = run_trial(parts, store, Watch(Console(file=io.StringIO()))).evaluation
         assert found.errors == ()
         return found.flat(), found.results["unlearned"]

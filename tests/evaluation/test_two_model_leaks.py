@@ -22,7 +22,6 @@ from erasure.evaluation.inversion import Inversion
 from erasure.evaluation.two_model_mia import TwoModelMIA, degradation
 from erasure.evaluation.weight_diff_leak import WeightDiffLeak, correlation
 from erasure.models.mlp import MLP
-from erasure.testing import check_metric
 from erasure.testing.toy import toy_context
 from erasure.training.fit import Fit
 from erasure.training.noise import NoiseSearch
@@ -371,12 +370,3 @@ class _Whole(TensorPool):
 def test_settings_out_of_range_are_refused(build, message):
     with pytest.raises(ConfigError, match=message):
         build()
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [TwoModelMIA(), AttributeInference(), WeightDiffLeak(), Inversion()],
-    ids=lambda metric: type(metric).__name__,
-)
-def test_they_keep_the_contract_of_a_metric(metric):
-    check_metric(metric)

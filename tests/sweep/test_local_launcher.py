@@ -84,8 +84,10 @@ def test_it_works_below_the_basic_sweeper(app):
 
 def test_hydra_starts_without_heavy_imports():
     code = (
-        "import sys, hydra_plugins.erasure_launcher.local, hydra_plugins.erasure_sweeper.grid;"
-        "heavy = {'torch', 'mlflow', 'rich', 'multiprocessing', 'erasure'} & set(sys.modules);"
+        "import sys, hydra_plugins.erasure_launcher.local, hydra_plugins.erasure_sweeper.grid,"
+        "hydra_plugins.erasure_sweeper.optuna;"
+        "heavy = {'torch', 'optuna', 'mlflow', 'rich', 'multiprocessing', 'erasure'};"
+        "heavy &= set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     repository = Path(__file__).parents[2]

@@ -16,6 +16,8 @@ from erasure.testing import check_metric, metric_checks
 
 CONF = Path(__file__).parents[2] / "conf"
 METRICS = sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))
+SHORTER = {"relearn": ("metric.max_steps=5", "metric.horizon=5", "metric.repeats=1")}
+"""Settings without which a metric would train for a minute here."""
 
 
 def test_no_metric_is_skipped():
@@ -25,7 +27,7 @@ def test_no_metric_is_skipped():
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_keeps_to_the_contract(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(overrides=[f"+metric={name}"])
+        cfg = compose(overrides=[f"+metric={name}", *SHORTER.get(name, ())])
     check_metric(build(cfg.metric, "metric"), after=[Accuracy(), LossMIA()])
 
 

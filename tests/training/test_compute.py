@@ -14,7 +14,7 @@ from erasure.core.splits import View
 from erasure.data.pools import TensorPool
 from erasure.training.compute import measured_cost, resolve_device, synchronize, warm_up
 from erasure.training.energy import energy_counter
-from erasure.training.flops import sample_flops
+from erasure.training.flops import StepFlops, step_flops
 
 CPU = torch.device("cpu")
 
@@ -200,25 +200,45 @@ def two_layers():
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_operations_of_a_step_of_two_layers(batch_size):
     """Forward 2 (10 x 20 + 20 x 5), and no gradient of the inputs: 5600 for four samples."""
-    assert 4 * sample_flops(two_layers(), view_of((10,)), batch_size) == 5600
+    found = step_flops(two_layers(), view_of((10,)), batch_size)
+    assert 4 * found.per_sample == 5600
+    assert found.per_step == 0
 
 
 def test_frozen_layers_cost_a_forward_pass_only():
     model = two_layers().requires_grad_(requires_grad=False)
-    assert 4 * sample_flops(model, view_of((10,)), 4) == 2400
+    assert step_flops(model, view_of((10,)), 4) == StepFlops(600, 0)
 
 
 def test_operations_of_a_convolution():
     convolve = network(lambda: nn.Conv2d(3, 8, 3, padding=1), nn.Flatten)
     view = view_of((3, 8, 8), classes=512)
     convolve.requires_grad_(requires_grad=False)
-    assert 2 * sample_flops(convolve, view, 2) == 55_296
+    assert step_flops(convolve, view, 2) == StepFlops(55_296 / 2, 0)
+
+
+class Whole(nn.Module):
+    """Multiplies by a matrix however many rows it is given, as a graph network does."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(100, 100))
+
+    def forward(self, inputs):
+        return (self.weight @ self.weight)[: len(inputs), :5]
+
+
+def test_a_step_that_costs_the_same_for_one_sample_is_counted_whole():
+    forward = 2 * 100**3
+    found = step_flops(Whole(), view_of((10,)), 6)
+    assert found == StepFlops(0, 3 * forward)
+    assert step_flops(Whole(), view_of((10,), n=1), 6) == StepFlops(3 * forward, 0)
 
 
 def test_counting_leaves_the_model_as_it_was():
     model = network(lambda: nn.BatchNorm1d(10), lambda: nn.Linear(10, 5)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    sample_flops(model, view_of((10,)), 4)
+    step_flops(model, view_of((10,)), 4)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
     assert all(module.training for module in model.modules())

@@ -1,0 +1,96 @@
+"""Look after tuning sweeps: ``python -m erasure.sweep status|recipe``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from erasure.core.errors import ConfigError
+from erasure.plugins import conf_folder, reported
+from erasure.sweep.progress import plain_console
+from erasure.sweep.study_recipe import kept_studies, selected
+from erasure.sweep.summary import figure
+
+EXAMPLES = """examples:
+  python run.py -m hydra/sweeper=optuna unlearner=scrub,ssd     search, on validation data
+  python -m erasure.sweep status                                which studies there are
+  python -m erasure.sweep recipe --study scrub-digits_noisy-mlp-random-1f3c09aa
+  python run.py -m recipe=digits_noisy/mlp/random/scrub seed=10,11,12
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = _parser().parse_args(arguments)
+    commands = {"status": _status, "recipe": _recipe}
+    return reported(lambda: commands[options.command](options), sys.argv[1:])
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--store", type=Path, default=Path("store"), help="the store (store)")
+    shared.add_argument("--storage", help="hydra.sweeper.storage, if the sweep had one")
+    parser = argparse.ArgumentParser(
+        prog="python -m erasure.sweep",
+        description="Look after the studies of tuning sweeps.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("status", parents=[shared], help="list the studies")
+    recipe = commands.add_parser(
+        "recipe", parents=[shared], help="write the best settings as conf/recipe/<...>.yaml"
+    )
+    which = recipe.add_mutually_exclusive_group(required=True)
+    which.add_argument("--study", help="name of a study")
+    which.add_argument("--sweep", help="id of a sweep, or its beginning: all of its studies")
+    recipe.add_argument("--output", type=Path, help="folder of YAML groups (the one in use)")
+    return parser
+
+
+def _status(options: argparse.Namespace) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    names = ("study", "trials", "complete", "pruned", "failed", "running", "best", "sweep")
+    for name in names:
+        table.add_column(
+            name, justify="left" if name in ("study", "sweep") else "right", no_wrap=True
+        )
+    for one in kept_studies(options.store, options.storage):
+        best, counts = one.best, one.counts
+        table.add_row(
+            one.name,
+            f"{len(one.trials)} of {one.notes['n_trials']}",
+            *(str(counts[state]) for state in ("complete", "pruned", "fail", "running")),
+            "/".join(figure(value) for value in best.values) if best else "–",
+            str(one.notes["sweep"])[:8],
+        )
+    plain_console().print(table)
+
+
+def _recipe(options: argparse.Namespace) -> None:
+    found = kept_studies(options.store, options.storage)
+    recipes = [one.recipe() for one in selected(found, options.study, options.sweep)]
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            "--sweep has several studies of one method and task, whose recipes would have one "
+            "name; choose with --study"
+        )
+    console = Console(soft_wrap=True)
+    for recipe in recipes:
+        path = recipe.write(options.output or conf_folder())
+        console.print(f"written to {path}", markup=False)
+    folder = f" --config-dir {options.output}" if options.output else ""
+    console.print("\nconfirm on other seeds and the test set:")
+    for recipe in recipes:
+        console.print(f"  python run.py{folder} -m recipe={recipe.name} seed=10,11,12")
+        shipped = conf_folder() / "recipe" / f"{recipe.name}.yaml"
+        if options.output and shipped.is_file():
+            console.print(f"  but {shipped} has the same name and comes first", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

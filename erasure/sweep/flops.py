@@ -1,0 +1,28 @@
+"""What one sample costs in floating-point operations, counted outside of everything timed."""
+
+from torch import nn
+
+from erasure.sweep.parts import Parts
+from erasure.training.flops import step_flops
+from erasure.training.sharded import Ensemble
+
+BATCH_SIZE = 64
+"""Samples in the batch that is counted, if the trainer does not say how many it takes."""
+
+
+def counted_flops(parts: Parts, original: nn.Module) -> dict[str, float]:
+    """Return the operations of a forward and backward pass, as facts.
+
+    ``sample_flops`` are those of the whole model per sample, ``training_sample_flops`` those of
+    what a sample trains: of an ensemble it is one member. ``step_flops`` are those per step,
+    where they do not depend on the number of samples.
+    """
+    size = getattr(getattr(parts.trainer, "fit", None), "batch_size", BATCH_SIZE)
+    whole = trained = step_flops(original, parts.remaining, size)
+    if isinstance(original, Ensemble):
+        trained = step_flops(original.get_submodule("members.0"), parts.remaining, size)
+    return {
+        "sample_flops": whole.per_sample,
+        "training_sample_flops": trained.per_sample,
+        "step_flops": trained.per_step,
+    }

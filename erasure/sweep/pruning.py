@@ -1,0 +1,143 @@
+"""Ending a run of a study before its time: others did better by then, or it takes too long."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.samplers import RandomSampler
+from optuna.trial import Trial
+from torch import nn
+
+from erasure.core.errors import PrunedError
+from erasure.core.splits import View
+from erasure.core.task import Report
+from erasure.sweep.guards import relative_change
+from erasure.sweep.parts import Parts, store_root
+from erasure.sweep.study_notes import FACTS, NOTES
+from erasure.sweep.study_sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
+from erasure.sweep.study_storage import open_storage
+from erasure.training.scoring import accuracy
+
+PROXIES = ("gap/avg", "tow/score")
+"""Objectives that the gap of two accuracies says something about while a method runs."""
+
+
+@dataclass(kw_only=True)
+class Judge:
+    """Looks at a model whenever its method reports, and stops what is not worth going on with.
+
+    What a study compares while a method runs is a proxy of its objective: the mean distance of
+    the accuracies on forget and validation set to those of the retrained model, or one minus it
+    where the objective is to be maximized. A method that works on a model of its own, and leaves
+    the task's as it was, is not judged before it has finished.
+
+    Args:
+        trial: What the study knows of this trial, or None if only the time counts.
+        maximize: Whether larger values are better.
+        place: Place of the seed among those of the trial.
+        cap: Seconds the method may take, or None.
+        seconds: Time spent on judging, which is not the method's.
+    """
+
+    trial: Trial | None
+    maximize: bool
+    place: int
+    cap: float | None
+    seconds: float = 0.0
+    _parts: Parts | None = field(default=None, repr=False)
+    _original: nn.Module | None = field(default=None, repr=False)
+    _gold: Mapping[str, float] = field(default_factory=dict, repr=False)
+    _began: float = 0.0
+
+    def prepare(self, parts: Parts, original: nn.Module, gold: nn.Module) -> None:
+        """Take note of what the model comes from and where it should go."""
+        self._parts, self._original = parts, original
+        if self.trial is not None:
+            self._gold = self._accuracies(gold)
+        self._began = time.perf_counter()
+
+    def watching(self, model: nn.Module, report: Report) -> Report:
+        """Return a report that passes on what it hears, and then judges ``model``.
+
+        Of several requests only the first is judged step by step: those after it report steps
+        that were reported before.
+
+        It raises :class:`~erasure.core.errors.PrunedError` where the run is to end.
+        """
+
+        def judged(step: int, of: int, **values: float) -> None:
+            report(step, of, **values)
+            begun = time.perf_counter()
+            try:
+                self._judge(model, step, of, begun)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+        return judged
+
+    def _judge(self, model: nn.Module, step: int, of: int, now: float) -> None:
+        spent = now - self._began - self.seconds
+        if self.cap is not None and spent > self.cap:
+            raise PrunedError(f"the method took {spent:.1f} s, more than {self.cap:g} s")
+        if self.trial is None or self._original is None:
+            return
+        if not relative_change(self._original, model):
+            return
+        found = self._accuracies(model)
+        distance = sum(abs(found[part] - self._gold[part]) for part in found) / len(found)
+        with quiet_optuna():
+            place = self.place * STEPS_PER_SEED + _within(step, of)
+            self.trial.report(1.0 - distance if self.maximize else distance, place)
+            stopped = self.trial.should_prune()
+        if stopped:
+            raise PrunedError(f"others did better by step {step} of {of}")
+
+    def _accuracies(self, model: nn.Module) -> dict[str, float]:
+        if self._parts is None:
+            raise RuntimeError("prepare was not called")
+        pool, indices = self._parts.pool, self._parts.indices
+        views = {"forget": View(pool, indices.forget), "val": View(pool, indices.val)}
+        return {part: accuracy(model, view) for part, view in views.items() if len(view)}
+
+
+def judge_of(cfg: DictConfig) -> Judge | None:
+    """Return the judge of a run, or None if it belongs to no study that would stop it.
+
+    Raises:
+        ConfigError: If the study's storage cannot be reached.
+    """
+    tuning = OmegaConf.select(cfg, "tuning")
+    if tuning is None or not tuning.study:
+        return None
+    trial, maximize = _trial(cfg) if tuning.storage else (None, False)
+    if trial is None and tuning.max_seconds is None:
+        return None
+    return Judge(trial=trial, maximize=maximize, place=int(tuning.place), cap=tuning.max_seconds)
+
+
+def _trial(cfg: DictConfig) -> tuple[Trial | None, bool]:
+    """Open the trial of a run, unless its pruner or objective has no use for what is reported."""
+    storage = open_storage(str(cfg.tuning.storage), store_root(cfg))
+    with quiet_optuna():
+        study = optuna.load_study(
+            study_name=str(cfg.tuning.study), storage=storage, sampler=RandomSampler(seed=0)
+        )
+        facts: Mapping[str, Any] = json.loads(study.user_attrs[FACTS])
+        notes: Mapping[str, Any] = json.loads(study.user_attrs[NOTES])
+        study.pruner = build_pruner(notes["pruner"], len(facts["seeds"]))
+        (metric, direction), *others = facts["objective"].items()
+        if others or metric not in PROXIES or is_by_seed(study.pruner):
+            return None, False
+        number = int(cfg.tuning.trial)
+        found = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
+        return Trial(study, found._trial_id), direction == "maximize"
+
+
+def _within(step: int, of: int) -> int:
+    """Return a step within those of one seed; very many steps share some."""
+    last = STEPS_PER_SEED - 1
+    return step if of <= last else max(1, step * last // of)

@@ -1,0 +1,219 @@
+"""The story of a tuning sweep: its studies, the runs they ask for, and what they found."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.text import Text
+
+from erasure.core.errors import ErasureError
+from erasure.sweep.desk import Desk
+from erasure.sweep.dispatch import BASIC, below, dispatch
+from erasure.sweep.errors import SweepError
+from erasure.sweep.grid import checker, keep_config
+from erasure.sweep.interrupts import Stop, patient
+from erasure.sweep.local import ComposedLauncher
+from erasure.sweep.outcome import Entry
+from erasure.sweep.parts import store_root
+from erasure.sweep.plan import Planned, hydra_sees
+from erasure.sweep.progress import plain_console
+from erasure.sweep.search_space import Value
+from erasure.sweep.study_book import StudyBook, open_book
+from erasure.sweep.study_command import read_command
+from erasure.sweep.study_desk import notes_of, study_desk, summed_up
+from erasure.sweep.study_plan import StudyPlan, plan_studies
+from erasure.sweep.study_progress import study_progress
+from erasure.sweep.study_sampler import (
+    build_pruner,
+    build_sampler,
+    is_pruning,
+    most_trials,
+    rehearse,
+)
+from erasure.sweep.study_schedule import Schedule
+from erasure.sweep.study_settings import StudySettings
+from erasure.sweep.study_storage import creating, is_server, open_storage, storage_url
+from erasure.sweep.table import show_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What a sweeper knows before it reads the command line.
+
+    Args:
+        launcher: Carries out runs.
+        loader: Composes configurations.
+        master: The configuration of the command line as a whole.
+        settings: How to search.
+        console: Where to tell how it goes.
+    """
+
+    launcher: Launcher
+    loader: ConfigLoader
+    master: DictConfig
+    settings: StudySettings
+    console: Console = field(default_factory=plain_console)
+
+
+def run_studies(search: Search, arguments: Sequence[str]) -> list[Entry]:
+    """Bring every study that ``arguments`` name to its number of trials.
+
+    Returns:
+        One entry per run of this process.
+
+    Raises:
+        ErasureError: If a study cannot work; then nothing was run. Or, when all is summed up, if
+            a study has no complete trial.
+        KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
+    """
+    settings, console = search.settings, search.console
+    with console.status("composing the studies"):
+        asked = read_command(search.loader, settings.params, arguments)
+        plans = plan_studies(search.loader, search.master, asked, settings)
+    with hydra_sees(plans[0].base):
+        desk = study_desk(plans, settings.n_trials)
+        with console.status("checking the studies"):
+            books = _checked(search, desk, plans)
+        run = desk.open()
+        entries, stop, error = _run(search, desk, books, run)
+        summary = summed_up(desk, books, settings, entries, run, stop)
+        desk.close(summary, console)
+        summary.show(console)
+        show_address(desk.tracker, console)
+    if error is not None:
+        raise error
+    if stop.reason == "interrupted":
+        raise KeyboardInterrupt
+    if summary.missing:
+        raise SweepError(f"{summary.missing} of {len(plans)} studies have no complete trial")
+    return entries
+
+
+def _checked(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[StudyBook]:
+    """Refuse what cannot work before anything runs, and open the studies."""
+    desk.check()
+    check = checker(search.settings.check)
+    for plan in plans:
+        _rehearse(plan, search.settings)
+    for plan in plans:
+        config = plan.run(0, {}, 0, 0, {}).config
+        with hydra_sees(config):
+            check(config)
+    return _opened(search, desk, plans)
+
+
+def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
+    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0)
+    pruner = build_pruner(settings.pruner, len(plan.seeds))
+    rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
+
+
+def _opened(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[StudyBook]:
+    settings = search.settings
+    root = store_root(plans[0].base)
+    url = storage_url(settings.storage, root)
+    storage = open_storage(url, root)
+    with creating(root):
+        return [
+            open_book(
+                plan=plan,
+                storage=storage,
+                total=_total(plan, settings),
+                sampler=partial(build_sampler, settings.sampler, plan.space, plan.name),
+                pruner=build_pruner(settings.pruner, len(plan.seeds)),
+                notes=notes_of(plan, settings, desk),
+                shared=is_server(url),
+            )
+            for plan in plans
+        ]
+
+
+def _total(plan: StudyPlan, settings: StudySettings) -> int:
+    """Return the trials of a study; one without anything to draw needs a single one."""
+    if not plan.space:
+        return 1
+    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0)
+    return most_trials(sampler, settings.n_trials)
+
+
+def _run(
+    search: Search, desk: Desk, books: Sequence[StudyBook], run: str
+) -> tuple[list[Entry], Stop, BaseException | None]:
+    """Run until the studies have their trials, and return what ended it early."""
+    settings, console = search.settings, search.console
+    keep_config(search.master)
+    console.print(Text(_outlook(books)), soft_wrap=True)
+    root = store_root(books[0].plan.base)
+    hours = settings.max_hours
+    error: BaseException | None = None
+    with patient(console) as stop, study_progress(books, console) as told:
+        schedule = Schedule(
+            books=books,
+            desk=desk,
+            lock=partial(creating, root),
+            tuning=_tuning(books, settings, root),
+            cap=settings.max_trial_seconds,
+            max_failures=settings.max_failures,
+            deadline=math.inf if hours is None else time.monotonic() + 3600 * hours,
+            stop=stop,
+            told=told,
+        )
+        try:
+            with schedule.heartbeat():
+                _carry_out(search, schedule, run)
+        except (KeyboardInterrupt, ErasureError) as caught:
+            error, stop.reason = caught, stop.reason or str(caught) or "interrupted"
+        finally:
+            schedule.abandon()
+    return schedule.entries, stop, error
+
+
+def _tuning(books: Sequence[StudyBook], settings: StudySettings, root: Path) -> dict[str, Value]:
+    pruning = any(is_pruning(book.study.pruner) for book in books)
+    url = storage_url(settings.storage, root) if pruning else ""
+    return {"storage": url, "max_seconds": settings.max_trial_seconds}
+
+
+def _carry_out(search: Search, schedule: Schedule, run: str) -> None:
+    """Run what the schedule hands out: as slots get free, or in batches elsewhere."""
+    launcher = search.launcher
+    handed: dict[int, Planned] = {}
+
+    def supply() -> DictConfig | None:
+        planned = schedule.next()
+        if planned is None:
+            return None
+        handed[planned.number] = planned
+        return below(planned.config, run)
+
+    if isinstance(launcher, ComposedLauncher):
+        like = [book.plan.base for book in schedule.books]
+        launcher.run_supplied(
+            supply, like, lambda end: schedule.enter(handed.pop(end.number), end, "")
+        )
+        return
+    size = 1 if type(launcher).__name__ == BASIC else search.settings.n_jobs
+    while batch := list(islice(_handed_out(schedule), size)):
+        dispatch(launcher, batch, run, schedule.enter)
+
+
+def _handed_out(schedule: Schedule) -> Iterable[Planned]:
+    while (planned := schedule.next()) is not None:
+        yield planned
+
+
+def _outlook(books: Sequence[StudyBook]) -> str:
+    total = sum(book.total for book in books)
+    ended = sum(trial.state.is_finished() for book in books for trial in book.trials)
+    studies = "1 study" if len(books) == 1 else f"{len(books)} studies"
+    seeds = len(books[0].plan.seeds)
+    told = f"{studies}, {total} trials with {seeds} seeds each"
+    return f"{told}: {ended} ended before, {max(0, total - ended)} to run"

@@ -1,0 +1,80 @@
+"""Which trial of a study to take."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from erasure.sweep.objective import Objective
+from erasure.sweep.search_space import Space, Value, spelled
+from erasure.sweep.study_notes import CONSTRAINTS
+
+RULE = "minimum L2 norm of the first two objectives on the Pareto front, ties by the third"
+
+
+def candidates(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that are complete and keep every constraint."""
+    return [
+        trial
+        for trial in trials
+        if trial.state == TrialState.COMPLETE
+        and all(value <= 0 for value in trial.user_attrs.get(CONSTRAINTS, {}).values())
+    ]
+
+
+def pareto_front(trials: Sequence[FrozenTrial], objective: Objective) -> list[FrozenTrial]:
+    """Return the candidates that no other one beats in every objective, in order of number.
+
+    Of trials with equal values the first stands for all.
+    """
+    costs = {trial.number: objective.costs(trial.values) for trial in candidates(trials)}
+    kept = {
+        number: own
+        for number, own in costs.items()
+        if not any(_beats(other, own) for other in costs.values())
+    }
+    first = {own: number for number, own in reversed(kept.items())}
+    return [trial for trial in trials if trial.number in first.values()]
+
+
+def chosen(trials: Sequence[FrozenTrial], objective: Objective) -> FrozenTrial | None:
+    """Return the best trial, or None if no candidate is there.
+
+    With several objectives that is the one of the Pareto front nearest to the origin in the
+    first two; of an objective to be maximized the distance to the best value counts.
+    """
+    front = pareto_front(trials, objective)
+    if not front:
+        return None
+    best = [
+        min(column) for column in zip(*(objective.costs(t.values) for t in front), strict=True)
+    ]
+    turned = [direction == "maximize" for direction in objective.directions]
+
+    def rank(trial: FrozenTrial) -> tuple[float, ...]:
+        costs = objective.costs(trial.values)
+        if len(costs) == 1:
+            return (*costs, trial.number)
+        parts = [
+            cost - ideal if is_turned else cost
+            for cost, ideal, is_turned in zip(costs, best, turned, strict=True)
+        ]
+        return (math.hypot(*parts[:2]), *parts[2:], trial.number)
+
+    return min(front, key=rank)
+
+
+def settings_of(trial: FrozenTrial, space: Space) -> dict[str, Value]:
+    """Return what a trial set, by dotted setting."""
+    drawn = {name: value for name, value in trial.params.items() if name in space}
+    return {name: space[name].setting(value) for name, value in drawn.items()}
+
+
+def overrides_of(settings: Mapping[str, Value]) -> list[str]:
+    """Return settings as one writes them on a command line."""
+    return [f"{name}={spelled(value)}" for name, value in settings.items()]
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    pairs = list(zip(one, other, strict=True))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

@@ -1,0 +1,108 @@
+"""Where a tuning sweep is written down: its desk, notes with each study, and the summary."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from erasure.core.fingerprint import combine
+from erasure.core.ledger import Ledger
+from erasure.sweep.building import build
+from erasure.sweep.desk import Desk
+from erasure.sweep.interrupts import Stop
+from erasure.sweep.outcome import Entry
+from erasure.sweep.parts import build_tracker, store_root
+from erasure.sweep.study_book import StudyBook
+from erasure.sweep.study_plan import StudyPlan
+from erasure.sweep.study_settings import StudySettings
+from erasure.sweep.study_summary import Found, StudySummary
+from erasure.tracking.protocol import Sweep
+from erasure.training.store import ModelStore
+
+
+def study_desk(plans: Sequence[StudyPlan], n_trials: int) -> Desk:
+    """Return the records of the sweep over ``plans``."""
+    cfg = plans[0].base
+    root = store_root(cfg)
+    identity = combine(sorted(f"{plan.name} {plan.fixed}" for plan in plans))
+    command = shlex.join(["python", *sys.argv])
+    labels = ", ".join(plan.label for plan in plans)
+    dataset = plans[0].choices.get("dataset", "")
+    return Desk(
+        sweep=Sweep(
+            fingerprint=identity,
+            name=f"tuning {labels} on {dataset}"
+            if len(plans) < 5
+            else f"tuning {len(plans)} methods on {dataset}",
+            command=command,
+            overrides={"studies": labels, **_constants(plans)},
+            total=n_trials * len(plans),
+            description=f"tuning {labels}\n\n```\n{command}\n```",
+        ),
+        tracker=build_tracker(cfg),
+        ledger=Ledger(root),
+        objective=build(cfg.objective, "objective"),
+        resume=bool(cfg.resume),
+        store=ModelStore(root),
+        folder=root / "sweeps" / identity,
+    )
+
+
+def notes_of(plan: StudyPlan, settings: StudySettings, desk: Desk) -> dict[str, Any]:
+    """Return what a recipe, the list of studies and a run that may be pruned have to know."""
+    heldout = plan.base.get("evaluator", {}).get("heldout", "val")
+    return {
+        "sweep": desk.sweep.fingerprint,
+        "command": desk.sweep.command,
+        "choices": plan.choices,
+        "overrides": list(plan.overrides),
+        "axes": {name: vars(axis) for name, axis in plan.space.items()},
+        "is_default": plan.is_default(
+            {n: plan.space[n].setting(v) for n, v in plan.defaults.items()}
+        ),
+        "sampler": settings.sampler.get("_target_"),
+        "pruner": dict(settings.pruner),
+        "n_trials": settings.n_trials,
+        "max_trial_seconds": settings.max_trial_seconds,
+        "part": heldout,
+    }
+
+
+def summed_up(  # one call
+    desk: Desk,
+    books: Sequence[StudyBook],
+    settings: StudySettings,
+    entries: Sequence[Entry],
+    run: str,
+    stop: Stop,
+) -> StudySummary:
+    """Return everything there is to say when a sweep ends."""
+    cap = settings.max_trial_seconds
+    facts = {
+        "trials of each study": str(settings.n_trials),
+        "wall time a method may take": "no cap" if cap is None else f"{cap:g} s",
+        "sampler": str(settings.sampler.get("_target_")).rpartition(".")[2],
+        "pruner": str(settings.pruner.get("_target_")).rpartition(".")[2],
+        **{key.partition(".")[2]: v for key, v in _constants([b.plan for b in books]).items()},
+    }
+    return StudySummary(
+        report=desk.report(entries, run),
+        found=[Found(book=book, trials=book.trials) for book in books],
+        facts=facts,
+        stopped=stop.reason,
+    )
+
+
+def _constants(plans: Sequence[StudyPlan]) -> dict[str, str]:
+    """Return what cannot change while a sweep goes on, for its tracking run."""
+    plan = plans[0]
+    objective = ", ".join(f"{d} {name}" for name, d in plan.objective.metrics.items())
+    bounds = ", ".join(
+        f"{name} <= {bound:g}" for name, bound in plan.objective.constraints.items()
+    )
+    return {
+        "tuning.part": str(plan.base.get("evaluator", {}).get("heldout", "val")),
+        "tuning.seeds": ", ".join(map(str, plan.seeds)),
+        "tuning.objective": objective,
+        "tuning.constraints": bounds or "none",
+    }

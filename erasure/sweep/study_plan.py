@@ -1,0 +1,265 @@
+"""Studies of a tuning sweep, composed and checked before anything runs."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from optuna.distributions import BaseDistribution, distribution_to_json
+
+from erasure.core.errors import ConfigError
+from erasure.core.fingerprint import fingerprint
+from erasure.sweep.building import build
+from erasure.sweep.describe import describe, plain_config, trial_fingerprint
+from erasure.sweep.objective import Objective
+from erasure.sweep.plan import Planned, compose, hydra_sees
+from erasure.sweep.product import product, swept
+from erasure.sweep.search_space import Space, Value, search_space, spelled
+from erasure.sweep.study_command import Asked
+from erasure.sweep.study_settings import StudySettings
+
+ABSENT = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """One study: what is fixed, and what is drawn.
+
+    Args:
+        name: Name in the storage.
+        label: For a reader, ``scrub``.
+        overrides: What is fixed, for Hydra.
+        base: The configuration of all its runs but for what is drawn, and for the seed.
+        space: What is drawn.
+        objective: What is optimized.
+        seeds: The seeds of every setting.
+        fixed: Hash of all that moves a value and is not drawn.
+    """
+
+    name: str
+    label: str
+    overrides: tuple[str, ...]
+    base: DictConfig
+    space: Space
+    objective: Objective
+    seeds: tuple[int, ...]
+    fixed: str
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each config group."""
+        return {str(k): str(v) for k, v in self.base.hydra.runtime.choices.items()}
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The search space as Optuna knows it."""
+        return {name: axis.distribution for name, axis in self.space.items()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be the same when the study goes on, as plain data."""
+        space = {name: distribution_to_json(d) for name, d in self.distributions.items()}
+        return {
+            "fixed": self.fixed,
+            "space": space,
+            "objective": dict(self.objective.metrics),
+            "constraints": dict(self.objective.constraints),
+            "seeds": list(self.seeds),
+        }
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """What to draw to come closest to the settings the method has by itself."""
+        found = {}
+        for name, axis in self.space.items():
+            try:
+                found[name] = axis.nearest(OmegaConf.select(self.base, name))
+            except KeyError:
+                continue  # not among the choices: the sampler draws it
+        return found
+
+    def is_default(self, settings: Mapping[str, Value]) -> bool:
+        """Tell whether these are the settings the method has by itself."""
+        return set(settings) == set(self.space) and all(
+            OmegaConf.select(self.base, name) == value for name, value in settings.items()
+        )
+
+    def run(
+        self,
+        number: int,
+        settings: Mapping[str, Value],
+        trial: int,
+        place: int,
+        tuning: Mapping[str, Value],
+    ) -> Planned:
+        """Return one run: ``settings`` with one of the seeds.
+
+        Args:
+            number: Hydra's ``hydra.job.num``.
+            settings: What was drawn.
+            trial: Number of the trial in its study.
+            place: Place of the seed.
+            tuning: What the run has to know about its study, keys of the group ``tuning``.
+        """
+        known = {"study": self.name, "trial": trial, "place": place, **tuning}
+        changes = {
+            **settings,
+            "seed": self.seeds[place],
+            **{f"tuning.{key}": value for key, value in known.items()},
+        }
+        overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]
+        config = copy.deepcopy(self.base)
+        with open_dict(config), read_write(config.hydra):
+            for key, value in changes.items():
+                OmegaConf.update(config, key, value)
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+            config.hydra.overrides.task.extend(overrides)
+        with hydra_sees(config):
+            found = describe(config, self.choices)
+        return Planned(
+            number=number,
+            overrides=(*self.overrides, *overrides),
+            config=config,
+            trial=found,
+            label=found.name,
+            variant=f"{self.label} · trial {trial}",
+        )
+
+
+def plan_studies(
+    loader: ConfigLoader, master: DictConfig, asked: Asked, settings: StudySettings
+) -> list[StudyPlan]:
+    """Compose every study that ``asked`` names.
+
+    Raises:
+        HydraException: If one cannot be composed; the message names the override.
+        ConfigError: If its search space names what is not there, or it would look at test data.
+    """
+    several = swept(asked.axes)
+    varying = {choice for choices in several.values() for choice in choices}
+    plans: dict[str, StudyPlan] = {}
+    for overrides in product(asked.axes):
+        mine = [override for override in overrides if override in varying]
+        base = compose(loader, master, list(overrides), 0)
+        with hydra_sees(base):
+            plan = _plan(base, overrides, mine, asked, settings, loader)
+        plans.setdefault(plan.name, plan)
+    return list(plans.values())
+
+
+def _plan(  # one call, all by name in plan_studies
+    base: DictConfig,
+    overrides: tuple[str, ...],
+    varying: Sequence[str],
+    asked: Asked,
+    settings: StudySettings,
+    loader: ConfigLoader,
+) -> StudyPlan:
+    choices = base.hydra.runtime.choices
+    unlearner = str(choices.get("unlearner") or "custom")
+    _refuse_test(base, choices)
+    space = _space(unlearner, asked, loader)
+    _check_space(base, space, unlearner)
+    objective: Objective = build(base.objective, "objective")
+    others = [override for override in varying if not override.startswith("unlearner=")]
+    plain = {key: value for key, value in plain_config(base).items() if key != "seed"}
+    seeds = tuple(settings.seeds)
+    fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
+    groups = [str(choices.get(g) or "") for g in ("dataset", "model", "split")]
+    named = "-".join([part for part in (unlearner, *groups) if part])
+    name = f"{named}-{fixed[:8]}"
+    if settings.study_name:
+        name = "-".join([settings.study_name, *_suffix(varying)])
+    return StudyPlan(
+        name=name,
+        label=" · ".join([unlearner, *others]),
+        overrides=overrides,
+        base=base,
+        space=space,
+        objective=objective,
+        seeds=seeds,
+        fixed=fixed,
+    )
+
+
+def _unset(plain: Mapping[str, Any], base: DictConfig) -> dict[str, Any]:
+    """Return the seeds of the stages that do not follow ``seed``."""
+    raw = OmegaConf.to_container(base.seeds, resolve=False)
+    return {k: v for k, v in plain["seeds"].items() if raw[k] != "${seed}"}  # type: ignore[index]
+
+
+def _suffix(varying: Sequence[str]) -> list[str]:
+    return [
+        override.partition("=")[2] if override.startswith("unlearner=") else override
+        for override in varying
+    ]
+
+
+def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
+    heldout = OmegaConf.select(base, "evaluator.heldout")
+    if heldout == "test":
+        raise ConfigError(
+            f"evaluator must not look at the test set while tuning, got evaluator="
+            f"{choices.get('evaluator')}; leave it out, which takes evaluator=fast, and report "
+            "with the recipe and other seeds afterwards"
+        )
+
+
+def _space(unlearner: str, asked: Asked, loader: ConfigLoader) -> Space:
+    """Return the axes of the method, or those of the command line if it has none of its own."""
+    try:
+        own = search_space(unlearner, loader)
+    except ConfigError:
+        if not asked.space:
+            raise
+        own = {}
+    kept = {name: axis for name, axis in own.items() if name not in asked.dropped}
+    return {**kept, **asked.space}
+
+
+def _check_space(base: DictConfig, space: Space, unlearner: str) -> None:
+    for name, axis in space.items():
+        value = OmegaConf.select(base, name, default=ABSENT)
+        if value is ABSENT:
+            close = get_close_matches(name, _settings(base), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(
+                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
+            )
+        if isinstance(value, DictConfig):
+            raise ConfigError(
+                f"{name} cannot be drawn: it is a group; several values of it, as in "
+                f"{name}=a,b, are studies of their own"
+            )
+        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
+
+
+def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
+    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
+    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
+        return
+    if "_target_" not in base.unlearner:
+        return
+    for end in ends:
+        node = copy.deepcopy(base.unlearner)
+        OmegaConf.update(node, name.removeprefix("unlearner."), end)
+        try:
+            build(node, "unlearner")
+        except ConfigError as error:
+            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
+
+
+def _settings(base: DictConfig) -> list[str]:
+    plain = plain_config(base)
+
+    def paths(value: Any, path: str) -> list[str]:
+        if isinstance(value, Mapping):
+            return [
+                found for key, inner in value.items() for found in paths(inner, f"{path}.{key}")
+            ]
+        return [path]
+
+    return [found for key, value in plain.items() for found in paths(value, key)]

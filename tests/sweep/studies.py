@@ -1,0 +1,122 @@
+"""Studies for tests: composed from the real configuration, run without training."""
+
+import contextlib
+from pathlib import Path
+
+import optuna
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from erasure.core.ledger import Ledger
+from erasure.core.trial import TrialResult
+from erasure.plugins import conf_folder
+from erasure.sweep.desk import Desk
+from erasure.sweep.interrupts import Stop
+from erasure.sweep.launch import Ending
+from erasure.sweep.schema import register_schema
+from erasure.sweep.study_book import open_book
+from erasure.sweep.study_command import read_command
+from erasure.sweep.study_plan import plan_studies
+from erasure.sweep.study_sampler import build_pruner, build_sampler
+from erasure.sweep.study_schedule import Schedule
+from erasure.sweep.study_settings import StudySettings
+from erasure.tracking.no_tracker import NOWHERE, NoTracker
+
+TPE = {"_target_": "optuna.samplers.TPESampler"}
+NONE = {"_target_": "optuna.pruners.NopPruner"}
+MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
+
+
+def settings(**changes):
+    return StudySettings(**{"sampler": TPE, "pruner": NONE, **changes})
+
+
+def planned(*arguments, **changes):
+    """Plan the studies that a command line asks for."""
+    wanted = settings(**changes)
+    register_schema()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        asked = read_command(loader, wanted.params, arguments)
+        return plan_studies(loader, master, asked, wanted)
+
+
+def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, notes=None):
+    """Open the study of a plan, in memory unless told otherwise."""
+    return open_book(
+        plan=plan,
+        storage=storage or optuna.storages.InMemoryStorage(),
+        total=total,
+        sampler=lambda number: build_sampler(sampler, plan.space, plan.name, number),
+        pruner=build_pruner(pruner, len(plan.seeds)),
+        notes={"pruner": dict(pruner), **(notes or {})},
+        shared=False,
+    )
+
+
+class Runner:
+    """Carries out what a schedule hands out, by a function of the configuration."""
+
+    def __init__(self, books, root, measure, **changes):
+        self.measure, self.told, self.ran, self.stop = measure, [], [], Stop()
+        self.ledger = Ledger(Path(root))
+        desk = Desk(
+            sweep=None,
+            tracker=NoTracker(),
+            ledger=self.ledger,
+            objective=books[0].plan.objective,
+            resume=True,
+            store=None,
+            folder=Path(root) / "sweep",
+        )
+        defaults = {"cap": None, "max_failures": 1.0, "deadline": float("inf")}
+        self.schedule = Schedule(
+            books=books,
+            desk=desk,
+            lock=contextlib.nullcontext,
+            tuning={},
+            stop=self.stop,
+            told=lambda active, verdict: self.told.append(
+                (active.book.plan.label, active.claim.trial.number, verdict)
+            ),
+            **{**defaults, **changes},
+        )
+
+    def begin(self):
+        """Take the next run without finishing it."""
+        return self.schedule.next()
+
+    def end(self, run):
+        """Finish a run: with metrics, or with an outcome that has none."""
+        cfg = run.config
+        found = self.measure(cfg)
+        outcome, metrics = ("finished", found) if isinstance(found, dict) else (found, {})
+        self.ran.append((cfg.tuning.study, cfg.tuning.trial, int(cfg.seed)))
+        if outcome != "dead":
+            result = TrialResult(
+                trial=run.trial,
+                outcome=outcome,
+                reason="" if metrics else "because",
+                metrics={"cost/unlearn_seconds": 1.0, **metrics} if metrics else {},
+                run=NOWHERE,
+            )
+            self.ledger.save(result)
+        error = "the worker died" if outcome == "dead" else ""
+        ending = Ending(
+            number=run.number, seconds=1.0, error=error, log=Path("log"), returned=None
+        )
+        self.schedule.enter(run, ending, "")
+
+    def all(self):
+        while (run := self.begin()) is not None:
+            self.end(run)
+        return self
+
+
+def states(book):
+    return [trial.state.name for trial in book.trials]
+
+
+def drawn(book):
+    return [trial.params for trial in book.trials]

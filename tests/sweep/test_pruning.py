@@ -1,0 +1,190 @@
+"""Ending a run of a study while its method runs."""
+
+import copy
+import json
+import time
+
+import optuna
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from erasure.core.errors import ConfigError, PrunedError
+from erasure.core.task import silent
+from erasure.sweep.bench import _failed
+from erasure.sweep.parts import assemble
+from erasure.sweep.pruning import Judge, judge_of
+from erasure.sweep.study_notes import FACTS, NOTES
+from erasure.sweep.study_storage import open_storage
+
+
+@pytest.fixture(scope="module")
+def parts():
+    from hydra import compose, initialize_config_dir
+
+    from erasure.plugins import conf_folder
+    from erasure.sweep.schema import register_schema
+
+    register_schema()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        cfg = compose("config", ["evaluator=fast", "tracking=none"])
+    return assemble(cfg, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def study():
+    pruner = optuna.pruners.ThresholdPruner(upper=0.3)
+    return optuna.create_study(pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def moved(model, by):
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(by)
+    return other
+
+
+def judge(parts, trial, gold, **changes):
+    made = Judge(**{"trial": trial, "maximize": False, "place": 0, "cap": None, **changes})
+    made.prepare(parts, parts.fresh(), gold)
+    return made
+
+
+def test_a_model_like_gold_reports_no_distance_and_goes_on(parts, study):
+    trial, gold = study.ask(), moved(parts.fresh(), 0.01)
+    heard = []
+    report = judge(parts, trial, gold).watching(gold, lambda *a, **v: heard.append((a, v)))
+    report(1, 5, loss=0.5)
+    assert heard == [((1, 5), {"loss": 0.5})]
+    assert study.trials[0].intermediate_values == {1: 0.0}
+
+
+def test_a_model_that_is_worse_than_others_is_stopped(parts, study):
+    class Constant(torch.nn.Module):
+        def __init__(self, label):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor([float(label)]))
+
+        def forward(self, inputs):
+            logits = torch.zeros(len(inputs), 10)
+            logits[:, int(self.weight.item())] = 1.0
+            return logits
+
+    right = Constant(1)
+    trial = study.ask()
+    made = Judge(trial=trial, maximize=False, place=1, cap=None)
+    made.prepare(parts, Constant(2), right)
+    made._gold = {"forget": 1.0, "val": 1.0}
+    with pytest.raises(PrunedError, match="others did better by step 3 of 9"):
+        made.watching(right, silent)(3, 9)
+    ((step, value),) = study.trials[0].intermediate_values.items()
+    shares = [
+        (parts.pool.targets[part] == 1).double().mean().item()
+        for part in (parts.indices.forget, parts.indices.val)
+    ]
+    assert step == 103
+    assert value == pytest.approx(1 - sum(shares) / 2)
+    assert made.seconds > 0
+
+
+def test_a_model_that_did_not_move_is_not_judged(parts, study):
+    trial = study.ask()
+    judge(parts, trial, moved(parts.fresh(), 1.0)).watching(parts.fresh(), silent)(1, 5)
+    assert study.trials[0].intermediate_values == {}
+
+
+def test_what_is_maximized_reports_one_minus_the_distance(parts, study):
+    gold = moved(parts.fresh(), 0.01)
+    judged = judge(parts, study.ask(), gold, maximize=True).watching(gold, silent)
+    with pytest.raises(PrunedError):
+        judged(1, 1)  # the pruner of this test allows up to 0.3
+    assert study.trials[0].intermediate_values == {1: 1.0}
+
+
+@pytest.mark.parametrize(("step", "of", "place"), [(7, 50, 7), (1, 5000, 1), (5000, 5000, 99)])
+def test_steps_stay_below_those_of_the_next_seed(parts, study, step, of, place):
+    gold = moved(parts.fresh(), 0.01)
+    judge(parts, study.ask(), gold).watching(gold, silent)(step, of)
+    assert list(study.trials[0].intermediate_values) == [place]
+
+
+def test_a_method_may_take_no_longer_than_its_cap(parts):
+    made = Judge(trial=None, maximize=False, place=0, cap=0.01)
+    made.prepare(parts, parts.fresh(), parts.fresh())
+    time.sleep(0.02)
+    with pytest.raises(PrunedError, match=r"took 0\.0 s, more than 0\.01 s"):
+        made.watching(parts.fresh(), silent)(1, 2)
+
+
+def test_the_ledger_says_pruned():
+    from erasure.core.trial import Trial
+
+    trial = Trial(name="", fingerprint="", params={}, tags={})
+    result = _failed(trial, PrunedError("others did better"))
+    assert (result.outcome, result.reason) == ("pruned", "others did better")
+
+
+def configured(tmp_path, objective, pruner="optuna.pruners.MedianPruner", storage=None, **tuning):
+    url = f"sqlite:///{tmp_path}/studies.db"
+    kept = open_storage(url, tmp_path)
+    study = optuna.create_study(study_name="s", storage=kept, directions=list(objective.values()))
+    study.ask()
+    study.set_user_attr(FACTS, json.dumps({"seeds": [1, 2], "objective": objective}))
+    study.set_user_attr(NOTES, json.dumps({"pruner": {"_target_": pruner}}))
+    known = {"study": "s", "trial": 0, "place": 1, "max_seconds": None, **tuning}
+    storage = url if storage is None else storage
+    return OmegaConf.create(
+        {"tuning": {**known, "storage": storage}, "store": {"root": str(tmp_path)}}
+    )
+
+
+def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
+    found = judge_of(configured(tmp_path, {"tow/score": "maximize"}))
+    assert (found.trial.number, found.maximize, found.place) == (0, True, 1)
+    assert isinstance(found.trial.study.pruner, optuna.pruners.MedianPruner)
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes"),
+    [
+        ({"mia/loss/auc": "minimize"}, {}),
+        ({"gap/avg": "minimize", "cost/unlearn_seconds": "minimize"}, {}),
+        ({"gap/avg": "minimize"}, {"pruner": "optuna.pruners.WilcoxonPruner"}),
+        ({"gap/avg": "minimize"}, {"storage": ""}),
+        ({"gap/avg": "minimize"}, {"study": ""}),
+    ],
+)
+def test_a_run_is_left_alone_where_nothing_could_be_said(tmp_path, objective, changes):
+    assert judge_of(configured(tmp_path, objective, **changes)) is None
+    if "study" not in changes:
+        capped = OmegaConf.create({"tuning": {"study": "s", "trial": 0, "place": 0,
+                                              "storage": "", "max_seconds": 3.0}})  # fmt: skip
+        assert judge_of(capped).cap == 3.0
+
+
+def test_a_trial_outside_of_studies_has_no_judge(compose_config):
+    assert judge_of(compose_config()) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nowhere", "got nowhere: it is neither a URL"),
+        ("sqlite:///:memory:", "cannot be shared"),
+        ("sqlite:////proc/none/studies.db", "storage must be a database that can be reached"),
+        ("postgresql://me:secret@127.0.0.1:9/x", r"postgresql://me:\*\*\*@127.0.0.1"),
+        ("nosuch://x", "nosuch"),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_is_one_message(tmp_path, url, message):
+    with pytest.raises(ConfigError, match=message) as found:
+        open_storage(url, tmp_path)
+    assert str(found.value).startswith("hydra.sweeper.storage must be")
+    assert "secret" not in str(found.value)
+
+
+def test_a_journal_is_a_storage_too(tmp_path):
+    url = f"journal:{tmp_path}/deep/studies.log"
+    optuna.create_study(study_name="s", storage=open_storage(url, tmp_path))
+    assert optuna.get_all_study_names(open_storage(url, tmp_path)) == ["s"]

@@ -1,0 +1,363 @@
+"""The pool of reference models: made once, shared, resumed, and what shadows are made of."""
+
+import json
+import re
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from erasure.core.context import EvalContext
+from erasure.core.errors import ConfigError, StoreError
+from erasure.core.fingerprint import model_fingerprint
+from erasure.core.splits import DataSplits, View
+from erasure.sweep import many, pooling
+from erasure.sweep.checks import check_reference
+from erasure.sweep.parts import assemble
+from erasure.sweep.pooling import assembled_pool
+from erasure.sweep.reference import FIRST_SEED, Reference
+from erasure.sweep.references import ReferencePool
+from erasure.sweep.watch import Watch
+from erasure.training.store import ModelStore
+
+QUICK = (
+    "dataset=digits",
+    "model.hidden=[12]",
+    "trainer.fit.epochs=2",
+    "unlearner=finetune",
+    "unlearner.fit.epochs=1",
+    "tracking=none",
+    "device=cpu",
+)
+
+
+def quiet():
+    return Watch(Console(quiet=True))
+
+
+@pytest.fixture
+def quick(compose_config):
+    """Assemble a small trial with further settings."""
+
+    def made(*settings):
+        return assemble(compose_config(*QUICK, *settings))
+
+    return made
+
+
+@pytest.fixture
+def pool_of(tmp_path):
+    def made(parts, heldout="test"):
+        return ReferencePool(parts=parts, store=ModelStore(tmp_path), heldout=heldout)
+
+    return made
+
+
+def forbidden(*_args, **_kwargs):
+    raise AssertionError("a model was trained again")
+
+
+def trained_ones(pool):
+    return {key: pool.store.meta(key)["created"] for key in pool.store.entries()}
+
+
+def test_a_pool_grows_and_keeps_what_it_has(quick, pool_of):
+    parts = quick("pool.size=4")
+    small, large, watch = pool_of(parts), pool_of(parts), quiet()
+    small.fill(2, watch)
+    there = trained_ones(small)
+    assert len(there) == 4  # two originals and two golds
+    large.fill(4, watch)
+    assert len(trained_ones(large)) == 8
+    assert there.items() <= trained_ones(large).items()
+    for role in ("original", "gold", "unlearned"):
+        assert large.keys[role][:2] == small.keys[role]
+        assert (small.size(role), large.size(role)) == (2, 4)
+        assert len(set(large.keys[role])) == 4
+    assert large.size("shadow") == 0
+    assert large.seconds > small.seconds > 0
+    assert not any("pool_" in name for name in watch.curves)
+    assert {"pool_original", "pool_gold", "pool_unlearned"} <= watch.seconds.keys()
+
+
+def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, pool_of, monkeypatch):
+    one = pool_of(quick("pool.size=3"))
+    one.fill(3, quiet())
+    monkeypatch.setattr("erasure.training.store.ModelStore._train", forbidden)
+    other = pool_of(quick("pool.size=3", "unlearner=grad_ascent"))
+    other.fill(3, quiet())
+    assert other.keys["original"] == one.keys["original"]
+    assert other.keys["gold"] == one.keys["gold"]
+    assert not set(other.keys["unlearned"]) & set(one.keys["unlearned"])
+    again = pool_of(quick("pool.size=3", "seeds.train=7", "seeds.unlearn=8", "seeds.evaluate=9"))
+    again.fill(3, quiet())
+    assert again.keys == one.keys
+    split = pool_of(quick("pool.size=3", "seeds.split=1"))
+    with pytest.raises(AssertionError, match="trained again"):
+        split.fill(3, quiet())
+
+
+def test_logits_are_those_of_the_stored_models_and_computed_once(quick, pool_of, monkeypatch):
+    parts = quick("pool.size=2")
+    pool = pool_of(parts)
+    pool.fill(2, quiet())
+    view = View(parts.pool, parts.indices.forget)
+    for role in ("original", "gold", "unlearned"):
+        found = pool.logits(role, view)
+        assert (found.shape, found.dtype) == ((2, len(view), 10), torch.float32)
+        model = parts.fresh().eval()
+        model.load_state_dict(dict(pool._state(role, pool.keys[role][1])))
+        with torch.no_grad():
+            alone = model(parts.pool.fetch(view.index))
+        torch.testing.assert_close(found[1], alone, rtol=1e-5, atol=1e-5)
+        assert not torch.equal(found[0], found[1])
+    assert not torch.equal(pool.logits("original", view), pool.logits("unlearned", view))
+    monkeypatch.setattr(ReferencePool, "_forward", forbidden)
+    later = pool_of(parts)
+    later.fill(2, quiet())
+    assert torch.equal(later.logits("gold", view), pool.logits("gold", view))
+
+
+def test_who_saw_and_who_forgot_what(quick, pool_of):
+    parts = quick("pool.size=2")
+    pool = pool_of(parts)
+    pool.fill(2, quiet())
+    splits = DataSplits.of(parts.pool, parts.indices)
+    table = {
+        ("original", "forget"): (True, False),
+        ("unlearned", "forget"): (True, True),
+        ("gold", "forget"): (False, False),
+        ("original", "retain"): (True, False),
+        ("unlearned", "retain"): (True, False),
+        ("gold", "retain"): (True, False),
+        ("original", "test"): (False, False),
+        ("gold", "test"): (False, False),
+    }
+    for (role, part), expected in table.items():
+        view = splits.part(part)
+        found = (pool.trained_on(role, view), pool.forgotten_by(role, view))
+        assert {side.shape for side in found} == {(2, len(view))}
+        assert tuple(side.unique().tolist() for side in found) == tuple([e] for e in expected)
+
+
+@pytest.mark.parametrize(("heldout", "unseen"), [("test", "val"), ("val", "test")])
+def test_shadows_are_trained_on_random_halves(quick, pool_of, heldout, unseen):
+    parts = quick("pool.shadows=6")
+    pool = pool_of(parts, heldout)
+    pool.add_shadows(quiet(), unlearned=True)
+    indices = parts.indices
+    every = torch.cat([indices.train, getattr(indices, heldout)]).sort().values
+    view = View(parts.pool, every)
+    seen = pool.trained_on("shadow", view)
+    gone = pool.forgotten_by("shadow_unlearned", view)
+    assert seen.sum(dim=1).tolist() == [len(every) // 2] * 6
+    assert torch.equal(seen, pool.trained_on("shadow_unlearned", view))
+    assert not (gone & ~seen).any()
+    share = len(indices.forget) / len(indices.train)
+    assert gone.sum(dim=1).tolist() == [round(len(every) // 2 * share)] * 6
+    assert not pool.forgotten_by("shadow", view).any()
+    assert abs(seen.double().mean().item() - 0.5) < 1e-3
+    counts = seen.sum(dim=0).double()
+    assert counts.var().item() == pytest.approx(6 / 4, rel=0.2)  # binomial: halves are random
+    assert len({tuple(row.tolist()) for row in seen}) == 6
+    other = View(parts.pool, getattr(indices, unseen))
+    assert not pool.trained_on("shadow", other).any()
+    # The weights say the same: the store knows what each was trained on.
+    requests = [pool.store.meta(key)["request"] for key in pool.keys["shadow"]]
+    assert [request["seed"] for request in requests] == [FIRST_SEED + k for k in range(6)]
+    assert len({request["samples"] for request in requests}) == 6
+    logits = pool.logits("shadow_unlearned", View(parts.pool, indices.forget))
+    assert logits.shape == (6, len(indices.forget), 10)
+
+
+@pytest.mark.slow
+def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tmp_path):
+    states = {}
+    for engine in ("alone", "processes", "stacked"):
+        parts = quick("pool.size=2", f"pool.engine={engine}", "pool.workers=2")
+        store = ModelStore(tmp_path / engine)
+        pool = ReferencePool(parts=parts, store=store, heldout="test")
+        pool.fill(2, quiet())
+        states[engine] = (pool.keys["gold"], [store.state(key) for key in pool.keys["gold"]])
+    (names, alone), (same, processes), (others, stacked) = states.values()
+    assert names == same
+    assert not set(names) & set(others)
+    for one, two, three in zip(alone, processes, stacked, strict=True):
+        for key, value in one.items():
+            assert torch.equal(two[key], value)
+            torch.testing.assert_close(three[key], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [[], ["model=cnn", "model.channels=[4]", "model.hidden=12"]],
+    ids=["dense", "convolutions"],
+)
+def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
+    quick, tmp_path, monkeypatch, network
+):
+    states = []
+    for chunk in (3, 2):  # three at once, or two and a single one
+        monkeypatch.setattr(many, "CHUNK", chunk)
+        monkeypatch.setattr(many, "CONVOLUTIONAL_CHUNK", chunk)
+        parts = quick("trainer.fit.epochs=1", "pool.size=3", "pool.engine=stacked", *network)
+        store = ModelStore(tmp_path / str(chunk))
+        view = View(parts.pool, parts.indices.train)
+        wanted = [many.Wanted(seed=seed, view=view) for seed in parts.reference.seeds]
+        keys = many.obtain_many(parts, store, wanted, lambda *_a, **_k: None)
+        states.append([store.state(key) for key in keys])
+    for one, other in zip(*states, strict=True):
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_damaged_model_is_trained_again_and_a_lost_one_is_named(quick, pool_of):
+    parts = quick("pool.size=2", "pool.engine=alone")
+    pool = pool_of(parts)
+    pool.fill(2, quiet())
+    key = pool.keys["gold"][0]
+    before = model_fingerprint_of(pool, key, parts)
+    (pool.store.root / key / "weights.safetensors").write_bytes(b"cut")
+    again = pool_of(parts)
+    again.fill(2, quiet())
+    assert model_fingerprint_of(again, key, parts) == before
+    for path in (pool.store.root / "tensors").glob(f"{pool.keys['unlearned'][0]}*"):
+        path.unlink()
+    with pytest.raises(StoreError, match=r"unlearned model .* is no longer in the store"):
+        pool.logits("unlearned", View(parts.pool, parts.indices.val))
+
+
+def model_fingerprint_of(pool, key, parts):
+    model = parts.fresh()
+    model.load_state_dict(dict(pool.store.state(key)))
+    return model_fingerprint(model)
+
+
+@pytest.mark.parametrize(
+    ("interval", "sizes"),
+    [
+        ((0.60, 0.70), [2]),  # it leaks, surely
+        ((0.30, 0.40), [2]),
+        ((0.485, 0.515), [2]),  # it does not, surely enough
+        ((0.45, 0.55), [2, 4, 5]),
+        ((0.51, 0.60), [2, 4, 5]),
+        ((float("nan"), float("nan")), [2, 4, 5]),  # too few models to tell
+    ],
+)
+def test_the_pool_stops_growing_when_the_attack_is_decided(
+    quick, tmp_path, monkeypatch, interval, sizes
+):
+    asked = []
+    monkeypatch.setattr(pooling, "ulira_interval", lambda ctx: interval)
+    monkeypatch.setattr(ReferencePool, "fill", lambda self, size, watch: asked.append(size))
+    parts = quick("pool.size=5", "pool.first=2")
+    splits = DataSplits.of(parts.pool, parts.indices)
+    assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
+    assert asked == sizes
+
+
+def test_no_pool_is_made_unless_asked_for(quick, tmp_path):
+    parts = quick()
+    splits = DataSplits.of(parts.pool, parts.indices)
+    assert assembled_pool(parts, ModelStore(tmp_path), splits, quiet()) is None
+
+
+def test_a_context_looks_at_the_pool(quick, tmp_path):
+    parts = quick("pool.size=4", "pool.first=4")
+    splits = DataSplits.of(parts.pool, parts.indices)
+    pool = assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
+    ctx = EvalContext(
+        models={},
+        splits=splits,
+        kind=parts.pool.task,
+        num_classes=10,
+        heldout="test",
+        seed=0,
+        references=pool,
+    )
+    assert ctx.stack("unlearned", "forget").shape == (4, len(splits.forget), 10)
+    low, high = pooling.ulira_interval(ctx)
+    assert 0.0 <= low < high <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 1}, "size must be 0 or at least 2, got 1"),
+        ({"size": -2}, "size must be 0 or at least 2, got -2"),
+        ({"shadows": 1}, "shadows must be 0 or at least 2, got 1"),
+        ({"first": 1}, "first must be >= 2, got 1"),
+        ({"tolerance": 0.5}, "tolerance must be in [0, 0.5), got 0.5"),
+        ({"engine": "fast"}, "engine must be one of auto, stacked, processes, alone, got 'fast'"),
+        ({"workers": 0}, "workers must be >= 1 or null, got 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        Reference(**settings)
+
+
+def test_stages_double_up_to_the_size():
+    assert Reference(size=100, first=16).stages == [16, 32, 64, 100]
+    assert Reference(size=8, first=32).stages == [8]
+    assert Reference(size=0).stages == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (["pool.size=2", "trainer=sharded"], "Sharded is not the standard trainer"),
+        (["pool.shadows=2", "precision=bf16"], "precision is not 32"),
+        (["pool.size=2", "trainer.fit.clip=1"], "clipped by the norm"),
+    ],
+)
+def test_what_cannot_be_stacked_is_refused_before_anything_is_trained(quick, settings, reason):
+    with pytest.raises(ConfigError, match=f"^pool.engine must not be stacked here: .*{reason}"):
+        quick(*settings, "pool.engine=stacked")
+
+
+def test_settings_of_a_pool_that_nobody_asked_for_are_not_in_the_way(quick):
+    assert quick("pool.engine=stacked", "precision=bf16").reference.size == 0
+
+
+def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
+    parts = quick("pool.shadows=2")
+    other = replace(parts.pool, divisor=2.0)
+    with pytest.raises(ConfigError, match=r"^pool.shadows must be 0 for a split that deletes"):
+        check_reference(replace(parts, remaining=View(other, parts.indices.retain)))
+
+
+@pytest.mark.slow
+def test_a_pool_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
+    from conftest import REPOSITORY
+
+    command = [
+        REPOSITORY / "run.py",
+        *QUICK[:-2],
+        "tracking=none",
+        "pictures=false",
+        "trainer.fit.epochs=12",
+        "pool.size=8",
+        "pool.engine=alone",
+        f"store.root={tmp_path / 'store'}",
+        f"hydra.run.dir={tmp_path / 'out'}",
+    ]
+    store = ModelStore(tmp_path / "store")
+    process = start_python(*command)
+    while len(store.entries()) < 5 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there = {key: store.meta(key)["created"] for key in store.entries() if not store.damage(key)}
+    assert 5 <= len(there) < 18
+    again = start_python(*command)
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    after = {key: store.meta(key)["created"] for key in store.entries()}
+    assert there.items() <= after.items()
+    assert len(after) == 2 + 16
+    (result,) = (tmp_path / "store" / "trials").glob("*/result.json")
+    assert json.loads(result.read_text())["outcome"] == "finished"

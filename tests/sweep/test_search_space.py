@@ -1,0 +1,103 @@
+"""Axes of search spaces, and the spaces of all methods."""
+
+import optuna
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from erasure.core.errors import ConfigError
+from erasure.plugins import conf_folder
+from erasure.sweep.search_space import Axis, search_space, spelled
+
+METHODS = sorted(path.stem for path in (conf_folder() / "unlearner").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def loader():
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return GlobalHydra.instance().config_loader()
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "custom"])
+def test_every_method_has_a_search_space_over_settings_that_exist(compose_config, name, loader):
+    cfg = compose_config(f"unlearner={name}")
+    missing = object()
+    for setting in search_space(name, loader):
+        assert OmegaConf.select(cfg, setting, default=missing) is not missing, setting
+
+
+def test_a_method_without_a_space_is_refused(loader):
+    with pytest.raises(ConfigError, match=r"there is no search/nothing\.yaml"):
+        search_space("nothing", loader)
+
+
+def test_an_axis_draws_what_it_says():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = Axis(low=1e-4, high=0.5, log=True, one_minus=True)
+    for _ in range(30):
+        trial = study.ask()
+        assert 0.5 <= drawn.suggest(trial, "weight") <= 1 - 1e-4
+        assert Axis(low=1, high=3, int=True).suggest(trial, "count") in (1, 2, 3)
+        assert Axis(low=1, high=7, int=True, step=3).suggest(trial, "step") in (1, 4, 7)
+        assert Axis(choices=[None, 1.0]).suggest(trial, "clip") in (None, 1.0)
+        assert 1e-3 <= Axis(low=1e-3, high=1e-1, log=True).suggest(trial, "rate") <= 1e-1
+
+
+def test_an_axis_is_a_distribution_of_optuna():
+    assert Axis(low=1, high=8, int=True, log=True).distribution == IntDistribution(1, 8, log=True)
+    assert Axis(low=0, high=1, step=0.25).distribution == FloatDistribution(0, 1, step=0.25)
+    assert Axis(choices=["a", None]).distribution == CategoricalDistribution(["a", None])
+
+
+@pytest.mark.parametrize(
+    ("axis", "setting", "drawn"),
+    [
+        (Axis(low=0.1, high=1.0), 0.5, 0.5),
+        (Axis(low=0.1, high=1.0), 3, 1.0),
+        (Axis(low=0.1, high=1.0, one_minus=True), 0.75, 0.25),
+        (Axis(low=1, high=9, int=True), 12, 9),
+        (Axis(low=1, high=9, int=True, step=4), 6, 5),
+        (Axis(choices=[1, 2]), 2, 2),
+    ],
+)
+def test_the_nearest_point_of_an_axis(axis, setting, drawn):
+    found = axis.nearest(setting)
+    assert found == pytest.approx(drawn)
+    assert axis.distribution._contains(axis.distribution.to_internal_repr(found))
+
+
+@pytest.mark.parametrize(
+    ("axis", "setting"), [(Axis(choices=[1, 2]), 3), (Axis(low=0, high=1), None)]
+)
+def test_some_settings_have_no_nearest_point(axis, setting):
+    with pytest.raises(KeyError):
+        axis.nearest(setting)
+
+
+def test_points_cover_an_axis_evenly():
+    assert Axis(low=0, high=1).points(3) == [0.0, 0.5, 1.0]
+    assert Axis(low=1e-4, high=1, log=True).points(3) == pytest.approx([1e-4, 1e-2, 1])
+    assert Axis(low=1, high=3, int=True).points(9) == [1, 2, 3]
+    assert Axis(choices=["a", "b"]).points(1) == ["a", "b"]
+    assert Axis(low=0, high=0.5, one_minus=True).points(2) == [0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"low": 1.0}, {"low": 2.0, "high": 1.0}, {"low": 0.0, "high": 1.0, "log": True},
+     {"low": 0.0, "high": 1.0, "choices": [1]}, {"choices": []},
+     {"low": 0.0, "high": 1.0, "step": 0}, {"low": 1, "high": 2, "log": True, "step": 1}],
+)  # fmt: skip
+def test_an_axis_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ConfigError):
+        Axis(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (0.1, "0.1"), (3, "3"), ("it's", r"'it\'s'")],
+)
+def test_values_are_spelled_as_overrides(value, text):
+    assert spelled(value) == text

@@ -1,0 +1,83 @@
+"""Studies composed from a command line, and checked before anything runs."""
+
+import pytest
+from studies import planned
+
+from erasure.core.errors import ConfigError
+from erasure.sweep.describe import describe
+
+
+@pytest.fixture(scope="module")
+def plans():
+    return planned("unlearner=scrub,ssd", "tracking=none")
+
+
+def test_every_unlearner_is_a_study_with_its_own_space(plans):
+    scrub, ssd = plans
+    assert set(ssd.space) == {"unlearner.alpha", "unlearner.dampening"}
+    assert "unlearner.fit.optimizer.lr" in scrub.space
+    assert (scrub.label, ssd.label) == ("scrub", "ssd")
+    assert scrub.name.startswith("scrub-digits_noisy-mlp-random-")
+    assert scrub.base.evaluator.heldout == "val"
+
+
+def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
+    run = plans[1].run(7, {"unlearner.alpha": 3.5}, 4, 1, {"storage": "journal:x"})
+    arguments = ["tracking=none", "evaluator=fast", "pictures=false", "unlearner=ssd"]
+    cfg = compose_config(*arguments, "unlearner.alpha=3.5", "seed=101", hydra=True)
+    same = describe(cfg, cfg.hydra.runtime.choices)
+    assert run.trial.fingerprint == same.fingerprint
+    assert run.trial.tags["erasure.study"] == plans[1].name
+    assert run.trial.tags["erasure.study_trial"] == "4"
+    assert run.trial.name.endswith("seed 101 · trial 4")
+    assert not any("journal" in value for value in run.trial.params.values())
+    assert (run.config.hydra.job.num, run.config.tuning.storage) == (7, "journal:x")
+    overrides = [o for o in run.overrides if not o.startswith("hydra")]
+    again = compose_config(*overrides, hydra=True)
+    assert describe(again, again.hydra.runtime.choices) == run.trial
+    assert plans[1].base.seed == 0  # the plan itself is left as it was
+
+
+def test_the_name_says_what_is_fixed_and_not_what_is_drawn():
+    def name(*arguments, **changes):
+        return planned("unlearner=ssd", *arguments, **changes)[0].name
+
+    assert name() == name("unlearner.alpha=interval(1,2)") == name(n_trials=3)
+    assert name() != name("split.fraction=0.2")
+    assert name() != name(seeds=[1])
+    assert name() != name("unlearner.alpha=5")
+    assert name("seeds.train=0") not in {name(), name("seeds.train=1")}
+    assert name(study_name="mine") == "mine"
+
+
+def test_names_given_by_the_user_are_told_apart():
+    plans = planned("unlearner=scrub,ssd", "split.fraction=0.1,0.2", study_name="mine")
+    assert [plan.name for plan in plans] == [
+        "mine-scrub-split.fraction=0.1", "mine-scrub-split.fraction=0.2",
+        "mine-ssd-split.fraction=0.1", "mine-ssd-split.fraction=0.2",
+    ]  # fmt: skip
+
+
+def test_the_defaults_of_a_method_are_a_point_of_its_space(plans):
+    ssd = plans[1]
+    assert ssd.defaults == {"unlearner.alpha": 10.0, "unlearner.dampening": 1.0}
+    assert ssd.is_default({"unlearner.alpha": 10.0, "unlearner.dampening": 1.0})
+    assert not ssd.is_default({"unlearner.alpha": 10.0})
+    assert not ssd.is_default({"unlearner.alpha": 9.0, "unlearner.dampening": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluator=standard"], "evaluator must not look at the test set while tuning"),
+        (["unlearner.alhpa=interval(0,1)"], r"unlearner.alhpa in .* did you mean unlearner.alpha"),
+        (["unlearner=choice(ssd,scrub)"], "unlearner cannot be drawn: it is a group"),
+        (
+            ["unlearner.alpha=interval(-1,1)"],
+            r"unlearner.alpha must be .*allows unlearner.alpha=-1",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        planned("unlearner=ssd", *arguments)
