@@ -21,7 +21,7 @@ from erasure.sweep.artifacts import (
     write_model,
     write_split,
 )
-from erasure.sweep.parts import Parts, assemble, build_tracker, store_root
+from erasure.sweep.parts import DATA_TAG, Parts, assemble, build_tracker, store_root
 from erasure.sweep.stages import Outcome
 from erasure.sweep.watch import Watch
 from erasure.tracking.delivery import deliver
@@ -83,6 +83,9 @@ class Bench:
         found = self.ledger.finished(self.trial.fingerprint)
         if found is None:
             return None
+        if found.trial.tags.get(DATA_TAG, self.parts.source) != self.parts.source:
+            self.console.print("the data have changed since this trial finished; it runs again")
+            return None
         missing = missing_artifacts(self.ledger.artifacts(self.trial.fingerprint), self.cfg)
         if missing:
             self.console.print(
@@ -130,6 +133,7 @@ class Bench:
                 write_model(folder, outcome.ctx.models["unlearned"])
         errors = outcome.evaluation.errors
         keys = {f"store.{role}": key for role, key in outcome.keys.items()}
+        keys[DATA_TAG] = self.parts.source
         return TrialResult(
             trial=replace(self.trial, tags={**self.trial.tags, **keys}),
             outcome="failed" if errors else "finished",

@@ -14,13 +14,14 @@ from rich.console import Console
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.core.ledger import Ledger
+from erasure.core.trial import TrialResult
 from erasure.sweep.artifacts import missing_artifacts
 from erasure.sweep.building import build
 from erasure.sweep.describe import GROUPS
 from erasure.sweep.objective import Objective
 from erasure.sweep.outcome import Books, Entry, finished_before
-from erasure.sweep.parts import build_tracker, store_root
-from erasure.sweep.plan import Planned
+from erasure.sweep.parts import DATA_TAG, build_tracker, data_source, store_root
+from erasure.sweep.plan import Planned, hydra_sees
 from erasure.sweep.product import Axes
 from erasure.sweep.report import Report
 from erasure.sweep.summary import leaderboard
@@ -90,6 +91,7 @@ class Desk:
             if result is not None
             and self.tracker.has(result.run)
             and not missing_artifacts(self.ledger.artifacts(trial.trial.fingerprint), trial.config)
+            and _same_data(trial, result)
         }
 
     def books(self, trials: Sequence[Planned]) -> Books:
@@ -137,6 +139,14 @@ class Desk:
         except (OSError, ValueError, KeyError, TypeError):
             return False  # not there, or not what we wrote: it is written anew
         return self.tracker.has(str(run))
+
+
+def _same_data(planned: Planned, result: TrialResult) -> bool:
+    """Tell whether the data are still those that a finished trial was about."""
+    if DATA_TAG not in result.trial.tags:
+        return True
+    with hydra_sees(planned.config):
+        return result.trial.tags[DATA_TAG] == data_source(planned.config)
 
 
 def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:

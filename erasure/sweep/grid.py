@@ -19,7 +19,7 @@ from erasure.sweep.launch import Ending
 from erasure.sweep.local import ComposedLauncher
 from erasure.sweep.outcome import Entry
 from erasure.sweep.plan import Planned, hydra_sees, plan
-from erasure.sweep.product import read_axes, swept
+from erasure.sweep.product import Axes, read_axes, swept
 from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.report import Report
 from erasure.sweep.table import show_address
@@ -60,6 +60,11 @@ def run_grid(
     axes = read_axes(grid.loader, params, arguments)
     with grid.console.status("composing the trials"):
         trials = plan(grid.loader, grid.master, axes)
+    return run_planned(grid, trials, axes)
+
+
+def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes) -> list[Entry]:
+    """Run the ``trials`` that ``axes`` span; see :func:`run_grid`."""
     with hydra_sees(trials[0].config):
         desk = open_desk(trials, swept(axes))
         done, left = _sorted_out(grid, desk, trials)

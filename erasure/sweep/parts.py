@@ -161,6 +161,16 @@ def store_root(cfg: DictConfig) -> Path:
     return _absolute(str(cfg.store.root), "store.root")
 
 
+DATA_TAG = "store.data"
+"""Tag of a trial that holds the fingerprint of its data."""
+
+
+def data_source(cfg: DictConfig) -> str:
+    """Return the fingerprint of the data of ``cfg`` as they are now."""
+    dataset = json.dumps(plain_config(cfg)["dataset"], sort_keys=True)
+    return _pool(dataset, data_home(cfg, torch.device("cpu"))).fingerprint
+
+
 def data_home(cfg: DictConfig, device: torch.device) -> DataHome:
     """Return where data lie, relative to where the command was typed."""
     with owner("data", cfg.data):

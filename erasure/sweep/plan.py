@@ -43,7 +43,7 @@ def plan(loader: ConfigLoader, master: DictConfig, axes: Axes) -> list[Planned]:
     varying = tuple(choice for choices in swept(axes).values() for choice in choices)
     found: dict[str, Planned] = {}
     for overrides in product(axes):
-        planned = _plan_one(loader, master, overrides, number=len(found), varying=varying)
+        planned = plan_one(loader, master, overrides, number=len(found), varying=varying)
         found.setdefault(planned.trial.fingerprint, planned)
     return list(found.values())
 
@@ -72,7 +72,7 @@ def hydra_sees(config: DictConfig) -> Iterator[None]:
         holder.cfg = before
 
 
-def _plan_one(
+def plan_one(
     loader: ConfigLoader,
     master: DictConfig,
     overrides: tuple[str, ...],
@@ -80,6 +80,18 @@ def _plan_one(
     number: int,
     varying: Sequence[str],
 ) -> Planned:
+    """Compose a trial and name it.
+
+    Args:
+        loader: Composes the configuration.
+        master: The configuration of the command line as a whole.
+        overrides: What tells the loader which trial it is.
+        number: Its place in the grid.
+        varying: The overrides, of all trials, that tell trials apart.
+
+    Raises:
+        HydraException: If it cannot be composed; the message names the override.
+    """
     config = compose(loader, master, overrides, number)
     with hydra_sees(config):
         trial = describe(config, config.hydra.runtime.choices)

@@ -12,6 +12,11 @@ CHOICES = ("dataset", "model", "split", "trainer", "unlearner")
 """Groups whose option belongs to a recipe: original and gold depend on the trainer."""
 
 
+def recipe_name(choices: Mapping[str, str]) -> str:
+    """Return what a recipe for these choices is called."""
+    return "/".join(choices[group] for group in ("dataset", "model", "split", "unlearner"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The outcome of a search.
@@ -53,7 +58,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """What to say on the command line: ``recipe=<name>``."""
-        return "/".join(self.choices[g] for g in ("dataset", "model", "split", "unlearner"))
+        return recipe_name(self.choices)
 
     def write(self, conf: Path) -> Path:
         """Write ``recipe/<name>.yaml`` below ``conf`` and return its path."""

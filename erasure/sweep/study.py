@@ -74,10 +74,24 @@ def run_studies(search: Search, arguments: Sequence[str]) -> list[Entry]:
             a study has no complete trial.
         KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
     """
+    with search.console.status("composing the studies"):
+        plans = composed(search, arguments)
+    return run_plans(search, plans)
+
+
+def composed(search: Search, arguments: Sequence[str]) -> list[StudyPlan]:
+    """Return the studies that ``arguments`` name, composed and not yet run.
+
+    Raises:
+        ConfigError: If one makes no sense.
+    """
+    asked = read_command(search.loader, search.settings.params, arguments)
+    return plan_studies(search.loader, search.master, asked, search.settings)
+
+
+def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
+    """Bring the studies of ``plans`` to their number of trials; see :func:`run_studies`."""
     settings, console = search.settings, search.console
-    with console.status("composing the studies"):
-        asked = read_command(search.loader, settings.params, arguments)
-        plans = plan_studies(search.loader, search.master, asked, settings)
     with hydra_sees(plans[0].base):
         desk = study_desk(plans, settings.n_trials)
         with console.status("checking the studies"):
@@ -126,7 +140,7 @@ def _opened(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[Stud
             open_book(
                 plan=plan,
                 storage=storage,
-                total=_total(plan, settings),
+                total=trials_of(plan, settings),
                 sampler=partial(build_sampler, settings.sampler, plan.space, plan.name),
                 pruner=build_pruner(settings.pruner, len(plan.seeds)),
                 notes=notes_of(plan, settings, desk),
@@ -136,7 +150,7 @@ def _opened(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[Stud
         ]
 
 
-def _total(plan: StudyPlan, settings: StudySettings) -> int:
+def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
     """Return the trials of a study; one without anything to draw needs a single one."""
     if not plan.space:
         return 1

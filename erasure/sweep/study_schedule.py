@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from erasure.sweep.desk import Desk
 from erasure.sweep.interrupts import Stop
@@ -148,9 +148,7 @@ class Schedule:
         return None
 
     def _is_hopeless(self, book: StudyBook) -> bool:
-        ended = [trial.state for trial in book.trials if trial.state.is_finished()]
-        failed = ended.count(TrialState.FAIL)
-        return len(ended) >= ENOUGH_TO_JUDGE and failed > self.max_failures * len(ended)
+        return is_hopeless(book.trials, self.max_failures)
 
     def _planned(self, active: Active, place: int) -> Planned:
         number, self._number = self._number, self._number + 1
@@ -212,6 +210,13 @@ class Schedule:
             return None
         seed = active.book.plan.seeds[place]
         return Verdict(state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then")
+
+
+def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
+    """Tell whether so large a share of a study failed that it ends before its time."""
+    ended = [trial.state for trial in trials if trial.state.is_finished()]
+    failed = ended.count(TrialState.FAIL)
+    return len(ended) >= ENOUGH_TO_JUDGE and failed > max_failures * len(ended)
 
 
 def _complete(active: Active) -> Verdict:

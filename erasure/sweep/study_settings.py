@@ -49,7 +49,7 @@ class StudySettings:
             value = getattr(self, name)
             if not _is_whole(value) or value < 1:
                 raise ConfigError(f"hydra.sweeper.{name} must be at least 1, got {value!r}")
-        _check_seeds(self.seeds)
+        check_seeds("seeds", self.seeds)
         for name in ("max_hours", "max_trial_seconds"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):
@@ -64,13 +64,18 @@ class StudySettings:
                 raise ConfigError(f"hydra.sweeper.{name} must be null or text, got {value!r}")
 
 
-def _check_seeds(seeds: object) -> None:
+def check_seeds(name: str, seeds: object) -> None:
+    """Refuse what is no list of distinct whole numbers.
+
+    Raises:
+        ConfigError: The message names ``hydra.sweeper.<name>``.
+    """
     listed = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
     if not listed or not all(_is_whole(seed) for seed in cast("Sequence[object]", seeds)):
-        raise ConfigError(f"hydra.sweeper.seeds must be a list of whole numbers, got {seeds!r}")
+        raise ConfigError(f"hydra.sweeper.{name} must be a list of whole numbers, got {seeds!r}")
     distinct = cast("Sequence[int]", seeds)
     if len(set(distinct)) != len(distinct):
-        raise ConfigError(f"hydra.sweeper.seeds must be distinct, got {list(distinct)}")
+        raise ConfigError(f"hydra.sweeper.{name} must be distinct, got {list(distinct)}")
 
 
 def _is_whole(value: object) -> bool:

@@ -91,7 +91,7 @@ def figure(value: float) -> str:
 
 def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> Row:
     spreads = {
-        name: _spread([e.metrics[name] for e in members if name in e.metrics]) for name in metrics
+        name: spread([e.metrics[name] for e in members if name in e.metrics]) for name in metrics
     }
     return Row(
         label=label,
@@ -101,7 +101,8 @@ def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> Row:
     )
 
 
-def _spread(values: Sequence[float]) -> Spread | None:
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return mean and spread of what was measured, or None if nothing was; NaN is nothing."""
     kept = [value for value in values if not math.isnan(value)]
     if not kept:
         return None

@@ -119,6 +119,7 @@ resume: true
 act: finish
 victims: []
 sleep: 0
+data: {root: FOLDER/data}
 store: {root: FOLDER/store}
 tracking: {_target_: MODULE.Tracker, parent: ""}
 objective: {_target_: erasure.sweep.objective.Objective, metrics: {gap/avg: minimize}}

@@ -15,10 +15,13 @@ from erasure.sweep.watch import Watch
 from erasure.training.scoring import accuracy
 from erasure.training.store import ModelStore
 
+FOR_OTHER_DATA = ("adam_graph", "adam_image", "adamw_text", "bow", "full_batch", "sgd_cifar")
+"""Recipes whose length or rate is meant for graphs, photographs and texts."""
+
 TRAINERS = sorted(
     path.stem
     for path in (Path(__file__).parents[2] / "conf/trainer").glob("*.yaml")
-    if path.stem != "sharded"
+    if path.stem not in ("sharded", *FOR_OTHER_DATA)
 )
 
 

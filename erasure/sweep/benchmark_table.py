@@ -1,0 +1,103 @@
+"""The table of a benchmark: what tuning gained, method by method, on seeds it never saw."""
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from erasure.sweep.objective import Direction, Objective
+from erasure.sweep.summary import spread
+
+Measured: TypeAlias = Mapping[str, float]
+"""The metrics of one trial; none if it has no result."""
+
+HEADER = ("unlearner", "metric", "defaults", "tuned", "tuned - defaults", "better on")
+NOTHING = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One method in the comparison.
+
+    Args:
+        label: Its name.
+        defaults: With its own settings, by seed.
+        tuned: With tuned ones, by seed; empty if there are none.
+        untouched: Whether no setting that was tried is better than its own.
+    """
+
+    label: str
+    defaults: Sequence[Measured]
+    tuned: Sequence[Measured]
+    untouched: bool
+
+    def row(self, metric: str, direction: Direction) -> tuple[str, ...]:
+        """Return the cells for a metric; differences are between trials of one seed."""
+        defaults = [found.get(metric, math.nan) for found in self.defaults]
+        begin = (self.label, f"{metric} ({direction})", _cell(defaults))
+        if self.untouched:
+            return (*begin, "the same", NOTHING, NOTHING)
+        tuned = [found.get(metric, math.nan) for found in self.tuned]
+        gains = [b - a for a, b in zip(defaults, tuned, strict=False)]
+        known = [gain for gain in gains if not math.isnan(gain)]
+        sign = -1 if direction == "minimize" else 1
+        better = f"{sum(sign * gain > 0 for gain in known)} of {len(known)} seeds"
+        return (*begin, _cell(tuned), _cell(gains), better if known else NOTHING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything there is to say at the end of a benchmark.
+
+    Args:
+        methods: The methods.
+        objective: What they were tuned for.
+        facts: What makes it fair, for people.
+        recipes: Files of the tuned settings.
+    """
+
+    methods: Sequence[Method]
+    objective: Objective
+    facts: Mapping[str, str]
+    recipes: Sequence[Path]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of the table, without its header."""
+        metrics = self.objective.metrics.items()
+        return [method.row(*metric) for method in self.methods for metric in metrics]
+
+    def markdown(self) -> str:
+        """Return the table with what makes it fair, and where the recipes are."""
+        lines = [HEADER, ("---",) * len(HEADER), *self.rows()]
+        told = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
+        told += ["", *(f"- {key}: {value}" for key, value in self.facts.items()), ""]
+        told += [f"- recipe: `{path}`" for path in self.recipes]
+        return "\n".join([*told, "", "```", shlex.join(["python", *sys.argv]), "```", ""])
+
+    def write(self, folder: Path) -> None:
+        """Write ``benchmark.md`` into ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "benchmark.md").write_text(f"# Tuned and defaults\n\n{self.markdown()}")
+
+    def show(self, console: Console, folder: Path) -> None:
+        """Print the table, and where it and the recipes are."""
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for place, name in enumerate(HEADER):
+            table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+        for row in self.rows():
+            table.add_row(*row)
+        console.print("\ntuned and defaults on seeds that were not tuned with\n", style="italic")
+        console.print(table)
+        recipes = f"{len(self.recipes)} recipes" if len(self.recipes) != 1 else "1 recipe"
+        console.print(Text(f"\n{recipes} and this table: {folder}"), soft_wrap=True)
+
+
+def _cell(values: Sequence[float]) -> str:
+    return str(spread(values) or NOTHING)

@@ -1,0 +1,125 @@
+"""What a benchmark compares: each method with its own settings and with tuned ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from erasure.core.errors import ConfigError
+from erasure.sweep.plan import Planned, plan_one
+from erasure.sweep.search_space import Value
+from erasure.sweep.study import Search
+from erasure.sweep.study_choice import overrides_of, settings_of
+from erasure.sweep.study_command import DEFAULTS
+from erasure.sweep.study_plan import StudyPlan
+from erasure.sweep.study_recipe import KeptStudy
+from erasure.sweep.study_settings import check_seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """How tuned settings are compared with those a method has by itself.
+
+    Args:
+        seeds: Seeds of the comparison, ``hydra.sweeper.confirm_seeds``.
+        evaluator: Option of ``evaluator``, ``hydra.sweeper.confirm_evaluator``.
+        output: Folder of recipes and table; None is one below the store.
+
+    Raises:
+        ConfigError: If a value is not allowed.
+    """
+
+    seeds: Sequence[int] = (10, 11, 12)
+    evaluator: str = "standard"
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        check_seeds("confirm_seeds", self.seeds)
+        if not isinstance(self.evaluator, str) or not self.evaluator.strip():
+            raise ConfigError(
+                f"hydra.sweeper.confirm_evaluator must be an evaluator, got {self.evaluator!r}"
+            )
+        if self.output is not None and not str(self.output).strip():
+            raise ConfigError(
+                f"hydra.sweeper.output must be null or a folder, got {self.output!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """The confirming trials of one method, one per seed.
+
+    Args:
+        plan: Its study.
+        defaults: With its own settings.
+        tuned: With the best of the study; the same trials if these are its own, and none as
+            long as there is no best.
+    """
+
+    plan: StudyPlan
+    defaults: Sequence[Planned]
+    tuned: Sequence[Planned] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composer:
+    """Composes confirming trials.
+
+    Args:
+        search: Knows how.
+        confirmation: The seeds, and the evaluator.
+        given: The overrides of the command line.
+        first: Number of the first trial; no run of the studies has it or a larger one.
+    """
+
+    search: Search
+    confirmation: Confirmation
+    given: tuple[str, ...]
+    first: int
+
+    def untuned(self, plans: Sequence[StudyPlan]) -> list[Contest]:
+        """Return the methods with their own settings, which are known before tuning."""
+        return [
+            Contest(plan=plan, defaults=self._trials(plan, {}, "defaults", place))
+            for place, plan in enumerate(plans)
+        ]
+
+    def tuned(self, methods: Sequence[Contest], studies: Mapping[str, KeptStudy]) -> list[Contest]:
+        """Return the methods with the best settings of their studies, by name, as well."""
+        return [
+            replace(method, tuned=self._tuned(method, studies[method.plan.name], place))
+            for place, method in enumerate(methods, start=len(methods))
+        ]
+
+    def _tuned(self, method: Contest, study: KeptStudy, place: int) -> Sequence[Planned]:
+        best = study.best
+        if best is None:
+            return []
+        settings = settings_of(best, method.plan.space)
+        if method.plan.is_default(settings):
+            return method.defaults
+        return self._trials(method.plan, settings, "tuned", place)
+
+    def _trials(
+        self, plan: StudyPlan, settings: Mapping[str, Value], kind: str, place: int
+    ) -> list[Planned]:
+        """Compose one trial per seed; places, hence numbers and folders, differ."""
+        loader, master, seeds = self.search.loader, self.search.master, self.confirmation.seeds
+        fixed = (*self._kept(plan), f"evaluator={self.confirmation.evaluator}")
+        drawn = overrides_of(settings)
+        first = self.first + place * len(seeds)
+        found = [
+            plan_one(loader, master, (*fixed, *drawn, f"seed={seed}"), number=number, varying=())
+            for number, seed in enumerate(seeds, start=first)
+        ]
+        return [
+            replace(one, label=f"{one.label} · {kind}", variant=f"{plan.label} · {kind}")
+            for one in found
+        ]
+
+    def _kept(self, plan: StudyPlan) -> list[str]:
+        """Return what is fixed, but for how tuning looks at a trial."""
+        added = {*DEFAULTS.values()} - {*self.given}
+        return [
+            override
+            for override in plan.overrides
+            if override not in added and override.lstrip("+").partition("=")[0] != "evaluator"
+        ]
