@@ -1,8 +1,6 @@
 """Where a sweep looks things up and writes things down: ledger, tracker, a folder of its own."""
 
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from erasure.core.ledger import Ledger
 from erasure.core.trial import TrialResult
 from erasure.sweep.artifacts import missing_artifacts
 from erasure.sweep.building import build
+from erasure.sweep.command import typed_command
 from erasure.sweep.describe import GROUPS
 from erasure.sweep.objective import Objective
 from erasure.sweep.outcome import Books, Entry, finished_before
@@ -171,7 +170,7 @@ def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:
 
 
 def _identity(trials: Sequence[Planned], axes: Axes, fingerprint: str) -> Sweep:
-    command = shlex.join(["python", *sys.argv])
+    command = typed_command()
     overrides = {key: _values(choices) for key, choices in axes.items()}
     space = [f"- `{key}`: {values}" for key, values in overrides.items()]
     return Sweep(

@@ -1,13 +1,12 @@
 """Where a tuning sweep is written down: its desk, notes with each study, and the summary."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from erasure.core.fingerprint import combine
 from erasure.core.ledger import Ledger
 from erasure.sweep.building import build
+from erasure.sweep.command import typed_command
 from erasure.sweep.desk import Desk
 from erasure.sweep.interrupts import Stop
 from erasure.sweep.outcome import Entry
@@ -25,7 +24,7 @@ def study_desk(plans: Sequence[StudyPlan], n_trials: int) -> Desk:
     cfg = plans[0].base
     root = store_root(cfg)
     identity = combine(sorted(f"{plan.name} {plan.fixed}" for plan in plans))
-    command = shlex.join(["python", *sys.argv])
+    command = typed_command()
     labels = ", ".join(plan.label for plan in plans)
     dataset = plans[0].choices.get("dataset", "")
     return Desk(

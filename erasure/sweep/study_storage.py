@@ -1,6 +1,5 @@
 """Where studies live: a database, a journal file, or a server."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from erasure.core.errors import ConfigError
+from erasure.sweep.command import without_password
 from erasure.sweep.describe import to_absolute
 
 JOURNAL = "journal:"
@@ -71,11 +71,6 @@ def creating(root: Path) -> Iterator[None]:
 def is_server(url: str) -> bool:
     """Tell whether processes on other machines, with other stores, may use the storage."""
     return not url.startswith((SQLITE, JOURNAL))
-
-
-def without_password(url: str) -> str:
-    """Return an address as it may be shown."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
 
 
 def _opened(url: str) -> BaseStorage:

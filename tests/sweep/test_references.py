@@ -11,10 +11,12 @@ import torch
 from rich.console import Console
 
 from erasure.core.context import EvalContext
-from erasure.core.errors import ConfigError, StoreError
+from erasure.core.errors import ConfigError, DataError, StoreError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.splits import DataSplits, View
+from erasure.data.forget_difficulty import read_scores
 from erasure.sweep import many, pooling
+from erasure.sweep.artifacts import write_memorization
 from erasure.sweep.checks import check_reference
 from erasure.sweep.parts import assemble
 from erasure.sweep.pooling import assembled_pool
@@ -171,6 +173,26 @@ def test_shadows_are_trained_on_random_halves(quick, pool_of, heldout, unseen):
     assert len({request["samples"] for request in requests}) == 6
     logits = pool.logits("shadow_unlearned", View(parts.pool, indices.forget))
     assert logits.shape == (6, len(indices.forget), 10)
+
+
+def test_memorization_of_the_training_set_is_written_for_splits_to_read(quick, pool_of, tmp_path):
+    parts = quick("pool.shadows=6")
+    pool = pool_of(parts)
+    train = View(parts.pool, parts.indices.train)
+    write_memorization(tmp_path, None, train)
+    write_memorization(tmp_path, pool, train)
+    file = tmp_path / "memorization.safetensors"
+    assert not file.exists()  # there are no shadows yet
+    pool.add_shadows(quiet(), unlearned=False)
+    write_memorization(tmp_path, pool, train)
+    seen = pool.trained_on("shadow", train).sum(dim=0)
+    scored = train.index[(seen >= 2) & (seen <= 4)]
+    found = read_scores(file, scored)
+    assert 0 < len(scored) < len(train)
+    assert found.abs().max() <= 1.0
+    assert found.mean() > -0.05
+    with pytest.raises(DataError, match="lacks scores"):
+        read_scores(file, train.index)
 
 
 @pytest.mark.slow
