@@ -1,8 +1,6 @@
 """The table of a benchmark: what tuning gained, method by method, on seeds it never saw."""
 
 import math
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from erasure.sweep.command import typed_command
 from erasure.sweep.objective import Direction, Objective
 from erasure.sweep.summary import spread
 
@@ -79,7 +78,7 @@ class Comparison:
         told = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
         told += ["", *(f"- {key}: {value}" for key, value in self.facts.items()), ""]
         told += [f"- recipe: `{path}`" for path in self.recipes]
-        return "\n".join([*told, "", "```", shlex.join(["python", *sys.argv]), "```", ""])
+        return "\n".join([*told, "", "```", typed_command(), "```", ""])
 
     def write(self, folder: Path) -> None:
         """Write ``benchmark.md`` into ``folder``."""
