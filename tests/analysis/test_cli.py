@@ -165,15 +165,16 @@ def test_misuse_is_one_message_without_a_traceback(shell, arguments, code, messa
         assert err.count("\n") == 1
 
 
-def test_output_without_a_command_means_the_report(shell, monkeypatch, tmp_path):
+def test_output_without_a_command_means_the_report(shell, uri, monkeypatch, tmp_path):
     asked = []
     report = types.ModuleType("multirun_analysis.report")
-    report.write_report = lambda results, folder: asked.append((results.uri, folder)) or folder
+    report.write_report = lambda results, folder, **_: asked.append(folder) or folder
+    report.attach_report = lambda results, folder: asked.append(results.uri) or "the sweep"
     monkeypatch.setitem(sys.modules, "multirun_analysis.report", report)
     code, out, _ = shell("--output", str(tmp_path / "r"))
     assert code == 0
-    assert out == f"written to {tmp_path / 'r'}\n"
-    assert [folder for _, folder in asked] == [tmp_path / "r"]
+    assert out == f"written to {tmp_path / 'r'}\nattached to the sweep, folder report\n"
+    assert asked == [tmp_path / "r", uri]
 
 
 def test_help_starts_fast_and_loads_nothing_heavy(python):

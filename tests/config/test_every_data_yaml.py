@@ -11,6 +11,8 @@ import torch
 from erasure.core.errors import ErasureError
 from erasure.sweep.parts import assemble
 
+pytestmark = pytest.mark.slow
+
 CONF = Path(__file__).parents[2] / "conf"
 CRAFTED = Path(__file__).parents[1] / "data"
 

@@ -14,6 +14,8 @@ from erasure.sweep.parts import assemble
 from erasure.sweep.watch import Watch
 from erasure.training.store import ModelStore
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("tracking=none", "pictures=false", "dataset=digits", "trainer.fit.epochs=6")
 CPU = torch.device("cpu")
 

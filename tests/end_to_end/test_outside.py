@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shrink:

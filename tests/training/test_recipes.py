@@ -15,6 +15,8 @@ from erasure.sweep.watch import Watch
 from erasure.training.scoring import accuracy
 from erasure.training.store import ModelStore
 
+pytestmark = pytest.mark.slow
+
 FOR_OTHER_DATA = ("adam_graph", "adam_image", "adamw_text", "bow", "full_batch", "sgd_cifar")
 """Recipes whose length or rate is meant for graphs, photographs and texts."""
 

@@ -15,6 +15,8 @@ from torch import nn
 from erasure.training import store as module
 from erasure.training.store import ModelStore, Request, Training
 
+pytestmark = pytest.mark.slow
+
 root, note, where = sys.argv[1:]
 request = Request(recipe={"model": "m"}, data="d", samples="s", seed=0)
 

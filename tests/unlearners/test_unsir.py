@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
+from erasure.core.home import DataHome
 from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, View
@@ -176,7 +177,7 @@ def test_batches_have_about_one_size_and_miss_nothing(fit):
 
 def test_impairing_destroys_the_class_and_repairing_mends_the_rest(fit):
     """On handwritten digits, with the rates and batches that ship."""
-    pool = Digits()(torch.device("cpu"))
+    pool = Digits()(DataHome())
     indices = ClassForget(classes=[3])(pool, stream(0, "split"))
     splits = DataSplits.of(pool, indices)
     with isolated(0, "digits"):
