@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multirun_analysis.errors import AnalysisError
     from multirun_analysis.frame import MetricMeaning, Results
     from multirun_analysis.loading import load
+    from multirun_analysis.report import attach_report, write_report
     from multirun_analysis.tables import to_csv, to_latex, to_markdown, write_tables
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "MetricMeaning",
     "Results",
     "aggregate",
+    "attach_report",
     "best",
     "command",
     "leaderboard",
@@ -37,6 +39,7 @@ __all__ = [
     "to_csv",
     "to_latex",
     "to_markdown",
+    "write_report",
     "write_tables",
 ]
 
@@ -48,6 +51,7 @@ _HOMES = {
     "errors": ("AnalysisError",),
     "frame": ("MetricMeaning", "Results"),
     "loading": ("load",),
+    "report": ("attach_report", "write_report"),
     "tables": ("to_csv", "to_latex", "to_markdown", "write_tables"),
 }
 

@@ -90,7 +90,7 @@ def command(results: Results, run_id: str) -> str:
     It is that of its sweep with the trial's own overrides in place of the swept ones; a trial
     without a sweep gets its whole configuration spelled out.
     """
-    row = results.runs.set_index("run_id").loc[run_id]
+    row = results.runs[results.runs["run_id"] == run_id].iloc[0]
     for sweep in results.sweeps:
         overrides = sweep.overrides.get(row["fingerprint"])
         if overrides is not None and sweep.command:

@@ -52,6 +52,8 @@ def _misuse(command: str, options: argparse.Namespace) -> str:
         return "report needs --output DIR"
     if command != "report" and options.output is not None:
         return f"{command} writes no files, --output belongs to report"
+    if command != "report" and (options.baseline or not options.attach):
+        return f"{command} makes no report, --baseline and --no-attach belong to report"
     if options.metric and command == "report":
         return "report shows every metric, --metric belongs to the other commands"
     if command == "best" and len(options.metric) > 1:
@@ -103,10 +105,14 @@ def _report(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from multirun_analysis.report import write_report  # type: ignore[import-not-found]
+    from multirun_analysis.report import attach_report, write_report
 
-    written = write_report(results, options.output)
-    Console().print(Text(f"written to {written}"), soft_wrap=True)
+    console = Console()
+    written = write_report(results, options.output, level=options.level, baseline=options.baseline)
+    console.print(Text(f"written to {written}"), soft_wrap=True)
+    if options.attach and results.sweeps:
+        sweep = attach_report(results, options.output)
+        console.print(Text(f"attached to {sweep}, folder report"), soft_wrap=True)
 
 
 _ACTIONS: dict[str, Callable[["Results", argparse.Namespace], None]] = {
@@ -146,6 +152,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=_share, default=0.95, help="confidence of the intervals (0.95)")
     add("--rows", type=_count, default=30, help="methods shown per block, 0 for all (30)")
     add("--output", type=Path, metavar="DIR", help="report: the folder to write")
+    add(
+        "--baseline",
+        default="",
+        metavar="METHOD",
+        help="report: what methods are compared with seed by seed (the best of each block)",
+    )
+    add(
+        "--no-attach",
+        dest="attach",
+        action="store_false",
+        help="report: do not attach it to its sweep in MLflow",
+    )
     return parser
 
 

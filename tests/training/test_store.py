@@ -352,4 +352,4 @@ def test_nothing_is_pickled_and_what_others_pickled_is_read_with_care():
         for name, guard in SAFELY.items():
             assert name not in names or guard in text, path.name
             if "=" in guard:
-                assert text.count(f"{name}(") == text.count(guard), path.name
+                assert text.count(f"{name}(") <= text.count(guard), path.name

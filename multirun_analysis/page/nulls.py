@@ -1,0 +1,69 @@
+"""Which methods cannot be told from retraining, and which metrics could not tell anyway."""
+
+import math
+
+from multirun_analysis.layout import NULL_MARK, figure
+from multirun_analysis.page.metrics import mean_of
+from multirun_analysis.page.parts import Cell, Column, Part, Row, Section, Table, Text
+from multirun_analysis.page.study import Study, labelled
+
+LEAD = (
+    "Two models retrained with other seeds differ, too. A method whose mean lies where a mean of "
+    "as many retrained models would lie cannot be told from retraining by that metric: this is "
+    "no proof that it is equal, and with few gold models the band is wide. A metric in which "
+    "original and gold hardly differ proves nothing."
+)
+HEADINGS = (
+    Column(title="metric", number=False),
+    Column(title="original"),
+    Column(title="gold"),
+    Column(title="band", note="of retrained models"),
+    Column(title="gold models"),
+    Column(title="tells original from gold", number=False),
+    Column(title="methods inside", number=False, wide=True),
+)
+
+
+def nulls_section(study: Study) -> Section:
+    """Return where retrained models lie in each metric, and which methods lie there too."""
+    parts: list[Part] = []
+    note = (
+        f"{NULL_MARK} in other tables marks the same. To tell them apart, original and gold must "
+        "differ by 2 s.d. of the gold models, and by 0.005."
+    )
+    for block in study.board.blocks:
+        rows = [row for name in study.judged if (row := _row(study, block, name))]
+        if rows:
+            parts.append(Table(columns=HEADINGS, rows=rows, block=block, note=note))
+        else:
+            told = "No band: it takes two gold models of different seeds."
+            parts.append(Text(text=told, tone="quiet", block=block))
+    title = "Indistinguishable from retraining"
+    return Section(key="nulls", title=title, short="Null bands", lead=LEAD, parts=parts)
+
+
+def _row(study: Study, block: str, metric: str) -> Row | None:
+    methods = [
+        record
+        for (_, role), record in study.records.get((block, metric), {}).items()
+        if role == "unlearned" and not math.isnan(record["null_low"])
+    ]
+    golds = study.models(block, metric, "gold")
+    if not methods or not golds:
+        return None
+    widest = max(methods, key=lambda record: int(record["units"]))
+    low, high = widest["null_low"], widest["null_high"]
+    inside = [r["method"] for r in methods if r["indistinguishable"] and not r["reference"]]
+    silent = any(record["not_discriminative"] for record in methods)
+    gold, start = golds[0], mean_of(study, block, metric, "original")
+    spread = f"s.d. {figure(gold['sd'])}"
+    cells = [
+        Cell(text=labelled(metric, study.schema[metric])),
+        Cell(text=figure(start), sort=start),
+        Cell(text=figure(gold["mean"]), sort=gold["mean"], detail=spread),
+        Cell(text=f"{figure(low)} to {figure(high)}", sort=high - low),
+        Cell(text=str(gold["n_ok"]), sort=gold["n_ok"]),
+        Cell(text="no" if silent else "yes", look="silent" if silent else ""),
+        Cell(text=", ".join(inside) or "none", look="" if inside else "none"),
+    ]
+    return Row(cells=cells)
