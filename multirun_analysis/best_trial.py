@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multirun_analysis.aggregation import check_metrics
 from multirun_analysis.errors import AnalysisError
@@ -91,12 +91,17 @@ def command(results: Results, run_id: str) -> str:
     without a sweep gets its whole configuration spelled out.
     """
     row = results.runs[results.runs["run_id"] == run_id].iloc[0]
+    return command_of(results, row.to_dict())
+
+
+def command_of(results: Results, run: Mapping[str, Any]) -> str:
+    """Return the same for a row of the runs."""
     for sweep in results.sweeps:
-        overrides = sweep.overrides.get(row["fingerprint"])
+        overrides = sweep.overrides.get(run["fingerprint"])
         if overrides is not None and sweep.command:
             return _from_sweep(sweep, overrides)
-    tags = {name: str(row[name]) for name in GROUPS}
-    return _from_settings(tags, results.params.get(run_id, {}))
+    tags = {name: str(run[name]) for name in GROUPS}
+    return _from_settings(tags, results.params.get(run["run_id"], {}))
 
 
 def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, way: str) -> "np.ndarray":

@@ -1,6 +1,6 @@
 """What did not finish, and what is missing."""
 
-from multirun_analysis.best_trial import command
+from multirun_analysis.best_trial import command_of
 from multirun_analysis.page.parts import Cell, Column, Part, Row, Section, Table, Text
 from multirun_analysis.page.study import Study
 
@@ -34,7 +34,7 @@ def _trials(study: Study) -> Part:
                 Cell(
                     text=run["name"],
                     color=study.looks[run["method"]].color,
-                    copies=command(study.results, run["run_id"]),
+                    copies=command_of(study.results, run),
                 ),
                 Cell(text=run["outcome"]),
                 Cell(text=run["reason"] or "no reason was written down"),

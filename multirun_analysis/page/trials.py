@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multirun_analysis.best_trial import command
+from multirun_analysis.best_trial import command_of
 from multirun_analysis.layout import figure
 from multirun_analysis.page.leaderboard import method_key
 from multirun_analysis.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
@@ -15,7 +15,8 @@ from multirun_analysis.samples import Sample, SampleGroup
 
 LEAD = (
     "Every method with all its trials and the samples of its forget set in which it differs "
-    "most from retraining. A trial can be repeated with the command behind its button."
+    "most from retraining; predictions in bold are right. A trial can be repeated with the "
+    "command behind its button."
 )
 PIXELS = 64
 """Longer side of an image of a sample."""
@@ -75,7 +76,7 @@ def _run_row(study: Study, run: Mapping[str, Any], values: Mapping[tuple[str, st
         text=f"seed {told}".replace("<NA>", "unknown"),
         detail=run_id[:8],
         tip="\n".join(filter(None, (run["name"], f"run {run_id}" if run_id else ""))),
-        copies=command(study.results, run["run_id"]),
+        copies=command_of(study.results, run),
     )
     cells = [name, Cell(text=run["outcome"], detail="", tip=run["reason"])]
     for metric in study.board.metrics:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WIDTH = 4.8
 """Inches: text of 8 points stays legible when a phone scales it down."""
 
+LEGIBLE = 0.75
+"""How far a screen may scale a figure down; a wider one scrolls."""
+
 DPI = 160
 Settings: TypeAlias = dict[str, Any]
 """Settings of an artist by keyword."""
@@ -195,10 +198,15 @@ def _inline(svg: str, picture: Picture) -> str:
     """Return the markup for a page: no header, sized by the page, names unique, tips inside."""
     svg = OUTSIDE.sub("", svg)
     label = f'role="img" aria-label="{escape(picture.title)}"'
-    svg = SIZE.sub(rf'\1style="max-width: \2pt" {label}', svg, count=1)
+    svg = SIZE.sub(lambda found: f"{found[1]}{_size(float(found[2]))} {label}", svg, count=1)
     svg = FONT.sub("", svg)
     svg = TIPS.sub(lambda found: _with_tip(found, picture.tips), svg)
     return NAMES.sub(lambda found: _renamed(found, picture.name), svg).strip()
+
+
+def _size(points: float) -> str:
+    """Return a width that shrinks with the screen as long as the text can be read."""
+    return f'style="max-width: {points:g}pt; min-width: {LEGIBLE * points:g}pt"'
 
 
 def _with_tip(found: re.Match[str], tips: Mapping[str, str]) -> str:

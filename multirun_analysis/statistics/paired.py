@@ -120,19 +120,20 @@ def compare_to_baseline(
     target = frame[gold] if near_gold else None
     costs = to_cost(frame[value], direction, gold=target, ideal=ideal)
     cells = _cells(frame[[method, *on]].assign(cost=costs), method, on, ["cost"])
-    values = cells.pivot(index="key", columns=method, values="cost")
+    table = cells.pivot(index="key", columns=method, values="cost")
     missing = cells.pivot(index="key", columns=method, values="cost_missing")
+    values, lost = (one.to_numpy(dtype=np.float64) for one in (table, missing))
+    names = [str(name) for name in table.columns]
+    base = names.index(baseline)
     found = []
-    for name in values.columns.drop(baseline):
-        there = missing[[name, baseline]].notna().any(axis=1)
-        pair = compare(
-            values.loc[there, name],
-            values.loc[there, baseline],
-            names=(str(name), baseline),
-            alpha=alpha,
-        )
-        both = values[[name, baseline]].notna().all(axis=1)
-        partial = both & (missing[[name, baseline]] > 0).any(axis=1)
+    for place, name in enumerate(names):
+        if place == base:
+            continue
+        both = [place, base]
+        there = ~np.isnan(lost[:, both]).all(axis=1)
+        left, right = values[there][:, both].T
+        pair = compare(left, right, names=(name, baseline), alpha=alpha)
+        partial = ~np.isnan(values[:, both]).any(axis=1) & (lost[:, both] > 0).any(axis=1)
         found.append(replace(pair, partial=int(partial.sum())))
     return correct(found)
 

@@ -100,8 +100,9 @@
   });
 
   // A link to something folded opens it, and shows its block.
-  const reveal = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  // MLflow shows the page in a frame in which links of a page to itself do nothing.
+  const reveal = (hash) => {
+    const target = document.getElementById(decodeURIComponent(hash.slice(1)));
     if (!target) return;
     const place = target.closest("[data-block]");
     if (chooser && place && chooser.value !== "" && place.dataset.block !== chooser.value) {
@@ -111,8 +112,15 @@
     for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
     target.scrollIntoView();
   };
-  addEventListener("hashchange", reveal);
-  reveal();
+  addEventListener("hashchange", () => reveal(location.hash));
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (!link) return;
+    event.preventDefault();
+    reveal(link.hash);
+    try { history.pushState(null, "", link.hash); } catch { /* a frame without an address */ }
+  });
+  reveal(location.hash);
 
   // The chapter in sight.
   const links = new Map(all("nav a").map((one) => [one.hash.slice(1), one]));
