@@ -13,6 +13,7 @@ from erasure.sweep.parts import assemble
 
 pytestmark = pytest.mark.slow
 
+
 CONF = Path(__file__).parents[2] / "conf"
 CRAFTED = Path(__file__).parents[1] / "data"
 

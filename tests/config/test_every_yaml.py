@@ -95,6 +95,7 @@ def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     assert callable(parts.unlearner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", stems("experiment"))
 def test_every_experiment_is_a_trial(compose_config, option):
     cfg = compose_config("tracking=none", f"experiment={option}", hydra=True)

@@ -16,6 +16,7 @@ from erasure.training.store import ModelStore
 
 pytestmark = pytest.mark.slow
 
+
 QUICK = ("tracking=none", "pictures=false", "dataset=digits", "trainer.fit.epochs=6")
 CPU = torch.device("cpu")
 

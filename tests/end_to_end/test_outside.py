@@ -7,6 +7,9 @@ import sys
 import pytest
 from running import ROOT, results
 
+pytestmark = pytest.mark.slow
+
+
 QUICK = ("tracking=none", "pictures=false")
 
 METHOD = """
@@ -14,7 +17,6 @@ from dataclasses import dataclass
 
 import torch
 
-pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, kw_only=True)

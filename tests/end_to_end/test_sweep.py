@@ -10,6 +10,9 @@ import time
 import pytest
 from running import ROOT, models, results
 
+pytestmark = pytest.mark.slow
+
+
 GRID = ["--multirun", "unlearner=identity,retrain,finetune,scrub", "seed=0,1"]
 
 

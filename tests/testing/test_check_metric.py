@@ -14,6 +14,9 @@ from erasure.evaluation.loss_mia import LossMIA
 from erasure.sweep.building import build
 from erasure.testing import check_metric, metric_checks
 
+pytestmark = pytest.mark.slow
+
+
 CONF = Path(__file__).parents[2] / "conf"
 METRICS = sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))
 SHORTER = {"relearn": ("metric.max_steps=5", "metric.horizon=5", "metric.repeats=1")}

@@ -17,6 +17,7 @@ from erasure.training.store import ModelStore
 
 pytestmark = pytest.mark.slow
 
+
 FOR_OTHER_DATA = ("adam_graph", "adam_image", "adamw_text", "bow", "full_batch", "sgd_cifar")
 """Recipes whose length or rate is meant for graphs, photographs and texts."""
 

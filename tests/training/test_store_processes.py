@@ -7,6 +7,9 @@ import pytest
 
 from erasure.training.store import ModelStore, Request, Training
 
+pytestmark = pytest.mark.slow
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -15,7 +18,6 @@ from torch import nn
 from erasure.training import store as module
 from erasure.training.store import ModelStore, Request, Training
 
-pytestmark = pytest.mark.slow
 
 root, note, where = sys.argv[1:]
 request = Request(recipe={"model": "m"}, data="d", samples="s", seed=0)
