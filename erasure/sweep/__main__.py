@@ -83,12 +83,13 @@ def _recipe(options: argparse.Namespace) -> None:
     for recipe in recipes:
         path = recipe.write(options.output or conf_folder())
         console.print(f"written to {path}", markup=False)
-    folder = f" --config-dir {options.output}" if options.output else ""
+    elsewhere = bool(options.output) and options.output.resolve() != conf_folder().resolve()
+    folder = f" --config-dir {options.output}" if elsewhere else ""
     console.print("\nconfirm on other seeds and the test set:")
     for recipe in recipes:
         console.print(f"  python run.py{folder} -m recipe={recipe.name} seed=10,11,12")
         shipped = conf_folder() / "recipe" / f"{recipe.name}.yaml"
-        if options.output and shipped.is_file():
+        if elsewhere and shipped.is_file():
             console.print(f"  but {shipped} has the same name and comes first", markup=False)
 
 
