@@ -9,6 +9,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.core.errors import ErasureError
+from erasure.core.seeding import isolated
 from erasure.plugins import conf_folder
 from erasure.sweep.building import build
 
@@ -105,7 +106,8 @@ def _models(conf: Path) -> Iterator[tuple[str, ...]]:
         kind = _kind(str(node["_target_"]))
         summary = path.read_text().splitlines()[0][2:]
         try:
-            model = build(node, "model", **OFFERED[kind])
+            with isolated(0, "catalogue"):
+                model = build(node, "model", **OFFERED[kind])
         except ErasureError:  # pretrained, and its weights are not here
             yield f"`{path.stem}`", summary, kind, "", ""
             continue

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -354,10 +355,8 @@ def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
 
 @pytest.mark.slow
 def test_a_pool_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
-    from conftest import REPOSITORY
-
     command = [
-        REPOSITORY / "run.py",
+        Path(__file__).parents[2] / "run.py",
         *QUICK[:-2],
         "tracking=none",
         "pictures=false",
