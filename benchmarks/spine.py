@@ -6,11 +6,13 @@ Each alternative does the same work; they take turns, and the medians are compar
 Last result: see benchmarks/README.md.
 """
 
+import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 
@@ -135,6 +137,33 @@ def help_seconds() -> float:
     return median(times)
 
 
+def overhead_seconds(evaluator: str, few: int = 3, many: int = 18) -> float:
+    """Run trials one after the other whose models are in the store; CPU time beyond compute.
+
+    Two sweeps of different length tell what one more trial takes: composing and checking it, the
+    store, the ledger, MLflow. What the method and the evaluation take is not part of it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _sweep(Path(folder), evaluator, range(1))  # trains the models
+        short = _sweep(Path(folder), evaluator, range(1, 1 + few))
+        long = _sweep(Path(folder), evaluator, range(100, 100 + many))
+        results = [json.loads(path.read_text()) for path in Path(folder).rglob("result.json")]
+    compute = median(r["seconds"]["unlearn"] + r["seconds"]["evaluate"] for r in results)
+    return (long - short) / (many - few) - compute
+
+
+def _sweep(folder: Path, evaluator: str, numbers: Iterable[int]) -> float:
+    """Sweep a learning rate with the basic launcher and return the CPU time of the process."""
+    rates = ",".join(f"{1e-3 + 1e-6 * number:.6f}" for number in numbers)
+    command = ["unlearner=finetune", "unlearner.fit.epochs=1", f"evaluator={evaluator}"]
+    command += [f"unlearner.fit.optimizer.lr={rates}", "pictures=false", "hydra/launcher=basic"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = [sys.executable, str(ROOT / "run.py"), "--multirun", *command]
+    subprocess.run(run, cwd=folder, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main() -> None:
     """Measure and print the table."""
     torch.set_num_threads(1)
@@ -142,6 +171,8 @@ def main() -> None:
         ("epoch.tiny_model", training(), ">= 2", "x"),
         ("store.hit_vs_train", storing(), ">= 50", "x"),
         ("import.help", help_seconds(), "<= 1", " s"),
+        ("trial.overhead, evaluator=fast", overhead_seconds("fast"), "<= 0.15", " s"),
+        ("trial.overhead, evaluator=standard", overhead_seconds("standard"), "", " s"),
     )
     table = Table(title=f"torch {torch.__version__}, 1 thread")
     for heading in ("measurement", "result", "target"):

@@ -7,23 +7,28 @@ at any point goes on with the same command.
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.core.ledger import Ledger
 from erasure.sweep.benchmark_table import Comparison, Measured, Method
 from erasure.sweep.benchmark_trials import Composer, Confirmation, Contest
+from erasure.sweep.composing import Compositions
 from erasure.sweep.describe import to_absolute
 from erasure.sweep.errors import SweepError
-from erasure.sweep.grid import Grid, checker, run_planned
+from erasure.sweep.grid import Grid, checked, run_planned
+from erasure.sweep.needs import in_words
 from erasure.sweep.outcome import Entry
 from erasure.sweep.parts import store_root
-from erasure.sweep.plan import Planned, hydra_sees
+from erasure.sweep.plan import Planned
 from erasure.sweep.recipe import recipe_name
 from erasure.sweep.study import Search, composed, run_plans, trials_of
 from erasure.sweep.study_plan import StudyPlan
 from erasure.sweep.study_recipe import KeptStudy, kept_studies
 from erasure.sweep.study_schedule import is_hopeless
 from erasure.sweep.study_settings import StudySettings
+from erasure.training.store import ModelStore
 
 
 def run_benchmark(
@@ -43,7 +48,7 @@ def run_benchmark(
         plans = composed(search, arguments)
         _refuse(search.settings, confirmation, plans)
         composer = Composer(
-            search=search,
+            compositions=Compositions(loader=search.loader, master=search.master),
             confirmation=confirmation,
             given=tuple(arguments),
             first=search.settings.n_trials * len(search.settings.seeds) * len(plans),
@@ -87,11 +92,12 @@ def _refuse(
 
 def _check(search: Search, methods: Sequence[Contest]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
-    check = checker(search.settings.check)
-    for method in methods:
-        config = method.defaults[0].config
-        with hydra_sees(config):
-            check(config)
+    trials = [trial for method in methods for trial in method.defaults]
+    needs = checked(search.settings.check, [trial.config for trial in trials])
+    store = ModelStore(store_root(trials[0].config))
+    most = 2 * len(trials)
+    outlook = f"a benchmark of {len(methods)} methods, confirmed by {most} trials at most"
+    search.console.print(Text("; ".join(filter(None, [outlook, in_words(needs, store)]))))
 
 
 def _tuned(search: Search, plans: Sequence[StudyPlan]) -> str:

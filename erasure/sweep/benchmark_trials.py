@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from erasure.core.errors import ConfigError
+from erasure.sweep.composing import Compositions
 from erasure.sweep.plan import Planned, plan_one
 from erasure.sweep.search_space import Value
-from erasure.sweep.study import Search
 from erasure.sweep.study_choice import overrides_of, settings_of
 from erasure.sweep.study_command import DEFAULTS
 from erasure.sweep.study_plan import StudyPlan
@@ -64,13 +64,13 @@ class Composer:
     """Composes confirming trials.
 
     Args:
-        search: Knows how.
+        compositions: Knows how.
         confirmation: The seeds, and the evaluator.
         given: The overrides of the command line.
         first: Number of the first trial; no run of the studies has it or a larger one.
     """
 
-    search: Search
+    compositions: Compositions
     confirmation: Confirmation
     given: tuple[str, ...]
     first: int
@@ -102,12 +102,12 @@ class Composer:
         self, plan: StudyPlan, settings: Mapping[str, Value], kind: str, place: int
     ) -> list[Planned]:
         """Compose one trial per seed; places, hence numbers and folders, differ."""
-        loader, master, seeds = self.search.loader, self.search.master, self.confirmation.seeds
+        compositions, seeds = self.compositions, self.confirmation.seeds
         fixed = (*self._kept(plan), f"evaluator={self.confirmation.evaluator}")
         drawn = overrides_of(settings)
         first = self.first + place * len(seeds)
         found = [
-            plan_one(loader, master, (*fixed, *drawn, f"seed={seed}"), number=number, varying=())
+            plan_one(compositions, (*fixed, *drawn, f"seed={seed}"), number=number, varying=())
             for number, seed in enumerate(seeds, start=first)
         ]
         return [

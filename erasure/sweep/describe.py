@@ -4,9 +4,10 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import to_absolute_path
@@ -113,9 +114,17 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
     Without Hydra's own part, and without what a run knows about its study: that is where it is
     filed, and may hold the password of a database.
     """
-    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("hydra", "tuning")])
-    plain = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
-    return {str(key): value for key, value in cast("dict[str, Any]", plain).items()}
+    return {str(key): _plain(cfg, key) for key in cfg if key not in ("hydra", "tuning")}
+
+
+def _plain(cfg: DictConfig, key: Any) -> Any:
+    """Return one part of ``cfg`` as plain data; what it refers to may be in another part."""
+    if OmegaConf.is_missing(cfg, key):
+        return "???"
+    value = cfg[key]
+    if OmegaConf.is_config(value):
+        return OmegaConf.to_container(value, resolve=True, enum_to_str=True)
+    return value.name if isinstance(value, Enum) else value
 
 
 def to_absolute(path: str) -> Path:

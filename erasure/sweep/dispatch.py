@@ -1,12 +1,15 @@
 """Trials handed to a launcher, ours or another, whose return values are not trusted."""
 
+import gc
 from collections.abc import Callable, Sequence
 from textwrap import shorten
+from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from erasure.sweep.interrupts import Stop
 from erasure.sweep.launch import Ending
 from erasure.sweep.local import ComposedLauncher
 from erasure.sweep.plan import Planned
@@ -27,34 +30,74 @@ Report = Callable[[Planned, Ending | None, str], None]
 """Told of each trial that ended: the trial, how its process ended, and the launcher's error."""
 
 
-def dispatch(launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report) -> None:
-    """Run ``trials`` below the tracking run ``parent`` and report each that ends."""
+def dispatch(
+    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
+) -> None:
+    """Run ``trials`` below the tracking run ``parent`` and report each that ends.
+
+    Where they are handed out one by one, none is any more once ``stop`` is due.
+    """
     if isinstance(launcher, ComposedLauncher):
-        _composed(launcher, trials, parent, report)
-    elif type(launcher).__name__ == BASIC:
-        _one_by_one(launcher, trials, parent, report)
+        _composed(launcher, trials, parent, report, stop)
+    elif is_basic(launcher):
+        _one_by_one(launcher, trials, parent, report, stop)
     else:
         _all_at_once(launcher, trials, parent, report)
 
 
+def is_basic(launcher: Launcher) -> bool:
+    """Tell whether trials run one after the other in this process."""
+    return type(launcher).__name__ == BASIC
+
+
+def hands_out_one_by_one(launcher: Launcher) -> bool:
+    """Tell whether a sweep can end between two trials; other launchers take all at once."""
+    return isinstance(launcher, ComposedLauncher) or is_basic(launcher)
+
+
 def _composed(
-    launcher: ComposedLauncher, trials: Sequence[Planned], parent: str, report: Report
+    launcher: ComposedLauncher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
 ) -> None:
     by_number = {trial.number: trial for trial in trials}
-    configs = [below(trial.config, parent) for trial in trials]
-    launcher.run_composed(configs, lambda end: report(by_number[end.number], end, ""))
+    waiting = iter(trials)
+
+    def supply() -> DictConfig | None:
+        trial = None if stop.is_due() else next(waiting, None)
+        return None if trial is None else below(trial.config, parent)
+
+    like = [trial.config for trial in trials]
+    launcher.run_supplied(supply, like, lambda end: report(by_number[end.number], end, ""))
 
 
 def _one_by_one(
-    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report
+    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
 ) -> None:
     """Run in this process, where a trial that exits must not take the others along."""
+    gc.collect()
+    gc.freeze()  # else what was imported is searched for garbage again and again
     for trial in trials:
+        if stop.is_due():
+            return
         try:
-            error = _error(*_launch(launcher, [trial], parent))
+            error = _error(_run_here(launcher, below(trial.config, parent)))
         except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever the trial raised
             error = _in_one_line(raised)
         report(trial, None, error or "it ended without a result")
+
+
+def _run_here(launcher: Launcher, config: DictConfig) -> JobReturn:
+    """Run one trial as Hydra's basic launcher does, without composing it a second time."""
+    setup_globals()
+    basic: Any = launcher  # its class is not the one we could import, see BASIC
+    returned: JobReturn = run_job(
+        hydra_context=basic.hydra_context,
+        task_function=basic.task_function,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    configure_log(basic.config.hydra.hydra_logging, basic.config.hydra.verbose)
+    return returned
 
 
 def _all_at_once(

@@ -1,6 +1,7 @@
 """The story of a sweep: what to run, what is done already, run the rest, sum it up."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -12,16 +13,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from erasure.core.errors import ConfigError, ErasureError
+from erasure.sweep.composing import Compositions
 from erasure.sweep.desk import Desk, open_desk
-from erasure.sweep.dispatch import dispatch
+from erasure.sweep.dispatch import dispatch, hands_out_one_by_one
 from erasure.sweep.errors import SweepError
+from erasure.sweep.interrupts import INTERRUPTED, Stop, patient
 from erasure.sweep.launch import Ending
 from erasure.sweep.local import ComposedLauncher
+from erasure.sweep.needs import Need, in_words
 from erasure.sweep.outcome import Entry
 from erasure.sweep.plan import Planned, hydra_sees, plan
 from erasure.sweep.product import Axes, read_axes, swept
 from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.report import Report
+from erasure.sweep.study_settings import check_time
 from erasure.sweep.table import show_address
 
 
@@ -33,15 +38,29 @@ class Grid:
         launcher: Runs trials.
         loader: Composes configurations.
         master: The configuration of the command line as a whole.
-        check: Dotted path of a function that refuses a configuration that cannot run.
+        check: Dotted path of a function that refuses a configuration that cannot run, and returns
+            the models it needs or None.
+        max_hours: Wall time after which no trial is started any more.
         console: Where to tell how it goes.
+
+    Raises:
+        ConfigError: If there cannot be an end after ``max_hours``.
     """
 
     launcher: Launcher
     loader: ConfigLoader
     master: DictConfig
     check: str
+    max_hours: float | None = None
     console: Console = field(default_factory=plain_console)
+
+    def __post_init__(self) -> None:
+        check_time("max_hours", self.max_hours)
+        if self.max_hours is not None and not hands_out_one_by_one(self.launcher):
+            raise ConfigError(
+                "hydra.sweeper.max_hours must be null with this hydra/launcher, which takes all "
+                "trials of a grid at once; local and basic can end between two"
+            )
 
 
 def run_grid(
@@ -59,7 +78,7 @@ def run_grid(
     """
     axes = read_axes(grid.loader, params, arguments)
     with grid.console.status("composing the trials"):
-        trials = plan(grid.loader, grid.master, axes)
+        trials = plan(Compositions(loader=grid.loader, master=grid.master), axes)
     return run_planned(grid, trials, axes)
 
 
@@ -69,16 +88,24 @@ def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes) -> list[Entry
         desk = open_desk(trials, swept(axes))
         done, left = _sorted_out(grid, desk, trials)
         run, stopped = "", None
+        stop = Stop.after(grid.max_hours)
         entries = dict(done)
         if left or not desk.is_closed():
             run = desk.open()
-            stopped = _run(grid, desk, left, run, entries)
+            stopped = _run(grid, desk, left, run, entries, stop)
         report = desk.report([entries[trial.number] for trial in trials], run)
         if run:
             desk.close(report, grid.console)
         _show(grid.console, desk, report)
     if stopped is not None:
         raise stopped
+    if stop.reason == INTERRUPTED:
+        raise KeyboardInterrupt
+    if stop.reason and report.missing:
+        raise SweepError(
+            f"{stop.reason}: {report.missing} of {len(trials)} trials have no result; "
+            "the same command goes on"
+        )
     if report.missing:
         raise SweepError(f"{report.missing} of {len(trials)} trials failed")
     return list(report.entries)
@@ -94,30 +121,36 @@ def _sorted_out(
         left = [trial for trial in trials if trial.number not in done]
         if left and isinstance(grid.launcher, ComposedLauncher):
             grid.launcher.warm_up([trial.config for trial in left])
-        check = checker(grid.check)
-        for trial in left:
-            with hydra_sees(trial.config):
-                check(trial.config)
-    grid.console.print(_outlook(len(trials), len(left)))
+        needs = checked(grid.check, [trial.config for trial in left])
+        models = in_words(needs, desk.store)
+    outlook = _outlook(len(trials), len(left))
+    grid.console.print(f"{outlook}; {models}" if models else outlook)
     return done, left
 
 
 def _run(
-    grid: Grid, desk: Desk, left: Sequence[Planned], run: str, entries: dict[int, Entry]
+    grid: Grid,
+    desk: Desk,
+    left: Sequence[Planned],
+    run: str,
+    entries: dict[int, Entry],
+    stop: Stop,
 ) -> KeyboardInterrupt | ErasureError | None:
     """Run what is left, enter what comes of it, and return what ended the sweep early."""
     stopped: KeyboardInterrupt | ErasureError | None = None
     books = desk.books(left)
     keep_config(grid.master)
     total = len(left) + len(entries)
-    with progress(left, total, list(entries.values()), desk.objective, grid.console) as show:
+    before = list(entries.values())
+    waits = patient(stop, grid.console) if hands_out_one_by_one(grid.launcher) else nullcontext()
+    with waits, progress(left, total, before, desk.objective, grid.console) as show:
 
         def report(trial: Planned, ending: Ending | None, error: str) -> None:
             entries[trial.number] = books.enter(trial, ending, error)
             show(entries[trial.number])
 
         try:
-            dispatch(grid.launcher, left, run, report)
+            dispatch(grid.launcher, left, run, report, stop)
         except (KeyboardInterrupt, ErasureError) as error:
             stopped = error
     for trial in left:
@@ -150,15 +183,25 @@ def keep_config(master: DictConfig) -> None:
     OmegaConf.save(master, folder / "multirun.yaml")
 
 
-def checker(path: str) -> Callable[[DictConfig], None]:
-    """Return the function at ``path``.
+def checked(path: str, configs: Sequence[DictConfig]) -> list[Need]:
+    """Let the function at ``path`` refuse what cannot run, and return the models all need.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no such function.
+        ErasureError: If a configuration cannot run.
     """
+    check = _checker(path)
+    needs: list[Need] = []
+    for config in configs:
+        with hydra_sees(config):
+            needs.extend(check(config) or ())
+    return needs
+
+
+def _checker(path: str) -> Callable[[DictConfig], Sequence[Need] | None]:
     module, _, name = path.rpartition(".")
     try:
-        found: Callable[[DictConfig], None] = getattr(import_module(module), name)
+        found: Callable[[DictConfig], Sequence[Need] | None] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"hydra.sweeper.check must be the dotted path of a function, got {path}"

@@ -1,7 +1,9 @@
-"""Ctrl-C in two steps: first finish what runs, then stop at once."""
+"""When a sweep starts nothing new: its hours are over, or Ctrl-C was pressed once."""
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,29 +11,47 @@ from types import FrameType
 
 from rich.console import Console
 
+INTERRUPTED = "interrupted"
+
 
 @dataclass
 class Stop:
-    """Why nothing new is started, empty as long as something is."""
+    """Why nothing new is started.
 
+    Args:
+        deadline: Value of :func:`time.monotonic` after which nothing is.
+        reason: Empty as long as something is.
+    """
+
+    deadline: float = math.inf
     reason: str = ""
+
+    @classmethod
+    def after(cls, hours: float | None) -> "Stop":
+        """Return a stop that is due in so many hours from now, or never."""
+        return cls() if hours is None else cls(deadline=time.monotonic() + 3600 * hours)
+
+    def is_due(self) -> bool:
+        """Tell whether nothing new is to be started."""
+        if not self.reason and time.monotonic() > self.deadline:
+            self.reason = "hydra.sweeper.max_hours is over"
+        return bool(self.reason)
 
 
 @contextmanager
-def patient(console: Console) -> Iterator[Stop]:
-    """Turn the first Ctrl-C of a block into a wish, and the second into KeyboardInterrupt."""
-    stop = Stop()
+def patient(stop: Stop, console: Console) -> Iterator[None]:
+    """Turn the first Ctrl-C of a block into a stop, and the second into KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread hears of Ctrl-C
+        yield  # only the main thread hears of Ctrl-C
         return
 
     def first(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop.reason = "interrupted"
+        stop.reason = INTERRUPTED
         console.print("finishing the trials that run; Ctrl-C again stops at once", style="yellow")
 
     before = signal.signal(signal.SIGINT, first)
     try:
-        yield stop
+        yield
     finally:
         signal.signal(signal.SIGINT, before)

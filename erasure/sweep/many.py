@@ -49,8 +49,7 @@ def obtain_many(
     Each is stored as soon as it is trained, so that a run that was killed goes on where it was.
     """
     engine = chosen_engine(parts)
-    recipe = {**parts.recipe, "engine": "stacked"} if engine == "stacked" else parts.recipe
-    requests = [Request.of(recipe, each.view, each.seed) for each in wanted]
+    requests = requests_of(parts, wanted)
     missing = [
         each for each, request in zip(wanted, requests, strict=True) if not store.has(request)
     ]
@@ -61,6 +60,13 @@ def obtain_many(
         left = (time.perf_counter() - begun) / done * (len(missing) - done)
         report(there + done, len(wanted), minutes_left=left / 60)
     return [request.key for request in requests]
+
+
+def requests_of(parts: Parts, wanted: Sequence[Wanted]) -> list[Request]:
+    """Return what the store is asked for; stacked training has names of its own."""
+    stacked = chosen_engine(parts) == "stacked"
+    recipe = {**parts.recipe, "engine": "stacked"} if stacked else parts.recipe
+    return [Request.of(recipe, each.view, each.seed) for each in wanted]
 
 
 def chosen_engine(parts: Parts) -> Engine:

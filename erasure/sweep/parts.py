@@ -141,16 +141,6 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
     return parts
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse a trial that cannot run, without running it or touching a GPU.
-
-    Raises:
-        ErasureError: With one message that names the setting and what is allowed.
-    """
-    build_tracker(cfg)
-    assemble(cfg, device=torch.device("cpu"))
-
-
 def build_tracker(cfg: DictConfig) -> Tracker:
     """Build the tracker of ``cfg``."""
     return cast("Tracker", build(cfg.tracking, "tracking"))

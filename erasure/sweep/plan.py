@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from erasure.core.trial import Trial
+from erasure.sweep.composing import Compositions
 from erasure.sweep.describe import GROUPS, describe
 from erasure.sweep.product import Axes, product, swept
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +38,8 @@ class Planned:
     variant: str
 
 
-def plan(loader: ConfigLoader, master: DictConfig, axes: Axes) -> list[Planned]:
-    """Compose every trial of the grid once and drop those that equal an earlier one.
+def plan(compositions: Compositions, axes: Axes) -> list[Planned]:
+    """Compose every trial of the grid and drop those that equal an earlier one.
 
     Raises:
         HydraException: If a trial cannot be composed; the message names the override.
@@ -43,21 +47,9 @@ def plan(loader: ConfigLoader, master: DictConfig, axes: Axes) -> list[Planned]:
     varying = tuple(choice for choices in swept(axes).values() for choice in choices)
     found: dict[str, Planned] = {}
     for overrides in product(axes):
-        planned = plan_one(loader, master, overrides, number=len(found), varying=varying)
+        planned = plan_one(compositions, overrides, number=len(found), varying=varying)
         found.setdefault(planned.trial.fingerprint, planned)
     return list(found.values())
-
-
-def compose(
-    loader: ConfigLoader, master: DictConfig, overrides: Sequence[str], number: int
-) -> DictConfig:
-    """Compose the configuration of one trial and give it its number."""
-    config = loader.load_sweep_config(master, list(overrides))
-    with open_dict(config):
-        config.hydra.job.id = str(number)
-        config.hydra.job.num = number
-        config.hydra.sweep.dir = str(master.hydra.sweep.dir)  # with the sweep's time stamp
-    return config
 
 
 @contextmanager
@@ -65,7 +57,7 @@ def hydra_sees(config: DictConfig) -> Iterator[None]:
     """Let ``${hydra:...}`` refer to ``config`` for a block."""
     holder = HydraConfig.instance()
     before = holder.cfg
-    holder.set_config(config)
+    holder.cfg = cast("HydraConf", config)  # set_config would copy it, which takes longest here
     try:
         yield
     finally:
@@ -73,8 +65,7 @@ def hydra_sees(config: DictConfig) -> Iterator[None]:
 
 
 def plan_one(
-    loader: ConfigLoader,
-    master: DictConfig,
+    compositions: Compositions,
     overrides: tuple[str, ...],
     *,
     number: int,
@@ -83,16 +74,15 @@ def plan_one(
     """Compose a trial and name it.
 
     Args:
-        loader: Composes the configuration.
-        master: The configuration of the command line as a whole.
-        overrides: What tells the loader which trial it is.
+        compositions: Composes the configuration.
+        overrides: What tells which trial it is.
         number: Its place in the grid.
         varying: The overrides, of all trials, that tell trials apart.
 
     Raises:
         HydraException: If it cannot be composed; the message names the override.
     """
-    config = compose(loader, master, overrides, number)
+    config = compositions.compose(overrides, number)
     with hydra_sees(config):
         trial = describe(config, config.hydra.runtime.choices)
     mine = [override for override in overrides if override in varying and not _is_seed(override)]

@@ -45,13 +45,20 @@ def progress(
     tally = Tally(total=total, objective=objective)
     for entry in before:
         tally.add(entry)
+    estimated = False
     bar = progress_bar(console) if console.is_terminal else None
     with bar or nullcontext():
         task = bar.add_task(tally.text(), total=tally.total, completed=tally.done) if bar else None
 
         def show(entry: Entry) -> None:
+            nonlocal estimated
             tally.add(entry)
             console.print(_line(entry, tally, width), soft_wrap=True)
+            if entry.state == "finished" and not estimated and tally.total > tally.done:
+                estimated = True
+                left, seconds = tally.total - tally.done, tally.remaining()
+                told = estimate(entry.seconds, entry.trained, left, seconds)
+                console.print(told, soft_wrap=True)
             if bar is not None and task is not None:
                 bar.update(task, completed=tally.done, description=tally.text())
 
@@ -115,6 +122,25 @@ def progress_bar(console: Console) -> Progress:
     """Return the bar of a sweep, to be opened as a context."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+
+
+def estimate(seconds: float, trained: int, left: int, remaining: float, each: str = "") -> Text:
+    """Say what the first trial took and what the others will.
+
+    Args:
+        seconds: The first trial.
+        trained: Models that were trained for it.
+        left: Number of other trials.
+        remaining: Seconds that they take at the pace so far.
+        each: What else there is to say about a trial.
+    """
+    models = "1 model was" if trained == 1 else f"{trained} models were"
+    less = ", and less once the models are in the store" if trained else ""
+    return Text(
+        f"the first trial took {duration(seconds)}{each}, for which {models} trained; {left} more "
+        f"take about {duration(remaining)} at this pace{less}",
+        style="dim",
+    )
 
 
 def _line(entry: Entry, tally: Tally, width: int) -> Text:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from erasure.core.context import Pooled, evaluating
 from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
-from erasure.core.seeding import stream
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
 from erasure.sweep.many import Wanted, obtain_many, unwatched
+from erasure.sweep.members import members, shadow_half
 from erasure.sweep.obtaining import obtain_trained
 from erasure.sweep.parts import Parts
 from erasure.sweep.reference import FIRST_SEED
@@ -58,26 +58,16 @@ class ReferencePool:
 
     def fill(self, size: int, watch: Watch) -> None:
         """Make sure that there are ``size`` originals, golds and unlearned models."""
-        train = View(self.parts.pool, self.parts.indices.train)
-        views: tuple[tuple[Pooled, View], ...] = (
-            ("original", train),
-            ("gold", self.parts.remaining),
-        )
-        seeds = self.parts.reference.seeds[:size]
-        for role, view in views:
-            self._trained(role, [Wanted(seed=seed, view=view) for seed in seeds], watch)
+        wanted = members(self.parts, self.heldout)
+        for role in ("original", "gold"):
+            self._trained(role, wanted[role][:size], watch)
         self._unlearned("unlearned", "original", [self.parts] * size, watch)
 
     def add_shadows(self, watch: Watch, *, unlearned: bool) -> None:
         """Make sure that there are shadows and, if asked for, what the method makes of them."""
-        count = self.parts.reference.shadows
-        halves = [self._half(number) for number in range(count)]
-        wanted = [
-            Wanted(seed=seed, view=View(self.parts.pool, half.train))
-            for seed, half in zip(range(FIRST_SEED, FIRST_SEED + count), halves, strict=True)
-        ]
-        self._trained("shadow", wanted, watch)
+        self._trained("shadow", members(self.parts, self.heldout)["shadow"], watch)
         if unlearned:
+            halves = [self._half(number) for number in range(self.size("shadow"))]
             requests = [
                 replace(self.parts, indices=half, remaining=View(self.parts.pool, half.retain))
                 for half in halves
@@ -182,21 +172,7 @@ class ReferencePool:
         return TensorCache(self.store.root).get(key, torch.device("cpu"), compute)
 
     def _half(self, number: int) -> SplitIndices:
-        """Return the random half of a shadow; forget is the part that it unlearns.
-
-        Both halves are of the training set and the held-out part together, so that each sample is
-        in about half of the shadows. The share that is unlearned is that of the trial.
-        """
-        ours = self.parts.indices
-        every = torch.cat([ours.train, getattr(ours, self.heldout)]).sort().values
-        generator = stream(FIRST_SEED + number, "shadow")
-        order = every[torch.randperm(len(every), generator=generator)]
-        half = len(every) // 2
-        size = max(1, round(half * len(ours.forget) / len(ours.train)))
-        forget, retain, rest = order.split([size, half - size, len(every) - half])
-        if self.heldout == "val":
-            return SplitIndices(forget=forget, retain=retain, val=rest, test=ours.test)
-        return SplitIndices(forget=forget, retain=retain, val=ours.val, test=rest)
+        return shadow_half(self.parts, self.heldout, number)
 
     @contextmanager
     def _stage(self, role: Pooled, count: int, watch: Watch) -> Iterator[Report]:

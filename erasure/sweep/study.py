@@ -1,8 +1,6 @@
 """The story of a tuning sweep: its studies, the runs they ask for, and what they found."""
 
-import math
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -16,11 +14,12 @@ from rich.text import Text
 
 from erasure.core.errors import ErasureError
 from erasure.sweep.desk import Desk
-from erasure.sweep.dispatch import BASIC, below, dispatch
+from erasure.sweep.dispatch import below, dispatch, is_basic
 from erasure.sweep.errors import SweepError
-from erasure.sweep.grid import checker, keep_config
-from erasure.sweep.interrupts import Stop, patient
+from erasure.sweep.grid import checked, keep_config
+from erasure.sweep.interrupts import INTERRUPTED, Stop, patient
 from erasure.sweep.local import ComposedLauncher
+from erasure.sweep.needs import Need, in_words
 from erasure.sweep.outcome import Entry
 from erasure.sweep.parts import store_root
 from erasure.sweep.plan import Planned, hydra_sees
@@ -42,6 +41,7 @@ from erasure.sweep.study_schedule import Schedule
 from erasure.sweep.study_settings import StudySettings
 from erasure.sweep.study_storage import creating, is_server, open_storage, storage_url
 from erasure.sweep.table import show_address
+from erasure.training.store import ModelStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
         show_address(desk.tracker, console)
     if error is not None:
         raise error
-    if stop.reason == "interrupted":
+    if stop.reason == INTERRUPTED:
         raise KeyboardInterrupt
     if summary.missing:
         raise SweepError(f"{summary.missing} of {len(plans)} studies have no complete trial")
@@ -114,14 +114,17 @@ def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
 def _checked(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[StudyBook]:
     """Refuse what cannot work before anything runs, and open the studies."""
     desk.check()
-    check = checker(search.settings.check)
     for plan in plans:
         _rehearse(plan, search.settings)
-    for plan in plans:
-        config = plan.run(0, {}, 0, 0, {}).config
-        with hydra_sees(config):
-            check(config)
-    return _opened(search, desk, plans)
+    needs = {plan.name: checked(search.settings.check, _samples(plan)) for plan in plans}
+    books = _opened(search, desk, plans)
+    search.console.print(Text(_outlook(books, needs, desk.store)), soft_wrap=True)
+    return books
+
+
+def _samples(plan: StudyPlan) -> list[DictConfig]:
+    """Return one configuration for each seed of a study."""
+    return [plan.run(0, {}, 0, place, {}).config for place in range(len(plan.seeds))]
 
 
 def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
@@ -164,11 +167,10 @@ def _run(
     """Run until the studies have their trials, and return what ended it early."""
     settings, console = search.settings, search.console
     keep_config(search.master)
-    console.print(Text(_outlook(books)), soft_wrap=True)
     root = store_root(books[0].plan.base)
-    hours = settings.max_hours
     error: BaseException | None = None
-    with patient(console) as stop, study_progress(books, console) as told:
+    stop = Stop.after(settings.max_hours)
+    with patient(stop, console), study_progress(books, console) as told:
         schedule = Schedule(
             books=books,
             desk=desk,
@@ -176,7 +178,6 @@ def _run(
             tuning=_tuning(books, settings, root),
             cap=settings.max_trial_seconds,
             max_failures=settings.max_failures,
-            deadline=math.inf if hours is None else time.monotonic() + 3600 * hours,
             stop=stop,
             told=told,
         )
@@ -184,7 +185,7 @@ def _run(
             with schedule.heartbeat():
                 _carry_out(search, schedule, run)
         except (KeyboardInterrupt, ErasureError) as caught:
-            error, stop.reason = caught, stop.reason or str(caught) or "interrupted"
+            error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         finally:
             schedule.abandon()
     return schedule.entries, stop, error
@@ -214,9 +215,9 @@ def _carry_out(search: Search, schedule: Schedule, run: str) -> None:
             supply, like, lambda end: schedule.enter(handed.pop(end.number), end, "")
         )
         return
-    size = 1 if type(launcher).__name__ == BASIC else search.settings.n_jobs
+    size = 1 if is_basic(launcher) else search.settings.n_jobs
     while batch := list(islice(_handed_out(schedule), size)):
-        dispatch(launcher, batch, run, schedule.enter)
+        dispatch(launcher, batch, run, schedule.enter, Stop())
 
 
 def _handed_out(schedule: Schedule) -> Iterable[Planned]:
@@ -224,10 +225,27 @@ def _handed_out(schedule: Schedule) -> Iterable[Planned]:
         yield planned
 
 
-def _outlook(books: Sequence[StudyBook]) -> str:
+def _outlook(
+    books: Sequence[StudyBook], needs: Mapping[str, Sequence[Need]], store: ModelStore
+) -> str:
+    left = {book.plan.name: book.total - _ended(book) for book in books}
     total = sum(book.total for book in books)
-    ended = sum(trial.state.is_finished() for book in books for trial in book.trials)
+    ended = sum(_ended(book) for book in books)
     studies = "1 study" if len(books) == 1 else f"{len(books)} studies"
     seeds = len(books[0].plan.seeds)
     told = f"{studies}, {total} trials with {seeds} seeds each"
-    return f"{told}: {ended} ended before, {max(0, total - ended)} to run"
+    told = f"{told}: {ended} ended before, {max(0, total - ended)} to run"
+    unfinished = [book.plan for book in books if left[book.plan.name] > 0]
+    models = in_words([need for plan in unfinished for need in needs[plan.name]], store)
+    moving = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
+    several = f", and others for each value of {', '.join(moving)}" if moving else ""
+    return f"{told}; {models}{several}" if models else told
+
+
+def _ended(book: StudyBook) -> int:
+    return sum(trial.state.is_finished() for trial in book.trials)
+
+
+def _trains(name: str) -> bool:
+    """Tell whether a setting that is drawn changes what originals are trained by."""
+    return name.partition(".")[0] not in ("unlearner", "evaluator", "objective")

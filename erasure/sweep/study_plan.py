@@ -1,6 +1,7 @@
 """Studies of a tuning sweep, composed and checked before anything runs."""
 
 import copy
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,9 +14,10 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.sweep.building import build
+from erasure.sweep.composing import Compositions, add_overrides
 from erasure.sweep.describe import describe, plain_config, trial_fingerprint
 from erasure.sweep.objective import Objective
-from erasure.sweep.plan import Planned, compose, hydra_sees
+from erasure.sweep.plan import Planned, hydra_sees
 from erasure.sweep.product import product, swept
 from erasure.sweep.search_space import Space, Value, search_space, spelled
 from erasure.sweep.study_command import Asked
@@ -111,12 +113,12 @@ class StudyPlan:
             **{f"tuning.{key}": value for key, value in known.items()},
         }
         overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]
-        config = copy.deepcopy(self.base)
+        config: DictConfig = pickle.loads(pickle.dumps(self.base))  # faster than deepcopy
         with open_dict(config), read_write(config.hydra):
             for key, value in changes.items():
                 OmegaConf.update(config, key, value)
             config.hydra.job.id, config.hydra.job.num = str(number), number
-            config.hydra.overrides.task.extend(overrides)
+        add_overrides(config, overrides)
         with hydra_sees(config):
             found = describe(config, self.choices)
         return Planned(
@@ -141,9 +143,10 @@ def plan_studies(
     several = swept(asked.axes)
     varying = {choice for choices in several.values() for choice in choices}
     plans: dict[str, StudyPlan] = {}
+    compositions = Compositions(loader=loader, master=master)
     for overrides in product(asked.axes):
         mine = [override for override in overrides if override in varying]
-        base = compose(loader, master, list(overrides), 0)
+        base = compositions.compose(overrides, 0)
         with hydra_sees(base):
             plan = _plan(base, overrides, mine, asked, settings, loader)
         plans.setdefault(plan.name, plan)

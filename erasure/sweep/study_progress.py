@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.text import Text
 
-from erasure.sweep.progress import duration, progress_bar
+from erasure.sweep.progress import duration, estimate, progress_bar
 from erasure.sweep.study_book import StudyBook, Verdict
 from erasure.sweep.study_choice import chosen
 from erasure.sweep.study_schedule import Active
@@ -97,13 +97,8 @@ def _estimate(active: Active, pace: Pace) -> Text:
     seconds = sum(entry.seconds for entry in active.entries.values())
     seeds = "1 seed" if len(active.entries) == 1 else f"{len(active.entries)} seeds"
     trained = sum(entry.trained for entry in active.entries.values())
-    models = "1 model was" if trained == 1 else f"{trained} models were"
-    return Text(
-        f"the first trial took {duration(seconds)} with {seeds}, for which "
-        f"{models} trained; {pace.total - pace.done} more take about "
-        f"{duration(pace.remaining())} at this pace, and less once the models are in the store",
-        style="dim",
-    )
+    left = pace.total - pace.done
+    return estimate(seconds, trained, left, pace.remaining(), f" with {seeds}")
 
 
 def _state(books: Sequence[StudyBook], pace: Pace) -> str:

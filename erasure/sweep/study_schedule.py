@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -53,8 +52,7 @@ class Schedule:
         tuning: What every run has to know about its study.
         cap: Wall time that a method may take, or None.
         max_failures: Share of failed trials that ends a study.
-        deadline: Value of :func:`time.monotonic` after which no trial is started.
-        stop: Set from outside when no trial may be started.
+        stop: Due when no trial may be started any more.
         told: Called with each trial that ended.
         entries: Every run that was entered.
     """
@@ -65,7 +63,6 @@ class Schedule:
     tuning: Mapping[str, Value]
     cap: float | None
     max_failures: float
-    deadline: float
     stop: Stop
     told: Told
     entries: list[Entry] = field(default_factory=list)
@@ -130,9 +127,7 @@ class Schedule:
 
     def _claim(self) -> Active | None:
         """Claim a trial of the study that has the fewest."""
-        if not self.stop.reason and time.monotonic() > self.deadline:
-            self.stop.reason = "hydra.sweeper.max_hours is over"
-        while not self.stop.reason:
+        while not self.stop.is_due():
             open_books = [book for book in self.books if book.plan.name not in self._full]
             if not open_books:
                 return None

@@ -42,7 +42,7 @@ class StudySettings:
     params: Mapping[str, Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
-    check: str = "erasure.sweep.parts.check"
+    check: str = "erasure.sweep.needs.check"
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_jobs"):
@@ -51,9 +51,7 @@ class StudySettings:
                 raise ConfigError(f"hydra.sweeper.{name} must be at least 1, got {value!r}")
         check_seeds("seeds", self.seeds)
         for name in ("max_hours", "max_trial_seconds"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0):
-                raise ConfigError(f"hydra.sweeper.{name} must be null or > 0, got {value!r}")
+            check_time(name, getattr(self, name))
         if not _is_number(self.max_failures) or not 0 < self.max_failures <= 1:
             raise ConfigError(
                 f"hydra.sweeper.max_failures must be in (0, 1], got {self.max_failures!r}"
@@ -76,6 +74,16 @@ def check_seeds(name: str, seeds: object) -> None:
     distinct = cast("Sequence[int]", seeds)
     if len(set(distinct)) != len(distinct):
         raise ConfigError(f"hydra.sweeper.{name} must be distinct, got {list(distinct)}")
+
+
+def check_time(name: str, value: object) -> None:
+    """Refuse what is neither None nor a positive number.
+
+    Raises:
+        ConfigError: The message names ``hydra.sweeper.<name>``.
+    """
+    if value is not None and not (_is_number(value) and cast("float", value) > 0):
+        raise ConfigError(f"hydra.sweeper.{name} must be null or > 0, got {value!r}")
 
 
 def _is_whole(value: object) -> bool:

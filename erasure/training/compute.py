@@ -23,15 +23,26 @@ def resolve_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if not re.fullmatch("cpu|mps|cuda(:[0-9]+)?", name):
-        raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    kind, _, number = name.partition(":")
+    kind, number = device_kind(name), name.partition(":")[2]
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise ConfigError(f"device {name!r} is not there: this machine shows {found} CUDA devices")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device 'mps' is not there: this is not a Mac with a GPU")
     return torch.device(name)
+
+
+def device_kind(name: str) -> str:
+    """Return ``cpu``, ``cuda`` or ``mps``; it need not be there, unless the name is ``auto``.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    if name == "auto":
+        return resolve_device(name).type
+    if not re.fullmatch("cpu|mps|cuda(:[0-9]+)?", name):
+        raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    return name.partition(":")[0]
 
 
 @dataclass

@@ -49,14 +49,15 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Compose and run a batch, for sweepers that know nothing of us."""
+        from erasure.sweep.composing import Compositions
         from erasure.sweep.errors import shown_by_hydra
-        from erasure.sweep.plan import compose
 
         loader = self.hydra_context.config_loader
+        compositions = Compositions(loader=loader, master=self.config)
         returned: dict[int, JobReturn] = {}
         with shown_by_hydra():
             configs = [
-                compose(loader, self.config, overrides, initial_job_idx + place)
+                compositions.compose(overrides, initial_job_idx + place)
                 for place, overrides in enumerate(job_overrides)
             ]
             self.run_composed(configs, lambda end: returned.update({end.number: end.returned}))

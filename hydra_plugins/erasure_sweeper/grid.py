@@ -17,15 +17,18 @@ class GridSweeper(Sweeper):
 
     Args:
         params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
+        max_hours: Wall time after which no trial is started.
         check: Dotted path of a function that refuses a configuration that cannot run.
     """
 
     def __init__(
         self,
         params: Mapping[str, Any] | None = None,
-        check: str = "erasure.sweep.parts.check",
+        max_hours: float | None = None,
+        check: str = "erasure.sweep.needs.check",
     ) -> None:
         self.params = params
+        self.max_hours = max_hours
         self.check = check
 
     def setup(
@@ -53,5 +56,6 @@ class GridSweeper(Sweeper):
                 loader=self.hydra_context.config_loader,
                 master=self.config,
                 check=self.check,
+                max_hours=self.max_hours,
             )
             return run_grid(grid, self.params, arguments)

@@ -44,7 +44,7 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: float | None = None,
         max_failures: float = 1.0,
         params: Mapping[str, Any] | None = None,
-        check: str = "erasure.sweep.parts.check",
+        check: str = "erasure.sweep.needs.check",
     ) -> None:
         self.settings = {
             "sampler": sampler,

@@ -14,7 +14,8 @@ from erasure.evaluation.evaluator import Evaluator
 from erasure.help import GROUPS
 from erasure.sweep.building import build
 from erasure.sweep.describe import plain_config
-from erasure.sweep.parts import Parts, assemble, build_tracker, check
+from erasure.sweep.needs import check
+from erasure.sweep.parts import Parts, assemble, build_tracker
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard

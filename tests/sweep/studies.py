@@ -58,8 +58,8 @@ def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, notes=None):
 class Runner:
     """Carries out what a schedule hands out, by a function of the configuration."""
 
-    def __init__(self, books, root, measure, **changes):
-        self.measure, self.told, self.ran, self.stop = measure, [], [], Stop()
+    def __init__(self, books, root, measure, stop=None, **changes):
+        self.measure, self.told, self.ran, self.stop = measure, [], [], stop or Stop()
         self.ledger = Ledger(Path(root))
         desk = Desk(
             sweep=None,
@@ -70,7 +70,7 @@ class Runner:
             store=None,
             folder=Path(root) / "sweep",
         )
-        defaults = {"cap": None, "max_failures": 1.0, "deadline": float("inf")}
+        defaults = {"cap": None, "max_failures": 1.0}
         self.schedule = Schedule(
             books=books,
             desk=desk,

@@ -23,6 +23,7 @@ from erasure.sweep import benchmark
 from erasure.sweep.benchmark import run_benchmark
 from erasure.sweep.benchmark_table import Comparison, Method
 from erasure.sweep.benchmark_trials import Composer, Confirmation
+from erasure.sweep.composing import Compositions
 from erasure.sweep.errors import SweepError
 from erasure.sweep.objective import Objective
 from erasure.sweep.plan import hydra_sees
@@ -60,7 +61,8 @@ def search():
 
 def composer(search, given=GIVEN, **changes):
     confirmation = Confirmation(**{"seeds": (10, 11), **changes})
-    return Composer(search=search, confirmation=confirmation, given=given, first=16)
+    compositions = Compositions(loader=search.loader, master=search.master)
+    return Composer(compositions=compositions, confirmation=confirmation, given=given, first=16)
 
 
 def best(drawn):
@@ -223,7 +225,7 @@ def staged(app):
     text = text.replace("seed: 0\n", "seed: 0\npictures: true\n")
     config.write_text(text)
     path = conf / "hydra" / "sweeper" / "optuna.yaml"
-    path.write_text(path.read_text().replace("erasure.sweep.parts.check", f"{app.module}.check"))
+    path.write_text(path.read_text().replace("erasure.sweep.needs.check", f"{app.module}.check"))
     return app
 
 

@@ -6,6 +6,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from erasure.sweep.dispatch import dispatch
+from erasure.sweep.interrupts import Stop
 
 TRIALS = [SimpleNamespace(number=number, overrides=(f"seed={number}",)) for number in (3, 5)]
 
@@ -33,7 +34,11 @@ def ended(value):
 
 def reasons(launcher):
     told = []
-    dispatch(launcher, TRIALS, "7e3", lambda trial, _, error: told.append((trial.number, error)))
+
+    def report(trial, _, error):
+        told.append((trial.number, error))
+
+    dispatch(launcher, TRIALS, "7e3", report, Stop())
     return told
 
 

@@ -2,6 +2,7 @@ import csv
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ def test_every_combination_runs_once(app, capsys):
     out = capsys.readouterr().out
     assert "4 trials to run" in out
     assert "4 trials: 4 finished; 8 models trained" in out
+    assert "for which 2 models were trained; 3 more take about" in out
     assert "open the page" in out
 
 
@@ -56,6 +58,11 @@ def test_a_sweep_without_values_is_one_trial(app):
         (["unlearner=good,nope"], "nope"),
         (["unlearner.rate=1,2"], "unlearner.rate"),
         (["seed=0,1", "hydra.launcher.n_jobs=0"], "n_jobs must be auto or at least 1, got 0"),
+        (["hydra.sweeper.max_hours=0"], "hydra.sweeper.max_hours must be null or > 0, got 0"),
+        (
+            ["hydra.sweeper.max_hours=1", "hydra/launcher=joblib"],
+            "hydra.sweeper.max_hours must be null with this hydra/launcher",
+        ),
         (["hydra.sweeper.check=nowhere.check"], "hydra.sweeper.check must be the dotted path"),
     ],
 )
@@ -172,18 +179,48 @@ def test_the_same_sweep_in_another_order_is_the_same_sweep(app):
     assert starts[0]["fingerprint"] == starts[1]["fingerprint"]
 
 
-def test_ctrl_c_ends_the_trials_and_sums_up(app, capfd):
+def press_ctrl_c(app, times):
     def press():
         app.wait_for("calls")
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        for _ in range(times):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.2)
 
     threading.Thread(target=press).start()
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher):
+    press_ctrl_c(app, times=1)
+    jobs = ["hydra.launcher.n_jobs=1"] if launcher == "local" else []
+    with pytest.raises(KeyboardInterrupt):
+        app.run("seed=0,1,2", "sleep=1", f"hydra/launcher={launcher}", *jobs)
+    out = capfd.readouterr().out
+    assert "finishing the trials that run; Ctrl-C again stops at once" in out
+    assert "3 trials: 1 finished, 2 not run" in out
+    assert [note["seed"] for note in app.notes("ends")] == [0]
+    assert app.notes("sweeps")[-1]["failed"] == 2
+    assert app.run("seed=0,1,2", "sleep=1") == 0
+    assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
+
+
+def test_ctrl_c_twice_ends_the_trials_and_sums_up(app, capfd):
+    press_ctrl_c(app, times=2)
     with pytest.raises(KeyboardInterrupt):
         app.run("seed=0,1", "sleep=60", "hydra.launcher.n_jobs=1")
     assert "2 trials: 2 not run" in capfd.readouterr().out
     assert app.notes("sweeps")[-1]["failed"] == 2
     assert app.notes("ends") == []
     assert app.run("seed=0,1") == 0
+
+
+def test_no_trial_starts_after_the_hours_are_over(app, capfd):
+    assert app.run("seed=0,1,2", "hydra.sweeper.max_hours=1e-9") == 1
+    out, err = capfd.readouterr()
+    assert "hydra.sweeper.max_hours is over: 3 of 3 trials have no result" in err
+    assert "3 trials: 3 not run" in out
+    assert app.notes("calls") == []
+    assert app.run("seed=0,1,2", "hydra.sweeper.max_hours=1") == 0
 
 
 def test_two_sweeps_at_once_have_folders_of_their_own(app):

@@ -5,6 +5,7 @@ import pytest
 from studies import MEDIAN, NONE, Runner, drawn, opened, planned, states
 
 from erasure.core.errors import ConfigError
+from erasure.sweep.interrupts import Stop
 from erasure.sweep.study_notes import OWNER, SEEN
 from erasure.tracking.provenance import host
 
@@ -162,7 +163,7 @@ def test_a_study_that_keeps_failing_ends(plans, tmp_path):
 
 
 def test_nothing_starts_after_the_deadline_or_ctrl_c(ssd, tmp_path):
-    late = Runner([opened(ssd)], tmp_path, by_alpha, deadline=0.0)
+    late = Runner([opened(ssd)], tmp_path, by_alpha, stop=Stop(deadline=0.0))
     assert late.begin() is None
     assert late.stop.reason == "hydra.sweeper.max_hours is over"
     stopped = Runner([opened(ssd)], tmp_path, by_alpha)

@@ -157,6 +157,8 @@ def test_plain_progress_is_one_line_per_trial():
         show(ENTRIES[3])
     assert out.getvalue().splitlines() == [
         "[ 2/12] poor · seed 0   gap/avg 0.500   1.2 s",
+        "the first trial took 1 s, for which 2 models were trained; 10 more take about 0 s at "
+        "this pace, and less once the models are in the store",
         "[ 3/12] good · seed 1   failed: lr must be smaller",
     ]
 

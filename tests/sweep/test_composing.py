@@ -1,0 +1,91 @@
+"""Compositions that are shared are those that Hydra would have made, one by one."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from erasure.sweep.composing import Compositions, add_overrides
+from erasure.sweep.plan import hydra_sees
+from erasure.sweep.schema import register_schema
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def compositions():
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        master = compose("config", ["tracking=none"], return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        yield Compositions(loader=loader, master=master)
+
+
+def by_hydra(compositions, overrides, number):
+    config = compositions.loader.load_sweep_config(compositions.master, overrides)
+    OmegaConf.set_struct(config, False)
+    config.hydra.job.id, config.hydra.job.num = str(number), number
+    config.hydra.sweep.dir = str(compositions.master.hydra.sweep.dir)
+    return config
+
+
+SWEEPS = [
+    [["seed=0"], ["seed=1"]],
+    [["unlearner=scrub", "unlearner.alpha=0.5"], ["unlearner=scrub", "unlearner.alpha=7"]],
+    [["unlearner=ssd", "unlearner.alpha=1"], ["unlearner=scrub", "unlearner.alpha=1"]],
+    [["unlearner=scrub", "dataset=digits"], ["unlearner=scrub", "dataset=wine", "seed=1"]],
+    [["model.hidden=[3]", "seed=1"], ["model.hidden=[4,5]", "seed=2"]],
+    [["++unlearner.new=1"], ["++unlearner.new='a=b'"], ["+unlearner.new=2"]],
+    [["seeds={split:1,train:2,unlearn:3,evaluate:4}", "seeds.train=5"]],
+    [["seeds.train=5", "seeds={split:1,train:2,unlearn:3,evaluate:4}"]],
+    [["seeds.train=6", "seeds={split:1,train:2,unlearn:3,evaluate:4}"]],
+    [["~objective", "seed=1"], ["~objective", "seed=2"]],
+    [["store.root=${data.root}"], ["store.root='x${data.root}'"], ["store.root=''"]],
+    [["evaluator=fast", "hydra.job.name=a"], ["evaluator=fast", "hydra.job.name=b"]],
+]
+
+
+@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: " ".join(sweep[-1]))
+def test_a_shared_composition_is_the_one_of_its_own(compositions, sweep):
+    for number, overrides in enumerate(sweep):
+        found, expected = (
+            compositions.compose(overrides, number),
+            by_hydra(compositions, overrides, number),
+        )
+        assert OmegaConf.to_container(found) == OmegaConf.to_container(expected)
+        with hydra_sees(found):
+            resolved = OmegaConf.to_container(OmegaConf.masked_copy(found, ["seeds", "store"]))
+            assert HydraConfig.get().job.num == number
+        assert resolved["seeds"] == OmegaConf.to_container(expected.seeds)
+        assert OmegaConf.is_struct(found)
+
+
+def test_values_are_set_without_composing_again(compositions, monkeypatch):
+    for seed in range(3):
+        assert compositions.compose(["unlearner=scrub", f"seed={seed}"], seed).seeds.train == seed
+        monkeypatch.setattr(type(compositions.loader), "load_sweep_config", None)
+
+
+def test_the_first_copy_can_be_changed_without_harm(compositions):
+    compositions.compose(["seed=1"], 0).unlearner = None
+    assert compositions.compose(["seed=2"], 1).unlearner is not None
+
+
+def test_a_wrong_key_is_the_error_of_hydra(compositions):
+    compositions.compose(["seed=1"], 0)
+    with pytest.raises(HydraException, match="Could not override 'sed'"):
+        compositions.compose(["sed=1"], 0)
+    with pytest.raises(HydraException, match="Error merging override seed=x"):
+        compositions.compose(["seed=x"], 0)
+
+
+def test_what_is_added_later_is_in_the_name_of_the_folder(compositions):
+    config = compositions.compose(["unlearner=scrub", "seed=3"], 0)
+    add_overrides(config, ["++unlearner.alpha=0.5"])
+    same = by_hydra(compositions, ["unlearner=scrub", "seed=3", "++unlearner.alpha=0.5"], 0)
+    assert config.hydra.job.override_dirname == same.hydra.job.override_dirname
+    assert config.hydra.overrides.task == same.hydra.overrides.task
