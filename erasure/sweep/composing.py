@@ -74,7 +74,8 @@ class Compositions:
         if "." in key:
             return False  # a group is a folder, whose name has none
         if key not in self._groups:
-            self._groups[key] = bool(self.loader.get_group_options(key))
+            found = self.loader.get_group_options(key, results_filter=None)  # folders as well
+            self._groups[key] = bool(found)
         return self._groups[key]
 
 

@@ -22,6 +22,8 @@ def explain(error: BaseException, arguments: Sequence[str], conf: Path) -> str |
     """
     if isinstance(error, ValueError) and str(error).startswith("Config group override"):
         return f"{error}, in: {' '.join(arguments)}"  # unlearner=3; Hydra does not say which
+    if isinstance(error, ValueError) and str(error).startswith(("Only one of --", "The --")):
+        return str(error)  # flags of Hydra that exclude each other
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     text = str(error)

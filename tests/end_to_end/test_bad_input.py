@@ -45,6 +45,8 @@ CASES = {
     "-m unlearner=finetune,negrad": ["unlearner", "negrad"],
     "-m split.fraction=0.1,1.5": ["split.fraction must be in (0, 1), got 1.5"],
     "-m seed=0,x": ["seed", "'x'"],
+    "-m device=cpu,gpu": ["device must be auto, cpu, cuda", "got 'gpu'"],
+    "-m seed=0,1 --cfg job": ["Only one of --run, --multirun, --cfg"],
 }
 
 DRIVER = """

@@ -15,14 +15,44 @@ from erasure.sweep.schema import register_schema
 
 CONF = Path(__file__).parents[2] / "conf"
 
+SMALL = {
+    "config.yaml": """
+defaults: [_self_, {unlearner: scrub}, {dataset: digits}, {recipe: null}]
+seed: 0
+seeds: {split: "${seed}", train: "${seed}", unlearn: "${seed}", evaluate: "${seed}"}
+data: {root: data}
+store: {root: store}
+objective: {metrics: {gap/avg: minimize}}
+hydra:
+  sweep: {dir: "multirun/${now:%H-%M-%S-%f}"}
+""",
+    "unlearner/scrub.yaml": "alpha: 1.0\nsizes: [1, 2]\n",
+    "unlearner/ssd.yaml": "alpha: 2.0\nsizes: []\n",
+    "recipe/digits/scrub.yaml": "# @package _global_\nunlearner: {alpha: 9.0}\n",
+    "dataset/digits.yaml": "noise: 0.0\n",
+    "dataset/wine.yaml": "defaults: [override /unlearner@_global_.unlearner: ssd]\nnoise: 0.1\n",
+}
 
-@pytest.fixture
-def compositions():
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        master = compose("config", ["tracking=none"], return_hydra_config=True)
+
+def composing(conf):
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        master = compose("config", return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
         yield Compositions(loader=loader, master=master)
+
+
+@pytest.fixture
+def compositions(tmp_path):
+    for name, text in SMALL.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    yield from composing(tmp_path)
+
+
+@pytest.fixture
+def ours():
+    register_schema()
+    yield from composing(CONF)
 
 
 def by_hydra(compositions, overrides, number):
@@ -38,14 +68,15 @@ SWEEPS = [
     [["unlearner=scrub", "unlearner.alpha=0.5"], ["unlearner=scrub", "unlearner.alpha=7"]],
     [["unlearner=ssd", "unlearner.alpha=1"], ["unlearner=scrub", "unlearner.alpha=1"]],
     [["unlearner=scrub", "dataset=digits"], ["unlearner=scrub", "dataset=wine", "seed=1"]],
-    [["model.hidden=[3]", "seed=1"], ["model.hidden=[4,5]", "seed=2"]],
+    [["unlearner.sizes=[3]", "seed=1"], ["unlearner.sizes=[4,5]", "seed=2"]],
+    [["recipe=digits/scrub", "seed=1"], ["recipe=digits/scrub", "seed=2"]],
     [["++unlearner.new=1"], ["++unlearner.new='a=b'"], ["+unlearner.new=2"]],
     [["seeds={split:1,train:2,unlearn:3,evaluate:4}", "seeds.train=5"]],
     [["seeds.train=5", "seeds={split:1,train:2,unlearn:3,evaluate:4}"]],
     [["seeds.train=6", "seeds={split:1,train:2,unlearn:3,evaluate:4}"]],
     [["~objective", "seed=1"], ["~objective", "seed=2"]],
     [["store.root=${data.root}"], ["store.root='x${data.root}'"], ["store.root=''"]],
-    [["evaluator=fast", "hydra.job.name=a"], ["evaluator=fast", "hydra.job.name=b"]],
+    [["dataset=wine", "hydra.job.name=a"], ["dataset=wine", "hydra.job.name=b"]],
 ]
 
 
@@ -75,12 +106,12 @@ def test_the_first_copy_can_be_changed_without_harm(compositions):
     assert compositions.compose(["seed=2"], 1).unlearner is not None
 
 
-def test_a_wrong_key_is_the_error_of_hydra(compositions):
-    compositions.compose(["seed=1"], 0)
+def test_a_wrong_key_or_value_is_the_error_of_hydra(ours):
+    ours.compose(["evaluator=fast", "seed=1"], 0)
     with pytest.raises(HydraException, match="Could not override 'sed'"):
-        compositions.compose(["sed=1"], 0)
+        ours.compose(["evaluator=fast", "sed=1"], 0)
     with pytest.raises(HydraException, match="Error merging override seed=x"):
-        compositions.compose(["seed=x"], 0)
+        ours.compose(["evaluator=fast", "seed=x"], 0)
 
 
 def test_what_is_added_later_is_in_the_name_of_the_folder(compositions):
