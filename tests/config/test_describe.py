@@ -20,7 +20,7 @@ CHOICES = {
 @pytest.fixture
 def identity(compose_config):
     def found(*overrides):
-        return trial_fingerprint(plain_config(compose_config(*overrides)))
+        return trial_fingerprint(plain_config(compose_config("evaluator=fast", *overrides)))
 
     return found
 
@@ -60,7 +60,7 @@ def test_places_and_read_outs_do_not_change_the_fingerprint(identity, override):
         "split.base.test=0.3",
         "model.hidden=[8]",
         "trainer.fit.epochs=1",
-        "evaluator=fast",
+        "evaluator=standard",
         "evaluator.metrics.loss_mia.min_n=11",
         "threads=2",
         "precision=bf16",
@@ -86,7 +86,7 @@ from erasure.sweep.describe import plain_config, trial_fingerprint
 from erasure.sweep.schema import register_schema
 register_schema()
 with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
-    print(trial_fingerprint(plain_config(compose("config", ["seed=4"]))))
+    print(trial_fingerprint(plain_config(compose("config", ["evaluator=fast", "seed=4"]))))
 """
     assert python("-c", code, PYTHONHASHSEED="9").stdout.strip() == identity("seed=4")
 
@@ -190,6 +190,7 @@ def test_the_plain_configuration_is_resolved_and_without_hydra(compose_config):
 def test_files_below_the_root_of_data_are_causes(compose_config, tmp_path, place, settings):
     texts = ["dataset=synthetic_text", "model=hf", "model.name=none"]
     images = ["dataset.text=[body]", "dataset.target=kind"] if "huggingface" in settings[0] else []
+    texts = [*texts, "evaluator=fast"]
     asked = [*(texts if "owner/bert" in settings[0] else []), *settings, *images]
 
     def identity(root):

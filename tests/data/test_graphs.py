@@ -561,7 +561,7 @@ def test_settings_out_of_range_are_refused(make, message):
 @pytest.mark.parametrize("option", [*FILES, "karate", "sbm", "synthetic_graphs"])
 def test_every_option_builds_from_files_of_its_format(compose_config, tmp_path, option):
     craft(tmp_path, option)
-    cfg = compose_config(f"dataset={option}")
+    cfg = compose_config(f"dataset={option}", "evaluator=fast")
     pool = build(cfg.dataset, "dataset")(home(tmp_path, verify=False))
     assert len(pool.targets.unique()) == pool.num_classes
     assert cfg.model._target_.endswith("GraphNetwork")

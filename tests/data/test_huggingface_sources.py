@@ -36,7 +36,9 @@ def load(root, compose_config):
     """Build the data set of an option, with changes, offline."""
 
     def loaded(option, *changes):
-        cfg = compose_config(f"dataset={option}", *SETTINGS.get(option, []), *changes)
+        cfg = compose_config(
+            f"dataset={option}", "evaluator=fast", *SETTINGS.get(option, []), *changes
+        )
         return build(cfg.dataset, "dataset")(DataHome(root=root, download=False))
 
     return loaded

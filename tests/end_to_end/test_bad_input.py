@@ -46,7 +46,7 @@ CASES = {
     "-m split.fraction=0.1,1.5": ["split.fraction must be in (0, 1), got 1.5"],
     "-m seed=0,x": ["seed", "'x'"],
     "-m device=cpu,gpu": ["device must be auto, cpu, cuda", "got 'gpu'"],
-    "-m seed=0,1 --cfg job": ["Only one of --run, --multirun, --cfg"],
+    "-m --cfg job seed=0,1": ["Only one of --run, --multirun, --cfg"],
 }
 
 DRIVER = """
@@ -56,7 +56,7 @@ from erasure.plugins import launch
 from run import main
 answers = {}
 for case in json.loads(sys.stdin.read()):
-    sys.argv = ["run.py", *case.split()]
+    sys.argv = ["run.py", *case.split(), "evaluator=fast"]
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

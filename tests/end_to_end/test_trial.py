@@ -106,6 +106,7 @@ def test_the_same_seed_gives_the_same_bits(folder, erasure, tmp_path):
         assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_store_entry_cut_in_half_is_trained_again(folder, erasure):
     before = results(folder)[0]["metrics"]
     victim = models(folder)[0]
@@ -119,6 +120,7 @@ def test_a_store_entry_cut_in_half_is_trained_again(folder, erasure):
     assert results(folder)[0]["metrics"]["gap/avg"] == before["gap/avg"]
 
 
+@pytest.mark.slow
 def test_a_method_that_changes_nothing_fails(folder, erasure):
     done = erasure(folder, "unlearner=finetune", "unlearner.fit.epochs=0", "tracking=none")
     assert done.returncode == 1
