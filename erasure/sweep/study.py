@@ -96,10 +96,15 @@ def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
         desk = study_desk(plans, settings.n_trials)
         with console.status("checking the studies"):
             books = _checked(search, desk, plans)
-        run = desk.open()
-        entries, stop, error = _run(search, desk, books, run)
-        summary = summed_up(desk, books, settings, entries, run, stop)
-        desk.close(summary, console)
+        known = summed_up(desk, books, settings, [], "", Stop())
+        entries, stop, error = list[Entry](), Stop(), None
+        if _are_over(books) and desk.is_closed() and known.is_written(desk.folder):
+            summary = known
+        else:
+            run = desk.open()
+            entries, stop, error = _run(search, desk, books, run)
+            summary = summed_up(desk, books, settings, entries, run, stop)
+            desk.close(summary, console)
         summary.show(console)
         show_address(desk.tracker, console)
     if error is not None:
@@ -240,6 +245,10 @@ def _outlook(
     moving = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
     several = f", and others for each value of {', '.join(moving)}" if moving else ""
     return f"{told}; {models}{several}" if models else told
+
+
+def _are_over(books: Sequence[StudyBook]) -> bool:
+    return all(_ended(book) >= book.total for book in books)
 
 
 def _ended(book: StudyBook) -> int:

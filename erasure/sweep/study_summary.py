@@ -1,6 +1,7 @@
 """A tuning sweep summed up: what each study found, and at what expense."""
 
 import csv
+import io
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from erasure.sweep.study_command import DEFAULTS
 from erasure.sweep.study_notes import REASON, SECONDS
 from erasure.sweep.study_plots import importances, write_plots
 from erasure.sweep.summary import figure
+
+TRIALS = "studies.csv"
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -123,14 +126,24 @@ class StudySummary:
         """Write tables and plots into ``folder``."""
         self.report.write(folder)
         (folder / "summary.md").write_text(f"# {self.report.name}\n\n{self.markdown()}")
-        records = [_record(found, trial) for found in self.found for trial in found.trials]
-        header = list(dict.fromkeys(key for record in records for key in record))
-        with (folder / "studies.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, header)
-            writer.writeheader()
-            writer.writerows(records)
         for found in self.found:
             write_plots(found.book.study, found.book.plan.objective, folder / "plots")
+        (folder / TRIALS).write_text(self._trials(), newline="")  # last: see is_written
+
+    def is_written(self, folder: Path) -> bool:
+        """Tell whether ``folder`` holds the summary of exactly these trials."""
+        path = folder / TRIALS
+        return path.is_file() and path.read_bytes().decode() == self._trials()
+
+    def _trials(self) -> str:
+        """Return all trials as CSV."""
+        records = [_record(found, trial) for found in self.found for trial in found.trials]
+        header = list(dict.fromkeys(key for record in records for key in record))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, header)
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
 
     def show(self, console: Console) -> None:
         """Print the table, what failed and why, and the commands that go on from here."""

@@ -81,7 +81,14 @@ def test_two_methods_have_a_study_each_and_one_parent(tuned, capsys):
     tuned.forget("calls")
     assert tuned.run(*TUNE, "unlearner=good,poor") == 0
     assert tuned.notes("calls") == []
-    assert "6 ended before, 0 to run" in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "6 ended before, 0 to run" in again
+    assert "run.py -m unlearner=good" in again
+    assert len(tuned.notes("sweeps")) == 2  # the summary is there and is not written again
+    (folder / "studies.csv").unlink()
+    assert tuned.run(*TUNE, "unlearner=good,poor") == 0
+    assert len(tuned.notes("sweeps")) == 4
+    assert (folder / "studies.csv").is_file()
 
 
 def test_kill_9_loses_doubles_and_leaves_open_nothing(tuned):
