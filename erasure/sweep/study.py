@@ -93,7 +93,7 @@ def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
     """Bring the studies of ``plans`` to their number of trials; see :func:`run_studies`."""
     settings, console = search.settings, search.console
     with hydra_sees(plans[0].base):
-        desk = study_desk(plans, settings.n_trials)
+        desk = study_desk(plans, settings)
         with console.status("checking the studies"):
             books = _checked(search, desk, plans)
         known = summed_up(desk, books, settings, [], "", Stop())

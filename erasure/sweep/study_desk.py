@@ -19,7 +19,7 @@ from erasure.tracking.protocol import Sweep
 from erasure.training.store import ModelStore
 
 
-def study_desk(plans: Sequence[StudyPlan], n_trials: int) -> Desk:
+def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:
     """Return the records of the sweep over ``plans``."""
     cfg = plans[0].base
     root = store_root(cfg)
@@ -35,8 +35,9 @@ def study_desk(plans: Sequence[StudyPlan], n_trials: int) -> Desk:
             else f"tuning {len(plans)} methods on {dataset}",
             command=command,
             overrides={"studies": labels, **_constants(plans)},
-            total=n_trials * len(plans),
+            total=settings.n_trials * len(plans),
             description=f"tuning {labels}\n\n```\n{command}\n```",
+            tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
         ),
         tracker=build_tracker(cfg),
         ledger=Ledger(root),
@@ -76,12 +77,8 @@ def summed_up(  # one call
     stop: Stop,
 ) -> StudySummary:
     """Return everything there is to say when a sweep ends."""
-    cap = settings.max_trial_seconds
     facts = {
-        "trials of each study": str(settings.n_trials),
-        "wall time a method may take": "no cap" if cap is None else f"{cap:g} s",
-        "sampler": str(settings.sampler.get("_target_")).rpartition(".")[2],
-        "pruner": str(settings.pruner.get("_target_")).rpartition(".")[2],
+        **_budget(settings),
         **{key.partition(".")[2]: v for key, v in _constants([b.plan for b in books]).items()},
     }
     return StudySummary(
@@ -90,6 +87,17 @@ def summed_up(  # one call
         facts=facts,
         stopped=stop.reason,
     )
+
+
+def _budget(settings: StudySettings) -> dict[str, str]:
+    """Return what every method is given, which may grow when a sweep goes on."""
+    cap = settings.max_trial_seconds
+    return {
+        "trials of each study": str(settings.n_trials),
+        "wall time a method may take": "no cap" if cap is None else f"{cap:g} s",
+        "sampler": str(settings.sampler.get("_target_")).rpartition(".")[2],
+        "pruner": str(settings.pruner.get("_target_")).rpartition(".")[2],
+    }
 
 
 def _constants(plans: Sequence[StudyPlan]) -> dict[str, str]:

@@ -134,6 +134,7 @@ class MLflowTracker:
         earlier = next(iter(self._search({"erasure.sweep": sweep.fingerprint})), None)
         tags = {
             **process_tags(),
+            **sweep.tags,
             "erasure.sweep": sweep.fingerprint,
             "erasure.command": sweep.command,
             "mlflow.runColor": SWEEP_COLOR,

@@ -1,7 +1,7 @@
 """What a tracker does for a trial and for a sweep."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ class Sweep:
         overrides: What varies, setting to values as text.
         total: Number of trials.
         description: Markdown for the page of the run, until the summary replaces it.
+        tags: What is fair to know about it and may differ when it goes on, such as a budget.
     """
 
     fingerprint: str
@@ -32,6 +33,7 @@ class Sweep:
     overrides: Mapping[str, str]
     total: int
     description: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Tracker(Protocol):

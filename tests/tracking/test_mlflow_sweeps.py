@@ -16,6 +16,7 @@ def sweep():
         overrides={"unlearner": "scrub,retrain", "seed": "0,1,2"},
         total=6,
         description="**6 trials**",
+        tags={"tuning.trials": "6"},
     )
 
 
@@ -26,6 +27,7 @@ def test_a_sweep_is_a_run_with_its_command(tracker, client, sweep):
     assert found.data.params == sweep.overrides
     assert found.data.metrics == {"sweep/trials": 6.0}
     assert found.data.tags["erasure.command"] == sweep.command
+    assert found.data.tags["tuning.trials"] == "6"
     assert found.data.tags["mlflow.note.content"] == "**6 trials**"
 
 
@@ -55,8 +57,9 @@ def test_a_long_summary_is_cut_with_a_mark_and_kept_whole_as_a_file(
 def test_the_same_sweep_again_continues_the_same_run(tracker, client, sweep, tmp_path):
     run = tracker.start_sweep(sweep)
     tracker.finish_sweep(run, "summary", tmp_path / "missing", 1)
-    assert tracker.start_sweep(replace(sweep, total=9)) == run
+    assert tracker.start_sweep(replace(sweep, total=9, tags={"tuning.trials": "9"})) == run
     found = client.get_run(run)
+    assert found.data.tags["tuning.trials"] == "9"
     assert found.info.status == "RUNNING"
     assert found.data.metrics["sweep/trials"] == 9.0
     assert tracker.start_sweep(replace(sweep, fingerprint="sweep-2")) != run
