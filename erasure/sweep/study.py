@@ -133,7 +133,8 @@ def _samples(plan: StudyPlan) -> list[DictConfig]:
 
 
 def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
-    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0)
+    constrained = bool(plan.objective.constraints)
+    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0, constrained=constrained)
     pruner = build_pruner(settings.pruner, len(plan.seeds))
     rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
 
@@ -149,7 +150,13 @@ def _opened(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[Stud
                 plan=plan,
                 storage=storage,
                 total=trials_of(plan, settings),
-                sampler=partial(build_sampler, settings.sampler, plan.space, plan.name),
+                sampler=partial(
+                    build_sampler,
+                    settings.sampler,
+                    plan.space,
+                    plan.name,
+                    constrained=bool(plan.objective.constraints),
+                ),
                 pruner=build_pruner(settings.pruner, len(plan.seeds)),
                 notes=notes_of(plan, settings, desk),
                 shared=is_server(url),

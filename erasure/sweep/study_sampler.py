@@ -24,8 +24,10 @@ STEPS_PER_SEED = 100
 """Steps between the ends of two seeds; what is reported in between has the steps below."""
 
 
-def build_sampler(node: Mapping[str, Any], space: Space, study: str, number: int) -> BaseSampler:
-    """Build the sampler that draws the trial ``number`` of ``study``.
+def build_sampler(
+    node: Mapping[str, Any], space: Space, study: str, number: int, *, constrained: bool = False
+) -> BaseSampler:
+    """Build the sampler that draws the trial ``number`` of ``study``, ``constrained`` or not.
 
     Each trial has a sampler with a seed of its own, a function of the node's ``seed``, the study
     and the number of the trial. What is drawn after a resume therefore repeats nothing, and two
@@ -48,7 +50,7 @@ def build_sampler(node: Mapping[str, Any], space: Space, study: str, number: int
         "space": lambda: space,
         "study_seed": common,
     }
-    if not hasattr(Trial, "set_constraint"):  # Optuna before 5
+    if constrained and not hasattr(Trial, "set_constraint"):  # Optuna before 5
         offered["constraints_func"] = _constraints
     with quiet_optuna():
         found: BaseSampler = build(OmegaConf.create(plain), "hydra.sweeper.sampler", **offered)
