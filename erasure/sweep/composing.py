@@ -83,6 +83,8 @@ def add_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
     """Note in ``config`` what else was set, as Hydra does for ``hydra.job.override_dirname``."""
     with open_dict(config), read_write(config.hydra):
         config.hydra.overrides.task.extend(overrides)
+        if OmegaConf.is_interpolation(config.hydra.job, "override_dirname"):
+            return  # Hydra 1.4 works it out when it is asked for
         how = config.hydra.job.config.override_dirname
         lines = OmegaConf.to_container(config.hydra.overrides.task)  # as they were typed
         kept = [str(line) for line in lines or () if _key(str(line)) not in how.exclude_keys]
