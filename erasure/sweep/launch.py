@@ -61,7 +61,11 @@ class _Running:
         self.number = int(config.hydra.job.num)
         self.slot = slot
         self.log = _folder(config) / "output.log"
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{self.log.parent} cannot be made: {error.strerror}"
+            raise LaunchError(f"hydra.sweep.subdir must name a folder, {reason}") from error
         self.answer: bytes | None = None
         self.began = time.monotonic()
         self.inbox, outbox = connection.Pipe(duplex=False)
