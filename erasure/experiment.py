@@ -93,7 +93,8 @@ def run_trial(
         ctx=ctx,
         evaluation=evaluation,
         keys={role: trained.key for role, trained in obtained},
-        trained=sum(trained.fresh for _, trained in obtained),
+        trained=sum(trained.fresh for _, trained in obtained)
+        + (references.trained if references is not None else 0),
     )
 
 

@@ -18,7 +18,7 @@ from erasure.sweep.composing import Compositions
 from erasure.sweep.describe import to_absolute
 from erasure.sweep.errors import SweepError
 from erasure.sweep.grid import Grid, checked, run_planned
-from erasure.sweep.needs import in_words
+from erasure.sweep.needs import Need, in_words
 from erasure.sweep.outcome import Entry
 from erasure.sweep.parts import store_root
 from erasure.sweep.plan import Planned
@@ -93,11 +93,15 @@ def _refuse(
 def _check(search: Search, methods: Sequence[Contest]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
     trials = [trial for method in methods for trial in method.defaults]
-    needs = checked(search.settings.check, [trial.config for trial in trials])
-    store = ModelStore(store_root(trials[0].config))
-    most = 2 * len(trials)
-    outlook = f"a benchmark of {len(methods)} methods, confirmed by {most} trials at most"
-    search.console.print(Text("; ".join(filter(None, [outlook, in_words(needs, store)]))))
+    root = store_root(trials[0].config)
+    ledger, needs = Ledger(root), list[Need]()
+    for trial in trials:
+        found = checked(search.settings.check, [trial.config])
+        if ledger.finished(trial.trial.fingerprint) is None:
+            needs += found
+    models = in_words(needs, ModelStore(root)) or "no model to train"
+    told = f"a benchmark of {len(methods)} methods: tuning, then {2 * len(trials)} trials at most"
+    search.console.print(Text(f"{told} to confirm; for those {models}"), soft_wrap=True)
 
 
 def _tuned(search: Search, plans: Sequence[StudyPlan]) -> str:

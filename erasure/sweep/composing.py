@@ -1,10 +1,11 @@
 """Configurations of many trials, composed by Hydra once for all that differ by plain values."""
 
-import pickle
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,7 +29,7 @@ class Compositions:
 
     loader: ConfigLoader
     master: DictConfig
-    _shared: dict[tuple[str, ...], bytes] = field(default_factory=dict, repr=False)
+    _shared: dict[tuple[str, ...], DictConfig] = field(default_factory=dict, repr=False)
     _groups: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -42,8 +43,8 @@ class Compositions:
         shape = tuple(_spelled(o, plain) for o in parsed)
         if shape not in self._shared:
             found = self.loader.load_sweep_config(self.master, list(overrides))
-            self._shared[shape] = pickle.dumps(found)  # copied in a fifth of deepcopy's time
-        config: DictConfig = pickle.loads(self._shared[shape])
+            self._shared[shape] = found
+        config = copy.deepcopy(self._shared[shape])
         OmegaConf.copy_cache(from_config=self.master, to_config=config)
         try:
             for override in plain:
@@ -67,8 +68,12 @@ class Compositions:
             return False
         if self._is_group(key):
             return False
-        others = [o.key_or_group for o in all_of_them if o is not override]
-        return not any(_overlap(key, other) and not self._is_group(other) for other in others)
+        others = [o for o in all_of_them if o is not override and not self._chooses(o)]
+        return not any(_overlap(key, other.key_or_group) for other in others)
+
+    def _chooses(self, override: Override) -> bool:
+        """Tell whether an override chooses an option; a mapping sets what is in a group."""
+        return not isinstance(override.value(), dict) and self._is_group(override.key_or_group)
 
     def _is_group(self, key: str) -> bool:
         if "." in key:
@@ -83,7 +88,8 @@ def add_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
     """Note in ``config`` what else was set, as Hydra does for ``hydra.job.override_dirname``."""
     with open_dict(config), read_write(config.hydra):
         config.hydra.overrides.task.extend(overrides)
-        if OmegaConf.is_interpolation(config.hydra.job, "override_dirname"):
+        job = cast("dict[str, Any]", OmegaConf.to_container(config.hydra.job))
+        if str(job["override_dirname"]).startswith("${hydra_override_dirname"):
             return  # Hydra 1.4 works it out when it is asked for
         how = config.hydra.job.config.override_dirname
         lines = OmegaConf.to_container(config.hydra.overrides.task)  # as they were typed

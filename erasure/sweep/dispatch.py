@@ -2,14 +2,16 @@
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from textwrap import shorten
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from rich.console import Console
 
-from erasure.sweep.interrupts import Stop
+from erasure.sweep.interrupts import Stop, patient
 from erasure.sweep.launch import Ending
 from erasure.sweep.local import ComposedLauncher
 from erasure.sweep.plan import Planned
@@ -53,6 +55,11 @@ def is_basic(launcher: Launcher) -> bool:
 def hands_out_one_by_one(launcher: Launcher) -> bool:
     """Tell whether a sweep can end between two trials; other launchers take all at once."""
     return isinstance(launcher, ComposedLauncher) or is_basic(launcher)
+
+
+def patience(launcher: Launcher, stop: Stop, console: Console) -> AbstractContextManager[object]:
+    """Let the first Ctrl-C wait for the trials that run, if none of them hears of it as well."""
+    return patient(stop, console) if hands_out_one_by_one(launcher) else nullcontext()
 
 
 def _composed(

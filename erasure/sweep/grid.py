@@ -1,7 +1,6 @@
 """The story of a sweep: what to run, what is done already, run the rest, sum it up."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -12,12 +11,12 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from erasure.core.errors import ConfigError, ErasureError
+from erasure.core.errors import ConfigError
 from erasure.sweep.composing import Compositions
 from erasure.sweep.desk import Desk, open_desk
-from erasure.sweep.dispatch import dispatch, hands_out_one_by_one
+from erasure.sweep.dispatch import dispatch, hands_out_one_by_one, patience
 from erasure.sweep.errors import SweepError
-from erasure.sweep.interrupts import INTERRUPTED, Stop, patient
+from erasure.sweep.interrupts import INTERRUPTED, Stop
 from erasure.sweep.launch import Ending
 from erasure.sweep.local import ComposedLauncher
 from erasure.sweep.needs import Need, in_words
@@ -99,9 +98,10 @@ def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes) -> list[Entry
         _show(grid.console, desk, report)
     if stopped is not None:
         raise stopped
-    if stop.reason == INTERRUPTED:
+    left_out = any(entry.state == "not run" for entry in report.entries)
+    if left_out and stop.reason == INTERRUPTED:
         raise KeyboardInterrupt
-    if stop.reason and report.missing:
+    if left_out and stop.reason:
         raise SweepError(
             f"{stop.reason}: {report.missing} of {len(trials)} trials have no result; "
             "the same command goes on"
@@ -135,15 +135,15 @@ def _run(
     run: str,
     entries: dict[int, Entry],
     stop: Stop,
-) -> KeyboardInterrupt | ErasureError | None:
+) -> BaseException | None:
     """Run what is left, enter what comes of it, and return what ended the sweep early."""
-    stopped: KeyboardInterrupt | ErasureError | None = None
+    stopped: BaseException | None = None
     books = desk.books(left)
     keep_config(grid.master)
     total = len(left) + len(entries)
     before = list(entries.values())
-    waits = patient(stop, grid.console) if hands_out_one_by_one(grid.launcher) else nullcontext()
-    with waits, progress(left, total, before, desk.objective, grid.console) as show:
+    waiting = patience(grid.launcher, stop, grid.console)
+    with waiting, progress(left, total, before, desk.objective, grid.console) as show:
 
         def report(trial: Planned, ending: Ending | None, error: str) -> None:
             entries[trial.number] = books.enter(trial, ending, error)
@@ -151,7 +151,7 @@ def _run(
 
         try:
             dispatch(grid.launcher, left, run, report, stop)
-        except (KeyboardInterrupt, ErasureError) as error:
+        except BaseException as error:  # noqa: BLE001  # raised again when all is summed up
             stopped = error
     for trial in left:
         if trial.number not in entries:

@@ -76,7 +76,9 @@ class _Running:
         try:
             self.process.start()
         except (EOFError, OSError) as error:
-            raise LaunchError("no process could be started for a trial") from error
+            raise LaunchError(
+                f"no process could be started for a trial ({type(error).__name__}: {error})"
+            ) from error
         outbox.close()  # so that the end of the process is the end of the pipe
 
     def listen(self) -> None:

@@ -1,6 +1,7 @@
 """Many trained models of one recipe: out of the store, or trained together and put there."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,8 +44,8 @@ class Wanted:
 
 def obtain_many(
     parts: Parts, store: ModelStore, wanted: Sequence[Wanted], report: Report
-) -> list[str]:
-    """Return the names in ``store`` of all models ``wanted``, training what is missing.
+) -> tuple[list[str], int]:
+    """Return the names in ``store`` of all models ``wanted``, and how many were trained for it.
 
     Each is stored as soon as it is trained, so that a run that was killed goes on where it was.
     """
@@ -56,10 +57,12 @@ def obtain_many(
     begun, there = time.perf_counter(), len(wanted) - len(missing)
     if missing:
         report(there, len(wanted))
-    for done, _ in enumerate(_TRAIN[engine](parts, store, missing), start=1):
+    trained = 0
+    for done, each in enumerate(_TRAIN[engine](parts, store, missing), start=1):
+        trained += each.fresh
         left = (time.perf_counter() - begun) / done * (len(missing) - done)
         report(there + done, len(wanted), minutes_left=left / 60)
-    return [request.key for request in requests]
+    return [request.key for request in requests], trained
 
 
 def requests_of(parts: Parts, wanted: Sequence[Wanted]) -> list[Request]:
@@ -120,16 +123,21 @@ def _alone(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterato
 
 def _processes(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
     workers = min(_workers(parts), len(wanted))
     if workers < 2:
         yield from _alone(parts, store, wanted)
         return
     pool = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered")
-    yield from pool(delayed(_in_worker)(parts, store, each) for each in wanted)
+    try:
+        yield from pool(delayed(_in_worker)(parts, store, each) for each in wanted)
+    finally:  # idle workers stay for five minutes, and a trial's process would wait for them
+        get_reusable_executor().shutdown(wait=True)
 
 
 def _in_worker(parts: Parts, store: ModelStore, each: Wanted) -> Trained:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     torch.set_num_threads(int(parts.recipe["threads"]))
     return _one(parts, store, each)
 

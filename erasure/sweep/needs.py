@@ -62,9 +62,9 @@ def needs_of(parts: Parts) -> list[Need]:
 
 
 def missing(needs: Iterable[Need], store: ModelStore) -> list[Need]:
-    """Return those, each once, that are not in the store or damaged there."""
+    """Return those, each once, that are not in the store."""
     every = {need.key: need for need in needs}
-    return [need for need in every.values() if store.damage(need.key)]
+    return [need for need in every.values() if not store.holds(need.key)]
 
 
 def in_words(needs: Iterable[Need], store: ModelStore) -> str:

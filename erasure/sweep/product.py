@@ -58,7 +58,8 @@ def _text(value: Any) -> str:
 def _target(override: Override) -> str:
     """Return what an override sets, so that ``+a=1`` replaces ``a=2`` instead of joining it."""
     package = f"@{override.package}" if override.package is not None else ""
-    return f"{override.key_or_group}{package}"
+    deletes = "~" if override.is_delete() else ""  # which replaces nothing: what follows adds
+    return f"{deletes}{override.key_or_group}{package}"
 
 
 def _choices(override: Override) -> list[str]:

@@ -136,9 +136,10 @@ def estimate(seconds: float, trained: int, left: int, remaining: float, each: st
     """
     models = "1 model was" if trained == 1 else f"{trained} models were"
     less = ", and less once the models are in the store" if trained else ""
+    rest = "1 more takes" if left == 1 else f"{left} more take"
     return Text(
-        f"the first trial took {duration(seconds)}{each}, for which {models} trained; {left} more "
-        f"take about {duration(remaining)} at this pace{less}",
+        f"the first trial took {duration(seconds)}{each}, for which {models} trained; {rest} "
+        f"about {duration(remaining)} at this pace{less}",
         style="dim",
     )
 

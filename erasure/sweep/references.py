@@ -46,6 +46,7 @@ class ReferencePool:
         heldout: The held-out part that shadows may be trained on.
         batch_size: Samples per forward pass.
         keys: Names of the models there are, by role.
+        trained: Number of models that had to be trained.
     """
 
     parts: Parts
@@ -53,6 +54,7 @@ class ReferencePool:
     heldout: Literal["val", "test"]
     batch_size: int = 1024
     keys: dict[Pooled, list[str]] = field(default_factory=dict)
+    trained: int = 0
     _seconds: dict[Pooled, float] = field(default_factory=dict, repr=False)
     _logits: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -118,7 +120,8 @@ class ReferencePool:
 
     def _trained(self, role: Pooled, wanted: Sequence[Wanted], watch: Watch) -> None:
         with self._stage(role, len(wanted), watch) as report:
-            self.keys[role] = obtain_many(self.parts, self.store, wanted, report)
+            self.keys[role], trained = obtain_many(self.parts, self.store, wanted, report)
+        self.trained += trained
         self._seconds[role] = sum(float(self.store.meta(k)["seconds"]) for k in self.keys[role])
 
     def _unlearned(
@@ -142,7 +145,9 @@ class ReferencePool:
         model.load_state_dict(dict(self.store.state(original)))
 
         def obtain(view: View) -> tuple[nn.Module, Trained]:
-            return obtain_trained(parts, self.store, view, watch, "requested")
+            model, trained = obtain_trained(parts, self.store, view, watch, "requested")
+            self.trained += trained.fresh
+            return model, trained
 
         cache = TensorCache(self.store.root)
         return unlearn(parts, model, obtain, cache, report)[0].state_dict()

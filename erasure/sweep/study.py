@@ -12,12 +12,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from erasure.core.errors import ErasureError
 from erasure.sweep.desk import Desk
-from erasure.sweep.dispatch import below, dispatch, is_basic
+from erasure.sweep.dispatch import below, dispatch, is_basic, patience
 from erasure.sweep.errors import SweepError
 from erasure.sweep.grid import checked, keep_config
-from erasure.sweep.interrupts import INTERRUPTED, Stop, patient
+from erasure.sweep.interrupts import INTERRUPTED, Stop
 from erasure.sweep.local import ComposedLauncher
 from erasure.sweep.needs import Need, in_words
 from erasure.sweep.outcome import Entry
@@ -42,6 +41,12 @@ from erasure.sweep.study_settings import StudySettings
 from erasure.sweep.study_storage import creating, is_server, open_storage, storage_url
 from erasure.sweep.table import show_address
 from erasure.training.store import ModelStore
+
+TRAINING = (
+    *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
+    *("seeds.split", "seeds.train", "pool.size", "pool.shadows"),
+)
+"""Settings, and groups of them, that originals and retrained models depend on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,7 @@ def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
         show_address(desk.tracker, console)
     if error is not None:
         raise error
-    if stop.reason == INTERRUPTED:
+    if stop.reason == INTERRUPTED and not _are_over(books):
         raise KeyboardInterrupt
     if summary.missing:
         raise SweepError(f"{summary.missing} of {len(plans)} studies have no complete trial")
@@ -182,7 +187,7 @@ def _run(
     root = store_root(books[0].plan.base)
     error: BaseException | None = None
     stop = Stop.after(settings.max_hours)
-    with patient(stop, console), study_progress(books, console) as told:
+    with patience(search.launcher, stop, console), study_progress(books, console) as told:
         schedule = Schedule(
             books=books,
             desk=desk,
@@ -196,7 +201,7 @@ def _run(
         try:
             with schedule.heartbeat():
                 _carry_out(search, schedule, run)
-        except (KeyboardInterrupt, ErasureError) as caught:
+        except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
             error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         finally:
             schedule.abandon()
@@ -245,7 +250,7 @@ def _outlook(
     ended = sum(_ended(book) for book in books)
     studies = "1 study" if len(books) == 1 else f"{len(books)} studies"
     seeds = len(books[0].plan.seeds)
-    told = f"{studies}, {total} trials with {seeds} seeds each"
+    told = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
     told = f"{told}: {ended} ended before, {max(0, total - ended)} to run"
     unfinished = [book.plan for book in books if left[book.plan.name] > 0]
     models = in_words([need for plan in unfinished for need in needs[plan.name]], store)
@@ -263,5 +268,5 @@ def _ended(book: StudyBook) -> int:
 
 
 def _trains(name: str) -> bool:
-    """Tell whether a setting that is drawn changes what originals are trained by."""
-    return name.partition(".")[0] not in ("unlearner", "evaluator", "objective")
+    """Tell whether a setting that is drawn changes what models are trained, and how."""
+    return name in TRAINING or name.partition(".")[0] in TRAINING

@@ -72,7 +72,7 @@ def read_command(
             axes[target] = choices
             space.pop(key, None)
             dropped.add(key)
-    given = {key.partition("@")[0] for key in axes}
+    given = {key.partition("@")[0].lstrip("~") for key in axes}
     added = {key: [text] for key, text in DEFAULTS.items() if key not in given}
     return Asked(axes={**added, **axes}, space=space, dropped=frozenset(dropped))
 

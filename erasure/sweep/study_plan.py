@@ -1,7 +1,6 @@
 """Studies of a tuning sweep, composed and checked before anything runs."""
 
 import copy
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -113,7 +112,7 @@ class StudyPlan:
             **{f"tuning.{key}": value for key, value in known.items()},
         }
         overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]
-        config: DictConfig = pickle.loads(pickle.dumps(self.base))  # faster than deepcopy
+        config = copy.deepcopy(self.base)
         with open_dict(config), read_write(config.hydra):
             for key, value in changes.items():
                 OmegaConf.update(config, key, value)

@@ -167,6 +167,14 @@ class ModelStore:
             raise StoreError("meta.json is not what was written (its seal differs)")
         return cast("dict[str, Any]", found)
 
+    def holds(self, key: str) -> bool:
+        """Tell whether an entry is there, by its size and without reading all of it."""
+        try:
+            size = (self.root / key / "weights.safetensors").stat().st_size
+            return bool(self.meta(key)["bytes"] == size)
+        except (StoreError, OSError):
+            return False
+
     def damage(self, key: str) -> str:
         """Return what is wrong with an entry, or nothing."""
         weights = self.root / key / "weights.safetensors"

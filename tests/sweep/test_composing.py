@@ -70,6 +70,7 @@ SWEEPS = [
     [["unlearner=scrub", "dataset=digits"], ["unlearner=scrub", "dataset=wine", "seed=1"]],
     [["unlearner.sizes=[3]", "seed=1"], ["unlearner.sizes=[4,5]", "seed=2"]],
     [["recipe=digits/scrub", "seed=1"], ["recipe=digits/scrub", "seed=2"]],
+    [["unlearner.alpha=1", "unlearner={alpha:3}"], ["unlearner.alpha=2", "unlearner={alpha:3}"]],
     [["++unlearner.new=1"], ["++unlearner.new='a=b'"], ["+unlearner.new=2"]],
     [["seeds={split:1,train:2,unlearn:3,evaluate:4}", "seeds.train=5"]],
     [["seeds.train=5", "seeds={split:1,train:2,unlearn:3,evaluate:4}"]],

@@ -204,6 +204,31 @@ def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
+def test_ctrl_c_when_nothing_is_left_to_start_is_no_interruption(app, capfd):
+    press_ctrl_c(app, times=1)
+    assert app.run("seed=0", "sleep=1") == 0
+    assert "1 trial: 1 finished" in capfd.readouterr().out
+
+
+def test_what_is_deleted_is_not_what_is_added(app):
+    assert app.run("~unlearner.lr", "+unlearner.lr=5,6", "unlearner=good") == 0
+    assert len(app.notes("calls")) == 2
+    (one, _) = sorted(app.folder.glob("multirun/*/*/*/.hydra/config.yaml"))
+    assert "lr: 5" in one.read_text()
+
+
+def test_an_error_nobody_foresaw_is_raised_after_the_summary(app, capfd, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr("erasure.sweep.progress._line", broken)
+    assert app.run("seed=0,1", "hydra.launcher.n_jobs=1") == 1
+    out, err = capfd.readouterr()
+    assert "ZeroDivisionError: unforeseen" in err
+    assert "2 trials: 1 finished, 1 not run" in out
+    assert app.notes("sweeps")[-1]["event"] == "finish"
+
+
 def test_ctrl_c_twice_ends_the_trials_and_sums_up(app, capfd):
     press_ctrl_c(app, times=2)
     with pytest.raises(KeyboardInterrupt):

@@ -34,7 +34,9 @@ def test_what_is_told_is_what_a_trial_trains(quick, tmp_path):
     store, needs = ModelStore(tmp_path), check(config)
     told = "8 models to train (1 original, 1 retrained, 6 for the pool)"
     assert in_words(needs, store) == told
-    run_trial(assemble(config), store, Watch(Console(quiet=True)))
+    outcome = run_trial(assemble(config), store, Watch(Console(quiet=True)))
+    assert outcome.trained == len(needs)
+    assert run_trial(assemble(config), store, Watch(Console(quiet=True))).trained == 0
     assert sorted(need.key for need in needs) == store.entries()
     assert in_words(needs, store) == "no model to train"
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from rich.console import Console
@@ -212,6 +213,10 @@ def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tm
         for key, value in one.items():
             assert torch.equal(two[key], value)
             torch.testing.assert_close(three[key], value, rtol=1e-3, atol=1e-4)
+    workers = [
+        child for child in psutil.Process().children() if "loky" in " ".join(child.cmdline())
+    ]
+    assert not [child for child in workers if "resource_tracker" not in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,8 @@ def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
         store = ModelStore(tmp_path / str(chunk))
         view = View(parts.pool, parts.indices.train)
         wanted = [many.Wanted(seed=seed, view=view) for seed in parts.reference.seeds]
-        keys = many.obtain_many(parts, store, wanted, lambda *_a, **_k: None)
+        keys, trained = many.obtain_many(parts, store, wanted, lambda *_a, **_k: None)
+        assert trained == len(wanted)
         states.append([store.state(key) for key in keys])
     for one, other in zip(*states, strict=True):
         for name, value in one.items():
