@@ -80,8 +80,9 @@ def _one_by_one(
     launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
 ) -> None:
     """Run in this process, where a trial that exits must not take the others along."""
-    gc.collect()
-    gc.freeze()  # else what was imported is searched for garbage again and again
+    if gc.get_freeze_count() == 0:  # else what was imported is searched for garbage all the time
+        gc.collect()
+        gc.freeze()
     for trial in trials:
         if stop.is_due():
             return
