@@ -1,5 +1,6 @@
 """The story of one trial: data, original, unlearned, gold, measurements, record."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -62,7 +63,8 @@ def run_trial(
     original, training = obtain(View(parts.pool, parts.indices.train), "original")
     if judge is not None:
         judge.prepare(parts, original, obtain(parts.remaining, "gold")[0])
-    with watch.stage("unlearn", "unlearning") as report:
+    limit = nullcontext() if judge is None else judge.limiting()
+    with watch.stage("unlearn", "unlearning") as report, limit:
         unlearned, facts = unlearn(
             parts,
             original,

@@ -1,9 +1,14 @@
 """Ending a run of a study before its time: others did better by then, or it takes too long."""
 
 import json
+import math
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import optuna
@@ -60,6 +65,31 @@ class Judge:
             self._gold = self._accuracies(gold)
         self._began = time.perf_counter()
 
+    @contextmanager
+    def limiting(self) -> Iterator[None]:
+        """End what runs in a block once its time is over, even if it never reports.
+
+        By a signal, hence on systems that have alarms and in the main thread, where trials run.
+
+        Raises:
+            PrunedError: If the time is over.
+        """
+        if self.cap is None or not hasattr(signal, "SIGALRM") or not _is_main_thread():
+            yield
+            return
+
+        def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
+            left = self._check_time(time.perf_counter())
+            signal.setitimer(signal.ITIMER_REAL, left)  # some of it was spent on judging
+
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, self.cap)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
+
     def watching(self, model: nn.Module, report: Report) -> Report:
         """Return a report that passes on what it hears, and then judges ``model``.
 
@@ -80,9 +110,7 @@ class Judge:
         return judged
 
     def _judge(self, model: nn.Module, step: int, of: int, now: float) -> None:
-        spent = now - self._began - self.seconds
-        if self.cap is not None and spent > self.cap:
-            raise PrunedError(f"the method took {spent:.1f} s, more than {self.cap:g} s")
+        self._check_time(now)
         if self.trial is None or self._original is None:
             return
         if not relative_change(self._original, model):
@@ -95,6 +123,15 @@ class Judge:
             stopped = self.trial.should_prune()
         if stopped:
             raise PrunedError(f"others did better by step {step} of {of}")
+
+    def _check_time(self, now: float) -> float:
+        """Return the seconds that are left, and end the run if there are none."""
+        if self.cap is None:
+            return math.inf
+        spent = now - self._began - self.seconds
+        if spent >= self.cap:
+            raise PrunedError(f"the method took {spent:.1f} s, more than {self.cap:g} s")
+        return self.cap - spent
 
     def _accuracies(self, model: nn.Module) -> dict[str, float]:
         if self._parts is None:
@@ -135,6 +172,10 @@ def _trial(cfg: DictConfig) -> tuple[Trial | None, bool]:
         number = int(cfg.tuning.trial)
         found = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
         return Trial(study, found._trial_id), direction == "maximize"
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _within(step: int, of: int) -> int:

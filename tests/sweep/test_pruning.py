@@ -2,6 +2,8 @@
 
 import copy
 import json
+import signal
+import threading
 import time
 
 import optuna
@@ -115,6 +117,39 @@ def test_a_method_may_take_no_longer_than_its_cap(parts):
     time.sleep(0.02)
     with pytest.raises(PrunedError, match=r"took 0\.0 s, more than 0\.01 s"):
         made.watching(parts.fresh(), silent)(1, 2)
+
+
+def test_a_method_that_never_reports_is_ended_too(parts):
+    made = judge(parts, None, parts.fresh(), cap=0.1)
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(PrunedError, match=r"took 0\.\d s, more than 0\.1 s"), made.limiting():
+        time.sleep(30)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_the_time_of_judging_is_not_that_of_the_method(parts):
+    made = judge(parts, None, parts.fresh(), cap=0.1)
+    made.seconds = 0.2
+    with made.limiting():
+        time.sleep(0.15)
+    with pytest.raises(PrunedError), made.limiting():
+        time.sleep(30)
+
+
+def test_without_a_cap_or_outside_the_main_thread_nothing_rings(parts):
+    with judge(parts, None, parts.fresh()).limiting():
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+    found = []
+
+    def elsewhere():
+        with judge(parts, None, parts.fresh(), cap=0.1).limiting():
+            found.append(signal.getitimer(signal.ITIMER_REAL)[0])
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [0.0]
 
 
 def test_the_ledger_says_pruned():
