@@ -135,10 +135,11 @@ def estimate(seconds: float, trained: int, left: int, remaining: float, each: st
         each: What else there is to say about a trial.
     """
     models = "1 model was" if trained == 1 else f"{trained} models were"
+    models = f", for which {models} trained" if trained else ""
     less = ", and less once the models are in the store" if trained else ""
     rest = "1 more takes" if left == 1 else f"{left} more take"
     return Text(
-        f"the first trial took {duration(seconds)}{each}, for which {models} trained; {rest} "
+        f"the first trial took {duration(seconds)}{each}{models}; {rest} "
         f"about {duration(remaining)} at this pace{less}",
         style="dim",
     )

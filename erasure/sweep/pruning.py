@@ -130,7 +130,7 @@ class Judge:
             return math.inf
         spent = now - self._began - self.seconds
         if spent >= self.cap:
-            raise PrunedError(f"the method took {spent:.1f} s, more than {self.cap:g} s")
+            raise PrunedError(f"the method took {spent:.3g} s, more than {self.cap:g} s")
         return self.cap - spent
 
     def _accuracies(self, model: nn.Module) -> dict[str, float]:

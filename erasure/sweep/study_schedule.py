@@ -179,7 +179,7 @@ class Schedule:
             return Verdict(state=state, reason=f"seed {seed}: {kind}{entry.reason}")
         seconds = entry.metrics.get("cost/unlearn_seconds", math.nan)
         if self.cap is not None and seconds > self.cap:
-            reason = f"seed {seed}: the method took {seconds:.1f} s, more than {self.cap:g} s"
+            reason = f"seed {seed}: the method took {seconds:.3g} s, more than {self.cap:g} s"
             return Verdict(state=TrialState.PRUNED, reason=reason, seconds=seconds)
         objective = active.book.plan.objective
         missing = [name for name in objective.names if math.isnan(_value(entry, name))]
