@@ -122,7 +122,7 @@ def test_a_method_may_take_no_longer_than_its_cap(parts):
 def test_a_method_that_never_reports_is_ended_too(parts):
     made = judge(parts, None, parts.fresh(), cap=0.1)
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(PrunedError, match=r"took 0\.1\d* s, more than 0\.1 s"), made.limiting():
+    with pytest.raises(PrunedError, match=r"took 0\.\d+ s, more than 0\.1 s"), made.limiting():
         time.sleep(30)
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

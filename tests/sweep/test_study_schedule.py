@@ -148,7 +148,7 @@ def test_a_method_that_takes_too_long_is_pruned(ssd, tmp_path):
         cap=5.0,
     ).all()
     assert states(book) == ["COMPLETE", "PRUNED"]
-    assert "9.0 s, more than 5 s" in book.trials[1].user_attrs["erasure.reason"]
+    assert "9 s, more than 5 s" in book.trials[1].user_attrs["erasure.reason"]
 
 
 def test_a_study_that_keeps_failing_ends(plans, tmp_path):
