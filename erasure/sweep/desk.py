@@ -99,10 +99,14 @@ class Desk:
         return Books(ledger=self.ledger, earlier=earlier, resume=self.resume)
 
     def open(self) -> str:
-        """Start or continue the tracking run of the sweep and return its id."""
+        """Start or continue the tracking run of the sweep and return its id.
+
+        Two processes that start the same sweep at once on one store share a run.
+        """
         self.tracker.prepare()
         self.tracker.reap(self.ledger.is_claimed)
-        return self.tracker.start_sweep(self.sweep)
+        with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
+            return self.tracker.start_sweep(self.sweep)
 
     def report(self, entries: Sequence[Entry], run: str) -> Report:
         """Sum up ``entries``."""

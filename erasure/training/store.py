@@ -128,7 +128,7 @@ class ModelStore:
         key = request.key
         found = self._read(key)
         if found is None:
-            with self._lock(key):
+            with self.lock(key):
                 found = self._read(key) or self._train(request, train)
         self._touch(key)
         return found
@@ -167,6 +167,12 @@ class ModelStore:
             raise StoreError("meta.json is not what was written (its seal differs)")
         return cast("dict[str, Any]", found)
 
+    def lock(self, name: str) -> FileLock:
+        """Return a lock that all processes on this store share, to be held for a block."""
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
+
     def holds(self, key: str) -> bool:
         """Tell whether an entry is there, by its size and without reading all of it."""
         try:
@@ -190,7 +196,7 @@ class ModelStore:
 
     def remove(self, key: str) -> None:
         """Delete an entry, whatever state it is in."""
-        with self._lock(key):
+        with self.lock(key):
             self._discard(key)
 
     def sweep_partials(self) -> int:
@@ -205,11 +211,6 @@ class ModelStore:
     @property
     def _partial(self) -> Path:
         return self.root / ".partial"
-
-    def _lock(self, key: str) -> FileLock:
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{key}.lock")
 
     def _read(self, key: str) -> Trained | None:
         from safetensors.torch import load_file

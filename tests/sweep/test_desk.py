@@ -1,0 +1,52 @@
+"""The records of a sweep, when several processes start the same one."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+from erasure.core.ledger import Ledger
+from erasure.sweep.desk import Desk
+from erasure.tracking.no_tracker import NoTracker
+from erasure.tracking.protocol import Sweep
+from erasure.training.store import ModelStore
+
+SWEEP = Sweep(fingerprint="f", name="", command="", overrides={}, total=1, description="")
+
+
+class Slow(NoTracker):
+    """Looks for the run of a sweep, and makes one a moment later, as a database would."""
+
+    runs: list[str]
+
+    def start_sweep(self, sweep):
+        found = list(self.runs)
+        time.sleep(0.2)
+        if not found:
+            self.runs.append(f"run {len(self.runs)} of {sweep.fingerprint}")
+        return self.runs[-1] if not found else found[0]
+
+
+def desk(root, tracker):
+    return Desk(
+        sweep=SWEEP,
+        tracker=tracker,
+        ledger=Ledger(root),
+        objective=SimpleNamespace(),
+        resume=True,
+        store=ModelStore(root),
+        folder=root / "sweep",
+    )
+
+
+def test_processes_that_start_one_sweep_at_once_share_its_run(tmp_path):
+    tracker, opened = Slow(), []
+    tracker.runs = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(desk(tmp_path, tracker).open()))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == ["run 0 of f"] * 3
