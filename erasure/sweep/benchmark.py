@@ -18,6 +18,7 @@ from erasure.sweep.composing import Compositions
 from erasure.sweep.describe import to_absolute
 from erasure.sweep.errors import SweepError
 from erasure.sweep.grid import Grid, checked, run_planned
+from erasure.sweep.interrupts import Stop
 from erasure.sweep.needs import Need, in_words
 from erasure.sweep.outcome import Entry
 from erasure.sweep.parts import store_root
@@ -44,6 +45,7 @@ def run_benchmark(
             Or, when all is summed up, if a method has no tuned setting or a trial no result.
         KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
     """
+    stop = Stop.after(search.settings.max_hours)
     with search.console.status("composing the benchmark"):
         plans = composed(search, arguments)
         _refuse(search.settings, confirmation, plans)
@@ -55,13 +57,13 @@ def run_benchmark(
         )
         methods = composer.untuned(plans)
     _check(search, methods)
-    problems = [_tuned(search, plans)]
+    problems = [_tuned(search, plans, stop)]
     studies = _finished(search, plans, problems[0])
     folder = _folder(confirmation, plans)
     recipes = [study.recipe().write(folder) for study in studies.values() if study.best]
     with search.console.status("composing what confirms"):
         methods = composer.tuned(methods, studies)
-    entries, problem = _confirmed(search, methods, confirmation)
+    entries, problem = _confirmed(search, methods, confirmation, stop)
     comparison = _comparison(search, methods, recipes, confirmation)
     comparison.write(folder)
     comparison.show(search.console, folder)
@@ -104,11 +106,11 @@ def _check(search: Search, methods: Sequence[Contest]) -> None:
     search.console.print(Text(f"{told} to confirm; for those {models}"), soft_wrap=True)
 
 
-def _tuned(search: Search, plans: Sequence[StudyPlan]) -> str:
+def _tuned(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> str:
     """Bring the studies to their number of trials and return what went wrong, if anything."""
     search.console.print("tuning, on validation data", style="bold")
     try:
-        run_plans(search, plans)
+        run_plans(search, plans, stop)
     except SweepError as error:
         return str(error)
     return ""
@@ -146,7 +148,7 @@ def _folder(confirmation: Confirmation, plans: Sequence[StudyPlan]) -> Path:
 
 
 def _confirmed(
-    search: Search, methods: Sequence[Contest], confirmation: Confirmation
+    search: Search, methods: Sequence[Contest], confirmation: Confirmation, stop: Stop
 ) -> tuple[list[Entry], str]:
     """Run the comparison and return its entries, or what went wrong."""
     told = f"\nconfirming on other seeds, evaluator={confirmation.evaluator}"
@@ -166,7 +168,7 @@ def _confirmed(
         console=search.console,
     )
     try:
-        return run_planned(grid, trials, axes), ""
+        return run_planned(grid, trials, axes, stop), ""
     except SweepError as error:
         return [], str(error)
 

@@ -37,13 +37,13 @@ def dispatch(
 ) -> None:
     """Run ``trials`` below the tracking run ``parent`` and report each that ends.
 
-    Where they are handed out one by one, none is any more once ``stop`` is due.
+    None is handed out any more once ``stop`` is due.
     """
     if isinstance(launcher, ComposedLauncher):
         _composed(launcher, trials, parent, report, stop)
     elif is_basic(launcher):
         _one_by_one(launcher, trials, parent, report, stop)
-    else:
+    elif not stop.is_due():
         _all_at_once(launcher, trials, parent, report)
 
 

@@ -78,16 +78,15 @@ def run_grid(
     axes = read_axes(grid.loader, params, arguments)
     with grid.console.status("composing the trials"):
         trials = plan(Compositions(loader=grid.loader, master=grid.master), axes)
-    return run_planned(grid, trials, axes)
+    return run_planned(grid, trials, axes, Stop.after(grid.max_hours))
 
 
-def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes) -> list[Entry]:
-    """Run the ``trials`` that ``axes`` span; see :func:`run_grid`."""
+def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes, stop: Stop) -> list[Entry]:
+    """Run the ``trials`` that ``axes`` span until ``stop`` is due; see :func:`run_grid`."""
     with hydra_sees(trials[0].config):
         desk = open_desk(trials, swept(axes))
         done, left = _sorted_out(grid, desk, trials)
         run, stopped = "", None
-        stop = Stop.after(grid.max_hours)
         entries = dict(done)
         if left or not desk.is_closed():
             run = desk.open()

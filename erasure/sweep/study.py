@@ -81,7 +81,7 @@ def run_studies(search: Search, arguments: Sequence[str]) -> list[Entry]:
     """
     with search.console.status("composing the studies"):
         plans = composed(search, arguments)
-    return run_plans(search, plans)
+    return run_plans(search, plans, Stop.after(search.settings.max_hours))
 
 
 def composed(search: Search, arguments: Sequence[str]) -> list[StudyPlan]:
@@ -94,20 +94,23 @@ def composed(search: Search, arguments: Sequence[str]) -> list[StudyPlan]:
     return plan_studies(search.loader, search.master, asked, search.settings)
 
 
-def run_plans(search: Search, plans: Sequence[StudyPlan]) -> list[Entry]:
-    """Bring the studies of ``plans`` to their number of trials; see :func:`run_studies`."""
+def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[Entry]:
+    """Bring the studies of ``plans`` to their number of trials; see :func:`run_studies`.
+
+    No trial is started any more once ``stop`` is due.
+    """
     settings, console = search.settings, search.console
     with hydra_sees(plans[0].base):
         desk = study_desk(plans, settings)
         with console.status("checking the studies"):
             books = _checked(search, desk, plans)
         known = summed_up(desk, books, settings, [], "", Stop())
-        entries, stop, error = list[Entry](), Stop(), None
+        entries, error = list[Entry](), None
         if _are_over(books) and desk.is_closed() and known.is_written(desk.folder):
             summary = known
         else:
             run = desk.open()
-            entries, stop, error = _run(search, desk, books, run)
+            entries, error = _run(search, desk, books, run, stop)
             summary = summed_up(desk, books, settings, entries, run, stop)
             desk.close(summary, console)
         summary.show(console)
@@ -179,14 +182,13 @@ def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
 
 
 def _run(
-    search: Search, desk: Desk, books: Sequence[StudyBook], run: str
-) -> tuple[list[Entry], Stop, BaseException | None]:
+    search: Search, desk: Desk, books: Sequence[StudyBook], run: str, stop: Stop
+) -> tuple[list[Entry], BaseException | None]:
     """Run until the studies have their trials, and return what ended it early."""
     settings, console = search.settings, search.console
     keep_config(search.master)
     root = store_root(books[0].plan.base)
     error: BaseException | None = None
-    stop = Stop.after(settings.max_hours)
     with patience(search.launcher, stop, console), study_progress(books, console) as told:
         schedule = Schedule(
             books=books,
@@ -205,7 +207,7 @@ def _run(
             error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         finally:
             schedule.abandon()
-    return schedule.entries, stop, error
+    return schedule.entries, error
 
 
 def _tuning(books: Sequence[StudyBook], settings: StudySettings, root: Path) -> dict[str, Value]:

@@ -279,6 +279,12 @@ def test_time_that_is_over_confirms_nothing(staged, capfd):
     assert staged.run(*BENCHMARK, "hydra.sweeper.max_hours=1.0e-9") == 1
     assert "tuning of good is not finished, so nothing was confirmed" in capfd.readouterr().err
     assert staged.notes("calls") == []
+    assert staged.run(*BENCHMARK) == 0
+    staged.forget("calls")
+    late = ("hydra.sweeper.confirm_seeds=[7]", "hydra.sweeper.max_hours=1.0e-9")
+    assert staged.run(*BENCHMARK, *late) == 1
+    assert "hydra.sweeper.max_hours is over: " in capfd.readouterr().err
+    assert staged.notes("calls") == []
 
 
 @pytest.mark.slow
