@@ -103,8 +103,8 @@ class Bench:
 
     def _carry_out(self, story: Story) -> TrialResult:
         parent = str(self.cfg.tracking.get("parent") or "")
-        self.tracker.prepare()
         if not parent:  # a sweep does this once for all its trials
+            self.tracker.prepare()
             self.tracker.reap(self.ledger.is_claimed)
         self.ledger.forget(self.trial.fingerprint)
         run = self.tracker.start(self.trial, parent=parent)
