@@ -247,13 +247,13 @@ def _handed_out(schedule: Schedule) -> Iterable[Planned]:
 def _outlook(
     books: Sequence[StudyBook], needs: Mapping[str, Sequence[Need]], store: ModelStore
 ) -> str:
-    left = {book.plan.name: book.total - _ended(book) for book in books}
+    left = {book.plan.name: max(0, book.total - _ended(book)) for book in books}
     total = sum(book.total for book in books)
     ended = sum(_ended(book) for book in books)
     studies = "1 study" if len(books) == 1 else f"{len(books)} studies"
     seeds = len(books[0].plan.seeds)
     told = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
-    told = f"{told}: {ended} ended before, {max(0, total - ended)} to run"
+    told = f"{told}: {ended} ended before, {sum(left.values())} to run"
     unfinished = [book.plan for book in books if left[book.plan.name] > 0]
     models = in_words([need for plan in unfinished for need in needs[plan.name]], store)
     moving = sorted({name for plan in unfinished for name in plan.space if _trains(name)})

@@ -58,8 +58,9 @@ def study_progress(
     books: Sequence[StudyBook], console: Console
 ) -> Iterator[Callable[[Active, Verdict], None]]:
     """Yield a function to call with each trial that ends."""
-    ended = sum(trial.state.is_finished() for book in books for trial in book.trials)
-    pace = Pace(total=sum(book.total for book in books), done=ended)
+    ended = [sum(trial.state.is_finished() for trial in book.trials) for book in books]
+    most = sum(max(book.total, done) for book, done in zip(books, ended, strict=True))
+    pace = Pace(total=most, done=sum(ended))  # a study may have more than is asked for by now
     width = max(len(book.plan.label) for book in books)
     estimated: list[Active] = []
     bar = progress_bar(console) if console.is_terminal else None

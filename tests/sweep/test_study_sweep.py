@@ -91,6 +91,17 @@ def test_two_methods_have_a_study_each_and_one_parent(tuned, capsys):
     assert (folder / "studies.csv").is_file()
 
 
+def test_a_study_that_has_more_than_its_budget_takes_none_from_another(tuned, capsys):
+    assert tuned.run(*TUNE, "unlearner=good", "hydra.sweeper.n_trials=3") == 0
+    capsys.readouterr()
+    assert tuned.run(*TUNE, "unlearner=good,poor", "hydra.sweeper.n_trials=2") == 0
+    printed = capsys.readouterr().out
+    assert "2 studies, 4 trials with 2 seeds each: 3 ended before, 2 to run" in printed
+    assert "[4/5] poor" in printed
+    assert "[5/5] poor" in printed
+    assert counts(tuned) == {"good": {"COMPLETE": 3}, "poor": {"COMPLETE": 2}}
+
+
 def test_kill_9_loses_doubles_and_leaves_open_nothing(tuned):
     command = (*TUNE, "unlearner=good,poor", "sleep=0.4")
     for number in range(2):
