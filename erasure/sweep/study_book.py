@@ -197,7 +197,7 @@ def _require_same(plan: StudyPlan, study: optuna.Study) -> None:
     changed = [key for key in now if found.get(key) != now[key]]
     told = "was begun by another program"
     if changed and found:
-        spoken = {"fixed": "the configuration", "space": _difference(found["space"], now["space"])}
+        spoken = {"fixed": "configuration", "space": _difference(found["space"], now["space"])}
         told = f"was begun with another {', '.join(spoken.get(key, key) for key in changed)}"
     raise ConfigError(
         f"hydra.sweeper.study_name={plan.name} {told}; its trials and new ones would not be "

@@ -217,7 +217,7 @@ def test_a_study_that_is_another_one_now_is_refused(ssd):
     with pytest.raises(ConfigError, match=r"another search space \(unlearner.alpha\).*study_name"):
         opened(narrower, storage)
     for arguments, changes, told in (
-        (["split.fraction=0.2"], {}, "another the configuration"),
+        (["split.fraction=0.2"], {}, "another configuration"),
         ([], {"seeds": [5]}, "seeds"),
     ):
         named = {"study_name": ssd.name, **changes}
