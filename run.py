@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 def main(cfg: "DictConfig") -> Any:
     """Run the trial ``cfg`` and return its objective; torch is first imported here."""
-    from erasure.experiment import run
+    from erasure.trial.run import run
 
     return run(cfg)
 
 
 if __name__ == "__main__":
-    from erasure.plugins import launch
+    from erasure.cli.hydra import launch
 
     sys.exit(launch(main))

@@ -23,16 +23,16 @@ from torch import Tensor
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
+from erasure.evaluation.attacks.likelihood_ratio import likelihood_ratios
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.forget_quality import ForgetQuality
-from erasure.evaluation.klom import KLoM
-from erasure.evaluation.likelihood_ratio import likelihood_ratios
-from erasure.evaluation.ulira import ULiRA
+from erasure.metrics.privacy.ulira import ULiRA
+from erasure.metrics.to_gold.forget_quality import ForgetQuality
+from erasure.metrics.to_gold.klom import KLoM
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
-from erasure.training.ensemble import Member, train_together
 from erasure.training.fit import Fit
+from erasure.training.many.ensemble import Member, train_together
 from erasure.training.trainers import Standard
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -23,15 +23,15 @@ from spine import PerSample, compare
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from erasure.core.home import DataHome
+from erasure.core.data_config import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import Pool
-from erasure.data.augment import augmentation
-from erasure.data.digits import Digits
-from erasure.data.lazy import LazyPool
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import TensorRows
+from erasure.data.pools.augment import augmentation
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.pools.rows import TensorRows
+from erasure.data.sources.digits import Digits
+from erasure.data.sources.prepared import Prepared, prepared
 from erasure.models.cnn import CNN
 from erasure.training.fit import Fit
 from erasure.training.trainers import Standard

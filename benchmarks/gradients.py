@@ -21,16 +21,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multiclass
+from erasure.core.data_config import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.data.digits import Digits
-from erasure.data.pools import TensorPool
+from erasure.core.task_types import Multiclass
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.sources.digits import Digits
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.models.resnet import resnet18
-from erasure.training.sample_gradients import expected_fisher, mean_squared_sample_gradients
+from erasure.training.per_sample.gradients import expected_fisher, mean_squared_sample_gradients
 
 KIND = Multiclass()
 NUM_IMAGES = 12

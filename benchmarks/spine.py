@@ -23,14 +23,14 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from erasure.core.home import DataHome
+from erasure.core.data_config import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.data.digits import Digits
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.sources.digits import Digits
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
-from erasure.training.store import ModelStore, Request, Training
+from erasure.training.model_store import ModelStore, Request, Training
 from erasure.training.trainers import Standard
 
 ROOT = Path(__file__).parents[1]

@@ -14,15 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multirun_analysis.aggregation import aggregate
-    from multirun_analysis.best_trial import best, command
-    from multirun_analysis.board import Board, leaderboard
-    from multirun_analysis.comparison import side_by_side
     from multirun_analysis.errors import AnalysisError
-    from multirun_analysis.frame import MetricMeaning, Results
-    from multirun_analysis.loading import load
-    from multirun_analysis.report import attach_report, write_report
-    from multirun_analysis.tables import to_csv, to_latex, to_markdown, write_tables
+    from multirun_analysis.leaderboard.aggregation import aggregate
+    from multirun_analysis.leaderboard.best_trial import best, command
+    from multirun_analysis.leaderboard.board import Board, leaderboard
+    from multirun_analysis.leaderboard.comparison import side_by_side
+    from multirun_analysis.leaderboard.tables import to_csv, to_latex, to_markdown, write_tables
+    from multirun_analysis.read.frame import MetricMeaning, Results
+    from multirun_analysis.read.loading import load
+    from multirun_analysis.report.build import attach_report, write_report
 
 __all__ = [
     "AnalysisError",

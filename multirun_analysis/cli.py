@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multirun_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from multirun_analysis.frame import Results
+    from multirun_analysis.read.frame import Results
 
 COMMANDS = ("leaderboard", "compare", "best", "report")
 EXAMPLES = """examples:
@@ -62,7 +62,7 @@ def _misuse(command: str, options: argparse.Namespace) -> str:
 
 
 def _loaded(options: argparse.Namespace) -> "Results":
-    from multirun_analysis.loading import load
+    from multirun_analysis.read.loading import load
 
     return load(
         options.tracking_uri,
@@ -75,8 +75,8 @@ def _loaded(options: argparse.Namespace) -> "Results":
 def _show_leaderboard(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.board import leaderboard
-    from multirun_analysis.terminal import show_board
+    from multirun_analysis.leaderboard.board import leaderboard
+    from multirun_analysis.leaderboard.terminal import show_board
 
     board = leaderboard(results, options.metric or None, level=options.level)
     show_board(board, results, Console(), options.rows)
@@ -85,8 +85,8 @@ def _show_leaderboard(results: "Results", options: argparse.Namespace) -> None:
 def _compare(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.comparison import side_by_side
-    from multirun_analysis.terminal import show_comparison
+    from multirun_analysis.leaderboard.comparison import side_by_side
+    from multirun_analysis.leaderboard.terminal import show_comparison
 
     a, b = options.names
     show_comparison(side_by_side(results, a, b, options.metric or None), Console())
@@ -95,8 +95,8 @@ def _compare(results: "Results", options: argparse.Namespace) -> None:
 def _show_best(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.best_trial import best
-    from multirun_analysis.terminal import show_best
+    from multirun_analysis.leaderboard.best_trial import best
+    from multirun_analysis.leaderboard.terminal import show_best
 
     show_best(best(results, *options.metric), Console())
 
@@ -105,7 +105,7 @@ def _report(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from multirun_analysis.report import attach_report, write_report
+    from multirun_analysis.report.build import attach_report, write_report
 
     console = Console()
     written = write_report(results, options.output, level=options.level, baseline=options.baseline)

@@ -14,8 +14,9 @@ import sklearn.datasets  # noqa: F401  # its first import draws from the global 
 import torch
 from hypothesis import HealthCheck, settings
 
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
 
+pytest_plugins = ["contexts", "stub_app"]
 REPOSITORY = Path(__file__).parents[1]
 SET_BY_LIBRARIES = ("PYTEST_", "KMP_", "TORCHINDUCTOR_", "_MLFLOW_", "RDBASE")
 """What pytest notes about the running test, and libraries when they are first imported."""
@@ -134,7 +135,7 @@ def make_pool():
 def _composed(overrides, name, hydra):
     from hydra import compose, initialize_config_dir
 
-    from erasure.sweep.schema import register_schema
+    from erasure.config.schema import register_schema
 
     register_schema()
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):

@@ -52,12 +52,12 @@ def test_a_new_package_cannot_forget_the_contracts():
     forbidden = {c["id"]: set(c["source_modules"]) for c in contracts if c["type"] == "forbidden"}
     may = {
         "hydra": {
-            "erasure.catalogue",
-            "erasure.experiment",
-            "erasure.plugins",
+            "erasure.cli.catalogue",
+            "erasure.trial.run",
+            "erasure.cli.hydra",
             "erasure.sweep",
         },
-        "mlflow": {"erasure.tracking"},
+        "mlflow": {"erasure.results"},
     }
     ours = {name: sources for name, sources in forbidden.items() if "analysis" not in name}
     assert ours.keys() == may.keys()
@@ -66,7 +66,11 @@ def test_a_new_package_cannot_forget_the_contracts():
     assert all(forbidden[name] == {"multirun_analysis"} for name in forbidden.keys() - may.keys())
     (layers,) = (c["layers"] for c in contracts if c["type"] == "layers")
     layered = {f"erasure.{part}" for layer in layers for part in layer.split(" | ")}
-    assert parts - layered == {"erasure._torchvision", "erasure.help", "erasure.store"}
+    assert parts - layered == {
+        "erasure.core.torchvision_import",
+        "erasure.cli.help",
+        "erasure.cli.store",
+    }
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -113,9 +117,13 @@ def test_global_generators_are_seeded_in_one_place():
 
 
 def test_torch_and_others_stay_out_of_what_starts_the_program():
-    light = ["run.py", "erasure/__init__.py", "erasure/help.py", "erasure/plugins.py"]
+    light = ["run.py", "erasure/__init__.py", "erasure/cli/help.py", "erasure/cli/hydra.py"]
     light += [f"multirun_analysis/{name}.py" for name in ("__init__", "__main__", "cli", "errors")]
-    light += ["erasure/core/errors.py", "erasure/core/__init__.py", "erasure/_torchvision.py"]
+    light += [
+        "erasure/core/errors.py",
+        "erasure/core/__init__.py",
+        "erasure/core/torchvision_import.py",
+    ]
     heavy = {"torch", "hydra", "omegaconf", "mlflow", "numpy", "pandas"}
     for name in light:
         for node in tree(ROOT / name).body:
@@ -129,7 +137,7 @@ HOOKS = '[type(finder).__name__ for finder in sys.meta_path].count("_BeforeTorch
 
 
 def test_the_torchvision_hook_is_installed_once_and_imports_nothing(python):
-    code = "import sys, erasure; erasure._torchvision.install(); "
+    code = "import sys, erasure; erasure.core.torchvision_import.install(); "
     code += f"print({HOOKS}, 'torch' in sys.modules)"
     assert python("-c", code).stdout == "1 False\n"
 
@@ -139,7 +147,7 @@ def test_torchvision_imports_beside_this_torch(python):
     code = f"""
 import sys, erasure
 from torchvision.models import resnet18
-erasure._torchvision.install()
+erasure.core.torchvision_import.install()
 print({HOOKS}, callable(resnet18))
 """
     found = python("-W", "error", "-c", code)

@@ -1,4 +1,4 @@
-"""The tables of data sets and models in the docs: ``python -m erasure.catalogue --write``."""
+"""The tables of data sets and models in the docs: ``python -m erasure catalogue --write``."""
 
 import argparse
 import sys
@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from erasure.cli.hydra import conf_folder
+from erasure.config.build import build
 from erasure.core.errors import ErasureError
 from erasure.core.seeding import isolated
-from erasure.plugins import conf_folder
-from erasure.sweep.building import build
 
 PAGE = Path("docs") / "datasets.md"
 
@@ -38,7 +38,7 @@ SAMPLES: Mapping[str, str] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the page, or write it where the docs keep it, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m erasure.catalogue", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m erasure catalogue", description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {PAGE} instead of printing")
     options = parser.parse_args(arguments)
     text = page(conf_folder())
@@ -54,7 +54,7 @@ def page(conf: Path) -> str:
     lines = [
         "# Data sets and models",
         "",
-        "Made by `python -m erasure.catalogue --write` from the files in `conf`; edit those.",
+        "Made by `python -m erasure catalogue --write` from the files in `conf`; edit those.",
         "",
         "## Data sets",
         "",

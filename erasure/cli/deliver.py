@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.core.ledger import Ledger
-from erasure.tracking.delivery import Replayed, replay
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results.delivery import Replayed, replay
+from erasure.results.mlflow.tracker import MLflowTracker
+from erasure.results.store import Ledger
 
 EXAMPLE = """\
 example:
-  python -m erasure.tracking replay --store store --uri sqlite:///mlruns/mlflow.db
+  python -m erasure deliver replay --store store --uri sqlite:///mlruns/mlflow.db
 
 exit codes:
   0  every result is tracked    1  some could not be sent    2  a setting is wrong
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(prog="python -m erasure.tracking", description=__doc__)
+    top = argparse.ArgumentParser(prog="python -m erasure deliver", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     one = commands.add_parser(
         "replay",

@@ -21,7 +21,7 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
     """Run ``task`` under Hydra with the arguments of this process and return the exit code."""
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        from erasure.help import show_help
+        from erasure.cli.help import show_help
 
         show_help(conf_folder(), outside_configs())
         return 0
@@ -32,7 +32,7 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
 
 def conf_folder() -> Path:
     """Return the folder of the YAML groups: beside the package in a checkout, else inside it."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     beside = package.parent / "conf"
     return beside if (beside / "config.yaml").is_file() else package / "conf"
 
@@ -61,8 +61,8 @@ def _single_run(task: "Callable[[DictConfig], Any]") -> None:
 def _under_hydra(task: "Callable[[DictConfig], Any]") -> None:
     import hydra
 
-    from erasure.sweep.schema import register_schema
-    from erasure.sweep.search_path import register_search_path
+    from erasure.config.schema import register_schema
+    from erasure.config.search_path import register_search_path
 
     register_schema()
     register_search_path(outside_configs())
@@ -94,7 +94,7 @@ def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
 
     Hydra shortens tracebacks and exits by itself unless told not to, so it is told not to.
     """
-    from erasure.sweep.explain import explain
+    from erasure.config.explain import explain
 
     asked = os.environ.get("HYDRA_FULL_ERROR")
     shown_in_full = bool(asked)

@@ -1,4 +1,4 @@
-"""Look after the store of trained models: ``python -m erasure.store ls|verify|gc``."""
+"""Look after the store of trained models: ``python -m erasure store ls|verify|gc``."""
 
 import argparse
 import datetime as dt
@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from erasure.core.errors import ErasureError
-from erasure.training.store import ModelStore
+from erasure.training.model_store import ModelStore
 
 EXAMPLES = """examples:
-  python -m erasure.store ls
-  python -m erasure.store verify --root store
-  python -m erasure.store gc --unused-days 30          shows what would go
-  python -m erasure.store gc --unused-days 30 --yes    removes it
+  python -m erasure store ls
+  python -m erasure store verify --root store
+  python -m erasure store gc --unused-days 30          shows what would go
+  python -m erasure store gc --unused-days 30 --yes    removes it
 """
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m erasure.store",
+        prog="python -m erasure store",
         description="Look after the store of trained models.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""Look after tuning sweeps: ``python -m erasure.sweep status|recipe``."""
+"""Look after tuning sweeps: ``python -m erasure studies status|recipe``."""
 
 import argparse
 import sys
@@ -8,16 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from erasure.cli.hydra import conf_folder, reported
 from erasure.core.errors import ConfigError
-from erasure.plugins import conf_folder, reported
 from erasure.sweep.progress import plain_console
-from erasure.sweep.study_recipe import kept_studies, selected
 from erasure.sweep.summary import figure
+from erasure.tuning.recipes import kept_studies, selected
 
 EXAMPLES = """examples:
   python run.py -m hydra/sweeper=optuna unlearner=scrub,ssd     search, on validation data
-  python -m erasure.sweep status                                which studies there are
-  python -m erasure.sweep recipe --study scrub-digits_noisy-mlp-random-1f3c09aa
+  python -m erasure studies status                                which studies there are
+  python -m erasure studies recipe --study scrub-digits_noisy-mlp-random-1f3c09aa
   python run.py -m recipe=digits_noisy/mlp/random/scrub seed=10,11,12
 """
 
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--store", type=Path, default=Path("store"), help="the store (store)")
     shared.add_argument("--storage", help="hydra.sweeper.storage, if the sweep had one")
     parser = argparse.ArgumentParser(
-        prog="python -m erasure.sweep",
+        prog="python -m erasure studies",
         description="Look after the studies of tuning sweeps.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

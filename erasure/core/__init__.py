@@ -1,1 +1,1 @@
-"""The vocabulary every other package speaks; imports nothing of ours."""
+"""What one needs to know to write a method or a metric; no Hydra, no files."""

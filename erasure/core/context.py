@@ -8,11 +8,11 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from erasure.core.kinds import TaskKind
-from erasure.core.metric import Measured, NotComputableError
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
+from erasure.core.task_types import TaskKind
+from erasure.core.values import Measured, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
-from erasure.core.kinds import TaskKind
 from erasure.core.splits import View
+from erasure.core.task_types import TaskKind
 from erasure.core.types import Batch, Loss
 
 

@@ -8,11 +8,11 @@ from torch import Generator, Tensor, nn
 if TYPE_CHECKING:
     from erasure.core.columns import Column
     from erasure.core.context import EvalContext
-    from erasure.core.home import DataHome
-    from erasure.core.kinds import TaskKind
-    from erasure.core.metric import Measured, MetricSchema
+    from erasure.core.data_config import DataHome
     from erasure.core.splits import SplitIndices, View
     from erasure.core.task import Cached, Fresh, Report, UnlearningTask
+    from erasure.core.task_types import TaskKind
+    from erasure.core.values import Measured, MetricSchema
 
 Inputs: TypeAlias = Any
 """What a model eats: a tensor, a mapping of tensors, a graph batch. Only models look inside."""

@@ -1,1 +1,1 @@
-"""Pools, the sources that fill them, and the ways to split them."""
+"""Data: where they come from, the pools that hold them, and the splits that divide them."""

@@ -1,7 +1,7 @@
 """Numbers that were noted while a trial ran."""
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import NotComputableError
+from erasure.core.values import NotComputableError
 
 
 def fact(ctx: EvalContext, name: str) -> float:

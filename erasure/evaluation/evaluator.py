@@ -11,9 +11,9 @@ import torch
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
 from erasure.core.seeding import stream
 from erasure.core.types import Metric
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
 from erasure.evaluation.recording import recording
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.kinds import TaskKind
+from erasure.core.task_types import TaskKind
 
 Compare = Callable[[TaskKind, Tensor, Tensor], Tensor]
 """A kind of task and two sets of logits ``(n, C)`` to one value per sample ``(n,)``."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.kinds import TaskKind
-from erasure.core.metric import NotComputableError
+from erasure.core.task_types import TaskKind
+from erasure.core.values import NotComputableError
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
 """Two sets of log-probabilities ``(..., K)`` to one value each ``(...)``."""

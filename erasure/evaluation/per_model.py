@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
-from erasure.evaluation.nonmembers import non_members
+from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.pool_margins import CHUNK, pooled
 
 FEWEST = 10

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.metric import NotComputableError
+from erasure.core.values import NotComputableError
 from erasure.evaluation.evaluator import SUBJECTS
 from erasure.evaluation.signals import losses, margins, predictions
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.metric import NotComputableError
+from erasure.core.values import NotComputableError
+from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.evaluator import SUBJECTS
-from erasure.evaluation.loss_mia import LOW_FPR, attack_losses
-from erasure.evaluation.nonmembers import non_members
-from erasure.evaluation.roc import auc, roc
+from erasure.evaluation.statistics.roc import auc, roc
+from erasure.metrics.privacy.loss_mia import LOW_FPR, attack_losses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
-from erasure.core.metric import NotComputableError
+from erasure.core.values import NotComputableError
 from erasure.evaluation.signals import PHI_LIMIT, phi
 
 CHUNK = 4_000_000

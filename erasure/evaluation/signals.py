@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.kinds import TaskKind
-from erasure.core.metric import NotComputableError
+from erasure.core.task_types import TaskKind
+from erasure.core.values import NotComputableError
 
 MemberSignal = Literal["correctness", "confidence", "entropy", "modified_entropy"]
 """What an attacker may look at, one number per sample."""

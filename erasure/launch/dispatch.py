@@ -11,10 +11,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
-from erasure.sweep.interrupts import Stop, patient
-from erasure.sweep.launch import Ending
-from erasure.sweep.local import ComposedLauncher
-from erasure.sweep.plan import Planned
+from erasure.launch.interrupts import Stop, patient
+from erasure.launch.jobs import Ending
+from erasure.launch.local import ComposedLauncher
+from erasure.sweep.run import Planned
 
 BASIC = "BasicLauncher"
 """Hydra's launcher that runs trials one after another in this process. Known by its name, because

@@ -17,9 +17,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from erasure.core.errors import ErasureError
-from erasure.sweep.plan import hydra_sees
-from erasure.sweep.slots import Slot
-from erasure.sweep.worker import Errand, work
+from erasure.launch.slots import Slot
+from erasure.launch.worker import Errand, work
+from erasure.sweep.run import hydra_sees
 
 PATIENCE = 5.0
 """Seconds between asking a process to end and ending it."""
@@ -134,7 +134,7 @@ def run_jobs(
         supply: Asked for a configuration whenever a slot is free and something changed; the
             jobs are over when it has none and nothing runs.
         slots: Places to run.
-        shared: What :func:`erasure.sweep.worker.pack` returned.
+        shared: What :func:`erasure.launch.worker.pack` returned.
         on_end: Told of each process that ended.
     """
     free = deque(slots)

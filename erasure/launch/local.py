@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.sweep.launch import Ending, Supply, run_jobs, start_server, supply_of
-from erasure.sweep.slots import Resources
-from erasure.sweep.worker import pack
+from erasure.launch.jobs import Ending, Supply, run_jobs, start_server, supply_of
+from erasure.launch.slots import Resources
+from erasure.launch.worker import pack
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
-from erasure.models.images import image_channels
+from erasure.models.image_size import image_channels
 
 
 class AllCNN(nn.Module):

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
-from erasure.models.images import image_channels
+from erasure.models.image_size import image_channels
 
 
 class CNN(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from erasure.models.images import image_channels, require_size
+from erasure.models.image_size import image_channels, require_size
 
 SMALLEST = 12
 """Side in pixels of the smallest images that leave something to classify."""

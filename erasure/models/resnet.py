@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from erasure.models.images import Stem, chosen_stem, image_channels
+from erasure.models.image_size import Stem, chosen_stem, image_channels
 
 
 def resnet18(

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
-from erasure.models.images import Stem, chosen_stem, image_channels, require_size
+from erasure.models.image_size import Stem, chosen_stem, image_channels, require_size
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Number of convolutions before each pooling, by depth."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
-from erasure.models.images import image_channels
+from erasure.models.image_size import image_channels
 
 
 class ViT(nn.Module):

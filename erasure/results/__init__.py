@@ -1,5 +1,5 @@
-"""Where results are shown: MLflow, or nowhere; results themselves live in the ledger."""
+"""Results: the record of a trial, the results on disk, and where they are shown."""
 
-from erasure.tracking.protocol import RunLostError, Sweep, Tracker
+from erasure.core.lazy import lazy_names
 
-__all__ = ["RunLostError", "Sweep", "Tracker"]
+__getattr__, __dir__ = lazy_names("erasure.results")

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 
 from erasure.core.errors import ErasureError
-from erasure.core.ledger import Ledger
-from erasure.core.trial import TrialResult
-from erasure.tracking.protocol import RunLostError, Tracker
+from erasure.results.record import TrialResult
+from erasure.results.store import Ledger
+from erasure.results.tracker import RunLostError, Tracker
 
 PAUSES = (1.0, 4.0)
 """Seconds between attempts."""
@@ -60,7 +60,7 @@ def deliver(
             problem = error
     log.warning(
         "%s: the result is safe in %s but not tracked (%s); later, "
-        "`python -m erasure.tracking replay --store %s --uri %s` sends it",
+        "`python -m erasure deliver replay --store %s --uri %s` sends it",
         result.trial.name,
         ledger.folder(result.trial.fingerprint),
         problem,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from erasure.core.trial import Trial, TrialResult
-from erasure.tracking.protocol import Sweep
+from erasure.results.record import Trial, TrialResult
+from erasure.results.tracker import Sweep
 
 NOWHERE = "none"
 """The id of every run that is not tracked."""

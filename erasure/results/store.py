@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from erasure.core.trial import TrialResult
+from erasure.results.record import TrialResult
 
 log = logging.getLogger(__name__)
 

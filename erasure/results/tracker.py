@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from erasure.core.errors import TrackingError
-from erasure.core.trial import Trial, TrialResult
+from erasure.results.record import Trial, TrialResult
 
 
 class RunLostError(TrackingError):

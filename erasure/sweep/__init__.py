@@ -1,1 +1,1 @@
-"""What happens around many trials: schedule, resume, summary."""
+"""Many trials: the grid, what is done already, the summary."""

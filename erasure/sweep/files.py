@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.outcome import Entry
+from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import Leaderboard, Row
 
 

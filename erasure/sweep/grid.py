@@ -11,22 +11,22 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from erasure.config.compose import Compositions
+from erasure.config.errors import SweepError
+from erasure.config.overrides import Axes, read_axes, swept
 from erasure.core.errors import ConfigError
-from erasure.sweep.composing import Compositions
-from erasure.sweep.desk import Desk, open_desk
-from erasure.sweep.dispatch import dispatch, hands_out_one_by_one, patience
-from erasure.sweep.errors import SweepError
-from erasure.sweep.interrupts import INTERRUPTED, Stop
-from erasure.sweep.launch import Ending
-from erasure.sweep.local import ComposedLauncher
-from erasure.sweep.needs import Need, in_words
-from erasure.sweep.outcome import Entry
-from erasure.sweep.plan import Planned, hydra_sees, plan
-from erasure.sweep.product import Axes, read_axes, swept
+from erasure.launch.dispatch import dispatch, hands_out_one_by_one, patience
+from erasure.launch.interrupts import INTERRUPTED, Stop
+from erasure.launch.jobs import Ending
+from erasure.launch.local import ComposedLauncher
+from erasure.sweep.files import Report
+from erasure.sweep.models_to_train import Need, in_words
 from erasure.sweep.progress import plain_console, progress
-from erasure.sweep.report import Report
-from erasure.sweep.study_settings import check_time
-from erasure.sweep.table import show_address
+from erasure.sweep.records import Desk, open_desk
+from erasure.sweep.run import Planned, hydra_sees, plan
+from erasure.sweep.run_results import Entry
+from erasure.trial.table import show_address
+from erasure.tuning.settings import check_time
 
 
 @dataclass(frozen=True, kw_only=True)

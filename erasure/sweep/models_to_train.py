@@ -8,11 +8,11 @@ import torch
 from omegaconf import DictConfig
 
 from erasure.core.splits import View
-from erasure.sweep.many import requests_of
-from erasure.sweep.members import members
-from erasure.sweep.parts import Parts, assemble, build_tracker
 from erasure.training.compute import device_kind
-from erasure.training.store import ModelStore, Request
+from erasure.training.model_store import ModelStore, Request
+from erasure.trial.references.many import requests_of
+from erasure.trial.references.members import members
+from erasure.trial.trial import Parts, assemble, build_tracker
 
 SPOKEN = {
     "original": ("original", "originals"),

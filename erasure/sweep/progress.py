@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from erasure.sweep.objective import Objective
-from erasure.sweep.outcome import Entry
-from erasure.sweep.plan import Planned
+from erasure.sweep.run import Planned
+from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import figure
+from erasure.trial.objective import Objective
 
 
 def plain_console() -> Console:

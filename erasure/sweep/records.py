@@ -9,23 +9,23 @@ from typing import Protocol
 
 from rich.console import Console
 
+from erasure.config.build import build
+from erasure.config.command import typed_command
+from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
-from erasure.core.ledger import Ledger
-from erasure.core.trial import TrialResult
-from erasure.sweep.artifacts import missing_artifacts
-from erasure.sweep.building import build
-from erasure.sweep.command import typed_command
-from erasure.sweep.describe import GROUPS
-from erasure.sweep.objective import Objective
-from erasure.sweep.outcome import Books, Entry, finished_before
-from erasure.sweep.parts import DATA_TAG, build_tracker, data_source, store_root
-from erasure.sweep.plan import Planned, hydra_sees
-from erasure.sweep.product import Axes
-from erasure.sweep.report import Report
+from erasure.results.record import TrialResult
+from erasure.results.store import Ledger
+from erasure.results.tracker import Sweep, Tracker
+from erasure.sweep.files import Report
+from erasure.sweep.run import Planned, hydra_sees
+from erasure.sweep.run_results import Books, Entry, finished_before
 from erasure.sweep.summary import leaderboard
-from erasure.tracking.protocol import Sweep, Tracker
-from erasure.training.store import ModelStore
+from erasure.training.model_store import ModelStore
+from erasure.trial.artifacts import missing_artifacts
+from erasure.trial.describe import GROUPS
+from erasure.trial.objective import Objective
+from erasure.trial.trial import DATA_TAG, build_tracker, data_source, store_root
 
 
 class Summary(Protocol):

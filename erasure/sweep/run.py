@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from erasure.core.trial import Trial
-from erasure.sweep.composing import Compositions
-from erasure.sweep.describe import GROUPS, describe
-from erasure.sweep.product import Axes, product, swept
+from erasure.config.compose import Compositions
+from erasure.config.overrides import Axes, product, swept
+from erasure.results.record import Trial
+from erasure.trial.describe import GROUPS, describe
 
 if TYPE_CHECKING:
     from hydra.conf import HydraConf

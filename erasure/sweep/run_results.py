@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from erasure.core.ledger import Ledger
-from erasure.core.trial import TrialResult
-from erasure.sweep.launch import Ending
-from erasure.sweep.plan import Planned
+from erasure.launch.jobs import Ending
+from erasure.results.record import TrialResult
+from erasure.results.store import Ledger
+from erasure.sweep.run import Planned
 
 State = Literal["finished", "failed", "not run"]
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from erasure.sweep.objective import Objective
-from erasure.sweep.outcome import Entry
+from erasure.sweep.run_results import Entry
+from erasure.trial.objective import Objective
 
 MAIN = (
     "forget/accuracy",

@@ -10,9 +10,9 @@ from torch import Generator, Tensor, nn
 
 from erasure.core.columns import Column
 from erasure.core.fingerprint import tensor_fingerprint
-from erasure.core.kinds import Multiclass, TaskKind
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
+from erasure.core.task_types import Multiclass, TaskKind
 from erasure.core.types import Batch
 
 Pairs = Sequence[tuple[Tensor, Tensor]]

@@ -10,8 +10,8 @@ from torch import nn
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
 from erasure.core.types import Metric
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
 from erasure.testing.surroundings import Surroundings, hooks_of, seed_everything
 from erasure.testing.toy import toy_context
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext
 from erasure.core.fingerprint import tensor_fingerprint
-from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.core.task import UnlearningTask
-from erasure.data.pools import TensorPool
-from erasure.data.through import AuditedPool
+from erasure.core.task_types import Multiclass
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
@@ -106,7 +106,7 @@ def toy_task(
     """Return a request to forget ``num_forget`` of the 200 samples a small model learned.
 
     Every task has data and a model of its own. The data are looked at through an
-    :class:`~erasure.data.through.AuditedPool`, ``task.forget.pool``, which counts what is read;
+    :class:`.AuditedPool`, ``task.forget.pool``, which counts what is read;
     ``task.train`` trains once per process and view.
 
     Args:

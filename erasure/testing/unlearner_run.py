@@ -11,8 +11,8 @@ from erasure.core.fingerprint import tensor_fingerprint
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Unlearner
-from erasure.data.pools import TensorPool
-from erasure.data.through import AuditedPool
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
 from erasure.testing.surroundings import Surroundings, seed_everything
 from erasure.testing.toy import ToyModel, toy_task
 

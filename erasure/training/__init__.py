@@ -1,1 +1,5 @@
-"""The gradient loop, the trainers built on it, and the store of trained models."""
+"""From a recipe to a trained model: the gradient loop, trainers, and the store of models."""
+
+from erasure.core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names("erasure.training")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.context import evaluating
-from erasure.core.kinds import TaskKind
 from erasure.core.splits import View
+from erasure.core.task_types import TaskKind
 from erasure.core.types import Batch
 
 Objective = Callable[[nn.Module, Batch], Tensor]

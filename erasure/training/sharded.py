@@ -13,10 +13,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import TaskKind
 from erasure.core.seeding import branch, isolated
 from erasure.core.splits import View
 from erasure.core.task import Cached, Fresh, Report, computed, silent
+from erasure.core.task_types import TaskKind
 from erasure.core.types import Batch, Inputs
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled

@@ -8,12 +8,12 @@ from torch import nn
 
 from erasure.core.context import EvalContext, References
 from erasure.core.splits import View
-from erasure.data.forget_artifact import save_split
+from erasure.data.splits.artifact import save_split
 from erasure.evaluation.evaluator import Evaluation
-from erasure.evaluation.memorization import memorization_tensors
 from erasure.evaluation.per_sample import per_sample
-from erasure.sweep.describe import plain_config
-from erasure.sweep.parts import Parts
+from erasure.metrics.privacy.memorization import memorization_tensors
+from erasure.trial.describe import plain_config
+from erasure.trial.trial import Parts
 
 
 def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:

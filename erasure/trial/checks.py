@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from erasure.config.schema import Config
 from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
 from erasure.evaluation.evaluator import Evaluator
-from erasure.sweep.objective import Objective
-from erasure.sweep.schema import Config
-from erasure.training.ensemble import obstacle
+from erasure.training.many.ensemble import obstacle
+from erasure.trial.objective import Objective
 
 if TYPE_CHECKING:
-    from erasure.sweep.parts import Parts
+    from erasure.trial.trial import Parts
 
 
 def check_reference(parts: "Parts") -> None:

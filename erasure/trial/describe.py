@@ -14,7 +14,7 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
-from erasure.core.trial import Trial
+from erasure.results.record import Trial
 from erasure.training.checksum import file_checksum
 
 GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")

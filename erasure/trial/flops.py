@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from erasure.sweep.parts import Parts
 from erasure.training.flops import step_flops
 from erasure.training.sharded import Ensemble
+from erasure.trial.trial import Parts
 
 BATCH_SIZE = 64
 """Samples in the batch that is counted, if the trainer does not say how many it takes."""

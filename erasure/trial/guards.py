@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import DivergedError, ErasureError, NoOpError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.metric import NotComputableError
 from erasure.core.splits import DataSplits
 from erasure.core.types import Unlearner
+from erasure.core.values import NotComputableError
 from erasure.unlearners.identity import Identity
 
 

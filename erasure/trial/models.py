@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import ComposingTrainer, Trainer
-from erasure.sweep.parts import Parts
-from erasure.sweep.steps import counted_steps
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore, Request, Trained, Training
+from erasure.training.model_store import ModelStore, Request, Trained, Training
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.progress import Watch
+from erasure.trial.steps import counted_steps
+from erasure.trial.trial import Parts
 
 
 def obtain_trained(

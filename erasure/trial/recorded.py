@@ -10,10 +10,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from erasure.core.errors import ConfigError, DivergedError, ErasureError, PrunedError
-from erasure.core.ledger import Ledger
-from erasure.core.trial import Trial, TrialResult
 from erasure.evaluation.pictures import write_pictures
-from erasure.sweep.artifacts import (
+from erasure.results.delivery import deliver
+from erasure.results.record import Trial, TrialResult
+from erasure.results.store import Ledger
+from erasure.results.tracker import Tracker
+from erasure.training.model_store import ModelStore
+from erasure.trial.artifacts import (
     missing_artifacts,
     write_config,
     write_measurements,
@@ -21,12 +24,9 @@ from erasure.sweep.artifacts import (
     write_model,
     write_split,
 )
-from erasure.sweep.parts import DATA_TAG, Parts, assemble, build_tracker, store_root
-from erasure.sweep.stages import Outcome
-from erasure.sweep.watch import Watch
-from erasure.tracking.delivery import deliver
-from erasure.tracking.protocol import Tracker
-from erasure.training.store import ModelStore
+from erasure.trial.output import Outcome
+from erasure.trial.progress import Watch
+from erasure.trial.trial import DATA_TAG, Parts, assemble, build_tracker, store_root
 
 Story = Callable[[Parts, ModelStore, Watch], Outcome]
 

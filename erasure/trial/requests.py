@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
-from erasure.data.through import AuditedPool, unaudited
-from erasure.sweep.parts import Parts
+from erasure.data.pools.through import AuditedPool, unaudited
 from erasure.training.scoring import accuracy
+from erasure.trial.trial import Parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,20 +12,20 @@ from torch import nn
 from erasure.core.context import EvalContext, References, Who
 from erasure.core.errors import ConfigError
 from erasure.core.splits import DataSplits, View
-from erasure.sweep.bench import Bench
-from erasure.sweep.describe import describe
-from erasure.sweep.flops import counted_flops
-from erasure.sweep.guards import duplicates, output_change, untouched
-from erasure.sweep.obtaining import obtain_trained
-from erasure.sweep.parts import Parts
-from erasure.sweep.pooling import assembled_pool
-from erasure.sweep.pruning import Judge, judge_of
-from erasure.sweep.stages import Outcome
-from erasure.sweep.table import show_address, show_result
-from erasure.sweep.unlearning import unlearn
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore, Trained
+from erasure.training.model_store import ModelStore, Trained
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.describe import describe
+from erasure.trial.flops import counted_flops
+from erasure.trial.guards import duplicates, output_change, untouched
+from erasure.trial.models import obtain_trained
+from erasure.trial.output import Outcome
+from erasure.trial.progress import Watch
+from erasure.trial.recorded import Bench
+from erasure.trial.references.pool import assembled_pool
+from erasure.trial.table import show_address, show_result
+from erasure.trial.trial import Parts
+from erasure.trial.unlearning import unlearn
+from erasure.tuning.pruning import Judge, judge_of
 
 
 def run(cfg: DictConfig) -> float | tuple[float, ...]:

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from erasure.core.errors import TrackingError
-from erasure.core.trial import TrialResult
-from erasure.tracking.protocol import Tracker
+from erasure.results.record import TrialResult
+from erasure.results.tracker import Tracker
 
 ROWS = (
     ("forget accuracy", "forget/accuracy", "percent"),

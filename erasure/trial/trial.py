@@ -11,8 +11,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from erasure.config.build import build, owner
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Fresh
@@ -29,13 +30,12 @@ from erasure.core.types import (
 )
 from erasure.evaluation.evaluator import Evaluator
 from erasure.models.precision import with_precision
-from erasure.sweep.building import build, owner
-from erasure.sweep.checks import check_keys, check_model, check_objective, check_reference
-from erasure.sweep.describe import files, plain_config, sources, to_absolute
-from erasure.sweep.objective import Objective
-from erasure.sweep.reference import Reference
-from erasure.tracking.protocol import Tracker
+from erasure.results.tracker import Tracker
 from erasure.training.compute import resolve_device
+from erasure.trial.checks import check_keys, check_model, check_objective, check_reference
+from erasure.trial.describe import files, plain_config, sources, to_absolute
+from erasure.trial.objective import Objective
+from erasure.trial.references.settings import Reference
 
 
 @dataclass(frozen=True, kw_only=True)

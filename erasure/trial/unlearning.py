@@ -21,16 +21,16 @@ from erasure.core.fingerprint import (
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.task import Report, UnlearningTask
-from erasure.data.through import AuditedPool, unaudited
-from erasure.sweep.guards import relative_change, require_effect, untouched
-from erasure.sweep.parts import Parts
-from erasure.sweep.pruning import Judge
-from erasure.sweep.requests import Request, requested
-from erasure.sweep.steps import counted_steps
+from erasure.data.pools.through import AuditedPool, unaudited
 from erasure.training.checksum import file_checksum
 from erasure.training.compute import Cost, measured_cost, warm_up
-from erasure.training.store import Trained
+from erasure.training.model_store import Trained
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.guards import relative_change, require_effect, untouched
+from erasure.trial.requests import Request, requested
+from erasure.trial.steps import counted_steps
+from erasure.trial.trial import Parts
+from erasure.tuning.pruning import Judge
 
 Obtain = Callable[[View], tuple[nn.Module, Trained]]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from erasure.sweep.objective import Objective
-from erasure.sweep.search_space import Space, Value, spelled
-from erasure.sweep.study_notes import CONSTRAINTS
+from erasure.trial.objective import Objective
+from erasure.tuning.notes import CONSTRAINTS
+from erasure.tuning.search_space import Space, Value, spelled
 
 RULE = "minimum L2 norm of the first two objectives on the Pareto front, ties by the third"
 

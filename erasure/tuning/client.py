@@ -14,8 +14,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.search_space import Value
-from erasure.sweep.study_notes import (
+from erasure.results.provenance import host, is_alive, process_tags
+from erasure.tuning.notes import (
     CONSTRAINTS,
     FACTS,
     NOTES,
@@ -24,9 +24,9 @@ from erasure.sweep.study_notes import (
     SECONDS,
     SEEN,
 )
-from erasure.sweep.study_plan import StudyPlan
-from erasure.sweep.study_sampler import quiet_optuna
-from erasure.tracking.provenance import host, is_alive, process_tags
+from erasure.tuning.plan import StudyPlan
+from erasure.tuning.sampler import quiet_optuna
+from erasure.tuning.search_space import Value
 
 FRESH_SECONDS = 60.0
 """A trial on a server may be so old and not yet say whose it is."""

@@ -15,9 +15,9 @@ from hydra.core.override_parser.types import (
     Sweep,
 )
 
+from erasure.config.overrides import Axes, axis_of
 from erasure.core.errors import ConfigError
-from erasure.sweep.product import Axes, axis_of
-from erasure.sweep.search_space import Axis, Space, Value, is_axis, read_axes_of
+from erasure.tuning.search_space import Axis, Space, Value, is_axis, read_axes_of
 
 DEFAULTS = {"evaluator": "evaluator=fast", "pictures": "pictures=false"}
 """What a tuning sweep sets unless told otherwise: it looks at validation data, draws nothing."""

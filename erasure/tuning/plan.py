@@ -10,17 +10,17 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.distributions import BaseDistribution, distribution_to_json
 
+from erasure.config.build import build
+from erasure.config.compose import Compositions, add_overrides
+from erasure.config.overrides import product, swept
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
-from erasure.sweep.building import build
-from erasure.sweep.composing import Compositions, add_overrides
-from erasure.sweep.describe import describe, plain_config, trial_fingerprint
-from erasure.sweep.objective import Objective
-from erasure.sweep.plan import Planned, hydra_sees
-from erasure.sweep.product import product, swept
-from erasure.sweep.search_space import Space, Value, search_space, spelled
-from erasure.sweep.study_command import Asked
-from erasure.sweep.study_settings import StudySettings
+from erasure.sweep.run import Planned, hydra_sees
+from erasure.trial.describe import describe, plain_config, trial_fingerprint
+from erasure.trial.objective import Objective
+from erasure.tuning.command import Asked
+from erasure.tuning.search_space import Space, Value, search_space, spelled
+from erasure.tuning.settings import StudySettings
 
 ABSENT = object()
 

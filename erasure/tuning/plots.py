@@ -10,8 +10,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from erasure.sweep.objective import Objective
-from erasure.sweep.study_sampler import quiet_optuna
+from erasure.trial.objective import Objective
+from erasure.tuning.sampler import quiet_optuna
 
 ENOUGH_TO_PLOT = 4
 """Complete trials from which importances mean anything."""

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.search_space import Space, Value
+from erasure.tuning.search_space import Space, Value
 
 
 class PointGridSampler(BaseSampler):

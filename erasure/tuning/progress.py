@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from erasure.sweep.progress import duration, estimate, progress_bar
-from erasure.sweep.study_book import StudyBook, Verdict
-from erasure.sweep.study_choice import chosen
-from erasure.sweep.study_schedule import Active
 from erasure.sweep.summary import figure
+from erasure.tuning.choice import chosen
+from erasure.tuning.client import StudyBook, Verdict
+from erasure.tuning.schedule import Active
 
 WORDS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 

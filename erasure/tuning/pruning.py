@@ -20,12 +20,12 @@ from torch import nn
 from erasure.core.errors import PrunedError
 from erasure.core.splits import View
 from erasure.core.task import Report
-from erasure.sweep.guards import relative_change
-from erasure.sweep.parts import Parts, store_root
-from erasure.sweep.study_notes import FACTS, NOTES
-from erasure.sweep.study_sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
-from erasure.sweep.study_storage import open_storage
 from erasure.training.scoring import accuracy
+from erasure.trial.guards import relative_change
+from erasure.trial.trial import Parts, store_root
+from erasure.tuning.notes import FACTS, NOTES
+from erasure.tuning.sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
+from erasure.tuning.storage import open_storage
 
 PROXIES = ("gap/avg", "tow/score")
 """Objectives that the gap of two accuracies says something about while a method runs."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.sweep.search_space import Value
+from erasure.tuning.search_space import Value
 
 CHOICES = ("dataset", "model", "split", "trainer", "unlearner")
 """Groups whose option belongs to a recipe: original and gold depend on the trainer."""

@@ -12,14 +12,14 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.objective import Objective
-from erasure.sweep.recipe import CHOICES, Recipe
-from erasure.sweep.search_space import Axis, Space
-from erasure.sweep.study_choice import RULE, chosen, settings_of
-from erasure.sweep.study_notes import FACTS, NOTES
-from erasure.sweep.study_sampler import quiet_optuna
-from erasure.sweep.study_storage import open_storage, storage_url, studies_folder
-from erasure.tracking.provenance import git_tags
+from erasure.results.provenance import git_tags
+from erasure.trial.objective import Objective
+from erasure.tuning.choice import RULE, chosen, settings_of
+from erasure.tuning.notes import FACTS, NOTES
+from erasure.tuning.recipe import CHOICES, Recipe
+from erasure.tuning.sampler import quiet_optuna
+from erasure.tuning.search_space import Axis, Space
+from erasure.tuning.storage import open_storage, storage_url, studies_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
+from erasure.config.build import build
+from erasure.config.command import typed_command
 from erasure.core.fingerprint import combine
-from erasure.core.ledger import Ledger
-from erasure.sweep.building import build
-from erasure.sweep.command import typed_command
-from erasure.sweep.desk import Desk
-from erasure.sweep.interrupts import Stop
-from erasure.sweep.outcome import Entry
-from erasure.sweep.parts import build_tracker, store_root
-from erasure.sweep.study_book import StudyBook
-from erasure.sweep.study_plan import StudyPlan
-from erasure.sweep.study_settings import StudySettings
-from erasure.sweep.study_summary import Found, StudySummary
-from erasure.tracking.protocol import Sweep
-from erasure.training.store import ModelStore
+from erasure.launch.interrupts import Stop
+from erasure.results.store import Ledger
+from erasure.results.tracker import Sweep
+from erasure.sweep.records import Desk
+from erasure.sweep.run_results import Entry
+from erasure.training.model_store import ModelStore
+from erasure.trial.trial import build_tracker, store_root
+from erasure.tuning.client import StudyBook
+from erasure.tuning.plan import StudyPlan
+from erasure.tuning.settings import StudySettings
+from erasure.tuning.summary import Found, StudySummary
 
 
 def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:

@@ -13,12 +13,12 @@ from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial
 
+from erasure.config.build import build
 from erasure.core.errors import ConfigError, ErasureError
-from erasure.sweep.building import build
-from erasure.sweep.objective import Direction
-from erasure.sweep.search_space import Space
-from erasure.sweep.study_grid import PointGridSampler
-from erasure.sweep.study_notes import CONSTRAINTS
+from erasure.trial.objective import Direction
+from erasure.tuning.notes import CONSTRAINTS
+from erasure.tuning.point_grid import PointGridSampler
+from erasure.tuning.search_space import Space
 
 STEPS_PER_SEED = 100
 """Steps between the ends of two seeds; what is reported in between has the steps below."""

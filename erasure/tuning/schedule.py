@@ -9,14 +9,14 @@ from statistics import fmean
 
 from optuna.trial import FrozenTrial, TrialState
 
-from erasure.sweep.desk import Desk
-from erasure.sweep.interrupts import Stop
-from erasure.sweep.launch import Ending
-from erasure.sweep.outcome import Books, Entry
-from erasure.sweep.plan import Planned
-from erasure.sweep.search_space import Value
-from erasure.sweep.study_book import Claim, StudyBook, Verdict
-from erasure.sweep.study_sampler import STEPS_PER_SEED, is_by_seed, is_pruning
+from erasure.launch.interrupts import Stop
+from erasure.launch.jobs import Ending
+from erasure.sweep.records import Desk
+from erasure.sweep.run import Planned
+from erasure.sweep.run_results import Books, Entry
+from erasure.tuning.client import Claim, StudyBook, Verdict
+from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
+from erasure.tuning.search_space import Value
 
 HEARTBEAT_SECONDS = 60.0
 ENOUGH_TO_JUDGE = 10

@@ -42,7 +42,7 @@ class StudySettings:
     params: Mapping[str, Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
-    check: str = "erasure.sweep.needs.check"
+    check: str = "erasure.sweep.models_to_train.check"
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_jobs"):

@@ -9,9 +9,9 @@ from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from erasure.config.command import without_password
 from erasure.core.errors import ConfigError
-from erasure.sweep.command import without_password
-from erasure.sweep.describe import to_absolute
+from erasure.trial.describe import to_absolute
 
 JOURNAL = "journal:"
 SQLITE = "sqlite:///"

@@ -12,35 +12,35 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from erasure.sweep.desk import Desk
-from erasure.sweep.dispatch import below, dispatch, is_basic, patience
-from erasure.sweep.errors import SweepError
+from erasure.config.errors import SweepError
+from erasure.launch.dispatch import below, dispatch, is_basic, patience
+from erasure.launch.interrupts import INTERRUPTED, Stop
+from erasure.launch.local import ComposedLauncher
 from erasure.sweep.grid import checked, keep_config
-from erasure.sweep.interrupts import INTERRUPTED, Stop
-from erasure.sweep.local import ComposedLauncher
-from erasure.sweep.needs import Need, in_words
-from erasure.sweep.outcome import Entry
-from erasure.sweep.parts import store_root
-from erasure.sweep.plan import Planned, hydra_sees
+from erasure.sweep.models_to_train import Need, in_words
 from erasure.sweep.progress import plain_console
-from erasure.sweep.search_space import Value
-from erasure.sweep.study_book import StudyBook, open_book
-from erasure.sweep.study_command import read_command
-from erasure.sweep.study_desk import notes_of, study_desk, summed_up
-from erasure.sweep.study_plan import StudyPlan, plan_studies
-from erasure.sweep.study_progress import study_progress
-from erasure.sweep.study_sampler import (
+from erasure.sweep.records import Desk
+from erasure.sweep.run import Planned, hydra_sees
+from erasure.sweep.run_results import Entry
+from erasure.training.model_store import ModelStore
+from erasure.trial.table import show_address
+from erasure.trial.trial import store_root
+from erasure.tuning.client import StudyBook, open_book
+from erasure.tuning.command import read_command
+from erasure.tuning.plan import StudyPlan, plan_studies
+from erasure.tuning.progress import study_progress
+from erasure.tuning.records import notes_of, study_desk, summed_up
+from erasure.tuning.sampler import (
     build_pruner,
     build_sampler,
     is_pruning,
     most_trials,
     rehearse,
 )
-from erasure.sweep.study_schedule import Schedule
-from erasure.sweep.study_settings import StudySettings
-from erasure.sweep.study_storage import creating, is_server, open_storage, storage_url
-from erasure.sweep.table import show_address
-from erasure.training.store import ModelStore
+from erasure.tuning.schedule import Schedule
+from erasure.tuning.search_space import Value
+from erasure.tuning.settings import StudySettings
+from erasure.tuning.storage import creating, is_server, open_storage, storage_url
 
 TRAINING = (
     *("dataset", "split", "model", "trainer", "precision", "threads", "device"),

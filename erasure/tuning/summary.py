@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.report import Report
-from erasure.sweep.study_book import StudyBook
-from erasure.sweep.study_choice import chosen, overrides_of, pareto_front, settings_of
-from erasure.sweep.study_command import DEFAULTS
-from erasure.sweep.study_notes import REASON, SECONDS
-from erasure.sweep.study_plots import importances, write_plots
+from erasure.sweep.files import Report
 from erasure.sweep.summary import figure
+from erasure.tuning.choice import chosen, overrides_of, pareto_front, settings_of
+from erasure.tuning.client import StudyBook
+from erasure.tuning.command import DEFAULTS
+from erasure.tuning.notes import REASON, SECONDS
+from erasure.tuning.plots import importances, write_plots
 
 TRIALS = "studies.csv"
 
@@ -173,7 +173,7 @@ def _show_commands(console: Console, commands: Sequence[str], report: Report) ->
         console.print(Text(f"  {command}"), soft_wrap=True)
     console.print("\nas recipes:")
     console.print(
-        Text(f"  python -m erasure.sweep recipe --sweep {report.fingerprint}"), soft_wrap=True
+        Text(f"  python -m erasure studies recipe --sweep {report.fingerprint}"), soft_wrap=True
     )
 
 

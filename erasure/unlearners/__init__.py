@@ -1,1 +1,5 @@
 """One file per unlearning method."""
+
+from erasure.core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names("erasure.unlearners")

@@ -13,7 +13,7 @@ from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit
 from erasure.training.noise import input_range
 from erasure.training.passes import shuffled
-from erasure.training.requirements import require_continuous, require_one_label
+from erasure.unlearners.shared.requirements import require_continuous, require_one_label
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.models.layers import kernels, own_weight
-from erasure.training.balance import label_counts
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
+from erasure.unlearners.shared.balance import label_counts
 
 
 @dataclass(frozen=True, kw_only=True)

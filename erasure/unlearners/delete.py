@@ -10,8 +10,8 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
-from erasure.training.requirements import require_one_label
 from erasure.training.teachers import Lesson, taught_logits
+from erasure.unlearners.shared.requirements import require_one_label
 
 
 @dataclass(frozen=True, kw_only=True)

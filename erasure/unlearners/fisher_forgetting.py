@@ -13,7 +13,7 @@ from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.models.layers import head
 from erasure.training.gradients import expected_batch_gradients
-from erasure.training.sample_gradients import expected_fisher
+from erasure.training.per_sample.gradients import expected_fisher
 
 CLASS_VARIANCE = 1e-4
 """Variance of the head's row of a class that is forgotten as a whole, before ``boost``."""

@@ -11,7 +11,7 @@ from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.gradients import summed_gradients
-from erasure.training.sample_gradients import sample_gradients
+from erasure.training.per_sample.gradients import sample_gradients
 
 BATCH_SIZE = 256
 """Samples per backward pass of a sum of gradients, which does not depend on it."""

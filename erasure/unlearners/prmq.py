@@ -12,9 +12,9 @@ from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.models.layers import linear_maps, own_weight
-from erasure.training.balance import label_counts
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import Pass, shuffled
+from erasure.unlearners.shared.balance import label_counts
 
 
 @dataclass(frozen=True, kw_only=True)

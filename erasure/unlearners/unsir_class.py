@@ -14,7 +14,7 @@ from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.noise import NoiseSearch, input_range
 from erasure.training.passes import Pass, shuffled
-from erasure.training.requirements import require_continuous, require_one_label
+from erasure.unlearners.shared.requirements import require_continuous, require_one_label
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.noise import NoiseSearch, in_mode, input_range
 from erasure.training.passes import paired
-from erasure.training.requirements import require_continuous
+from erasure.unlearners.shared.requirements import require_continuous
 
 
 @dataclass(frozen=True, kw_only=True)

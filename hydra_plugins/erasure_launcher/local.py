@@ -13,8 +13,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from erasure.sweep.launch import Ending, Supply
-    from erasure.sweep.local import LocalPool
+    from erasure.launch.jobs import Ending, Supply
+    from erasure.launch.local import LocalPool
 
 
 class LocalLauncher(Launcher):
@@ -49,8 +49,8 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Compose and run a batch, for sweepers that know nothing of us."""
-        from erasure.sweep.composing import Compositions
-        from erasure.sweep.errors import shown_by_hydra
+        from erasure.config.compose import Compositions
+        from erasure.config.errors import shown_by_hydra
 
         loader = self.hydra_context.config_loader
         compositions = Compositions(loader=loader, master=self.config)
@@ -83,8 +83,8 @@ class LocalLauncher(Launcher):
         self._pool().run_supplied(supply, like, on_end)
 
     def _pool(self) -> "LocalPool":
-        from erasure.sweep.local import LocalPool
-        from erasure.sweep.slots import Resources
+        from erasure.launch.local import LocalPool
+        from erasure.launch.slots import Resources
 
         return LocalPool(
             resources=Resources(**self.settings),  # type: ignore[arg-type]  # checked in there

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class BenchmarkSweeper(Sweeper):
-    """Compare methods at their best; see :func:`erasure.sweep.benchmark.run_benchmark`.
+    """Compare methods at their best; see :func:`erasure.tuning.benchmark.run.run_benchmark`.
 
     Args:
         confirm_seeds: Seeds of the comparison, none of those that are tuned with.
@@ -51,11 +51,11 @@ class BenchmarkSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Tune and confirm as ``arguments`` ask and return one entry for each confirming run."""
-        from erasure.sweep.benchmark import run_benchmark
-        from erasure.sweep.benchmark_trials import Confirmation
-        from erasure.sweep.errors import shown_by_hydra
-        from erasure.sweep.study import Search
-        from erasure.sweep.study_settings import StudySettings
+        from erasure.config.errors import shown_by_hydra
+        from erasure.tuning.benchmark.run import run_benchmark
+        from erasure.tuning.benchmark.trials import Confirmation
+        from erasure.tuning.settings import StudySettings
+        from erasure.tuning.study import Search
 
         if self.launcher is None or self.config is None or self.hydra_context is None:
             raise RuntimeError("Hydra did not call setup")

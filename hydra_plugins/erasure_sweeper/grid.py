@@ -25,7 +25,7 @@ class GridSweeper(Sweeper):
         self,
         params: Mapping[str, Any] | None = None,
         max_hours: float | None = None,
-        check: str = "erasure.sweep.needs.check",
+        check: str = "erasure.sweep.models_to_train.check",
     ) -> None:
         self.params = params
         self.max_hours = max_hours
@@ -45,7 +45,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials that ``arguments`` ask for and return one entry for each."""
-        from erasure.sweep.errors import shown_by_hydra
+        from erasure.config.errors import shown_by_hydra
         from erasure.sweep.grid import Grid, run_grid
 
         if self.launcher is None or self.config is None or self.hydra_context is None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class OptunaSweeper(Sweeper):
-    """Search the settings of methods; see :func:`erasure.sweep.study.run_studies`.
+    """Search the settings of methods; see :func:`erasure.tuning.study.run_studies`.
 
     Args:
         sampler: Node of ``hydra/sweeper/sampler``.
@@ -44,7 +44,7 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: float | None = None,
         max_failures: float = 1.0,
         params: Mapping[str, Any] | None = None,
-        check: str = "erasure.sweep.needs.check",
+        check: str = "erasure.sweep.models_to_train.check",
     ) -> None:
         self.settings = {
             "sampler": sampler,
@@ -75,9 +75,9 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search as ``arguments`` ask and return one entry for each run."""
-        from erasure.sweep.errors import shown_by_hydra
-        from erasure.sweep.study import Search, run_studies
-        from erasure.sweep.study_settings import StudySettings
+        from erasure.config.errors import shown_by_hydra
+        from erasure.tuning.settings import StudySettings
+        from erasure.tuning.study import Search, run_studies
 
         if self.launcher is None or self.config is None or self.hydra_context is None:
             raise RuntimeError("Hydra did not call setup")

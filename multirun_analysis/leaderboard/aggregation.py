@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from multirun_analysis.errors import AnalysisError, near
-from multirun_analysis.frame import MetricMeaning, Results
+from multirun_analysis.read.frame import MetricMeaning, Results
 from multirun_analysis.statistics import interval_table, null_table, one_metric, to_cost
 
 if TYPE_CHECKING:

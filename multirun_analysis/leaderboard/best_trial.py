@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multirun_analysis.aggregation import check_metrics
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.frame import MetricMeaning, Results, SweepRun
+from multirun_analysis.leaderboard.aggregation import check_metrics
+from multirun_analysis.read.frame import MetricMeaning, Results, SweepRun
 from multirun_analysis.statistics import one_metric, to_cost
 
 if TYPE_CHECKING:

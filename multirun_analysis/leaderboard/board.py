@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multirun_analysis.aggregation import aggregate, main_metrics
-from multirun_analysis.facts import facts_of
-from multirun_analysis.frame import MetricMeaning, Results
+from multirun_analysis.leaderboard.aggregation import aggregate, main_metrics
+from multirun_analysis.leaderboard.facts import facts_of
+from multirun_analysis.read.frame import MetricMeaning, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class Board:
 
     def _repr_markdown_(self) -> str:
         """Return the table as a notebook shows it."""
-        from multirun_analysis.tables import to_markdown
+        from multirun_analysis.leaderboard.tables import to_markdown
 
         return to_markdown(self)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from multirun_analysis.aggregation import check_metrics, main_metrics
-from multirun_analysis.conditions import NOT_A_CAUSE
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.finding import Found, find
-from multirun_analysis.frame import MetricMeaning, Results
+from multirun_analysis.leaderboard.aggregation import check_metrics, main_metrics
+from multirun_analysis.read.conditions import NOT_A_CAUSE
+from multirun_analysis.read.finding import Found, find
+from multirun_analysis.read.frame import MetricMeaning, Results
 from multirun_analysis.statistics import compare_to_baseline, one_metric, to_cost
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from multirun_analysis.frame import Results
+from multirun_analysis.read.frame import Results
 
 if TYPE_CHECKING:
     import pandas as pd

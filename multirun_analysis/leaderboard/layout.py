@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import count, product
 from string import ascii_lowercase
 
-from multirun_analysis.board import Board, Cell, Line
-from multirun_analysis.frame import MetricMeaning
+from multirun_analysis.leaderboard.board import Board, Cell, Line
+from multirun_analysis.read.frame import MetricMeaning
 
 ARROWS = {"max": "↑", "min": "↓", "closer_to_gold": "→ gold"}
 READING = {

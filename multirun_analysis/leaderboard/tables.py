@@ -3,11 +3,11 @@
 import re
 from typing import TYPE_CHECKING
 
-from multirun_analysis.aggregation import COLUMNS, aggregate
-from multirun_analysis.board import Board, Line
-from multirun_analysis.facts import facts_of
-from multirun_analysis.frame import Results
-from multirun_analysis.layout import Layout, Shown, lay_out, runs_text
+from multirun_analysis.leaderboard.aggregation import COLUMNS, aggregate
+from multirun_analysis.leaderboard.board import Board, Line
+from multirun_analysis.leaderboard.facts import facts_of
+from multirun_analysis.leaderboard.layout import Layout, Shown, lay_out, runs_text
+from multirun_analysis.read.frame import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from multirun_analysis.best_trial import BestTrial
-from multirun_analysis.board import Board, Line
-from multirun_analysis.comparison import Difference, SideBySide
-from multirun_analysis.frame import Results
-from multirun_analysis.layout import Layout, Shown, arrow, figure, lay_out, runs_text
+from multirun_analysis.leaderboard.best_trial import BestTrial
+from multirun_analysis.leaderboard.board import Board, Line
+from multirun_analysis.leaderboard.comparison import Difference, SideBySide
+from multirun_analysis.leaderboard.layout import Layout, Shown, arrow, figure, lay_out, runs_text
+from multirun_analysis.read.frame import Results
 
 FEW = 10
 """Failures that are listed one by one."""

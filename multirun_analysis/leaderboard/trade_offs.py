@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.frame import Results
+from multirun_analysis.read.frame import Results
 from multirun_analysis.statistics import (
     Hypervolume,
     Objective,

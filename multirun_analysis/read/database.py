@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.source import RawRun, chunks
+from multirun_analysis.read.source import RawRun, chunks
 
 EXPERIMENTS = sa.table(
     "experiments", sa.column("experiment_id"), sa.column("name"), sa.column("lifecycle_stage")

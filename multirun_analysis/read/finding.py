@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multirun_analysis.errors import AnalysisError, near
-from multirun_analysis.frame import Results
+from multirun_analysis.read.frame import Results
 
 SHORTEST_ID = 4
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multirun_analysis.books import Listed
-from multirun_analysis.conditions import Trial, label
-from multirun_analysis.frame import SEEDS, Results, SweepRun
-from multirun_analysis.measurements import measure
-from multirun_analysis.selection import (
+from multirun_analysis.read.conditions import Trial, label
+from multirun_analysis.read.frame import SEEDS, Results, SweepRun
+from multirun_analysis.read.measurements import measure
+from multirun_analysis.read.selection import (
     PARENT_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
@@ -15,7 +14,8 @@ from multirun_analysis.selection import (
     refuse_mixed,
     select,
 )
-from multirun_analysis.source import RawRun, default_uri, open_source
+from multirun_analysis.read.source import RawRun, default_uri, open_source
+from multirun_analysis.read.sweep_files import Listed
 
 if TYPE_CHECKING:
     import pandas as pd

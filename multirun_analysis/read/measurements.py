@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.frame import ROLES, MetricMeaning
-from multirun_analysis.source import RawRun, artifact, local_folder
+from multirun_analysis.read.frame import ROLES, MetricMeaning
+from multirun_analysis.read.source import RawRun, artifact, local_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ class Measurements:
     """All values of some runs.
 
     Args:
-        values: As in :class:`multirun_analysis.frame.Results`.
+        values: As in :class:`multirun_analysis.read.frame.Results`.
         schema: The meaning of every metric.
         notes: What could not be read.
     """

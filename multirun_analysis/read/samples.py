@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.frame import Results
-from multirun_analysis.sample_file import SampleFile, rates, read_file
-from multirun_analysis.source import artifact, local_folder
+from multirun_analysis.read.frame import Results
+from multirun_analysis.read.sample_file import SampleFile, rates, read_file
+from multirun_analysis.read.source import artifact, local_folder
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]

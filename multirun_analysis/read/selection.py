@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from multirun_analysis.books import Listed, read_books
 from multirun_analysis.errors import AnalysisError, near
-from multirun_analysis.source import RawRun, Source
+from multirun_analysis.read.source import RawRun, Source
+from multirun_analysis.read.sweep_files import Listed, read_books
 
 TRIAL_TAG = "erasure.fingerprint"
 SWEEP_TAG = "erasure.sweep"

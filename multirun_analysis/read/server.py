@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.source import RawRun, chunks
+from multirun_analysis.read.source import RawRun, chunks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

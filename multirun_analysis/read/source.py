@@ -71,10 +71,10 @@ def open_source(uri: str) -> Source:
     if scheme == "sqlite":
         _check_file(uri)
     if scheme in DATABASES:
-        from multirun_analysis.database import DatabaseSource
+        from multirun_analysis.read.database import DatabaseSource
 
         return DatabaseSource(uri)
-    from multirun_analysis.server import ServerSource
+    from multirun_analysis.read.server import ServerSource
 
     return ServerSource(uri)
 
@@ -92,7 +92,7 @@ def artifact(uri: str, run_id: str, artifact_uri: str, name: str) -> Path | None
     if folder is not None:
         path = folder / name
         return path if path.is_file() else None
-    from multirun_analysis.server import download
+    from multirun_analysis.read.server import download
 
     return download(uri, run_id, name)
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from multirun_analysis.source import RawRun, artifact
+from multirun_analysis.read.source import RawRun, artifact
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,23 +5,28 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.frame import Results
-from multirun_analysis.page.agreement import agreement_section
-from multirun_analysis.page.attacks import attacks_section
-from multirun_analysis.page.costs import costs_section
-from multirun_analysis.page.failures import failures_section
-from multirun_analysis.page.leaderboard import leaderboard_section
-from multirun_analysis.page.metrics import glossary_section, metrics_section
-from multirun_analysis.page.nulls import nulls_section
-from multirun_analysis.page.pairs import pairs_section
-from multirun_analysis.page.ranks import ranks_section
-from multirun_analysis.page.rendering import Page, write_page
-from multirun_analysis.page.reproduce import reproduce_section
-from multirun_analysis.page.study import Study, study
-from multirun_analysis.page.summary import subtitle_of, summary_section, title_of, what_was_run
-from multirun_analysis.page.trade_offs import trade_offs_section
-from multirun_analysis.page.trials import trials_section
-from multirun_analysis.tables import write_tables
+from multirun_analysis.leaderboard.tables import write_tables
+from multirun_analysis.read.frame import Results
+from multirun_analysis.report.page.agreement import agreement_section
+from multirun_analysis.report.page.attacks import attacks_section
+from multirun_analysis.report.page.costs import costs_section
+from multirun_analysis.report.page.failures import failures_section
+from multirun_analysis.report.page.leaderboard import leaderboard_section
+from multirun_analysis.report.page.metrics import glossary_section, metrics_section
+from multirun_analysis.report.page.nulls import nulls_section
+from multirun_analysis.report.page.pairs import pairs_section
+from multirun_analysis.report.page.ranks import ranks_section
+from multirun_analysis.report.page.rendering import Page, write_page
+from multirun_analysis.report.page.reproduce import reproduce_section
+from multirun_analysis.report.page.study import Study, study
+from multirun_analysis.report.page.summary import (
+    subtitle_of,
+    summary_section,
+    title_of,
+    what_was_run,
+)
+from multirun_analysis.report.page.trade_offs import trade_offs_section
+from multirun_analysis.report.page.trials import trials_section
 
 SECTIONS = (
     summary_section,
@@ -86,7 +91,7 @@ def attach_report(results: Results, folder: Path) -> str:
     """
     if not results.sweeps:
         return ""
-    from multirun_analysis.server import attach
+    from multirun_analysis.read.server import attach
 
     sweep = max(results.sweeps, key=lambda run: run.started)
     attach(results.uri, sweep.run_id, folder, PLACE)

@@ -35,7 +35,7 @@ def explained():
 
 @pytest.mark.parametrize("bundle", ["fast", "standard", "full"])
 def test_every_metric_name_is_explained(compose_config, bundle):
-    from erasure.sweep.building import build
+    from erasure.config.build import build
 
     patterns = explained()
     evaluator = build(compose_config(f"evaluator={bundle}", "pool.size=8").evaluator, "evaluator")
@@ -54,9 +54,9 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.slow
 def test_the_tables_of_data_sets_and_models_are_those_of_the_files():
-    from erasure.catalogue import PAGE, page
+    from erasure.cli.catalogue import PAGE, page
 
     kept = (ROOT / PAGE).read_text()
-    assert kept == page(ROOT / "conf"), "run python -m erasure.catalogue --write"
+    assert kept == page(ROOT / "conf"), "run python -m erasure catalogue --write"
     for option in ("cifar10", "adult", "mutag", "ag_news", "celeba"):
         assert f"| `{option}` |" in kept

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from erasure import plugins
-from erasure.help import GROUPS, show_help
+from erasure.cli import hydra as plugins
+from erasure.cli.help import GROUPS, show_help
 
 CONF = Path(__file__).parents[2] / "conf"
 HEAVY = ("torch", "hydra", "omegaconf", "mlflow", "numpy", "pandas", "sklearn", "matplotlib")
@@ -19,7 +19,9 @@ print(sorted(name for name in {HEAVY} if name in sys.modules))
 """
 
 
-@pytest.mark.parametrize("module", ["erasure", "erasure.help", "erasure.plugins", "erasure.core"])
+@pytest.mark.parametrize(
+    "module", ["erasure", "erasure.cli.help", "erasure.cli.hydra", "erasure.core"]
+)
 def test_nothing_heavy_is_imported_by(python, module):
     found = python("-c", CHECK.format(f"import {module}"))
     assert (found.stdout, found.stderr) == ("[]\n", "")
@@ -146,7 +148,7 @@ def test_the_task_gets_the_composed_configuration(in_folder, monkeypatch):
     code = launch(monkeypatch, "seed=5", "unlearner=retrain", task=seen.append)
     assert code == 0
     assert seen[0].seeds.train == 5
-    assert seen[0].unlearner._target_ == "erasure.unlearners.retrain.Retrain"
+    assert seen[0].unlearner._target_ == "erasure.unlearners.Retrain"
 
 
 def test_an_error_a_user_can_mend_is_one_line_and_exit_code_one(in_folder, monkeypatch, capfd):

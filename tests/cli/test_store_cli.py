@@ -1,4 +1,4 @@
-"""``python -m erasure.store``: what it prints, removes, and exits with."""
+"""``python -m erasure store``: what it prints, removes, and exits with."""
 
 import os
 import time
@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from erasure.store import main
-from erasure.training.store import ModelStore, Request, Training
+from erasure.cli.store import main
+from erasure.training.model_store import ModelStore, Request, Training
 
-MODEL = {"_target_": "erasure.models.mlp.MLP"}
+MODEL = {"_target_": "erasure.models.MLP"}
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_missing_store_is_said_in_one_line_whatever_it_is_called(tmp_path, cap
 
 
 def test_it_runs_as_a_module(root, python):
-    found = python("-m", "erasure.store", "verify", "--root", root)
+    found = python("-m", "erasure.cli.store", "verify", "--root", root)
     assert (found.returncode, found.stdout) == (0, "3 models, 0 damaged\n")
 
 

@@ -5,9 +5,9 @@ import pytest
 from omegaconf import OmegaConf
 from studies import Runner, opened, planned
 
-from erasure.sweep.__main__ import main
-from erasure.sweep.recipe import Recipe
-from erasure.sweep.study_storage import open_storage, storage_url
+from erasure.cli.studies import main
+from erasure.tuning.recipe import Recipe
+from erasure.tuning.storage import open_storage, storage_url
 
 TASK = ("dataset=digits", "model=mlp", "trainer=adam", "split.fraction=0.2")
 

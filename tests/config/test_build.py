@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 from omegaconf import OmegaConf
 
+from erasure.config.build import build, owner
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.sweep.building import build, owner
 
 HERE = __name__
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from erasure.sweep.command import typed_command, without_password
+from erasure.config.command import typed_command, without_password
 
 
 @pytest.mark.parametrize(

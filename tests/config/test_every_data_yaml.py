@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from erasure.core.errors import ErasureError
-from erasure.sweep.parts import assemble
+from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ def data_for(option, folder):
     text = (CONF / "model" / f"{option}.yaml").read_text()
     if "models.graphs" in text:
         return ["dataset=sbm"]
-    if "models.text" in text or "models.transformer" in text:
+    if "models.text" in text or "models.text_transformers" in text:
         return ["dataset=synthetic_text"]
     return photographs(folder)
 

@@ -10,20 +10,20 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
+from erasure.cli.help import GROUPS
+from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
-from erasure.help import GROUPS
-from erasure.sweep.building import build
-from erasure.sweep.describe import plain_config
-from erasure.sweep.needs import check
-from erasure.sweep.parts import Parts, assemble, build_tracker
+from erasure.sweep.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
+from erasure.trial.describe import plain_config
+from erasure.trial.trial import Parts, assemble, build_tracker
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
 IN_A_TRIAL = ("dataset", "split", "model", "trainer", "unlearner", "evaluator", "objective")
-METHOD = "unlearner._target_=erasure.unlearners.identity.Identity"
+METHOD = "unlearner._target_=erasure.unlearners.Identity"
 
 
 def stems(group):

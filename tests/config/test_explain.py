@@ -6,8 +6,8 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from erasure.config.explain import explain
 from erasure.core.errors import ConfigError
-from erasure.sweep.explain import explain
 
 CONF = Path(__file__).parents[2] / "conf"
 

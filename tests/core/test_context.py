@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from erasure.core.context import EvalContext, evaluating
-from erasure.core.kinds import Multiclass
-from erasure.core.metric import Measured, NotComputableError, missing
 from erasure.core.splits import DataSplits, SplitIndices
+from erasure.core.task_types import Multiclass
+from erasure.core.values import Measured, NotComputableError, missing
 
 
 class Counting(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasure.core.kinds import Multiclass
+from erasure.core.task_types import Multiclass
 
 KIND = Multiclass()
 

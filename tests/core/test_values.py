@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from erasure.core.metric import Measured, NotComputableError, measure, missing
+from erasure.core.values import Measured, NotComputableError, measure, missing
 
 
 @pytest.mark.parametrize(("value", "status"), [(math.nan, "ok"), (0.5, "degenerate")])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.splits import DataSplits, SplitIndices, View
-from erasure.data.augment import CropFlip
+from erasure.data.pools.augment import CropFlip
 
 
 def generator(seed=0):

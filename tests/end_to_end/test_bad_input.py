@@ -52,7 +52,7 @@ CASES = {
 DRIVER = """
 import contextlib, io, json, sys
 sys.path.insert(0, sys.argv[1])
-from erasure.plugins import launch
+from erasure.cli.hydra import launch
 from run import main
 answers = {}
 for case in json.loads(sys.stdin.read()):

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.cost import Cost
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
 from erasure.evaluation.evaluator import Evaluation, Evaluator
-from erasure.evaluation.gap import Gap
-from erasure.evaluation.loss import Loss
+from erasure.metrics.cost.cost import Cost
+from erasure.metrics.to_gold.gap import Gap
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.loss import Loss
 
 
 @dataclass(frozen=True, kw_only=True)

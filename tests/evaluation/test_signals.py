@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.core.metric import NotComputableError
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.core.values import NotComputableError
 from erasure.evaluation.signals import (
     entropies,
     log_probs,

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from erasure.core.context import EvalContext
-from erasure.core.kinds import Multiclass
 from erasure.core.splits import DataSplits, SplitIndices
-from erasure.data.pools import TensorPool
+from erasure.core.task_types import Multiclass
+from erasure.data.pools.tensor import TensorPool
 
 PARTS = ("forget", "retain", "val", "test")
 

@@ -5,7 +5,7 @@ import torch
 
 from erasure.core.columns import Column, coded
 from erasure.core.seeding import stream
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
 
 SIZE = 400
 """Samples, of four classes."""
@@ -85,16 +85,16 @@ def craft(folder, option):
 
 def people_base(seed=0):
     """Return the training set of the crafted data, which is the same for every split."""
-    from erasure.data.splits import RandomForget
+    from erasure.data.splits.drawn import RandomForget
 
     return RandomForget()(people_pool(), stream(seed, "split")).train
 
 
 def _write_artifact(folder, data):
-    from erasure.core.home import DataHome
-    from erasure.data.forget_artifact import save_split
+    from erasure.core.data_config import DataHome
     from erasure.data.sources.tensor_file import TensorFile
-    from erasure.data.splits import RandomForget
+    from erasure.data.splits.artifact import save_split
+    from erasure.data.splits.drawn import RandomForget
 
     pool = TensorFile(path=data[1].partition("=")[2])(DataHome(root=folder))
     save_split(folder, RandomForget()(pool, stream(0, "split")), pool.fingerprint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from erasure.core.home import DataHome
+from erasure.core.data_config import DataHome
 
 OVERRIDES = {
     "torchvision": ["dataset.name=USPS"],

@@ -30,10 +30,10 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from erasure.core.errors import ConfigError
-from erasure.core.ledger import Ledger
-from erasure.core.trial import TrialResult
-from erasure.sweep.describe import describe
-from erasure.tracking.no_tracker import NoTracker
+from erasure.results.store import Ledger
+from erasure.results.record import TrialResult
+from erasure.trial.describe import describe
+from erasure.results.no_tracker import NoTracker
 
 HERE = Path(__file__).parent
 
@@ -122,7 +122,7 @@ sleep: 0
 data: {root: FOLDER/data}
 store: {root: FOLDER/store}
 tracking: {_target_: MODULE.Tracker, parent: ""}
-objective: {_target_: erasure.sweep.objective.Objective, metrics: {gap/avg: minimize}}
+objective: {_target_: erasure.trial.Objective, metrics: {gap/avg: minimize}}
 hydra:
   sweep:
     dir: FOLDER/multirun/${now:%Y-%m-%d}/${now:%H-%M-%S-%f}
@@ -201,7 +201,7 @@ def app(tmp_path, monkeypatch, request):
     shutil.copytree(REPOSITORY / "conf" / "hydra", tmp_path / "conf" / "hydra")
     ours = tmp_path / "conf" / "hydra"
     amend(ours / "sweeper" / "grid.yaml", check=f"{module}.check")
-    amend(ours / "launcher" / "local.yaml", preload=["erasure.sweep.describe"])
+    amend(ours / "launcher" / "local.yaml", preload=["erasure.trial.describe"])
     config = CONFIG.replace("FOLDER", str(tmp_path)).replace("MODULE", module)
     (tmp_path / "conf" / "config.yaml").write_text(config)
     (tmp_path / "conf" / "unlearner").mkdir()

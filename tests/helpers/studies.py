@@ -7,20 +7,20 @@ import optuna
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from erasure.core.ledger import Ledger
-from erasure.core.trial import TrialResult
-from erasure.plugins import conf_folder
-from erasure.sweep.desk import Desk
-from erasure.sweep.interrupts import Stop
-from erasure.sweep.launch import Ending
-from erasure.sweep.schema import register_schema
-from erasure.sweep.study_book import open_book
-from erasure.sweep.study_command import read_command
-from erasure.sweep.study_plan import plan_studies
-from erasure.sweep.study_sampler import build_pruner, build_sampler
-from erasure.sweep.study_schedule import Schedule
-from erasure.sweep.study_settings import StudySettings
-from erasure.tracking.no_tracker import NOWHERE, NoTracker
+from erasure.cli.hydra import conf_folder
+from erasure.config.schema import register_schema
+from erasure.launch.interrupts import Stop
+from erasure.launch.jobs import Ending
+from erasure.results.no_tracker import NOWHERE, NoTracker
+from erasure.results.record import TrialResult
+from erasure.results.store import Ledger
+from erasure.sweep.records import Desk
+from erasure.tuning.client import open_book
+from erasure.tuning.command import read_command
+from erasure.tuning.plan import plan_studies
+from erasure.tuning.sampler import build_pruner, build_sampler
+from erasure.tuning.schedule import Schedule
+from erasure.tuning.settings import StudySettings
 
 TPE = {"_target_": "optuna.samplers.TPESampler"}
 NONE = {"_target_": "optuna.pruners.NopPruner"}

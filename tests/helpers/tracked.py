@@ -4,9 +4,9 @@ import csv
 import json
 import math
 
-from erasure.core.trial import Trial, TrialResult
-from erasure.tracking.mlflow_tracker import MLflowTracker
-from erasure.tracking.protocol import Sweep
+from erasure.results.mlflow.tracker import MLflowTracker
+from erasure.results.record import Trial, TrialResult
+from erasure.results.tracker import Sweep
 
 COMMIT = "a" * 40
 SEEDS = (0, 1, 2, 3, 4)
@@ -78,7 +78,7 @@ def trial_of(unlearner, alpha, seed, dataset="digits"):
         params={
             "unlearner._target_": f"erasure.unlearners.x.{TARGETS.get(unlearner, 'Method')}",
             **settings,
-            "split._target_": "erasure.data.splits.RandomForget",
+            "split._target_": "erasure.splits.RandomForget",
             "split.fraction": "0.1",
             "split.count": "None",
             "split.base.test": "0.2",

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from erasure.sweep.dispatch import dispatch
-from erasure.sweep.interrupts import Stop
+from erasure.launch.dispatch import dispatch
+from erasure.launch.interrupts import Stop
 
 TRIALS = [SimpleNamespace(number=number, overrides=(f"seed={number}",)) for number in (3, 5)]
 

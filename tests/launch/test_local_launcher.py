@@ -51,7 +51,7 @@ def launcher(app):
     with initialize_config_dir(str(app.folder / "conf"), version_base="1.3"):
         master = compose("config", return_hydra_config=True, overrides=["act=exit", "victims=[2]"])
         loader = GlobalHydra.instance().config_loader()
-        made = LocalLauncher(n_jobs=2, preload=["erasure.sweep.describe"])
+        made = LocalLauncher(n_jobs=2, preload=["erasure.trial.describe"])
         made.setup(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks()),
             task_function=__import__(app.module).task,

@@ -3,8 +3,8 @@ import sys
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.sweep import slots
-from erasure.sweep.slots import Resources, visible_gpus
+from erasure.launch import slots
+from erasure.launch.slots import Resources, visible_gpus
 
 
 @pytest.fixture(autouse=True)

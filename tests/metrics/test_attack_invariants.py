@@ -8,17 +8,17 @@ import pytest
 import torch
 from reference_tables import balanced_halves, with_references
 
-from erasure.core.kinds import Multilabel
+from erasure.core.task_types import Multilabel
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.mia_efficacy_svc import SCALARS, MIAEfficacySVC
-from erasure.evaluation.mia_entropy_lr import MIAEntropyLR
-from erasure.evaluation.mia_lira import MIALiRA
-from erasure.evaluation.mia_quantile import MIAQuantile
-from erasure.evaluation.mia_shokri import MIAShokri
-from erasure.evaluation.mia_threshold import MIAThreshold
-from erasure.evaluation.rmia import RMIA
-from erasure.evaluation.streisand import Streisand
-from erasure.evaluation.umia_lr import UMIALR
+from erasure.metrics.privacy.mia_efficacy_svc import SCALARS, MIAEfficacySVC
+from erasure.metrics.privacy.mia_entropy_lr import MIAEntropyLR
+from erasure.metrics.privacy.mia_lira import MIALiRA
+from erasure.metrics.privacy.mia_quantile import MIAQuantile
+from erasure.metrics.privacy.mia_shokri import MIAShokri
+from erasure.metrics.privacy.mia_threshold import MIAThreshold
+from erasure.metrics.privacy.rmia import RMIA
+from erasure.metrics.privacy.streisand import Streisand
+from erasure.metrics.privacy.umia_lr import UMIALR
 
 ATTACKS = {
     "threshold": MIAThreshold(repetitions=2),

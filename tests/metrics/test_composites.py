@@ -8,17 +8,17 @@ import torch
 from reference_tables import with_references
 
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, missing
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.aus import AUS, aus
+from erasure.core.values import Measured, missing
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.gap import resolved
-from erasure.evaluation.loss import Loss
-from erasure.evaluation.nomus import NoMUS
-from erasure.evaluation.norm_gap import NormalizedGap
-from erasure.evaluation.sides import Sides
-from erasure.evaluation.tow import ToW
-from erasure.evaluation.tow_mia import ToWMIA
+from erasure.metrics.to_gold.aus import AUS, aus
+from erasure.metrics.to_gold.gap import resolved
+from erasure.metrics.to_gold.nomus import NoMUS
+from erasure.metrics.to_gold.norm_gap import NormalizedGap
+from erasure.metrics.to_gold.tow import ToW
+from erasure.metrics.to_gold.tow_mia import ToWMIA
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.loss import Loss
+from erasure.metrics.utility.same_population import Sides
 
 SHARES = ("forget/accuracy", "retain/accuracy", "test/accuracy")
 

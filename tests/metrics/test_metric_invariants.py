@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.agreement import Agreement
+from erasure.core.values import NotComputableError
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.gap import Gap
-from erasure.evaluation.js_to_gold import JSToGold
-from erasure.evaluation.loss import Loss
-from erasure.evaluation.loss_mia import LossMIA
+from erasure.metrics.privacy.loss_mia import LossMIA
+from erasure.metrics.to_gold.agreement import Agreement
+from erasure.metrics.to_gold.gap import Gap
+from erasure.metrics.to_gold.js_to_gold import JSToGold
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.loss import Loss
 
 METRICS = {
     "accuracy": Accuracy(),

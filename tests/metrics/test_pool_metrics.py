@@ -10,25 +10,25 @@ from scipy.stats import mannwhitneyu
 
 from erasure.core.context import RETAIN_SAMPLE
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import Measured
 from erasure.core.splits import View
-from erasure.data.forget_difficulty import read_scores
-from erasure.data.pools import TensorPool
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.audit import Audit
+from erasure.core.task_types import Multilabel
+from erasure.core.values import Measured
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.splits.difficulty import read_scores
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.forget_quality import ForgetQuality
-from erasure.evaluation.gap_z import GapZ
-from erasure.evaluation.klom import KLoM
-from erasure.evaluation.memorization import (
+from erasure.evaluation.per_model import paired_aucs, per_model
+from erasure.metrics.cost.audit import Audit
+from erasure.metrics.privacy.memorization import (
     Memorization,
     memorization_scores,
     memorization_tensors,
 )
-from erasure.evaluation.null_band import NullBand
-from erasure.evaluation.per_model import paired_aucs, per_model
-from erasure.evaluation.ulira import ULiRA
+from erasure.metrics.privacy.ulira import ULiRA
+from erasure.metrics.to_gold.forget_quality import ForgetQuality
+from erasure.metrics.to_gold.gap_z import GapZ
+from erasure.metrics.to_gold.klom import KLoM
+from erasure.metrics.to_gold.null_band import NullBand
+from erasure.metrics.utility.accuracy import Accuracy
 from erasure.testing import check_metric
 
 SIZES = {"forget": 24, "retain": 30, "test": 27}

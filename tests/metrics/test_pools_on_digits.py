@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from erasure.core.context import EvalContext
-from erasure.core.home import DataHome
+from erasure.core.data_config import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices
-from erasure.data.digits import Digits
-from erasure.evaluation.klom import KLoM
+from erasure.data.sources.digits import Digits
 from erasure.evaluation.per_model import per_model
-from erasure.evaluation.ulira import ULiRA
+from erasure.metrics.privacy.ulira import ULiRA
+from erasure.metrics.to_gold.klom import KLoM
 from erasure.models.mlp import MLP
-from erasure.training.ensemble import Member, train_together
 from erasure.training.fit import Fit
+from erasure.training.many.ensemble import Member, train_together
 from erasure.training.trainers import Standard
 
 MODELS = 24

@@ -8,16 +8,16 @@ from torch import nn
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.core.metric import NotComputableError
 from erasure.core.seeding import isolated
 from erasure.core.splits import DataSplits, SplitIndices, View
-from erasure.data.pools import TensorPool
-from erasure.evaluation.backdoor_verify import BackdoorVerify, at_least, deletion_test
-from erasure.evaluation.entanglement import entanglement
-from erasure.evaluation.epistemic_efficacy import EpistemicEfficacy
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.core.values import NotComputableError
+from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.interclass_confusion import (
+from erasure.metrics.privacy.backdoor_verify import BackdoorVerify, at_least, deletion_test
+from erasure.metrics.privacy.entanglement import entanglement
+from erasure.metrics.privacy.epistemic_efficacy import EpistemicEfficacy
+from erasure.metrics.privacy.interclass_confusion import (
     InterclassConfusion,
     confusion_matrix,
     errors_of_pair,

@@ -9,12 +9,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
-from erasure.experiment import run_trial
-from erasure.sweep.building import build
-from erasure.sweep.parts import assemble
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore
+from erasure.training.model_store import ModelStore
+from erasure.trial.progress import Watch
+from erasure.trial.run import run_trial
+from erasure.trial.trial import assemble
 
 CONF = Path(__file__).parents[2] / "conf"
 QUICK = ("tracking=none", "pictures=false", "dataset=digits", "trainer.fit.epochs=6")

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from erasure.core.context import evaluating
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.home import DataHome
 from erasure.core.seeding import isolated
-from erasure.data.sources.made_graphs import StochasticBlockModel, SyntheticGraphs
+from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.models.graphs import GraphNetwork, pooled
 from erasure.models.layers import head, tail
 from erasure.models.message_passing import GATLayer, GCNLayer, GINLayer, SAGELayer, shares, summed

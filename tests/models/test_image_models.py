@@ -9,21 +9,21 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated
 from erasure.core.splits import View
+from erasure.core.task_types import Multiclass
 from erasure.core.types import Batch
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
 from erasure.models.allcnn import AllCNN
 from erasure.models.cnn import CNN
 from erasure.models.layers import head, weighted_layers
 from erasure.models.lenet import LeNet
 from erasure.models.resnet import resnet18, resnet34, resnet50
 from erasure.models.resnet_cifar import ResNetCifar
-from erasure.models.torchvision_model import torchvision_model
+from erasure.models.torchvision import torchvision_model
 from erasure.models.vgg import VGG
 from erasure.models.vit import ViT
-from erasure.training.sample_gradients import sample_gradients
+from erasure.training.per_sample.gradients import sample_gradients
 
 CIFAR = (3, 32, 32)
 PHOTO = (3, 224, 224)
@@ -366,7 +366,7 @@ def test_positions_of_a_transformer_are_interpolated(tmp_path, monkeypatch):
             image_size, 16, 1, 2, 8, 8, num_classes=num_classes
         )
 
-    monkeypatch.setattr("erasure.models.torchvision_model._builder", lambda name: small)
+    monkeypatch.setattr("erasure.models.torchvision._builder", lambda name: small)
     state = built(torchvision_model, (3, 16, 16), name="vit_b_16").state_dict()
     save_file(state, tmp_path / "vit.safetensors")
     asked = {"name": "vit_b_16", "pretrained": str(tmp_path / "vit.safetensors")}

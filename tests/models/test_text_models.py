@@ -8,10 +8,10 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import isolated
-from erasure.data.tokens import TokenPool
+from erasure.data.pools.tokens import TokenPool
 from erasure.models.layers import head
 from erasure.models.text import BagOfEmbeddings
-from erasure.models.transformer import pretrained, transformer
+from erasure.models.text_transformers import pretrained_transformer, transformer
 
 SIZES = {
     "bert": {
@@ -81,7 +81,7 @@ def test_models_of_texts_refuse_other_data():
     for build in (
         lambda: bag(vocab_size=None),
         lambda: transformer(num_classes=3, architecture="bert"),
-        lambda: pretrained(num_classes=3, name="a/b"),
+        lambda: pretrained_transformer(num_classes=3, name="a/b"),
     ):
         with pytest.raises(UnsupportedError, match="needs texts, and this data set has none"):
             build()
@@ -100,7 +100,7 @@ def test_a_pretrained_model_wants_its_own_tokenizer():
     with pytest.raises(
         ConfigError, match=r"use dataset.tokenizer=a/b, got dataset.tokenizer=words"
     ):
-        pretrained(name="a/b", tokenizer="words", **told)
+        pretrained_transformer(name="a/b", tokenizer="words", **told)
 
 
 def tiny(architecture, pad=0, seed=0):
@@ -134,9 +134,9 @@ def test_transformers_give_the_logits_of_the_library(architecture):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_gradients_of_single_texts_are_those_of_texts_alone(architecture):
-    from erasure.core.kinds import Multiclass
     from erasure.core.splits import View
-    from erasure.training.sample_gradients import mean_squared_sample_gradients
+    from erasure.core.task_types import Multiclass
+    from erasure.training.per_sample.gradients import mean_squared_sample_gradients
 
     pool, model, loss = texts(), tiny(architecture), Multiclass().loss
     found = mean_squared_sample_gradients(model, View(pool, torch.arange(6)), loss)
@@ -197,7 +197,7 @@ def loaded(root, architecture, seed=0, **changes):
     name = f"org/{architecture}"
     settings = {"name": name, "tokenizer": name, "models_folder": str(root), "download": False}
     with isolated(seed, "model"):
-        return pretrained(
+        return pretrained_transformer(
             **{"num_classes": 3, "vocab_size": 40, "max_length": 20} | settings | changes
         )
 

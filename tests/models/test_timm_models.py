@@ -10,7 +10,7 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import isolated
 from erasure.models.layers import head, weighted_layers
-from erasure.models.timm_model import timm_model
+from erasure.models.timm import timm_model
 
 timm = pytest.importorskip("timm", reason='needs the extra: pip install "erasure[timm]"')
 

@@ -9,7 +9,7 @@ import pytest
 
 from multirun_analysis import AnalysisError, best, command, load, side_by_side
 from multirun_analysis.cli import main
-from multirun_analysis.finding import find
+from multirun_analysis.read.finding import find
 
 MAIN = "6 methods × 5 seeds"
 
@@ -167,10 +167,10 @@ def test_misuse_is_one_message_without_a_traceback(shell, arguments, code, messa
 
 def test_output_without_a_command_means_the_report(shell, uri, monkeypatch, tmp_path):
     asked = []
-    report = types.ModuleType("multirun_analysis.report")
+    report = types.ModuleType("multirun_analysis.report.build")
     report.write_report = lambda results, folder, **_: asked.append(folder) or folder
     report.attach_report = lambda results, folder: asked.append(results.uri) or "the sweep"
-    monkeypatch.setitem(sys.modules, "multirun_analysis.report", report)
+    monkeypatch.setitem(sys.modules, "multirun_analysis.report.build", report)
     code, out, _ = shell("--output", str(tmp_path / "r"))
     assert code == 0
     assert out == f"written to {tmp_path / 'r'}\nattached to the sweep, folder report\n"

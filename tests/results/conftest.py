@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from erasure.core.trial import Trial, TrialResult
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results.mlflow.tracker import MLflowTracker
+from erasure.results.record import Trial, TrialResult
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def tracker(blank_database, tmp_path):
 
 @pytest.fixture
 def client(tracker):
-    from erasure.tracking.connection import calling, client_of
+    from erasure.results.mlflow.connection import calling, client_of
 
     with calling(tracker.uri):
         return client_of(tracker.uri)

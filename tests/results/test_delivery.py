@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
+from erasure.cli.deliver import main
 from erasure.core.errors import ConfigError, TrackingError
-from erasure.core.ledger import Ledger
-from erasure.tracking import RunLostError, delivery
-from erasure.tracking.__main__ import main
-from erasure.tracking.delivery import Replayed, deliver, replay
-from erasure.tracking.no_tracker import NoTracker
+from erasure.results import RunLostError, delivery
+from erasure.results.delivery import Replayed, deliver, replay
+from erasure.results.no_tracker import NoTracker
+from erasure.results.store import Ledger
 
 
 class Scripted(NoTracker):
@@ -72,7 +72,7 @@ def test_a_lasting_failure_is_one_warning_that_says_what_to_do(ledger, result, c
     assert str(error) in record.getMessage()
     assert "is safe in" in record.getMessage()
     root = ledger.root.parent
-    command = f"`python -m erasure.tracking replay --store {root} --uri {tracker.uri}`"
+    command = f"`python -m erasure deliver replay --store {root} --uri {tracker.uri}`"
     assert command in record.getMessage()
     assert ledger.unsent() == [result]
 
@@ -154,4 +154,4 @@ def test_replay_explains_itself(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["replay", "--help"])
     assert ended.value.code == 0
-    assert "python -m erasure.tracking replay --store store --uri" in capsys.readouterr().out
+    assert "python -m erasure deliver replay --store store --uri" in capsys.readouterr().out

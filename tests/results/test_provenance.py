@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from erasure.tracking.provenance import git_tags, is_alive, process_tags
+from erasure.results.provenance import git_tags, is_alive, process_tags
 
 
 @pytest.fixture

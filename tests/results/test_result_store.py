@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.core.ledger import Ledger
-from erasure.core.trial import Trial, TrialResult
+from erasure.results.record import Trial, TrialResult
+from erasure.results.store import Ledger
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from erasure.core.ledger import Ledger
+from erasure.results.store import Ledger
 with Ledger(Path(sys.argv[1])).claim("abc"):
     print("held", flush=True)
     time.sleep(60)

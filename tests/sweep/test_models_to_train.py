@@ -4,11 +4,11 @@ import pytest
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.experiment import run_trial
-from erasure.sweep.needs import check, in_words, missing
-from erasure.sweep.parts import assemble
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore
+from erasure.sweep.models_to_train import check, in_words, missing
+from erasure.training.model_store import ModelStore
+from erasure.trial.progress import Watch
+from erasure.trial.run import run_trial
+from erasure.trial.trial import assemble
 
 QUICK = (
     "dataset=digits",

@@ -4,11 +4,11 @@ import threading
 import time
 from types import SimpleNamespace
 
-from erasure.core.ledger import Ledger
-from erasure.sweep.desk import Desk
-from erasure.tracking.no_tracker import NoTracker
-from erasure.tracking.protocol import Sweep
-from erasure.training.store import ModelStore
+from erasure.results.no_tracker import NoTracker
+from erasure.results.store import Ledger
+from erasure.results.tracker import Sweep
+from erasure.sweep.records import Desk
+from erasure.training.model_store import ModelStore
 
 SWEEP = Sweep(fingerprint="f", name="", command="", overrides={}, total=1, description="")
 

@@ -6,13 +6,13 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from erasure.core.trial import Trial, TrialResult
-from erasure.sweep.objective import Objective
-from erasure.sweep.outcome import Entry
-from erasure.sweep.plan import Planned
+from erasure.results.record import Trial, TrialResult
+from erasure.sweep.files import Report
 from erasure.sweep.progress import Tally, progress
-from erasure.sweep.report import Report
+from erasure.sweep.run import Planned
+from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import figure, leaderboard
+from erasure.trial.objective import Objective
 
 GAP = Objective(metrics={"gap/avg": "minimize"})
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from erasure.core.metric import Measured, MetricSchema, missing
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.gap import Gap
-from erasure.evaluation.loss_mia import LossMIA
-from erasure.sweep.building import build
+from erasure.config.build import build
+from erasure.core.values import Measured, MetricSchema, missing
+from erasure.metrics.privacy.loss_mia import LossMIA
+from erasure.metrics.to_gold.gap import Gap
+from erasure.metrics.utility.accuracy import Accuracy
 from erasure.testing import check_metric, metric_checks
 
 pytestmark = pytest.mark.slow

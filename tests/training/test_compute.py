@@ -11,7 +11,7 @@ from torch import nn
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import isolated
 from erasure.core.splits import View
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
 from erasure.training.compute import measured_cost, resolve_device, synchronize, warm_up
 from erasure.training.energy import energy_counter
 from erasure.training.flops import StepFlops, step_flops

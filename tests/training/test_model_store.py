@@ -14,9 +14,9 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, StoreError
 from erasure.core.splits import View
-from erasure.training import store as store_module
+from erasure.training import model_store as store_module
 from erasure.training.checksum import file_checksum
-from erasure.training.store import ModelStore, Request, Training
+from erasure.training.model_store import ModelStore, Request, Training
 
 RECIPE = {"model": {"_target_": "a.B", "hidden": [4]}, "trainer": {"epochs": 3}}
 

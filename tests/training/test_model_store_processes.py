@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from erasure.training.store import ModelStore, Request, Training
+from erasure.training.model_store import ModelStore, Request, Training
 
 pytestmark = pytest.mark.slow
 
@@ -15,8 +15,8 @@ import sys, time
 from pathlib import Path
 import torch
 from torch import nn
-from erasure.training import store as module
-from erasure.training.store import ModelStore, Request, Training
+from erasure.training import model_store as module
+from erasure.training.model_store import ModelStore, Request, Training
 
 
 root, note, where = sys.argv[1:]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from erasure.core.seeding import stream
 from erasure.core.splits import View
-from erasure.data.augment import CropFlip
-from erasure.data.pools import TensorPool
+from erasure.data.pools.augment import CropFlip
+from erasure.data.pools.tensor import TensorPool
 from erasure.training.passes import paired, shuffled
 
 

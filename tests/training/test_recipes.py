@@ -9,11 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from erasure.core.context import evaluating
 from erasure.core.splits import DataSplits
-from erasure.sweep.obtaining import obtain_trained
-from erasure.sweep.parts import assemble
-from erasure.sweep.watch import Watch
+from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy
-from erasure.training.store import ModelStore
+from erasure.trial.models import obtain_trained
+from erasure.trial.progress import Watch
+from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint, tensor_fingerprint
-from erasure.core.kinds import Multiclass, Multilabel
 from erasure.core.seeding import branch, isolated, stream
 from erasure.core.splits import View
-from erasure.data.through import AuditedPool
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.data.pools.through import AuditedPool
 from erasure.models.mlp import MLP
 from erasure.testing.toy import toy_indices, toy_pool
 from erasure.training.fit import Fit

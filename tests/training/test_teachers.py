@@ -7,7 +7,7 @@ from torch import nn
 
 from erasure.core.seeding import stream
 from erasure.core.splits import View
-from erasure.data.augment import CropFlip
+from erasure.data.pools.augment import CropFlip
 from erasure.testing import toy_task
 from erasure.training.teachers import Lesson, taught_logits
 

@@ -5,10 +5,10 @@ import importlib.util
 import torch
 
 from erasure.core.splits import View
-from erasure.data.through import AuditedPool
-from erasure.sweep.unlearning import _Account
+from erasure.data.pools.through import AuditedPool
 from erasure.testing.toy import toy_pool
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.unlearning import _Account
 
 METHOD = """
 def compute_of(calls):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.sweep.describe import describe, files, plain_config, sources, trial_fingerprint
+from erasure.trial.describe import describe, files, plain_config, sources, trial_fingerprint
 
 CHOICES = {
     "unlearner": "scrub",
@@ -82,8 +82,8 @@ def test_the_fingerprint_is_the_same_in_another_process(identity, python):
     code = """
 from hydra import compose, initialize_config_dir
 from pathlib import Path
-from erasure.sweep.describe import plain_config, trial_fingerprint
-from erasure.sweep.schema import register_schema
+from erasure.trial.describe import plain_config, trial_fingerprint
+from erasure.config.schema import register_schema
 register_schema()
 with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
     print(trial_fingerprint(plain_config(compose("config", ["evaluator=fast", "seed=4"]))))
@@ -119,7 +119,7 @@ def test_editing_a_foreign_method_changes_the_fingerprint(foreign, identity, tar
 def test_sources_are_found_wherever_they_are_nested(foreign):
     value = {
         "unlearner": {
-            "_target_": "erasure.unlearners.finetune.Finetune",
+            "_target_": "erasure.unlearners.Finetune",
             "steps": {"inner": {"_target_": "foreign_methods.Method"}},
             "fit": {"optimizer": {"_target_": "torch.optim.SGD"}},
         },
@@ -127,7 +127,7 @@ def test_sources_are_found_wherever_they_are_nested(foreign):
         "other": {"_target_": "NoDots"},
     }
     found = sources(value)
-    ours = "erasure.unlearners.finetune.Finetune"
+    ours = "erasure.unlearners.Finetune"
     assert list(found) == ["NoDots", ours, "foreign_methods.Method", "nowhere.Model"]
     assert len(found["foreign_methods.Method"]) == len(found[ours]) == 32
     assert found["nowhere.Model"] == found["NoDots"] == ""
@@ -166,7 +166,7 @@ def test_params_are_flat_and_text(compose_config):
     assert params["model.hidden"] == "[256, 128]"
     assert params["seeds.train"] == "0"
     assert params["split.count"] == "None"
-    assert params["split.base._target_"] == "erasure.data.holdout.Holdout"
+    assert params["split.base._target_"] == "erasure.splits.Holdout"
     assert not any(key.startswith("hydra") for key in params)
     assert all(type(value) is str for value in params.values())
 

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.core.trial import Trial, TrialResult
-from erasure.sweep.objective import Objective
-from erasure.sweep.table import show_result
-from erasure.sweep.watch import Watch
+from erasure.results.record import Trial, TrialResult
+from erasure.trial.objective import Objective
+from erasure.trial.progress import Watch
+from erasure.trial.table import show_result
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ from omegaconf import OmegaConf
 
 from erasure.core.errors import ConfigError, PrunedError
 from erasure.core.task import silent
-from erasure.sweep.bench import _failed
-from erasure.sweep.parts import assemble
-from erasure.sweep.pruning import Judge, judge_of
-from erasure.sweep.study_notes import FACTS, NOTES
-from erasure.sweep.study_storage import open_storage
+from erasure.trial.recorded import _failed
+from erasure.trial.trial import assemble
+from erasure.tuning.notes import FACTS, NOTES
+from erasure.tuning.pruning import Judge, judge_of
+from erasure.tuning.storage import open_storage
 
 
 @pytest.fixture(scope="module")
 def parts():
     from hydra import compose, initialize_config_dir
 
-    from erasure.plugins import conf_folder
-    from erasure.sweep.schema import register_schema
+    from erasure.cli.hydra import conf_folder
+    from erasure.config.schema import register_schema
 
     register_schema()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -153,7 +153,7 @@ def test_without_a_cap_or_outside_the_main_thread_nothing_rings(parts):
 
 
 def test_the_ledger_says_pruned():
-    from erasure.core.trial import Trial
+    from erasure.results.record import Trial
 
     trial = Trial(name="", fingerprint="", params={}, tags={})
     result = _failed(trial, PrunedError("others did better"))

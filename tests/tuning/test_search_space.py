@@ -7,9 +7,9 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from erasure.cli.hydra import conf_folder
 from erasure.core.errors import ConfigError
-from erasure.plugins import conf_folder
-from erasure.sweep.search_space import Axis, search_space, spelled
+from erasure.tuning.search_space import Axis, search_space, spelled
 
 METHODS = sorted(path.stem for path in (conf_folder() / "unlearner").glob("*.yaml"))
 

@@ -4,8 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from erasure.sweep.objective import Objective
-from erasure.sweep.study_choice import candidates, chosen, overrides_of, pareto_front
+from erasure.trial.objective import Objective
+from erasure.tuning.choice import candidates, chosen, overrides_of, pareto_front
 
 TWO = Objective(metrics={"a": "minimize", "b": "minimize"})
 

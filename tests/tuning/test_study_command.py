@@ -4,11 +4,11 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from erasure.cli.hydra import conf_folder
 from erasure.core.errors import ConfigError
-from erasure.plugins import conf_folder
-from erasure.sweep.search_space import Axis
-from erasure.sweep.study_command import read_command
-from erasure.sweep.study_settings import StudySettings
+from erasure.tuning.command import read_command
+from erasure.tuning.search_space import Axis
+from erasure.tuning.settings import StudySettings
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from studies import planned
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.describe import describe
+from erasure.trial.describe import describe
 
 
 @pytest.fixture(scope="module")

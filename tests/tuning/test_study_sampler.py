@@ -8,10 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 from studies import Runner, drawn, opened, planned, states
 
+from erasure.cli.hydra import conf_folder
 from erasure.core.errors import ConfigError
-from erasure.plugins import conf_folder
-from erasure.sweep.search_space import Axis
-from erasure.sweep.study_sampler import (
+from erasure.tuning.sampler import (
     build_pruner,
     build_sampler,
     is_by_seed,
@@ -19,6 +18,7 @@ from erasure.sweep.study_sampler import (
     most_trials,
     rehearse,
 )
+from erasure.tuning.search_space import Axis
 
 SPACE = {
     "a": Axis(low=1e-3, high=1.0, log=True),

@@ -5,9 +5,9 @@ import pytest
 from studies import MEDIAN, NONE, Runner, drawn, opened, planned, states
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.interrupts import Stop
-from erasure.sweep.study_notes import OWNER, SEEN
-from erasure.tracking.provenance import host
+from erasure.launch.interrupts import Stop
+from erasure.results.provenance import host
+from erasure.tuning.notes import OWNER, SEEN
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from erasure.core.kinds import Multilabel
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.core.task import UnlearningTask
-from erasure.data.pools import TensorPool
-from erasure.data.through import AuditedPool
+from erasure.core.task_types import Multilabel
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
 

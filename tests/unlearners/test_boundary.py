@@ -10,7 +10,7 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import stream
 from erasure.core.splits import View
-from erasure.data.pools import TensorPool
+from erasure.data.pools.tensor import TensorPool
 from erasure.testing import toy_task
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled

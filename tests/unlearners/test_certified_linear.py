@@ -11,8 +11,8 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.kinds import Multiclass, Multilabel
 from erasure.core.seeding import stream
+from erasure.core.task_types import Multiclass, Multilabel
 from erasure.testing import toy_task
 from erasure.training.logistic import Rows, remove, residual, train
 from erasure.unlearners.certified_linear import CertifiedLinear

@@ -10,8 +10,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from erasure.sweep.building import build
-from erasure.sweep.schema import register_schema
+from erasure.config.build import build
+from erasure.config.schema import register_schema
 from erasure.testing import unlearner_checks
 from erasure.testing.toy import TOY_MODELS
 

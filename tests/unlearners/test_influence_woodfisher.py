@@ -67,7 +67,7 @@ def test_the_recursion_itself_is_in_double_precision():
     task, gradients = toy_task(), []
     method = InfluenceWoodFisher(samples=100)
 
-    from erasure.training.sample_gradients import sample_gradients
+    from erasure.training.per_sample.gradients import sample_gradients
 
     for chunk in sample_gradients(task.model, task.retain, task.loss):
         gradients += chunk.double().numpy().tolist()

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.kinds import Multiclass
 from erasure.core.seeding import stream
+from erasure.core.task_types import Multiclass
 from erasure.testing import toy_task
 from erasure.unlearners.finetune import Finetune
 from erasure.unlearners.random_labels import ORDERS, RandomLabels

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.kinds import Multiclass
 from erasure.core.seeding import stream
+from erasure.core.task_types import Multiclass
 from erasure.testing import toy_task
 from erasure.training.schedules import Cosine
 from erasure.unlearners import scrub as module

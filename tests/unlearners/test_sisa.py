@@ -9,13 +9,13 @@ from rich.console import Console
 from erasure.core.errors import UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.splits import DataSplits
-from erasure.sweep.obtaining import obtain_trained
-from erasure.sweep.parts import assemble
-from erasure.sweep.unlearning import unlearn
-from erasure.sweep.watch import Watch
 from erasure.testing import toy_task
-from erasure.training.store import ModelStore
+from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.models import obtain_trained
+from erasure.trial.progress import Watch
+from erasure.trial.trial import assemble
+from erasure.trial.unlearning import unlearn
 from erasure.unlearners.sisa import SISA
 
 

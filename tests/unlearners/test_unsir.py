@@ -6,15 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multiclass
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, View
-from erasure.data.digits import Digits
-from erasure.data.pools import TensorPool
-from erasure.data.splits import ClassForget
+from erasure.core.task_types import Multiclass
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.sources.digits import Digits
+from erasure.data.splits.drawn import ClassForget
 from erasure.models.mlp import MLP
 from erasure.testing import toy_task
 from erasure.training.noise import NoiseSearch

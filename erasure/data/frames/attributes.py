@@ -9,8 +9,8 @@ import torch
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
-from erasure.data.labelling import members
-from erasure.data.series import as_column
+from erasure.data.frames.labelling import members
+from erasure.data.frames.series import as_column
 
 if TYPE_CHECKING:
     import pandas as pd

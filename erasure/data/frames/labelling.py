@@ -9,8 +9,8 @@ from torch import Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.kinds import Multiclass, Multilabel, TaskKind
-from erasure.data.series import as_classes, as_column
+from erasure.core.task_types import Multiclass, Multilabel, TaskKind
+from erasure.data.frames.series import as_classes, as_column
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import GIGABYTE, DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import GIGABYTE, DataHome
-from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.series import as_classes, as_column, cleaned
-from erasure.data.tabular import TabularPool
+from erasure.data.frames.series import as_classes, as_column, cleaned
+from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.pools.tabular import TabularPool
+from erasure.data.sources.prepared import Prepared, prepared
 
 if TYPE_CHECKING:
     import pandas as pd

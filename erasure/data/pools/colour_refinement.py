@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from erasure.data.hashing import row_hashes
+from erasure.data.pools.hashing import row_hashes
 
 ROUNDS = 8
 """More rounds than any network here has layers, so that what it tells apart has two colours."""

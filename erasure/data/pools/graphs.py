@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.data.colours import ROUNDS, mixed, refined
-from erasure.data.labelled import Labelled
+from erasure.data.pools.colour_refinement import ROUNDS, mixed, refined
+from erasure.data.pools.labelled import Labelled
 
 BUCKETS = 256
 """Length of a sketch."""

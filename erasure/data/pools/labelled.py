@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.core.kinds import Multiclass, TaskKind
+from erasure.core.task_types import Multiclass, TaskKind
 from erasure.core.types import Inputs
 
 TRAIN, VAL, TEST, NOWHERE = 0, 1, 2, -1

@@ -9,16 +9,16 @@ from math import prod
 import torch
 from torch import Generator, Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import tensor_fingerprint
-from erasure.core.home import DataHome
-from erasure.data.augment import Augmentation
-from erasure.data.hashing import row_hashes
-from erasure.data.labelled import Labelled
-from erasure.data.pools import TensorPool, contents_fingerprint, presented
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import Rows, passage, read_ahead
-from erasure.data.sketches import is_sketched_small, tensor_sketch
+from erasure.data.pools.augment import Augmentation
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.labelled import Labelled
+from erasure.data.pools.rows import Rows, passage, read_ahead
+from erasure.data.pools.sketches import is_sketched_small, tensor_sketch
+from erasure.data.pools.tensor import TensorPool, contents_fingerprint, presented
+from erasure.data.sources.prepared import Prepared, prepared
 
 
 @dataclass(frozen=True, kw_only=True)

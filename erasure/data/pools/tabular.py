@@ -12,9 +12,9 @@ from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint
 from erasure.core.types import Inputs
-from erasure.data.hashing import row_hashes
-from erasure.data.labelled import Labelled
-from erasure.data.pools import TensorPool
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.labelled import Labelled
+from erasure.data.pools.tensor import TensorPool
 
 Missing = Literal["error", "mean"]
 

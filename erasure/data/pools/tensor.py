@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.data.augment import Augmentation
-from erasure.data.hashing import row_hashes
-from erasure.data.labelled import Labelled
-from erasure.data.sketches import tensor_sketch
+from erasure.data.pools.augment import Augmentation
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.labelled import Labelled
+from erasure.data.pools.sketches import tensor_sketch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
-from erasure.core.kinds import TaskKind
+from erasure.core.task_types import TaskKind
 from erasure.core.types import Inputs, Pool
 
 

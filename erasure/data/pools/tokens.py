@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.data.hashing import row_hashes
-from erasure.data.labelled import Labelled
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.labelled import Labelled
 
 SKETCH_WIDTH = 256
 """Buckets into which the tokens of a sketch are hashed."""

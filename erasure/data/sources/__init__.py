@@ -1,1 +1,1 @@
-"""The data sets there are, and where each comes from."""
+"""One file per place that data come from."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.augment import augmentation
-from erasure.data.lazy import LazyPool
-from erasure.data.pools import TensorPool
-from erasure.data.rows import TensorRows
+from erasure.data.pools.augment import augmentation
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.pools.rows import TensorRows
+from erasure.data.pools.tensor import TensorPool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError, ErasureError
-from erasure.core.home import DataHome
-from erasure.data.frames import Table
-from erasure.data.tabular import TabularPool
+from erasure.data.frames.table import Table
+from erasure.data.pools.tabular import TabularPool
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import DataError
-from erasure.core.home import DataHome
 from erasure.core.types import Pool
-from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.rows import files_stamp
+from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.pools.rows import files_stamp
 from erasure.data.sources.imaging import ImageSettings, file_rows, image_pool
 
 SUFFIXES = frozenset(

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.core.types import Pool
-from erasure.data.augment import Augmentation, augmentation
-from erasure.data.lazy import LazyPool
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import DecodedRows, Rows, TensorRows
+from erasure.data.pools.augment import Augmentation, augmentation
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.pools.rows import DecodedRows, Rows, TensorRows
 from erasure.data.sources.forming import Decode, Form, FormedRows
+from erasure.data.sources.prepared import Prepared, prepared
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.frames import Table
-from erasure.data.tabular import TabularPool
+from erasure.data.frames.table import Table
+from erasure.data.pools.tabular import TabularPool
+from erasure.data.sources.fetching import fetching
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.data.labelling import Labels
-from erasure.data.prepared import Prepared
+from erasure.core.data_config import DataHome
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.data.frames.labelling import Labels
+from erasure.data.sources.prepared import Prepared
 
 
 def pack(

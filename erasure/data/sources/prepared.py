@@ -14,9 +14,9 @@ from uuid import uuid4
 from filelock import FileLock
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
-from erasure.core.home import DataHome
 
 
 @dataclass(frozen=True)

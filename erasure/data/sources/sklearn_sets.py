@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from erasure.core.columns import Column
-from erasure.core.home import DataHome
-from erasure.data.tabular import TabularPool
+from erasure.core.data_config import DataHome
+from erasure.data.pools.tabular import TabularPool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multiclass, Multilabel, TaskKind
 from erasure.core.seeding import stream
-from erasure.data.tabular import TabularPool
+from erasure.core.task_types import Multiclass, Multilabel, TaskKind
+from erasure.data.pools.tabular import TabularPool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
 from erasure.core.seeding import stream
-from erasure.data.labelling import Labels
-from erasure.data.packing import pack
-from erasure.data.texts import TextSettings, token_parts
-from erasure.data.tokens import TokenPool
+from erasure.data.frames.labelling import Labels
+from erasure.data.pools.tokens import TokenPool
+from erasure.data.sources.packing import pack
+from erasure.data.sources.texts import TextSettings, token_parts
 
 
 @dataclass(frozen=True, kw_only=True)

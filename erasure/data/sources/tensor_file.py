@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.data.frames import require_resident
-from erasure.data.labelled import NOWHERE, TEST
-from erasure.data.pools import TensorPool
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.data.frames.table import require_resident
+from erasure.data.pools.labelled import NOWHERE, TEST
+from erasure.data.pools.tensor import TensorPool
 from erasure.data.sources.files import existing, reading
 
 ROLES = ("inputs", "targets", "official", "class_names")

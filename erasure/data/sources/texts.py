@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.frames import require_resident
-from erasure.data.labelled import TRAIN
-from erasure.data.packing import unpack
-from erasure.data.prepared import Prepared
-from erasure.data.tokens import TokenPool
-from erasure.data.vocabulary import (
+from erasure.data.frames.table import require_resident
+from erasure.data.pools.labelled import TRAIN
+from erasure.data.pools.tokens import TokenPool
+from erasure.data.sources.packing import unpack
+from erasure.data.sources.prepared import Prepared
+from erasure.data.sources.vocabulary import (
     MOST_WORDS,
     SPECIAL,
     WORDS,

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.frames import Table
+from erasure.data.frames.table import Table
+from erasure.data.pools.tabular import TabularPool
+from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import content, reading
-from erasure.data.tabular import TabularPool
 
 if TYPE_CHECKING:
     import pandas as pd

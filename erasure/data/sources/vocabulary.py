@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.rows import files_stamp
+from erasure.data.pools.rows import files_stamp
+from erasure.data.sources.fetching import fetching
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """The first tokens of our own vocabulary, by id."""

@@ -13,8 +13,8 @@ from erasure.core.errors import ConfigError, DataError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
 from erasure.core.splits import PARTS, SplitIndices, View
 from erasure.core.types import Pool
-from erasure.data.forget_confusion import swapped
-from erasure.data.forget_poison import poisoned, triggered
+from erasure.data.splits.confusion import swapped
+from erasure.data.splits.poison import poisoned, triggered
 
 FILE = "split.safetensors"
 REPEATABLE = ("", "class", "attribute", "query", "difficulty")

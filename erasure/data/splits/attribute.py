@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import column, label_codes, shown
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import column, label_codes, shown
 
 WAYS = ("values", "value_range", "top_k", "n_values", "target_share")
 """The settings that say which values to forget, of which exactly one is set."""

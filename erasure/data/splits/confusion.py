@@ -12,10 +12,10 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, tensor_fingerprint
 from erasure.core.splits import SplitIndices, View
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import labels
-from erasure.data.splits import check_amount
-from erasure.data.through import Through
+from erasure.data.pools.through import Through
+from erasure.data.splits.drawn import check_amount
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.types import Pool
-from erasure.data.forget_ids import tensors_in
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import label_codes
-from erasure.data.splits import amount, check_amount
+from erasure.data.splits.drawn import amount, check_amount
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.ids import tensors_in
+from erasure.data.splits.selecting import label_codes
 
 Level = Literal["low", "mid", "high"]
 

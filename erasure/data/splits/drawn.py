@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import in_proportion, label_codes, labels, of_classes, shown
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import in_proportion, label_codes, labels, of_classes, shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 from erasure.core.errors import ConfigError
 from erasure.core.splits import SplitIndices
 from erasure.core.types import Pool
-from erasure.data.duplicates import copies
-from erasure.data.holdout import Holdout
+from erasure.data.splits.duplicates import copies
+from erasure.data.splits.holdout import Holdout
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import branch
 from erasure.core.splits import SplitIndices, View
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.nodes import NodePool
-from erasure.data.splits import amount, check_amount
+from erasure.data.pools.nodes import NodePool
+from erasure.data.splits.drawn import amount, check_amount
+from erasure.data.splits.forgetting import Forgetting
 
 Unit = Literal["label", "node", "feature"]
 Place = Literal["full", "cut"]

@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
-from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.selecting import column, label_codes
+from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.splits.selecting import column, label_codes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import shown
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import shown
 
 READABLE = (".txt", ".csv", ".npy", ".safetensors")
 """Endings of files that hold ids."""

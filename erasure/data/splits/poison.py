@@ -12,12 +12,12 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, ids_fingerprint
 from erasure.core.splits import SplitIndices, View
 from erasure.core.types import Inputs, Pool
-from erasure.data.forget_confusion import Relabelled
-from erasure.data.forgetting import Forgetting
-from erasure.data.hashing import row_hashes
-from erasure.data.selecting import labels
-from erasure.data.splits import amount, check_amount
-from erasure.data.through import Through
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.through import Through
+from erasure.data.splits.confusion import Relabelled
+from erasure.data.splits.drawn import amount, check_amount
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import labels
 
 Corner = Literal["top_left", "top_right", "bottom_left", "bottom_right"]
 

@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.types import Pool
-from erasure.data.forgetting import Forgetting
-from erasure.data.selecting import labels, named
+from erasure.data.splits.forgetting import Forgetting
+from erasure.data.splits.selecting import labels, named
 
 Columns: TypeAlias = Mapping[str, Column]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import NotComputableError
+from erasure.core.values import NotComputableError
 
 ENOUGH = 10
 """Held-out samples of the forgotten population from which on they alone are the non-members."""

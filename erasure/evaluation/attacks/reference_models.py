@@ -8,9 +8,9 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import TaskKind
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.nonmembers import NonMembers
+from erasure.core.task_types import TaskKind
+from erasure.core.values import NotComputableError
+from erasure.evaluation.attacks.nonmembers import NonMembers
 from erasure.evaluation.pool_margins import CHUNK
 from erasure.evaluation.signals import PHI_LIMIT, phi
 

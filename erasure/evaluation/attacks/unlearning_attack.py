@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erasure.core.metric import Measured, NotComputableError
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import LOW_FPRS, RELIABLE_ALARMS
-from erasure.evaluation.clustered import (
+from erasure.core.values import Measured, NotComputableError
+from erasure.evaluation.attacks.likelihood_ratio import FEWEST, Scores, likelihood_ratios
+from erasure.evaluation.attacks.values import LOW_FPRS, RELIABLE_ALARMS
+from erasure.evaluation.statistics.clustered import (
     GROUPS,
     Observed,
     above,
@@ -20,7 +21,6 @@ from erasure.evaluation.clustered import (
     rate_interval,
     two_way_error,
 )
-from erasure.evaluation.likelihood_ratio import FEWEST, Scores, likelihood_ratios
 
 JACKKNIFED = 500
 """Samples on which the jackknife over models is carried out, if there are more."""

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erasure.core.metric import Measured, MetricSchema
-from erasure.evaluation.estimates import normal_interval, proportion
-from erasure.evaluation.roc import (
+from erasure.core.values import Measured, MetricSchema
+from erasure.evaluation.statistics.estimates import normal_interval, proportion
+from erasure.evaluation.statistics.roc import (
     auc,
     best_balanced_accuracy,
     delong_error,

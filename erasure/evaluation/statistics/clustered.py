@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erasure.core.metric import Measured
-from erasure.evaluation.estimates import LEVEL, clopper_pearson
+from erasure.core.values import Measured
+from erasure.evaluation.statistics.estimates import LEVEL, clopper_pearson
 
 GROUPS = 16
 """Groups of models that the jackknife leaves out in turn."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from erasure.core.metric import Measured
+from erasure.core.values import Measured
 
 LEVEL = 0.95
 """Confidence level of every interval we report."""

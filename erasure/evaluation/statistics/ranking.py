@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, NotComputableError
+from erasure.core.values import Measured, NotComputableError
 
 BLOCK = 4_000_000
 """Scores that are sorted at a time."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 
 DESCRIPTIONS: Mapping[str, str] = {
     "gold_inside_null": "Whether the attack with many models is at chance on retrained models; "

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Direction, Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.facts import fact
+from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.costs import fact
 
 BYTES_PER_MB = 1e6
 FLOPS_PER_GFLOP = 1e9

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.facts import fact
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.evaluation.costs import fact
 
 DESCRIPTIONS = {
     "relative_weight_change": "Norm of the change of the weights over the norm of the weights.",

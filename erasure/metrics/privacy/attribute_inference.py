@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 from erasure.core.seeding import stream
-from erasure.evaluation.logistic_attack import decisions, fit_logistic
-from erasure.evaluation.roc import auc, roc
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.evaluation.statistics.roc import auc, roc
 
 FOLDS = 10
 

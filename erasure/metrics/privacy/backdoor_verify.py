@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Direction, Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import proportion
+from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import predictions, require_multiclass
+from erasure.evaluation.statistics.estimates import proportion
 
 PROBE = "triggered"
 """Held-out samples of other classes with the trigger on, see ``split=poison``."""

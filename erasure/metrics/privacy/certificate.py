@@ -11,10 +11,10 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError, ErasureError, UnsupportedError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import clopper_pearson
-from erasure.evaluation.roc import best_balanced_accuracy, roc
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import PHI_LIMIT, phi
+from erasure.evaluation.statistics.estimates import clopper_pearson
+from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
 from erasure.models.layers import head
 
 ATTACKED_FPRS = (0.001, 0.01)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
-from erasure.training.sample_gradients import mean_squared_sample_gradients
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.training.per_sample.gradients import mean_squared_sample_gradients
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext, evaluating
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import stream
 from erasure.core.types import Inputs
-from erasure.evaluation.estimates import mean, proportion
+from erasure.core.values import Measured, MetricSchema, NotComputableError
 from erasure.evaluation.signals import require_multiclass
+from erasure.evaluation.statistics.estimates import mean, proportion
 from erasure.models.layers import recorded_features
 from erasure.training.noise import NoiseSearch
 

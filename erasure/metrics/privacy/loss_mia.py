@@ -7,9 +7,9 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
-from erasure.evaluation.attack_values import attack_accuracy, attack_auc, attack_tpr
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_accuracy, attack_auc, attack_tpr
 from erasure.evaluation.signals import losses
 
 LOW_FPR = 0.01
@@ -21,7 +21,7 @@ class LossMIA:
     """How well the loss alone tells forgotten samples from unseen ones.
 
     Members are the forget set, non-members the held-out samples of the forgotten population or
-    classes, see :func:`~erasure.evaluation.nonmembers.non_members`. A low loss means member.
+    classes, see :func:`.non_members`. A low loss means member.
     Chance is an AUC of 0.5, and the target is the AUC of the retrained model; an AUC below it
     means over-forgetting and is not folded back above 0.5.
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled, References
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 from erasure.core.splits import View
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.statistics.estimates import mean
 
 FEWEST = 2
 """Models that must have seen a sample, and that must not, for it to have a score."""

@@ -10,12 +10,12 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 from erasure.core.seeding import branch, stream
-from erasure.evaluation.attack_values import balanced_accuracy
-from erasure.evaluation.estimates import proportion
-from erasure.evaluation.roc import best_balanced_accuracy, roc
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, log_probs, member_score, require_multiclass
+from erasure.evaluation.statistics.estimates import proportion
+from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
 
 SCALARS: tuple[MemberSignal, ...] = get_args(MemberSignal)
 PROBABILITIES = "probabilities"

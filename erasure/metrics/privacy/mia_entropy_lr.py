@@ -9,13 +9,13 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import attack_auc
-from erasure.evaluation.estimates import proportion
-from erasure.evaluation.logistic_attack import decisions, fit_logistic
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies
+from erasure.evaluation.statistics.estimates import proportion
 
 FOLDS = 5
 """Folds of the estimate of the attack's own quality."""

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
-from erasure.evaluation.attack_values import attack_schema, attack_values
-from erasure.evaluation.likelihood_ratio import FEWEST, FLOOR, OWN_SPREAD
-from erasure.evaluation.nonmembers import non_members
-from erasure.evaluation.reference_models import (
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.likelihood_ratio import FEWEST, FLOOR, OWN_SPREAD
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.reference_models import (
     Mode,
     ReferenceModels,
     Role,
     check_references,
     reference_models,
 )
+from erasure.evaluation.attacks.values import attack_schema, attack_values
 from erasure.evaluation.signals import PHI_LIMIT, phi
 
 Variance = Literal["auto", "own", "pooled"]
@@ -33,7 +33,7 @@ class MIALiRA:
     of models that saw it and of models that did not, which only shadows offer for every sample.
     ``offline`` asks how far the model lies above those that did not see the sample, in standard
     deviations. Members are the forget set, non-members as in
-    :func:`~erasure.evaluation.nonmembers.non_members`; the models that are attacked are never
+    :func:`.non_members`; the models that are attacked are never
     among those that Gaussians are fitted to.
 
     Here the question is "was it trained on?"; ``ulira`` asks "was it unlearned, or never seen?".

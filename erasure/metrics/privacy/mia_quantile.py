@@ -10,13 +10,13 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import LOW_FPRS, attack_auc
-from erasure.evaluation.estimates import proportion
-from erasure.evaluation.gaussian_head import fit_gaussian_head
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.gaussian_head import fit_gaussian_head
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import LOW_FPRS, attack_auc
 from erasure.evaluation.signals import margins, require_multiclass
+from erasure.evaluation.statistics.estimates import proportion
 
 NUM_TREES = 100
 

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 from erasure.core.seeding import branch, stream
-from erasure.evaluation.attack_network import AttackNetwork, fit_attack_network
-from erasure.evaluation.attack_values import attack_auc, balanced_accuracy
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.attacks.network import AttackNetwork, fit_attack_network
+from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
 from erasure.evaluation.signals import require_multiclass
 
 TOP = 3

@@ -9,12 +9,12 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import branch, stream
-from erasure.evaluation.attack_values import balanced_accuracy
-from erasure.evaluation.estimates import normal_interval
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, member_score, require_multiclass
+from erasure.evaluation.statistics.estimates import normal_interval
 
 SIGNALS: tuple[MemberSignal, ...] = get_args(MemberSignal)
 RATES = ("balanced_accuracy", "tpr", "tnr")
@@ -31,7 +31,7 @@ class MIAThreshold:
 
     Args:
         members: Whose membership is attacked. ``forget``, against the held-out samples that
-            :func:`~erasure.evaluation.nonmembers.non_members` chooses: has it been forgotten?
+            :func:`.non_members` chooses: has it been forgotten?
             ``retain``, against all of them: how private is training? Its names begin with
             ``mia_threshold/retain/``.
         repetitions: How often the halves are drawn; the rates are means.

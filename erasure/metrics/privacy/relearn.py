@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError, DivergedError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import Batch
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.statistics.estimates import mean
 from erasure.training.fit import Fit, Loop
 from erasure.training.passes import Pass
 from erasure.training.scoring import accuracy

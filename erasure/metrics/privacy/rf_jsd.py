@@ -7,9 +7,9 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.divergences import LN2, jensen_shannon
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
+from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,19 +9,19 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import attack_schema, attack_values
-from erasure.evaluation.nonmembers import non_members
-from erasure.evaluation.reference_models import (
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.reference_models import (
     Mode,
     ReferenceModels,
     Role,
     check_references,
     reference_models,
 )
-from erasure.evaluation.roc import auc, roc
+from erasure.evaluation.attacks.values import attack_schema, attack_values
 from erasure.evaluation.signals import losses
+from erasure.evaluation.statistics.roc import auc, roc
 
 FLOOR = 1e-12
 """Smallest probability by which is divided."""
@@ -44,7 +44,7 @@ class RMIA:
 
     The population must be disjoint from the non-members that are tested, of the same kind, and
     from the held-out part that this evaluation may look at. So the non-members of
-    :func:`~erasure.evaluation.nonmembers.non_members` are divided in two by the evaluation seed;
+    :func:`.non_members` are divided in two by the evaluation seed;
     each half is scored with the other as the population, a forget sample with both, of which it
     has the mean.
 

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.attack_values import attack_auc
-from erasure.evaluation.estimates import Z
-from erasure.evaluation.nonmembers import non_members
-from erasure.evaluation.roc import null_error
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies, losses
+from erasure.evaluation.statistics.estimates import Z
+from erasure.evaluation.statistics.roc import null_error
 
 EXACT = 500
 """Most samples per side for which the p-value of the two-sample test is exact."""

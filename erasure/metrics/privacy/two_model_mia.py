@@ -10,12 +10,12 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import attack_auc
-from erasure.evaluation.estimates import mean, proportion
-from erasure.evaluation.logistic_attack import decisions, fit_logistic
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_auc
+from erasure.evaluation.statistics.estimates import mean, proportion
 
 FOLDS = 10
 

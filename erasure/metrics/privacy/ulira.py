@@ -11,12 +11,12 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
-from erasure.evaluation.attack_values import LOW_FPRS
-from erasure.evaluation.likelihood_ratio import FEWEST
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.evaluation.attacks.likelihood_ratio import FEWEST
+from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack
+from erasure.evaluation.attacks.values import LOW_FPRS
 from erasure.evaluation.pool_margins import margins_of, pools
 from erasure.evaluation.signals import PHI_LIMIT
-from erasure.evaluation.unlearning_attack import UnlearningAttack
 
 Design = Literal["fixed", "random"]
 Population = Literal["forget", "retain"]
@@ -43,7 +43,7 @@ class ULiRA:
 
     Notes:
         Intervals count scores of one sample, and of one model, as dependent, see
-        :mod:`erasure.evaluation.clustered`.
+        :mod:`erasure.evaluation.statistics.clustered`.
 
     References:
         J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False

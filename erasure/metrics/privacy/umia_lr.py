@@ -10,13 +10,13 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema
 from erasure.core.seeding import stream
-from erasure.evaluation.attack_values import attack_auc, balanced_accuracy
-from erasure.evaluation.estimates import normal_interval
-from erasure.evaluation.logistic_attack import decisions, fit_logistic
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.values import Measured, MetricSchema
+from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
 from erasure.evaluation.signals import losses
+from erasure.evaluation.statistics.estimates import normal_interval
 
 FOLDS = 10
 PROTOCOLS = ("kfold", "starting_kit")
@@ -27,7 +27,7 @@ class UMIALR:
     """Accuracy of a logistic regression that tells forgotten from unseen samples by their loss.
 
     Members are the forget set, non-members as in
-    :func:`~erasure.evaluation.nonmembers.non_members`; the larger side is cut down to the size of
+    :func:`.non_members`; the larger side is cut down to the size of
     the smaller one by a draw of the evaluation seed. Two protocols:
 
     ``kfold`` (``umia_lr/accuracy``, ``umia_lr/auc``): ten folds, each sample scored once by a

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import UnsupportedError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
 from erasure.core.splits import View
 from erasure.core.types import Inputs
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import require_multiclass
 from erasure.models.layers import head
 

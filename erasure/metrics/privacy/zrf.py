@@ -8,10 +8,10 @@ import torch
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.divergences import LN2, jensen_shannon
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.outputs import compared
+from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
+from erasure.evaluation.statistics.estimates import mean
 
 
 @dataclass(frozen=True, kw_only=True)

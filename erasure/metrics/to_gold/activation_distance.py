@@ -8,10 +8,10 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import Divergence, compared, divergences
+from erasure.evaluation.statistics.estimates import mean
 
 HIGHEST = {"l2": math.sqrt(2), "l1": 2.0}
 """The distance of two different certainties."""

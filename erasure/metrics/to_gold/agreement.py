@@ -7,10 +7,10 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.kinds import TaskKind
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import mean, proportion
+from erasure.core.task_types import TaskKind
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.gold_null import gold_null
+from erasure.evaluation.statistics.estimates import mean, proportion
 
 
 @dataclass(frozen=True, kw_only=True)

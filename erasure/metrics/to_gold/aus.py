@@ -10,7 +10,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import predictions, require_multiclass
 
 Mode = Literal["auto", "random", "class"]

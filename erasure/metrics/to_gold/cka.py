@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Direction, Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
 
 FEWEST = 4
 """Samples that the unbiased estimate needs."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure, missing
-from erasure.evaluation.epsilon import Rules, best_rules, epsilon_of
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure, missing
+from erasure.evaluation.attacks.epsilon import Rules, best_rules, epsilon_of
 from erasure.evaluation.pool_margins import Margins, Pools, halves, pooled, pools
 
 BIN = 0.5

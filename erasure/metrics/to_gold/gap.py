@@ -7,7 +7,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import Z
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.pool_margins import halves
+from erasure.evaluation.statistics.estimates import Z
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.divergences import LN2, jensen_shannon
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import compared, divergences
+from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
+from erasure.evaluation.statistics.estimates import mean
 
 
 @dataclass(frozen=True, kw_only=True)

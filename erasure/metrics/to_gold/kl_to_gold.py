@@ -8,11 +8,11 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.divergences import hellinger, kullback_leibler, total_variation
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import Divergence, compared, divergences
+from erasure.evaluation.statistics.divergences import hellinger, kullback_leibler, total_variation
+from erasure.evaluation.statistics.estimates import mean
 
 
 @dataclass(frozen=True, kw_only=True)

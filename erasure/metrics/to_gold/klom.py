@@ -10,9 +10,9 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, missing
-from erasure.evaluation.margin_divergence import BINS, EMPTY, gaussian_kl, histogram_kl
+from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
 from erasure.evaluation.pool_margins import Margins, pools
+from erasure.evaluation.statistics.margin_divergence import BINS, EMPTY, gaussian_kl, histogram_kl
 
 NAMES: Mapping[str, str] = {
     "mean": "Mean over samples of the divergence of margins from those of retrained models.",

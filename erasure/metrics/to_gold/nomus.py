@@ -6,8 +6,8 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.gap import resolved
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.metrics.to_gold.gap import resolved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.gap import against_gold, check_names, resolved
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.per_model import per_model
+from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
 
 ENOUGH_GOLDS = 5
 """Retrained models from which on their spread is known."""

@@ -9,9 +9,9 @@ import torch
 
 from erasure.core.context import EvalContext, Pooled
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import LEVEL
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.per_model import PerModel, per_model
+from erasure.evaluation.statistics.estimates import LEVEL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.divergences import LN2
-from erasure.evaluation.facts import fact
-from erasure.evaluation.gap import against_gold
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.evaluation.costs import fact
+from erasure.evaluation.statistics.divergences import LN2
+from erasure.metrics.to_gold.gap import against_gold
 
 Utility = Literal["drop", "gap"]
 

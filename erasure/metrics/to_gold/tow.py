@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.gap import against_gold, check_names, resolved
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
 
 
 @dataclass(frozen=True, kw_only=True)

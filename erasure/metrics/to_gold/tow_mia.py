@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.gap import check_names, resolved
-from erasure.evaluation.tow import tow_schema, tug_of_war
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.metrics.to_gold.gap import check_names, resolved
+from erasure.metrics.to_gold.tow import tow_schema, tug_of_war
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToWMIA:
-    """The product of :class:`~erasure.evaluation.tow.ToW` with an attack's value among the shares.
+    """The product of :class:`.ToW` with an attack's value among the shares.
 
     It ranks methods differently: one that predicts the forget set as the retrained model does
     can still be far more or less certain of it.

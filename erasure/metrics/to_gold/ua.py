@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.accuracy import accuracy
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.metrics.utility.accuracy import accuracy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure, missing
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure, missing
 from erasure.evaluation.weights import (
     Distance,
     Weights,

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import mean, proportion
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.signals import predictions
+from erasure.evaluation.statistics.estimates import mean, proportion
 
 
 @dataclass(frozen=True, kw_only=True)

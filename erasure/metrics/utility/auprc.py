@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.ranking import average_precisions, mean_area
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
+from erasure.evaluation.statistics.ranking import average_precisions, mean_area
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class AUPRC:
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. It is the area under the precision-recall curve by steps; the
     extras hold that of each class. With several labels per sample
-    see :class:`~erasure.evaluation.multilabel.MultilabelScores`.
+    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
     References:
         J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",

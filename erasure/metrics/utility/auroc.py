@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.ranking import mean_area, roc_areas
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
+from erasure.evaluation.statistics.ranking import mean_area, roc_areas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class AUROC:
 
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. The extras hold the area of each class. With several labels per sample
-    see :class:`~erasure.evaluation.multilabel.MultilabelScores`.
+    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
     References:
         D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for

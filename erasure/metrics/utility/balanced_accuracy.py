@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.confusion import confusion
-from erasure.evaluation.estimates import normal_interval
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.evaluation.statistics.confusion import confusion
+from erasure.evaluation.statistics.estimates import normal_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.estimates import mean
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
+from erasure.evaluation.statistics.estimates import mean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, measure
+from erasure.core.values import Measured, MetricSchema, measure
 from erasure.evaluation.signals import log_probs, predictions, require_multiclass
 
 

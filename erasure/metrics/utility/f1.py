@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.confusion import Confusion, confusion
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.evaluation.statistics.confusion import Confusion, confusion
 
 AVERAGES = {
     "macro": "mean over the classes that occur or are predicted",

@@ -7,11 +7,11 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import mean, proportion
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.outputs import require_multilabel
-from erasure.evaluation.ranking import average_precisions, mean_area, roc_areas
 from erasure.evaluation.signals import predictions
+from erasure.evaluation.statistics.estimates import mean, proportion
+from erasure.evaluation.statistics.ranking import average_precisions, mean_area, roc_areas
 
 MEANINGS = {
     "exact_match": "Share of samples with all labels predicted right",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, measure
-from erasure.evaluation.confusion import confusion
-from erasure.evaluation.estimates import clopper_pearson
+from erasure.core.values import Measured, MetricSchema, measure
+from erasure.evaluation.statistics.confusion import confusion
+from erasure.evaluation.statistics.estimates import clopper_pearson
 
 
 @dataclass(frozen=True, kw_only=True)

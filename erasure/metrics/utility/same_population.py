@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.accuracy import accuracy
-from erasure.evaluation.loss import mean_loss
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.metrics.utility.accuracy import accuracy
+from erasure.metrics.utility.loss import mean_loss
 
 
 @dataclass(frozen=True, kw_only=True)

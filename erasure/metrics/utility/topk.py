@@ -6,9 +6,9 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, MetricSchema, NotComputableError, measure
-from erasure.evaluation.estimates import proportion
+from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
 from erasure.evaluation.signals import require_multiclass
+from erasure.evaluation.statistics.estimates import proportion
 
 
 @dataclass(frozen=True, kw_only=True)

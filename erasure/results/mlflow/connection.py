@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from erasure.core.errors import ErasureError, TrackingError
-from erasure.tracking.protocol import RunLostError
-from erasure.tracking.reachable import SQLITE, database
+from erasure.results.mlflow.reachable import SQLITE, database
+from erasure.results.tracker import RunLostError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

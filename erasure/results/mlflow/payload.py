@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from erasure.core.trial import TrialResult
+from erasure.results.record import TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, RunTag

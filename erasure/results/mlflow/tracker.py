@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erasure.core.errors import ConfigError
-from erasure.core.trial import Trial, TrialResult
-from erasure.tracking import payload
-from erasure.tracking.connection import calling, client_of, locked
-from erasure.tracking.page import page_link, prepare_experiment
-from erasure.tracking.palette import SWEEP_COLOR, color
-from erasure.tracking.protocol import RunLostError, Sweep
-from erasure.tracking.provenance import host, is_alive, process_tags
-from erasure.tracking.reachable import absolute, check, database
+from erasure.results.mlflow import payload
+from erasure.results.mlflow.connection import calling, client_of, locked
+from erasure.results.mlflow.page import page_link, prepare_experiment
+from erasure.results.mlflow.palette import SWEEP_COLOR, color
+from erasure.results.mlflow.reachable import absolute, check, database
+from erasure.results.provenance import host, is_alive, process_tags
+from erasure.results.record import Trial, TrialResult
+from erasure.results.tracker import RunLostError, Sweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,9 +10,9 @@ from erasure.core.errors import DivergedError, UnsupportedError
 from erasure.core.splits import View, bounds
 from erasure.core.task import Report, silent
 from erasure.core.types import Batch, Trainer
+from erasure.training.many.stacked import Stacked, traced
+from erasure.training.model_store import Training
 from erasure.training.passes import Pass
-from erasure.training.stacked import Stacked, traced
-from erasure.training.store import Training
 from erasure.training.trainers import Standard
 
 SMALL_IMAGE = 16

@@ -14,7 +14,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.func import functional_call, grad, vmap
 
 from erasure.core.types import Batch
-from erasure.training.layer_gradients import has_rule, layer_gradients, layer_squares
+from erasure.training.per_sample.layers import has_rule, layer_gradients, layer_squares
 
 Objectives = Callable[[Tensor, Tensor], Iterable[Tensor]]
 """Logits ``(n, C)`` and targets to objectives of one value per sample, ``(n,)`` each."""

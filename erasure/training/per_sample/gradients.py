@@ -13,10 +13,10 @@ from torch import Generator, Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from erasure.core.context import evaluating
-from erasure.core.kinds import TaskKind
 from erasure.core.splits import View
+from erasure.core.task_types import TaskKind
 from erasure.core.types import Batch, Inputs, Loss
-from erasure.training.sample_engines import (
+from erasure.training.per_sample.engines import (
     AT_ONCE,
     ByLayers,
     ByVmap,

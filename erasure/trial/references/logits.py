@@ -14,15 +14,15 @@ from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
-from erasure.sweep.many import Wanted, obtain_many, unwatched
-from erasure.sweep.members import members, shadow_half
-from erasure.sweep.obtaining import obtain_trained
-from erasure.sweep.parts import Parts
-from erasure.sweep.reference import FIRST_SEED
-from erasure.sweep.unlearning import unlearn
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore, Trained
+from erasure.training.model_store import ModelStore, Trained
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.models import obtain_trained
+from erasure.trial.progress import Watch
+from erasure.trial.references.many import Wanted, obtain_many, unwatched
+from erasure.trial.references.members import members, shadow_half
+from erasure.trial.references.settings import FIRST_SEED
+from erasure.trial.trial import Parts
+from erasure.trial.unlearning import unlearn
 
 TITLES: Mapping[Pooled, str] = {
     "original": "originals",

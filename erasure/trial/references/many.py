@@ -13,14 +13,14 @@ from rich.console import Console
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.task import Report, silent
-from erasure.sweep.checks import unstackable
-from erasure.sweep.obtaining import obtain_trained
-from erasure.sweep.parts import Parts
-from erasure.sweep.reference import Engine
-from erasure.sweep.watch import Watch
-from erasure.training.ensemble import Member, pays_off, train_together
-from erasure.training.store import ModelStore, Request, Trained, Training
+from erasure.training.many.ensemble import Member, pays_off, train_together
+from erasure.training.model_store import ModelStore, Request, Trained, Training
 from erasure.training.trainers import Standard
+from erasure.trial.checks import unstackable
+from erasure.trial.models import obtain_trained
+from erasure.trial.progress import Watch
+from erasure.trial.references.settings import Engine
+from erasure.trial.trial import Parts
 
 CHUNK = 32
 """Dense networks trained at once."""

@@ -8,9 +8,9 @@ import torch
 from erasure.core.context import Pooled
 from erasure.core.seeding import stream
 from erasure.core.splits import SplitIndices, View
-from erasure.sweep.many import Wanted
-from erasure.sweep.parts import Parts
-from erasure.sweep.reference import FIRST_SEED
+from erasure.trial.references.many import Wanted
+from erasure.trial.references.settings import FIRST_SEED
+from erasure.trial.trial import Parts
 
 
 def members(parts: Parts, heldout: Literal["val", "test"]) -> Mapping[Pooled, Sequence[Wanted]]:

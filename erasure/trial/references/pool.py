@@ -2,11 +2,11 @@
 
 from erasure.core.context import EvalContext
 from erasure.core.splits import DataSplits
-from erasure.evaluation.ulira import ulira_interval
-from erasure.sweep.parts import Parts
-from erasure.sweep.references import ReferencePool
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore
+from erasure.metrics.privacy.ulira import ulira_interval
+from erasure.training.model_store import ModelStore
+from erasure.trial.progress import Watch
+from erasure.trial.references.logits import ReferencePool
+from erasure.trial.trial import Parts
 
 
 def assembled_pool(

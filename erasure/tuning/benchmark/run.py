@@ -9,27 +9,27 @@ from pathlib import Path
 
 from rich.text import Text
 
+from erasure.config.compose import Compositions
+from erasure.config.errors import SweepError
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
-from erasure.core.ledger import Ledger
-from erasure.sweep.benchmark_table import Comparison, Measured, Method
-from erasure.sweep.benchmark_trials import Composer, Confirmation, Contest
-from erasure.sweep.composing import Compositions
-from erasure.sweep.describe import to_absolute
-from erasure.sweep.errors import SweepError
+from erasure.launch.interrupts import Stop
+from erasure.results.store import Ledger
 from erasure.sweep.grid import Grid, checked, run_planned
-from erasure.sweep.interrupts import Stop
-from erasure.sweep.needs import Need, in_words
-from erasure.sweep.outcome import Entry
-from erasure.sweep.parts import store_root
-from erasure.sweep.plan import Planned
-from erasure.sweep.recipe import recipe_name
-from erasure.sweep.study import Search, composed, run_plans, trials_of
-from erasure.sweep.study_plan import StudyPlan
-from erasure.sweep.study_recipe import KeptStudy, kept_studies
-from erasure.sweep.study_schedule import is_hopeless
-from erasure.sweep.study_settings import StudySettings
-from erasure.training.store import ModelStore
+from erasure.sweep.models_to_train import Need, in_words
+from erasure.sweep.run import Planned
+from erasure.sweep.run_results import Entry
+from erasure.training.model_store import ModelStore
+from erasure.trial.describe import to_absolute
+from erasure.trial.trial import store_root
+from erasure.tuning.benchmark.table import Comparison, Measured, Method
+from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
+from erasure.tuning.plan import StudyPlan
+from erasure.tuning.recipe import recipe_name
+from erasure.tuning.recipes import KeptStudy, kept_studies
+from erasure.tuning.schedule import is_hopeless
+from erasure.tuning.settings import StudySettings
+from erasure.tuning.study import Search, composed, run_plans, trials_of
 
 
 def run_benchmark(

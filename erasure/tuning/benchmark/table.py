@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.command import typed_command
-from erasure.sweep.objective import Direction, Objective
+from erasure.config.command import typed_command
 from erasure.sweep.summary import spread
+from erasure.trial.objective import Direction, Objective
 
 Measured: TypeAlias = Mapping[str, float]
 """The metrics of one trial; none if it has no result."""

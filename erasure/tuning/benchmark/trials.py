@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from erasure.config.compose import Compositions
 from erasure.core.errors import ConfigError
-from erasure.sweep.composing import Compositions
-from erasure.sweep.plan import Planned, plan_one
-from erasure.sweep.search_space import Value
-from erasure.sweep.study_choice import overrides_of, settings_of
-from erasure.sweep.study_command import DEFAULTS
-from erasure.sweep.study_plan import StudyPlan
-from erasure.sweep.study_recipe import KeptStudy
-from erasure.sweep.study_settings import check_seeds
+from erasure.sweep.run import Planned, plan_one
+from erasure.tuning.choice import overrides_of, settings_of
+from erasure.tuning.command import DEFAULTS
+from erasure.tuning.plan import StudyPlan
+from erasure.tuning.recipes import KeptStudy
+from erasure.tuning.search_space import Value
+from erasure.tuning.settings import check_seeds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
+from multirun_analysis.report.page.study import Study
 from multirun_analysis.statistics import agreement_table, to_cost
 
 if TYPE_CHECKING:

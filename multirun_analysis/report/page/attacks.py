@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import Gallery, Part, Section, Text
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import Study
-from multirun_analysis.pictures import Picture
-from multirun_analysis.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
-from multirun_analysis.samples import EDGES, FPR, SampleGroup
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.read.samples import EDGES, FPR, SampleGroup
+from multirun_analysis.report.page.parts import Gallery, Part, Section, Text
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import Study
+from multirun_analysis.report.pictures import Picture
+from multirun_analysis.report.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
 
 MOST_CURVES = 8
 """Methods in a picture, best first."""

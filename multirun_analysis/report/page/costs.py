@@ -1,10 +1,19 @@
 """What unlearning costs."""
 
-from multirun_analysis.layout import arrow, figure
-from multirun_analysis.page.leaderboard import in_words
-from multirun_analysis.page.metrics import metric_picture
-from multirun_analysis.page.parts import Cell, Column, Gallery, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study, labelled, words
+from multirun_analysis.leaderboard.layout import arrow, figure
+from multirun_analysis.report.page.leaderboard import in_words
+from multirun_analysis.report.page.metrics import metric_picture
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Column,
+    Gallery,
+    Part,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from multirun_analysis.report.page.study import Study, labelled, words
 
 DRAWN = ("cost/unlearn_seconds", "cost/peak_memory_mb")
 LEAD = (

@@ -1,8 +1,8 @@
 """What did not finish, and what is missing."""
 
-from multirun_analysis.best_trial import command_of
-from multirun_analysis.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study
+from multirun_analysis.leaderboard.best_trial import command_of
+from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
+from multirun_analysis.report.page.study import Study
 
 MOST_LISTED = 200
 LEAD = (

@@ -4,11 +4,27 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from multirun_analysis.board import Line
-from multirun_analysis.layout import NULL_MARK, Shown, arrow, figure, lay_out, runs_text
-from multirun_analysis.page.parts import Cell, Column, Items, Part, Row, Section, Table, Text
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import Record, Study, labelled, words
+from multirun_analysis.leaderboard.board import Line
+from multirun_analysis.leaderboard.layout import (
+    NULL_MARK,
+    Shown,
+    arrow,
+    figure,
+    lay_out,
+    runs_text,
+)
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Column,
+    Items,
+    Part,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import Record, Study, labelled, words
 
 LEAD = (
     "A row is a method, averaged over its seeds. Green: nearer to the retrained model (gold) "

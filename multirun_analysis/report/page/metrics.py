@@ -2,9 +2,9 @@
 
 import math
 
-from multirun_analysis.layout import figure
-from multirun_analysis.page.leaderboard import in_words, shade
-from multirun_analysis.page.parts import (
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.leaderboard import in_words, shade
+from multirun_analysis.report.page.parts import (
     Cell,
     Column,
     Fold,
@@ -15,10 +15,10 @@ from multirun_analysis.page.parts import (
     Table,
     Text,
 )
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import Record, Study, labelled, words
-from multirun_analysis.pictures import Picture
-from multirun_analysis.pictures.bars import Bar, Bars, bars_picture
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import Record, Study, labelled, words
+from multirun_analysis.report.pictures import Picture
+from multirun_analysis.report.pictures.bars import Bar, Bars, bars_picture
 
 SECONDS = "cost/unlearn_seconds"
 MOST_BARS = 16

@@ -2,10 +2,10 @@
 
 import math
 
-from multirun_analysis.layout import NULL_MARK, figure
-from multirun_analysis.page.metrics import mean_of
-from multirun_analysis.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study, labelled
+from multirun_analysis.leaderboard.layout import NULL_MARK, figure
+from multirun_analysis.report.page.metrics import mean_of
+from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
+from multirun_analysis.report.page.study import Study, labelled
 
 LEAD = (
     "Two models retrained with other seeds differ, too. A method whose mean lies where a mean of "

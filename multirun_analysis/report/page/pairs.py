@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from multirun_analysis.comparison import PAIR
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study, words
+from multirun_analysis.leaderboard.comparison import PAIR
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
+from multirun_analysis.report.page.study import Study, words
 from multirun_analysis.statistics import (
     Comparison,
     compare_to_baseline,

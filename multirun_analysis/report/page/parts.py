@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from multirun_analysis.pictures import Drawing, Picture
+from multirun_analysis.report.pictures import Drawing, Picture
 
 Tone = Literal["plain", "quiet", "warning"]
 

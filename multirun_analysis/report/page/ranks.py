@@ -3,12 +3,21 @@
 import math
 from collections.abc import Sequence
 
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import Cell, Column, Gallery, Part, Row, Section, Table, Text
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import Study
-from multirun_analysis.pictures import Picture
-from multirun_analysis.pictures.critical import critical_picture
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Column,
+    Gallery,
+    Part,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import Study
+from multirun_analysis.report.pictures import Picture
+from multirun_analysis.report.pictures.critical import critical_picture
 from multirun_analysis.statistics import Ranking, critical_difference, rank_methods
 from multirun_analysis.statistics.ranks import ENOUGH_BLOCKS
 

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multirun_analysis.page.parts import Fold, Gallery, Part, Section
-from multirun_analysis.pictures import Drawing, Picture, save
+from multirun_analysis.report.page.parts import Fold, Gallery, Part, Section
+from multirun_analysis.report.pictures import Drawing, Picture, save
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,7 +96,11 @@ def _breakable(text: str) -> "Markup":
 
 
 def _asset(name: str) -> str:
-    return files("multirun_analysis.page").joinpath("templates", name).read_text(encoding="utf-8")
+    return (
+        files("multirun_analysis.report.page")
+        .joinpath("templates", name)
+        .read_text(encoding="utf-8")
+    )
 
 
 def slug(*texts: str) -> str:

@@ -2,11 +2,11 @@
 
 import shlex
 
-from multirun_analysis.best_trial import best
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.facts import without_password
-from multirun_analysis.page.parts import Code, Items, Part, Section
-from multirun_analysis.page.study import Study
+from multirun_analysis.leaderboard.best_trial import best
+from multirun_analysis.leaderboard.facts import without_password
+from multirun_analysis.report.page.parts import Code, Items, Part, Section
+from multirun_analysis.report.page.study import Study
 
 MOST_SWEEPS = 10
 LEAD = (

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from multirun_analysis.aggregation import aggregate, main_metrics
-from multirun_analysis.board import Board, Line, leaderboard
-from multirun_analysis.comparison import PAIR
 from multirun_analysis.errors import AnalysisError, near
-from multirun_analysis.frame import MetricMeaning, Results
-from multirun_analysis.layout import arrow
-from multirun_analysis.pictures import Look, looks_of
-from multirun_analysis.samples import Samples, read_samples
+from multirun_analysis.leaderboard.aggregation import aggregate, main_metrics
+from multirun_analysis.leaderboard.board import Board, Line, leaderboard
+from multirun_analysis.leaderboard.comparison import PAIR
+from multirun_analysis.leaderboard.layout import arrow
+from multirun_analysis.leaderboard.trade_offs import TradeOffs, trade_offs
+from multirun_analysis.read.frame import MetricMeaning, Results
+from multirun_analysis.read.samples import Samples, read_samples
+from multirun_analysis.report.pictures import Look, looks_of
 from multirun_analysis.statistics import one_metric
-from multirun_analysis.trade_offs import TradeOffs, trade_offs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,11 +4,11 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
-from multirun_analysis.board import Line
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import Fold, Items, Part, Section
-from multirun_analysis.page.ranks import ranking
-from multirun_analysis.page.study import Study
+from multirun_analysis.leaderboard.board import Line
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.parts import Fold, Items, Part, Section
+from multirun_analysis.report.page.ranks import ranking
+from multirun_analysis.report.page.study import Study
 
 MOST_NAMED = 6
 

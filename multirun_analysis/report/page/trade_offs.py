@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from multirun_analysis.layout import figure
-from multirun_analysis.page.parts import (
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.report.page.parts import (
     Cell,
     Column,
     Gallery,
@@ -15,10 +15,10 @@ from multirun_analysis.page.parts import (
     Table,
     Text,
 )
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import Study
-from multirun_analysis.pictures import Picture
-from multirun_analysis.pictures.fronts import Plane, Point, front_picture
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import Study
+from multirun_analysis.report.pictures import Picture
+from multirun_analysis.report.pictures.fronts import Plane, Point, front_picture
 
 AXES = {
     "forgetting": "distance from gold on the forget set",

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multirun_analysis.best_trial import command_of
-from multirun_analysis.layout import figure
-from multirun_analysis.page.leaderboard import method_key
-from multirun_analysis.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
-from multirun_analysis.page.study import Study, labelled
-from multirun_analysis.samples import Sample, SampleGroup
+from multirun_analysis.leaderboard.best_trial import command_of
+from multirun_analysis.leaderboard.layout import figure
+from multirun_analysis.read.samples import Sample, SampleGroup
+from multirun_analysis.report.page.leaderboard import method_key
+from multirun_analysis.report.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
+from multirun_analysis.report.page.study import Study, labelled
 
 LEAD = (
     "Every method with all its trials and the samples of its forget set in which it differs "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.pictures.drawing import (
+from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
@@ -20,7 +20,7 @@ from multirun_analysis.pictures.drawing import (
     plain_numbers,
     shorten,
 )
-from multirun_analysis.pictures.looks import INK, MODELS, MUTED, Look
+from multirun_analysis.report.pictures.looks import INK, MODELS, MUTED, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

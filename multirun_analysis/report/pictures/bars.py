@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from multirun_analysis.pictures.drawing import (
+from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
@@ -16,7 +16,7 @@ from multirun_analysis.pictures.drawing import (
     plain_numbers,
     shorten,
 )
-from multirun_analysis.pictures.looks import INK, MODELS, MUTED, Look
+from multirun_analysis.report.pictures.looks import INK, MODELS, MUTED, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

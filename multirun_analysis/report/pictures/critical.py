@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from multirun_analysis.pictures.drawing import Picture, Settings, new_figure, shorten
-from multirun_analysis.pictures.looks import INK, MUTED, Look
+from multirun_analysis.report.pictures.drawing import Picture, Settings, new_figure, shorten
+from multirun_analysis.report.pictures.looks import INK, MUTED, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

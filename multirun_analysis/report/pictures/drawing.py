@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from multirun_analysis.pictures.looks import GRID, INK, MUTED, Look
+from multirun_analysis.report.pictures.looks import GRID, INK, MUTED, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from multirun_analysis.pictures.drawing import (
+from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
@@ -17,7 +17,7 @@ from multirun_analysis.pictures.drawing import (
     place,
     plain_numbers,
 )
-from multirun_analysis.pictures.looks import GRID, INK, Look
+from multirun_analysis.report.pictures.looks import GRID, INK, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.data.augment import ColorJitter, CropFlip, InTurn, augmentation
-from erasure.data.pools import TensorPool
+from erasure.data.pools.augment import ColorJitter, CropFlip, InTurn, augmentation
+from erasure.data.pools.tensor import TensorPool
 from erasure.data.sources.imaging import ImageSettings
 
 

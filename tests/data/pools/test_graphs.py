@@ -13,18 +13,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-
-from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.core.seeding import isolated
-from erasure.data.graphs import GraphPool, pointers
-from erasure.data.sources.geometric import Citations, KarateClub, TUGraphs
-from erasure.data.sources.graph_files import library, refuse_foreign
-from erasure.data.sources.made_graphs import StochasticBlockModel, SyntheticGraphs
-from erasure.data.sources.molecules import Molecules
-from erasure.experiment import run
-from erasure.models.message_passing import GATLayer, GCNLayer, GINLayer, SAGELayer
-from erasure.sweep.building import build
 from tests.data.crafted_geometric import (
     PLANETOID,
     chain,
@@ -33,6 +21,18 @@ from tests.data.crafted_geometric import (
     write_planetoid,
     write_tu,
 )
+
+from erasure.config.build import build
+from erasure.core.data_config import DataHome
+from erasure.core.errors import ConfigError, DataError
+from erasure.core.seeding import isolated
+from erasure.data.pools.graphs import GraphPool, pointers
+from erasure.data.sources.graphs.files import library, refuse_foreign
+from erasure.data.sources.graphs.geometric import Citations, KarateClub, TUGraphs
+from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
+from erasure.data.sources.graphs.molecules import Molecules
+from erasure.models.message_passing import GATLayer, GCNLayer, GINLayer, SAGELayer
+from erasure.trial.run import run
 
 pyg = library("nn")
 Batch, Data = library("data").Batch, library("data").Data

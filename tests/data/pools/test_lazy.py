@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import tensor_fingerprint
-from erasure.core.home import DataHome
 from erasure.core.splits import View
-from erasure.data.augment import CropFlip
-from erasure.data.hashing import row_hashes
-from erasure.data.lazy import LazyPool
-from erasure.data.pools import TensorPool
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import DecodedRows, TensorRows, files_stamp, passage, read_ahead
-from erasure.data.through import AuditedPool
+from erasure.data.pools.augment import CropFlip
+from erasure.data.pools.hashing import row_hashes
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.pools.rows import DecodedRows, TensorRows, files_stamp, passage, read_ahead
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
+from erasure.data.sources.prepared import Prepared, prepared
 
 COUNT = 37
 SHOWN = {"divisor": 255.0, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25)}
@@ -284,7 +284,7 @@ def test_samples_that_are_no_images_are_their_own_sketch():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.int64])
 def test_a_pass_in_pieces_gives_the_fingerprint_of_the_whole(dtype, monkeypatch):
-    monkeypatch.setattr("erasure.data.rows.CHUNK_BYTES", 500)
+    monkeypatch.setattr("erasure.data.pools.rows.CHUNK_BYTES", 500)
     inputs = pixels(shape=(3, 5)).to(dtype)
     assert len(list(passage(TensorRows(inputs)))) > 1
     fields = labels()

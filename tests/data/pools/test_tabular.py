@@ -11,16 +11,16 @@ from crafted_tabular import BUNDLED, CRAFTED, MADE, craft, overrides
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasure.config.build import build
 from erasure.core.columns import Column, coded
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.core.types import FittingPool
-from erasure.data.frames import Table, packed, unpacked
-from erasure.data.pools import TensorPool
-from erasure.data.selecting import column
-from erasure.data.series import as_column, cleaned
-from erasure.data.tabular import MOST_CATEGORIES, TabularPool
-from erasure.sweep.building import build
+from erasure.data.frames.series import as_column, cleaned
+from erasure.data.frames.table import Table, packed, unpacked
+from erasure.data.pools.tabular import MOST_CATEGORIES, TabularPool
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.splits.selecting import column
 
 TRAIN = torch.tensor([0, 1, 2, 3])
 NAN = float("nan")

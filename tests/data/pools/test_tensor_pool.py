@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.splits import View
-from erasure.data.augment import CropFlip
-from erasure.data.pools import TensorPool
-from erasure.data.through import AuditedPool
+from erasure.data.pools.augment import CropFlip
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
 
 
 def pool(**fields):

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from erasure.core.errors import DataError
 from erasure.core.splits import View
-from erasure.data.tokens import TokenPool
+from erasure.data.pools.tokens import TokenPool
 
 TEXTS = ([2, 5, 6, 3], [2, 3], [2, 5, 6, 7, 8, 3], [2, 6, 5, 3], [2, 5, 6, 3], [2, 9, 9, 9, 3])
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.augment import CropFlip
-from erasure.data.digits import Digits
+from erasure.data.pools.augment import CropFlip
+from erasure.data.sources.digits import Digits
 
 EVERY = torch.arange(1797)
 

@@ -10,13 +10,13 @@ from crafted_tabular import arrays, craft, overrides, rows_of_people
 from safetensors.torch import save_file
 from tabular_trial import run_trial
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multilabel
+from erasure.core.task_types import Multilabel
 from erasure.data.sources.files import TableFile
 from erasure.data.sources.tensor_file import TensorFile
-from erasure.sweep.describe import plain_config, trial_fingerprint
-from erasure.sweep.parts import assemble
+from erasure.trial.describe import plain_config, trial_fingerprint
+from erasure.trial.trial import assemble
 
 
 @pytest.fixture

@@ -8,19 +8,19 @@ import pandas as pd
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict
-
-from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multilabel
-from erasure.data.attributes import Category, Members, Mentions, Number
-from erasure.data.lazy import LazyPool
-from erasure.data.sources.huggingface import HuggingFaceText
-from erasure.data.sources.huggingface_images import HuggingFaceImages
-from erasure.data.sources.huggingface_tables import HuggingFaceTable
-from erasure.data.sources.synthetic_text import SyntheticText
-from erasure.experiment import run
-from erasure.sweep.building import build
 from tests.data.crafted_huggingface import AGES, OPTIONS, SETTINGS, craft
+
+from erasure.config.build import build
+from erasure.core.data_config import DataHome
+from erasure.core.errors import ConfigError, DataError
+from erasure.core.task_types import Multilabel
+from erasure.data.frames.attributes import Category, Members, Mentions, Number
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.sources.huggingface.images import HuggingFaceImages
+from erasure.data.sources.huggingface.tables import HuggingFaceTable
+from erasure.data.sources.huggingface.texts import HuggingFaceText
+from erasure.data.sources.synthetic_text import SyntheticText
+from erasure.trial.run import run
 
 
 @pytest.fixture(scope="module")
@@ -450,8 +450,8 @@ def test_a_mirror_comes_before_a_folder_of_the_same_name(home):
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
-from erasure.core.home import DataHome
-from erasure.data.sources.huggingface import HuggingFaceText
+from erasure.core.data_config import DataHome
+from erasure.data.sources.huggingface.texts import HuggingFaceText
 from erasure.data.sources.synthetic_text import SyntheticText
 home = DataHome(root=Path(sys.argv[1]), download=False)
 settings = {"path": "rows.jsonl", "text": ["text"], "target": "label"}

@@ -6,11 +6,11 @@ import torch
 from crafted_torchvision import craft, image_folder
 from PIL import Image
 
+from erasure.config.build import build
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.lazy import LazyPool
+from erasure.data.pools.lazy import LazyPool
 from erasure.data.sources.image_folder import ImageFolder
-from erasure.sweep.building import build
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_settings_are_checked(folder, home):
 
 @pytest.mark.parametrize("unlearner", ["scrub", "ssd"])
 def test_a_trial_runs_from_end_to_end(compose_config, tmp_path, unlearner):
-    from erasure.experiment import run
+    from erasure.trial.run import run
 
     craft(tmp_path, "image_folder")
     cfg = compose_config(

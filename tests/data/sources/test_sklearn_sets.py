@@ -11,18 +11,18 @@ from loopback import serving
 from sklearn import datasets
 from tabular_trial import run_trial
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multilabel
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits
 from erasure.core.task import silent
+from erasure.core.task_types import Multilabel
 from erasure.data.sources.openml import OpenMl
 from erasure.data.sources.sklearn_sets import Bundled
 from erasure.data.sources.synthetic import Synthetic, SyntheticMultilabel
-from erasure.sweep.parts import assemble
-from erasure.sweep.unlearning import unlearn
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.trial import assemble
+from erasure.trial.unlearning import unlearn
 
 HOME = DataHome()
 

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.core.seeding import isolated
-from erasure.data.sources.huggingface import HuggingFaceText
+from erasure.data.sources.huggingface.texts import HuggingFaceText
 from erasure.data.sources.synthetic_text import SyntheticText
-from erasure.experiment import run
+from erasure.trial.run import run
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = ["play", "##ing", "the", "game", "is", "over", "!", "word", *"0123456789"]

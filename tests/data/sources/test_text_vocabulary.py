@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
 from erasure.data.sources.synthetic_text import SyntheticText
-from erasure.data.texts import TextSettings
-from erasure.data.vocabulary import SPECIAL, word_tokens
+from erasure.data.sources.texts import TextSettings
+from erasure.data.sources.vocabulary import SPECIAL, word_tokens
 
 EVERY = torch.arange(2000)
 

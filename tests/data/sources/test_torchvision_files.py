@@ -21,8 +21,8 @@ from crafted_torchvision import (
 )
 
 from erasure.core.errors import DataError
-from erasure.data.sources import torchvision_images
-from erasure.data.sources.torchvision_images import TorchvisionImages
+from erasure.data.sources.torchvision import images as torchvision_images
+from erasure.data.sources.torchvision.images import TorchvisionImages
 
 
 @pytest.fixture

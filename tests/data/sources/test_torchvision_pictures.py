@@ -12,12 +12,12 @@ from crafted_torchvision import (
 )
 from PIL import Image
 
+from erasure.config.build import build
 from erasure.core.errors import ConfigError
-from erasure.data.augment import CropFlip
-from erasure.data.lazy import LazyPool
-from erasure.data.pools import TensorPool
-from erasure.data.sources.torchvision_images import TorchvisionImages
-from erasure.sweep.building import build
+from erasure.data.pools.augment import CropFlip
+from erasure.data.pools.lazy import LazyPool
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.sources.torchvision.images import TorchvisionImages
 
 
 def test_pictures_in_memory_are_scaled_and_recoloured_as_pillow_does(files, home):
@@ -175,7 +175,7 @@ def test_settings_that_do_not_fit_the_data_are_refused(files, home, settings, me
 
 @pytest.mark.parametrize("unlearner", ["scrub", "ssd"])
 def test_a_trial_runs_from_end_to_end(compose_config, tmp_path, unlearner):
-    from erasure.experiment import run
+    from erasure.trial.run import run
 
     cifar10(tmp_path / "torchvision")
     cfg = compose_config(

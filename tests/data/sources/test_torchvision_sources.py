@@ -24,10 +24,10 @@ from crafted_torchvision import (
 )
 from PIL import Image
 
+from erasure.config.build import build
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.data.sources.torchvision_images import TorchvisionImages
-from erasure.sweep.building import build
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.data.sources.torchvision.images import TorchvisionImages
 
 OPTIONS = {
     # classes, shape, sizes of the official parts
@@ -101,8 +101,8 @@ def test_cifar_100_has_superclasses_to_predict_or_to_forget_by(files, home):
 
 def test_a_file_of_superclasses_cannot_run_code(files, home):
     craft(home.root, "cifar100")
-    from erasure.data.sources.cifar import coarse_labels
-    from erasure.data.sources.torchvision_parts import open_parts
+    from erasure.data.sources.torchvision.cifar import coarse_labels
+    from erasure.data.sources.torchvision.parts import open_parts
 
     datasets = [part.dataset for part in open_parts("CIFAR100", {}, None, home)]
     harmful = {"coarse_labels": print, "fine_labels": []}

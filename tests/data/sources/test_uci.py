@@ -12,8 +12,8 @@ from loopback import serving
 from sklearn.datasets import load_iris
 from tabular_trial import run_trial
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.data.sources.uci import Uci
 
 ROLES = {

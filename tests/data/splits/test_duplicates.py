@@ -8,10 +8,10 @@ import torch
 
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.data.duplicates import copies
-from erasure.data.forget_ids import IdsForget
-from erasure.data.pools import TensorPool
-from erasure.data.splits import ClassForget, RandomForget
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.splits.drawn import ClassForget, RandomForget
+from erasure.data.splits.duplicates import copies
+from erasure.data.splits.ids import IdsForget
 
 NAMES = ("a", "b")
 

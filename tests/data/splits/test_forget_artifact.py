@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from erasure.core.errors import ConfigError, DataError, UnsupportedError
 from erasure.core.seeding import stream
 from erasure.core.splits import SplitIndices
-from erasure.data.forget_artifact import ArtifactSplit, read_split, save_split
-from erasure.data.forget_attribute import AttributeForget
-from erasure.data.forget_confusion import ConfusionForget
-from erasure.data.forget_difficulty import DifficultyForget
-from erasure.data.forget_poison import PoisonForget
-from erasure.data.forget_query import QueryForget
-from erasure.data.forget_sequential import Sequential
-from erasure.data.splits import ClassForget, RandomForget
+from erasure.data.splits.artifact import ArtifactSplit, read_split, save_split
+from erasure.data.splits.attribute import AttributeForget
+from erasure.data.splits.confusion import ConfusionForget
+from erasure.data.splits.difficulty import DifficultyForget
+from erasure.data.splits.drawn import ClassForget, RandomForget
+from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.query import QueryForget
+from erasure.data.splits.sequential import Sequential
 
 STRATEGIES = [
     RandomForget(),

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.data.forget_attribute import AttributeForget
-from erasure.data.holdout import Holdout
-from erasure.data.splits import RandomForget
+from erasure.data.splits.attribute import AttributeForget
+from erasure.data.splits.drawn import RandomForget
+from erasure.data.splits.holdout import Holdout
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import torch
 from crafted_splits import people_pool
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.kinds import Multilabel
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits
+from erasure.core.task_types import Multilabel
 from erasure.core.types import AlteringSplit
-from erasure.data.forget_confusion import ConfusionForget
-from erasure.data.splits import RandomForget
+from erasure.data.splits.confusion import ConfusionForget
+from erasure.data.splits.drawn import RandomForget
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import stream
-from erasure.data.forget_difficulty import DifficultyForget, atypicality, read_scores
-from erasure.data.pools import TensorPool
-from erasure.data.splits import RandomForget
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.splits.difficulty import DifficultyForget, atypicality, read_scores
+from erasure.data.splits.drawn import RandomForget
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multilabel
 from erasure.core.seeding import stream
-from erasure.data.digits import Digits
-from erasure.data.holdout import Holdout, stratified
-from erasure.data.selecting import in_proportion
-from erasure.data.splits import ClassForget, RandomForget, StratifiedForget
+from erasure.core.task_types import Multilabel
+from erasure.data.sources.digits import Digits
+from erasure.data.splits.drawn import ClassForget, RandomForget, StratifiedForget
+from erasure.data.splits.holdout import Holdout, stratified
+from erasure.data.splits.selecting import in_proportion
 
 PARTS = ("forget", "retain", "val", "test")
 

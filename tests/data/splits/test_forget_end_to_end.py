@@ -9,10 +9,10 @@ from crafted_splits import craft
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.experiment import run, run_trial
-from erasure.sweep.parts import assemble
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore
+from erasure.training.model_store import ModelStore
+from erasure.trial.progress import Watch
+from erasure.trial.run import run, run_trial
+from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
 

@@ -6,15 +6,15 @@ from crafted_splits import people_pool
 
 from erasure.core.fingerprint import ids_fingerprint
 from erasure.core.seeding import stream
-from erasure.data.forget_attribute import AttributeForget
-from erasure.data.forget_confusion import ConfusionForget
-from erasure.data.forget_difficulty import DifficultyForget
-from erasure.data.forget_ids import IdsForget
-from erasure.data.forget_poison import PoisonForget
-from erasure.data.forget_query import QueryForget
-from erasure.data.forget_sequential import Sequential
-from erasure.data.holdout import Holdout
-from erasure.data.splits import ClassForget, RandomForget, StratifiedForget
+from erasure.data.splits.attribute import AttributeForget
+from erasure.data.splits.confusion import ConfusionForget
+from erasure.data.splits.difficulty import DifficultyForget
+from erasure.data.splits.drawn import ClassForget, RandomForget, StratifiedForget
+from erasure.data.splits.holdout import Holdout
+from erasure.data.splits.ids import IdsForget
+from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.query import QueryForget
+from erasure.data.splits.sequential import Sequential
 
 PARTS = ("forget", "retain", "val", "test")
 

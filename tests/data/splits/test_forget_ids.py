@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import stream
-from erasure.data.forget_ids import IdsForget, read_ids
-from erasure.data.splits import RandomForget
+from erasure.data.splits.drawn import RandomForget
+from erasure.data.splits.ids import IdsForget, read_ids
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import torch
 from crafted_splits import people_pool
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.kinds import Multilabel
 from erasure.core.seeding import stream
 from erasure.core.splits import View
+from erasure.core.task_types import Multilabel
 from erasure.core.types import AlteringSplit
-from erasure.data.augment import CropFlip
-from erasure.data.forget_poison import PoisonForget
-from erasure.data.pools import TensorPool
-from erasure.data.splits import RandomForget
+from erasure.data.pools.augment import CropFlip
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.splits.drawn import RandomForget
+from erasure.data.splits.poison import PoisonForget
 
 EVERY = torch.arange(400)
 

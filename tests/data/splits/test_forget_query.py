@@ -9,7 +9,7 @@ from crafted_splits import people_pool
 from erasure.core.columns import coded
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.data.forget_query import QueryForget, matching
+from erasure.data.splits.query import QueryForget, matching
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import stream
 from erasure.core.splits import View
-from erasure.data.forget_attribute import AttributeForget
-from erasure.data.forget_poison import PoisonForget
-from erasure.data.forget_sequential import Sequential
-from erasure.data.splits import ClassForget, RandomForget
-from erasure.data.through import AuditedPool, Through
-from erasure.sweep.requests import requested
+from erasure.data.pools.through import AuditedPool, Through
+from erasure.data.splits.attribute import AttributeForget
+from erasure.data.splits.drawn import ClassForget, RandomForget
+from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.sequential import Sequential
+from erasure.trial.requests import requested
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from erasure.core.context import evaluating
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
-from erasure.core.home import DataHome
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import DeletingSplit
-from erasure.data.graph_splits import EdgeForget, NodeForget
-from erasure.data.nodes import NodePool
-from erasure.data.sources.made_graphs import StochasticBlockModel, SyntheticGraphs
-from erasure.data.splits import RandomForget
-from erasure.data.through import AuditedPool
-from erasure.experiment import run
+from erasure.data.pools.nodes import NodePool
+from erasure.data.pools.through import AuditedPool
+from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
+from erasure.data.splits.drawn import RandomForget
+from erasure.data.splits.graph import EdgeForget, NodeForget
 from erasure.models.graphs import GraphNetwork
 from erasure.models.message_passing import GCNLayer
-from erasure.sweep.parts import assemble
 from erasure.training.scoring import accuracy
+from erasure.trial.run import run
+from erasure.trial.trial import assemble
 
 STAR = torch.tensor([[0, 0, 0, 1, 2, 3, 3, 4], [1, 2, 3, 0, 0, 0, 4, 3]])  # 1, 2, 3 - 0; 3 - 4
 

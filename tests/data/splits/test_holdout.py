@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.data.holdout import Holdout
-from erasure.data.splits import ClassForget, RandomForget
+from erasure.data.splits.drawn import ClassForget, RandomForget
+from erasure.data.splits.holdout import Holdout
 
 ALL = range(100)
 

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.attack_values import attack_tpr, attack_values, balanced_accuracy
-from erasure.evaluation.loss_mia import LossMIA
-from erasure.evaluation.nonmembers import non_members
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.values import attack_tpr, attack_values, balanced_accuracy
+from erasure.metrics.privacy.loss_mia import LossMIA
 
 
 def with_kin(ctx, count):

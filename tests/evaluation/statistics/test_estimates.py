@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from erasure.evaluation.estimates import Z, clopper_pearson, mean, proportion
+from erasure.evaluation.statistics.estimates import Z, clopper_pearson, mean, proportion
 
 
 @pytest.mark.parametrize(

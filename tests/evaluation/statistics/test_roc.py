@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc
 
-from erasure.evaluation.roc import (
+from erasure.evaluation.statistics.roc import (
     auc,
     best_balanced_accuracy,
     delong_error,

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from erasure.evaluation.cost import Cost
-from erasure.evaluation.guard import Guard
+from erasure.metrics.cost.cost import Cost
+from erasure.metrics.cost.guard import Guard
 
 FACTS = {
     "unlearn_seconds": 2.0,

@@ -10,14 +10,14 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.core.seeding import isolated
-from erasure.evaluation.certificate import (
+from erasure.evaluation.evaluator import Evaluator
+from erasure.metrics.privacy.certificate import (
     Certificate,
     accuracy_bound,
     epsilon_at,
     epsilon_lower_bound,
     tpr_bound,
 )
-from erasure.evaluation.evaluator import Evaluator
 from erasure.testing.toy import toy_context
 
 REPORTED = {

@@ -7,11 +7,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.mia_entropy_lr import MIAEntropyLR
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
 from erasure.evaluation.signals import entropies, losses
-from erasure.evaluation.streisand import Streisand
+from erasure.metrics.privacy.mia_entropy_lr import MIAEntropyLR
+from erasure.metrics.privacy.streisand import Streisand
 
 RATE, AUC = "mia_entropy_lr/member_rate", "mia_entropy_lr/auc"
 

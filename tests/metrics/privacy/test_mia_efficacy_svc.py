@@ -5,8 +5,8 @@ import torch
 from sklearn.svm import SVC
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.evaluation.mia_efficacy_svc import FEATURES, SCALARS, MIAEfficacySVC
+from erasure.core.task_types import Multilabel
+from erasure.metrics.privacy.mia_efficacy_svc import FEATURES, SCALARS, MIAEfficacySVC
 
 SVC_NAME, FAST_NAME = "mia_efficacy_svc/confidence", "mia_efficacy_svc/threshold/confidence"
 
@@ -52,7 +52,7 @@ def test_the_machine_is_that_of_scikit_learn_on_all_samples(random_ctx, feature)
     retain, heldout = metric._training(ctx, feature)
     model = SVC(C=3, gamma="auto", kernel="rbf", random_state=0)
     model.fit(torch.cat([retain, heldout]).numpy(), [1] * 40 + [0] * 40)
-    from erasure.evaluation.mia_efficacy_svc import _rows
+    from erasure.metrics.privacy.mia_efficacy_svc import _rows
 
     unseen = (model.predict(_rows(ctx, "forget", feature).numpy()) == 0).mean()
     assert found[f"mia_efficacy_svc/{feature}"].value == pytest.approx(unseen, abs=1e-12)

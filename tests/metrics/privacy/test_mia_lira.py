@@ -7,9 +7,9 @@ import torch
 from reference_tables import balanced_halves, with_references
 
 from erasure.core.errors import ConfigError
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.mia_lira import Gaussians, MIALiRA, gaussians, likelihood_ratio
-from erasure.evaluation.roc import auc, best_balanced_accuracy, hits_at, roc
+from erasure.core.values import NotComputableError
+from erasure.evaluation.statistics.roc import auc, best_balanced_accuracy, hits_at, roc
+from erasure.metrics.privacy.mia_lira import Gaussians, MIALiRA, gaussians, likelihood_ratio
 
 NORMAL = NormalDist()
 SIZES = {"forget": 120, "retain": 20, "val": 20, "test": 150}

@@ -6,10 +6,10 @@ import torch
 from sklearn.linear_model import Ridge
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.gaussian_head import _factor, _left_out, _solved, fit_gaussian_head
-from erasure.evaluation.mia_quantile import MIAQuantile
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.evaluation.attacks.gaussian_head import _factor, _left_out, _solved, fit_gaussian_head
+from erasure.metrics.privacy.mia_quantile import MIAQuantile
 
 SIZES = {"forget": 600, "retain": 20, "val": 20, "test": 2000}
 DIMENSIONS = 5

@@ -5,9 +5,9 @@ import torch
 from reference_tables import with_references
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.mia_shokri import MIAShokri, forgetting_rate
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.metrics.privacy.mia_shokri import MIAShokri, forgetting_rate
 
 SIZES = {"forget": 100, "retain": 150, "val": 20, "test": 100}
 RATE, AUC, ACCURACY = (

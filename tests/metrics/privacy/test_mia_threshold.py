@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.mia_threshold import MIAThreshold, Sample, best_thresholds
-from erasure.evaluation.roc import best_balanced_accuracy, roc
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
+from erasure.metrics.privacy.mia_threshold import MIAThreshold, Sample, best_thresholds
 
 
 def drawn_sample(n=400, num_classes=5, decimals=1):

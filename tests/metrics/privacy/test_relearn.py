@@ -9,10 +9,10 @@ import torch
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.metric import Measured, missing
-from erasure.evaluation.ain import AIN
+from erasure.core.values import Measured, missing
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.relearn import Relearn
+from erasure.metrics.privacy.ain import AIN
+from erasure.metrics.privacy.relearn import Relearn
 from erasure.testing.toy import toy_context
 
 SGD = partial(torch.optim.SGD, lr=1.0)

@@ -5,9 +5,9 @@ import torch
 from reference_tables import balanced_halves, with_references
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.rmia import RMIA, dominated_share, offline_prior, online_prior
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.metrics.privacy.rmia import RMIA, dominated_share, offline_prior, online_prior
 
 NAMES = ("rmia/auc", "rmia/tpr_at_1_fpr", "rmia/tpr_at_0.1_fpr")
 SIZES = {"forget": 200, "retain": 30, "val": 30, "test": 400}

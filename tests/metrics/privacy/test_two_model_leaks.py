@@ -11,16 +11,16 @@ from crafted_pool import crafted, logits_of, normal
 from erasure.core.columns import Column
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multiclass, Multilabel
-from erasure.core.metric import NotComputableError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
-from erasure.data.pools import TensorPool
-from erasure.evaluation.attribute_inference import AttributeInference, main_directions, probe
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.core.values import NotComputableError
+from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.inversion import Inversion
-from erasure.evaluation.two_model_mia import TwoModelMIA, degradation
-from erasure.evaluation.weight_diff_leak import WeightDiffLeak, correlation
+from erasure.metrics.privacy.attribute_inference import AttributeInference, main_directions, probe
+from erasure.metrics.privacy.inversion import Inversion
+from erasure.metrics.privacy.two_model_mia import TwoModelMIA, degradation
+from erasure.metrics.privacy.weight_diff_leak import WeightDiffLeak, correlation
 from erasure.models.mlp import MLP
 from erasure.testing.toy import toy_context
 from erasure.training.fit import Fit

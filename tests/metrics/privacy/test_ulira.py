@@ -10,12 +10,17 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from erasure.core.errors import ConfigError
-from erasure.evaluation.clustered import Observed, above, clustered_proportion, two_way_error
-from erasure.evaluation.estimates import clopper_pearson
-from erasure.evaluation.likelihood_ratio import likelihood_ratios
-from erasure.evaluation.roc import auc, delong_error, hits_at, roc
-from erasure.evaluation.ulira import ULiRA, ulira_interval
-from erasure.evaluation.unlearning_attack import UnlearningAttack, _caught
+from erasure.evaluation.attacks.likelihood_ratio import likelihood_ratios
+from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack, _caught
+from erasure.evaluation.statistics.clustered import (
+    Observed,
+    above,
+    clustered_proportion,
+    two_way_error,
+)
+from erasure.evaluation.statistics.estimates import clopper_pearson
+from erasure.evaluation.statistics.roc import auc, delong_error, hits_at, roc
+from erasure.metrics.privacy.ulira import ULiRA, ulira_interval
 
 LEFT_OUT = torch.nan
 

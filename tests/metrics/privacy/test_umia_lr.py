@@ -6,10 +6,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.core.metric import NotComputableError
-from erasure.evaluation.logistic_attack import decisions, fit_logistic
-from erasure.evaluation.umia_lr import UMIALR
+from erasure.core.task_types import Multilabel
+from erasure.core.values import NotComputableError
+from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.metrics.privacy.umia_lr import UMIALR
 
 NAMES = ("umia_lr/accuracy", "umia_lr/auc", "umia_lr/starting_kit/accuracy")
 
@@ -66,7 +66,7 @@ def test_worked_exponential_losses(make_ctx):
 
 
 def test_the_starting_kit_on_given_losses_is_the_published_number(monkeypatch, make_ctx):
-    from erasure.evaluation import umia_lr
+    from erasure.metrics.privacy import umia_lr
 
     rng = np.random.default_rng(0)
     losses = torch.from_numpy(

@@ -11,21 +11,21 @@ from scipy.stats import entropy
 from torch import nn
 
 from erasure.core.errors import ConfigError
-from erasure.core.kinds import Multilabel
-from erasure.evaluation.activation_distance import ActivationDistance, absolute, euclidean
-from erasure.evaluation.agreement import Agreement
-from erasure.evaluation.divergences import (
+from erasure.core.task_types import Multilabel
+from erasure.evaluation.outputs import compared
+from erasure.evaluation.statistics.divergences import (
     LN2,
     hellinger,
     jensen_shannon,
     kullback_leibler,
     total_variation,
 )
-from erasure.evaluation.js_to_gold import JSToGold
-from erasure.evaluation.kl_to_gold import KLToGold
-from erasure.evaluation.outputs import compared
-from erasure.evaluation.rf_jsd import RetrainFreeJSD
-from erasure.evaluation.zrf import ZRF
+from erasure.metrics.privacy.rf_jsd import RetrainFreeJSD
+from erasure.metrics.privacy.zrf import ZRF
+from erasure.metrics.to_gold.activation_distance import ActivationDistance, absolute, euclidean
+from erasure.metrics.to_gold.agreement import Agreement
+from erasure.metrics.to_gold.js_to_gold import JSToGold
+from erasure.metrics.to_gold.kl_to_gold import KLToGold
 
 P = torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64)
 UNIFORM = torch.full((1, 3), 1 / 3, dtype=torch.float64)

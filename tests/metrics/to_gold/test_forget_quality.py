@@ -7,14 +7,21 @@ import torch
 from crafted_pool import crafted, normal
 
 from erasure.core.errors import ConfigError
-from erasure.evaluation.epsilon import BUFFER, CAP, DELTA, best_rules, epsilon_of, upper_rates
-from erasure.evaluation.forget_quality import (
+from erasure.evaluation.attacks.epsilon import (
+    BUFFER,
+    CAP,
+    DELTA,
+    best_rules,
+    epsilon_of,
+    upper_rates,
+)
+from erasure.evaluation.pool_margins import Margins
+from erasure.metrics.to_gold.forget_quality import (
     ForgetQuality,
     Halved,
     contribution,
     quality,
 )
-from erasure.evaluation.pool_margins import Margins
 
 
 def column(*values):
@@ -89,7 +96,7 @@ def test_exact_enumeration_is_the_brute_force(models, scale):
 def test_chunks_of_samples_do_not_change_what_is_found(monkeypatch):
     ours, theirs = normal(9, 30, seed=1), normal(9, 30, seed=2)
     whole = best_rules(ours, theirs)
-    monkeypatch.setattr("erasure.evaluation.epsilon.PAIRS", 200)
+    monkeypatch.setattr("erasure.evaluation.attacks.epsilon.PAIRS", 200)
     parts = best_rules(ours, theirs)
     assert torch.equal(whole.epsilon, parts.epsilon)
 

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, missing
-from erasure.evaluation.gap import Gap
+from erasure.core.values import Measured, missing
+from erasure.metrics.to_gold.gap import Gap
 
 SALUN = (2.39, 0.38, 0.33, 1.51)
 UNLEARN_SPARSE = (77.47, 25.00, 0.13, 0.52)

@@ -8,8 +8,8 @@ import torch
 from crafted_pool import crafted, normal
 
 from erasure.core.errors import ConfigError
-from erasure.evaluation.klom import KLoM
-from erasure.evaluation.margin_divergence import gaussian_kl, histogram_kl, normal_kl
+from erasure.evaluation.statistics.margin_divergence import gaussian_kl, histogram_kl, normal_kl
+from erasure.metrics.to_gold.klom import KLoM
 
 
 def column(*values):

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.core.metric import Measured, missing
-from erasure.evaluation.objectives import Objectives
+from erasure.core.values import Measured, missing
+from erasure.metrics.to_gold.objectives import Objectives
 
 OWN = {"retain/accuracy": 0.90, "test/accuracy": 0.85, "forget/accuracy": 0.95,
        "mia/loss/auc": 0.62, "forget/js_to_gold": 0.2 * math.log(2)}  # fmt: skip

@@ -4,9 +4,9 @@ import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from erasure.evaluation.agreement import Agreement
-from erasure.evaluation.divergences import LN2, jensen_shannon
-from erasure.evaluation.js_to_gold import JSToGold
+from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
+from erasure.metrics.to_gold.agreement import Agreement
+from erasure.metrics.to_gold.js_to_gold import JSToGold
 
 P = torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64)
 UNIFORM = torch.full((1, 3), 1 / 3, dtype=torch.float64)

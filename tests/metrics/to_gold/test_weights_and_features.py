@@ -11,12 +11,12 @@ from scipy.spatial import procrustes as scipy_procrustes
 from scipy.spatial.distance import directed_hausdorff
 from torch import nn
 
-from erasure.core.metric import NotComputableError
 from erasure.core.seeding import isolated
-from erasure.evaluation.cka import CKA, linear_cka, procrustes
+from erasure.core.values import NotComputableError
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.weight_distance import WeightDistance
 from erasure.evaluation.weights import distance, hausdorff
+from erasure.metrics.to_gold.cka import CKA, linear_cka, procrustes
+from erasure.metrics.to_gold.weight_distance import WeightDistance
 from erasure.testing.toy import toy_context
 
 A = torch.tensor([[1.0, 2], [3, 4]], dtype=torch.float64)
@@ -123,7 +123,7 @@ def test_without_statistics_or_finite_weights_there_is_a_reason():
 
 
 def test_large_matrices_are_named_where_they_are_left_out(monkeypatch):
-    monkeypatch.setattr("erasure.evaluation.weight_distance.MANY_ROWS", 10)
+    monkeypatch.setattr("erasure.metrics.to_gold.weight_distance.MANY_ROWS", 10)
     found = WeightDistance()(toy_context())["weight_distance/to_gold/hausdorff"]
     assert len(found.extras["left_out"]) == len(found.extras["per_matrix"]) == 1
 

@@ -5,8 +5,8 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score, log_loss, recall_score
 
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.loss import Loss
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.loss import Loss
 
 EXAMPLE = torch.tensor(
     [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.25, 0.35, 0.4], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]

@@ -16,20 +16,20 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from erasure.core.kinds import Multilabel
+from erasure.config.build import build
 from erasure.core.splits import View
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.agreement import Agreement
+from erasure.core.task_types import Multilabel
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.js_to_gold import JSToGold
-from erasure.evaluation.loss import Loss
-from erasure.evaluation.multilabel import MultilabelScores
 from erasure.evaluation.per_sample import per_sample
 from erasure.evaluation.pictures import loss_histograms, roc_curves
-from erasure.sweep.building import build
-from erasure.sweep.guards import output_change
+from erasure.metrics.to_gold.agreement import Agreement
+from erasure.metrics.to_gold.js_to_gold import JSToGold
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.loss import Loss
+from erasure.metrics.utility.multilabel import MultilabelScores
+from erasure.trial.guards import output_change
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 METRICS = sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))
 
 SCORES = torch.tensor([[0.9, 0.2, 0.6], [0.4, 0.7, 0.1], [0.3, 0.8, 0.55]], dtype=torch.float64)

@@ -15,16 +15,16 @@ from sklearn.metrics import (
 )
 
 from erasure.core.errors import ConfigError
-from erasure.evaluation.auprc import AUPRC
-from erasure.evaluation.auroc import AUROC
-from erasure.evaluation.balanced_accuracy import BalancedAccuracy
-from erasure.evaluation.brier import Brier
-from erasure.evaluation.ece import ECE
-from erasure.evaluation.f1 import F1
-from erasure.evaluation.per_class import PerClass
-from erasure.evaluation.ranking import average_precisions, roc_areas
-from erasure.evaluation.topk import TopK
-from erasure.evaluation.ua import UnlearningAccuracy
+from erasure.evaluation.statistics.ranking import average_precisions, roc_areas
+from erasure.metrics.to_gold.ua import UnlearningAccuracy
+from erasure.metrics.utility.auprc import AUPRC
+from erasure.metrics.utility.auroc import AUROC
+from erasure.metrics.utility.balanced_accuracy import BalancedAccuracy
+from erasure.metrics.utility.brier import Brier
+from erasure.metrics.utility.ece import ECE
+from erasure.metrics.utility.f1 import F1
+from erasure.metrics.utility.per_class import PerClass
+from erasure.metrics.utility.topk import TopK
 
 EXAMPLE = torch.tensor(
     [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.25, 0.35, 0.4], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]],
@@ -138,7 +138,7 @@ def test_areas_do_not_depend_on_how_many_are_computed_at_a_time(monkeypatch):
     scores = torch.randn(50, 7, generator=generator)
     positive = torch.rand(50, 7, generator=generator) < 0.5
     whole = roc_areas(scores, positive)
-    monkeypatch.setattr("erasure.evaluation.ranking.BLOCK", 100)
+    monkeypatch.setattr("erasure.evaluation.statistics.ranking.BLOCK", 100)
     assert torch.equal(roc_areas(scores, positive), whole)
 
 

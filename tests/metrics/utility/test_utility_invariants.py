@@ -5,25 +5,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from erasure.evaluation.accuracy import Accuracy
-from erasure.evaluation.activation_distance import ActivationDistance
-from erasure.evaluation.auprc import AUPRC
-from erasure.evaluation.auroc import AUROC
-from erasure.evaluation.aus import AUS
-from erasure.evaluation.balanced_accuracy import BalancedAccuracy
-from erasure.evaluation.brier import Brier
-from erasure.evaluation.ece import ECE
 from erasure.evaluation.evaluator import Evaluator
-from erasure.evaluation.f1 import F1
-from erasure.evaluation.kl_to_gold import KLToGold
-from erasure.evaluation.norm_gap import NormalizedGap
-from erasure.evaluation.per_class import PerClass
-from erasure.evaluation.rf_jsd import RetrainFreeJSD
-from erasure.evaluation.sides import Sides
-from erasure.evaluation.topk import TopK
-from erasure.evaluation.tow import ToW
-from erasure.evaluation.ua import UnlearningAccuracy
-from erasure.evaluation.zrf import ZRF
+from erasure.metrics.privacy.rf_jsd import RetrainFreeJSD
+from erasure.metrics.privacy.zrf import ZRF
+from erasure.metrics.to_gold.activation_distance import ActivationDistance
+from erasure.metrics.to_gold.aus import AUS
+from erasure.metrics.to_gold.kl_to_gold import KLToGold
+from erasure.metrics.to_gold.norm_gap import NormalizedGap
+from erasure.metrics.to_gold.tow import ToW
+from erasure.metrics.to_gold.ua import UnlearningAccuracy
+from erasure.metrics.utility.accuracy import Accuracy
+from erasure.metrics.utility.auprc import AUPRC
+from erasure.metrics.utility.auroc import AUROC
+from erasure.metrics.utility.balanced_accuracy import BalancedAccuracy
+from erasure.metrics.utility.brier import Brier
+from erasure.metrics.utility.ece import ECE
+from erasure.metrics.utility.f1 import F1
+from erasure.metrics.utility.per_class import PerClass
+from erasure.metrics.utility.same_population import Sides
+from erasure.metrics.utility.topk import TopK
 
 METRICS = {
     "accuracy": Accuracy(),

@@ -10,12 +10,12 @@ import pytest
 from tracked import FORGET, GOLD_FORGET, SECONDS
 
 from multirun_analysis import AnalysisError, aggregate, leaderboard, load
-from multirun_analysis.board import Board, Cell, Line
-from multirun_analysis.facts import facts_of, without_password
-from multirun_analysis.frame import MetricMeaning
-from multirun_analysis.layout import figure, lay_out
+from multirun_analysis.leaderboard.board import Board, Cell, Line
+from multirun_analysis.leaderboard.facts import facts_of, without_password
+from multirun_analysis.leaderboard.layout import figure, lay_out
+from multirun_analysis.leaderboard.tables import to_csv, to_latex, to_markdown, write_tables
+from multirun_analysis.read.frame import MetricMeaning
 from multirun_analysis.statistics import t_interval
-from multirun_analysis.tables import to_csv, to_latex, to_markdown, write_tables
 
 T4 = 2.776445105
 """Student's 97.5 % quantile with 4 degrees of freedom."""

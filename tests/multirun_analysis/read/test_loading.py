@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 
 from multirun_analysis import AnalysisError, load
-from multirun_analysis.conditions import Trial, label
-from multirun_analysis.database import DatabaseSource
 from multirun_analysis.errors import near
-from multirun_analysis.measurements import role_of
-from multirun_analysis.server import ServerSource, attach, download
-from multirun_analysis.source import local_folder
+from multirun_analysis.read.conditions import Trial, label
+from multirun_analysis.read.database import DatabaseSource
+from multirun_analysis.read.measurements import role_of
+from multirun_analysis.read.server import ServerSource, attach, download
+from multirun_analysis.read.source import local_folder
 
 
 def one(results, metric, role="unlearned", **where):
@@ -144,7 +144,7 @@ def test_the_server_and_the_database_say_the_same(uri):
 
 def test_files_on_another_machine_are_fetched_only_as_needed(uri, results, monkeypatch):
     """One per evaluator for the meaning, and the run that lacks a value, for the reason."""
-    from multirun_analysis import measurements
+    from multirun_analysis.read import measurements
 
     local, fetched = measurements.artifact, []
 

@@ -11,11 +11,11 @@ from tracked import FORGET, GOLD_FORGET
 
 from multirun_analysis import AnalysisError, attach_report, write_report
 from multirun_analysis.cli import main
-from multirun_analysis.page.leaderboard import shade
-from multirun_analysis.page.rendering import slug
-from multirun_analysis.page.study import study
-from multirun_analysis.server import download
-from multirun_analysis.trade_offs import trade_offs
+from multirun_analysis.leaderboard.trade_offs import trade_offs
+from multirun_analysis.read.server import download
+from multirun_analysis.report.page.leaderboard import shade
+from multirun_analysis.report.page.rendering import slug
+from multirun_analysis.report.page.study import study
 
 MAIN = "6 methods × 5 seeds"
 VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
@@ -352,8 +352,8 @@ def test_the_command_line_attaches_unless_told_not_to(
         asked.append(folder)
         return results.sweeps[0].name
 
-    monkeypatch.setattr("multirun_analysis.report.write_report", write)
-    monkeypatch.setattr("multirun_analysis.report.attach_report", attach)
+    monkeypatch.setattr("multirun_analysis.report.build.write_report", write)
+    monkeypatch.setattr("multirun_analysis.report.build.attach_report", attach)
     more = [] if attached else ["--no-attach"]
     where = ["--tracking-uri", uri, "--output", str(tmp_path)]
     assert main(["report", *where, "--level", "0.9", "--baseline", "scrub", *more]) == 0

@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from erasure.tracking import palette
-from multirun_analysis.pictures import looks_of, save
-from multirun_analysis.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
-from multirun_analysis.pictures.bars import Bar, Bars, bars_picture
-from multirun_analysis.pictures.critical import critical_picture
-from multirun_analysis.pictures.drawing import legend_rows, shorten, tick
-from multirun_analysis.pictures.fronts import Plane, Point, front_picture
-from multirun_analysis.pictures.looks import KNOWN, OTHERS, Look
+from erasure.results.mlflow import palette
+from multirun_analysis.report.pictures import looks_of, save
+from multirun_analysis.report.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
+from multirun_analysis.report.pictures.bars import Bar, Bars, bars_picture
+from multirun_analysis.report.pictures.critical import critical_picture
+from multirun_analysis.report.pictures.drawing import legend_rows, shorten, tick
+from multirun_analysis.report.pictures.fronts import Plane, Point, front_picture
+from multirun_analysis.report.pictures.looks import KNOWN, OTHERS, Look
 
 BLUE, RED = Look(color="#0072B2"), Look(color="#D55E00", marker="s")
 NAN = math.nan

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_curve
 
-from multirun_analysis import samples
-from multirun_analysis.page.trials import _image
-from multirun_analysis.sample_file import rates, read_file
-from multirun_analysis.samples import EDGES, EXTREMES, FPR, read_samples
+from multirun_analysis.read import samples
+from multirun_analysis.read.sample_file import rates, read_file
+from multirun_analysis.read.samples import EDGES, EXTREMES, FPR, read_samples
+from multirun_analysis.report.page.trials import _image
 
 
 def frame(random, forget=30, heldout=50, part="test", targets=(0, 1)):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from tracked import FORGET, GOLD_FORGET
 
-from multirun_analysis.frame import MetricMeaning, Results
-from multirun_analysis.trade_offs import trade_offs
+from multirun_analysis.leaderboard.trade_offs import trade_offs
+from multirun_analysis.read.frame import MetricMeaning, Results
 
 
 def small(points, *, gold=True, seeds=(0,)):

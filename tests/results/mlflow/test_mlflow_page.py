@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.tracking.mlflow_tracker import MLflowTracker
-from erasure.tracking.page import LEADERBOARD, MEANS, SCATTER, page_tags
+from erasure.results.mlflow.page import LEADERBOARD, MEANS, SCATTER, page_tags
+from erasure.results.mlflow.tracker import MLflowTracker
 
 VIEW = "mlflow.sharedViewState."
 
@@ -80,8 +80,8 @@ def test_processes_that_start_at_once_share_one_database(tmp_path):
 import multiprocessing
 from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store
-from erasure.core.trial import Trial, TrialResult
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results.record import Trial, TrialResult
+from erasure.results.mlflow.tracker import MLflowTracker
 
 def work(me, barrier):
     tracker = MLflowTracker(uri="sqlite:///{path}")
@@ -115,7 +115,7 @@ raise SystemExit(str([worker.exitcode for worker in workers]))
 
 def test_settings_can_be_read_without_loading_mlflow_or_torch():
     code = """
-import sys, erasure.tracking.__main__, erasure.tracking.no_tracker
+import sys, erasure.cli.deliver, erasure.results.no_tracker
 raise SystemExit(str({"mlflow", "torch", "pandas"} & set(sys.modules)))
 """
     done = subprocess.run(

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from erasure.core.errors import ConfigError, TrackingError
-from erasure.tracking import RunLostError
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results import RunLostError
+from erasure.results.mlflow.tracker import MLflowTracker
 
 
 def listed(client, run, folder=None):
@@ -131,8 +131,8 @@ def test_the_run_that_waits_for_a_result_is_found(tracker, result, tmp_path):
 def test_another_process_reports_below_its_parent(tracker, client, trial):
     parent = tracker.start(trial)
     code = f"""
-from erasure.core.trial import Trial
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results.record import Trial
+from erasure.results.mlflow.tracker import MLflowTracker
 trial = Trial(name="child", fingerprint="child", params={{}}, tags={{}})
 print(MLflowTracker(uri={tracker.uri!r}).start(trial, {parent!r}))
 """

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.tracking import Sweep
+from erasure.results import Sweep
 
 
 @pytest.fixture

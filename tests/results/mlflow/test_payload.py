@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.tracking.palette import KNOWN, OTHERS, color
-from erasure.tracking.payload import cut, legal_keys, metrics_of, params_of
+from erasure.results.mlflow.palette import KNOWN, OTHERS, color
+from erasure.results.mlflow.payload import cut, legal_keys, metrics_of, params_of
 
 
 @pytest.mark.parametrize(

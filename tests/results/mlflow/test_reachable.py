@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from erasure.core.errors import ConfigError, TrackingError
-from erasure.tracking import reachable
-from erasure.tracking.mlflow_tracker import MLflowTracker
+from erasure.results.mlflow import reachable
+from erasure.results.mlflow.tracker import MLflowTracker
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,15 @@ from torch import nn
 from erasure.core.errors import DivergedError, UnsupportedError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.data.augment import CropFlip
+from erasure.data.pools.augment import CropFlip
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.models.resnet import resnet18
 from erasure.testing.toy import toy_pool
-from erasure.training.ensemble import Member, obstacle, pays_off, side_by_side, train_together
 from erasure.training.fit import Fit
+from erasure.training.many.ensemble import Member, obstacle, pays_off, side_by_side, train_together
+from erasure.training.many.stacked import Stacked
 from erasure.training.schedules import OneCycle
-from erasure.training.stacked import Stacked
 from erasure.training.trainers import Standard
 
 SHAPE, CLASSES = (1, 6, 6), 4

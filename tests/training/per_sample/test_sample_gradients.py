@@ -6,18 +6,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.kinds import Multiclass, Multilabel
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.data.pools import TensorPool
-from erasure.data.through import AuditedPool
+from erasure.core.task_types import Multiclass, Multilabel
+from erasure.data.pools.tensor import TensorPool
+from erasure.data.pools.through import AuditedPool
 from erasure.models.cnn import CNN
 from erasure.models.mlp import MLP
 from erasure.models.resnet import resnet18
-from erasure.training import sample_gradients as module
 from erasure.training.gradients import expected_batch_gradients, mean_squared_gradients
-from erasure.training.sample_engines import ByLayers, ByVmap, OneByOne
-from erasure.training.sample_gradients import (
+from erasure.training.per_sample import gradients as module
+from erasure.training.per_sample.engines import ByLayers, ByVmap, OneByOne
+from erasure.training.per_sample.gradients import (
     expected_fisher,
     mean_squared_sample_gradients,
     sample_gradients,

@@ -16,16 +16,17 @@ from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError, DataError, StoreError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.splits import DataSplits, View
-from erasure.data.forget_difficulty import read_scores
-from erasure.sweep import many, pooling
-from erasure.sweep.artifacts import write_memorization
-from erasure.sweep.checks import check_reference
-from erasure.sweep.parts import assemble
-from erasure.sweep.pooling import assembled_pool
-from erasure.sweep.reference import FIRST_SEED, Reference
-from erasure.sweep.references import ReferencePool
-from erasure.sweep.watch import Watch
-from erasure.training.store import ModelStore
+from erasure.data.splits.difficulty import read_scores
+from erasure.training.model_store import ModelStore
+from erasure.trial.artifacts import write_memorization
+from erasure.trial.checks import check_reference
+from erasure.trial.progress import Watch
+from erasure.trial.references import many
+from erasure.trial.references import pool as pooling
+from erasure.trial.references.logits import ReferencePool
+from erasure.trial.references.pool import assembled_pool
+from erasure.trial.references.settings import FIRST_SEED, Reference
+from erasure.trial.trial import assemble
 
 QUICK = (
     "dataset=digits",
@@ -90,7 +91,7 @@ def test_a_pool_grows_and_keeps_what_it_has(quick, pool_of):
 def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, pool_of, monkeypatch):
     one = pool_of(quick("pool.size=3"))
     one.fill(3, quiet())
-    monkeypatch.setattr("erasure.training.store.ModelStore._train", forbidden)
+    monkeypatch.setattr("erasure.training.ModelStore._train", forbidden)
     other = pool_of(quick("pool.size=3", "unlearner=grad_ascent"))
     other.fill(3, quiet())
     assert other.keys["original"] == one.keys["original"]
@@ -362,7 +363,7 @@ def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
 @pytest.mark.slow
 def test_a_pool_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
     command = [
-        Path(__file__).parents[2] / "run.py",
+        Path(__file__).parents[3] / "run.py",
         *QUICK[:-2],
         "tracking=none",
         "pictures=false",

@@ -17,18 +17,18 @@ from optuna.trial import TrialState
 from rich.console import Console
 from studies import opened, planned, settings
 
+from erasure.cli.hydra import conf_folder
+from erasure.config.compose import Compositions
+from erasure.config.errors import SweepError
+from erasure.config.schema import register_schema
 from erasure.core.errors import ConfigError
-from erasure.plugins import conf_folder
-from erasure.sweep import benchmark
-from erasure.sweep.benchmark import run_benchmark
-from erasure.sweep.benchmark_table import Comparison, Method
-from erasure.sweep.benchmark_trials import Composer, Confirmation
-from erasure.sweep.composing import Compositions
-from erasure.sweep.errors import SweepError
-from erasure.sweep.objective import Objective
-from erasure.sweep.plan import hydra_sees
-from erasure.sweep.schema import register_schema
-from erasure.sweep.study import Search
+from erasure.sweep.run import hydra_sees
+from erasure.trial.objective import Objective
+from erasure.tuning.benchmark import run as benchmark
+from erasure.tuning.benchmark.run import run_benchmark
+from erasure.tuning.benchmark.table import Comparison, Method
+from erasure.tuning.benchmark.trials import Composer, Confirmation
+from erasure.tuning.study import Search
 
 GIVEN = ("unlearner=ssd,grad_ascent", "dataset=digits", "tracking=none", "split.fraction=0.2")
 SCORES = Objective(metrics={"gap/avg": "minimize", "tow": "maximize"})
@@ -225,7 +225,9 @@ def staged(app):
     text = text.replace("seed: 0\n", "seed: 0\npictures: true\n")
     config.write_text(text)
     path = conf / "hydra" / "sweeper" / "optuna.yaml"
-    path.write_text(path.read_text().replace("erasure.sweep.needs.check", f"{app.module}.check"))
+    path.write_text(
+        path.read_text().replace("erasure.sweep.models_to_train.check", f"{app.module}.check")
+    )
     return app
 
 

@@ -1,7 +1,7 @@
 import torch
 
 from erasure.core.splits import View
-from erasure.training.balance import label_counts
+from erasure.unlearners.shared.balance import label_counts
 
 
 def test_counts_are_by_id_and_zero_outside(make_pool):

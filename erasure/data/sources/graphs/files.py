@@ -20,11 +20,11 @@ import torch
 from filelock import FileLock
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.graphs import GraphPool
-from erasure.data.prepared import Prepared
+from erasure.data.pools.graphs import GraphPool
 from erasure.data.sources.files import content, reading
+from erasure.data.sources.prepared import Prepared
 
 TIMEOUT = 60.0
 """Seconds without an answer after which a server counts as silent."""

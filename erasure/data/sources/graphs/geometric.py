@@ -7,15 +7,14 @@ from typing import Literal
 
 import torch
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.graphs import GraphPool, pointers
-from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.nodes import NodePool
-from erasure.data.prepared import Prepared, prepared
+from erasure.data.pools.graphs import GraphPool, pointers
+from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.pools.nodes import NodePool
+from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
-from erasure.data.sources.graph_files import (
+from erasure.data.sources.graphs.files import (
     download,
     library,
     packed_graphs,
@@ -23,6 +22,7 @@ from erasure.data.sources.graph_files import (
     refuse_foreign,
     unzipped,
 )
+from erasure.data.sources.prepared import Prepared, prepared
 
 CITATIONS = ("Cora", "CiteSeer", "PubMed")
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")

@@ -6,10 +6,10 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.graphs import GraphPool, pointers
-from erasure.data.nodes import NodePool
+from erasure.data.pools.graphs import GraphPool, pointers
+from erasure.data.pools.nodes import NodePool
 
 MOTIFS = ("star", "ring", "clique")
 SIZE = 6

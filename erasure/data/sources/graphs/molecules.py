@@ -10,13 +10,13 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.graphs import GraphPool, pointers
-from erasure.data.prepared import Prepared, prepared
+from erasure.data.pools.graphs import GraphPool, pointers
+from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
-from erasure.data.sources.graph_files import download, library, packed_graphs, present
+from erasure.data.sources.graphs.files import download, library, packed_graphs, present
+from erasure.data.sources.prepared import Prepared, prepared
 
 log = logging.getLogger(__name__)
 

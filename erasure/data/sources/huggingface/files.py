@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
-from erasure.data.fetching import fetching
-from erasure.data.rows import files_stamp
+from erasure.data.pools.rows import files_stamp
+from erasure.data.sources.fetching import fetching
 
 FORMATS = {
     ".csv": "csv",

@@ -7,19 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.home import DataHome
 from erasure.core.types import Pool
-from erasure.data.attributes import Attribute, readers
-from erasure.data.labelling import labels_of
-from erasure.data.packing import pack, unpack
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import DecodedRows, TensorRows
-from erasure.data.series import as_column
+from erasure.data.frames.attributes import Attribute, readers
+from erasure.data.frames.labelling import labels_of
+from erasure.data.frames.series import as_column
+from erasure.data.pools.rows import DecodedRows, TensorRows
 from erasure.data.sources.forming import Decode
-from erasure.data.sources.hub import HubRows, Missing
-from erasure.data.sources.huggingface import file_name
+from erasure.data.sources.huggingface.rows import HubRows, Missing
+from erasure.data.sources.huggingface.texts import file_name
 from erasure.data.sources.imaging import ImageSettings, image_pool
+from erasure.data.sources.packing import pack, unpack
+from erasure.data.sources.prepared import Prepared, prepared
 
 PER_BATCH = ("mean", "std", "crop", "flip", "brightness", "contrast", "saturation")
 """Settings of what happens to a batch, not to the pictures that are kept."""
@@ -53,7 +53,7 @@ class HuggingFaceImages(HubRows, ImageSettings):
         target: Column of the classes. Codes of the source keep their order and names.
         class_names: Names of the sorted classes instead of their values.
         attributes: Further columns by which a split can choose: by name the column, whose values
-            are categories, or another reader of :mod:`erasure.data.attributes`.
+            are categories, or another reader of :mod:`erasure.data.frames.attributes`.
         missing: What is done about rows without a target: ``error`` or ``drop``.
 
     Raises:

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import fingerprint
-from erasure.core.home import DataHome
-from erasure.data.attributes import Attribute, Category
-from erasure.data.frames import require_columns
-from erasure.data.labelled import TEST, TRAIN, VAL
-from erasure.data.labelling import Holds, Labels, labels_of, named
-from erasure.data.series import cleaned
-from erasure.data.sources.hub_files import HubFiles
+from erasure.data.frames.attributes import Attribute, Category
+from erasure.data.frames.labelling import Holds, Labels, labels_of, named
+from erasure.data.frames.series import cleaned
+from erasure.data.frames.table import require_columns
+from erasure.data.pools.labelled import TEST, TRAIN, VAL
+from erasure.data.sources.huggingface.files import HubFiles
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.attributes import Members
-from erasure.data.frames import Table, require_columns
-from erasure.data.sources.hub import HubFrame, HubRows
-from erasure.data.sources.huggingface import file_name
-from erasure.data.tabular import TabularPool
+from erasure.data.frames.attributes import Members
+from erasure.data.frames.table import Table, require_columns
+from erasure.data.pools.tabular import TabularPool
+from erasure.data.sources.huggingface.rows import HubFrame, HubRows
+from erasure.data.sources.huggingface.texts import file_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.attributes import Attribute, joined, readers
-from erasure.data.labelling import Holds, labels_of, split_lists
-from erasure.data.packing import pack
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.series import as_column
-from erasure.data.sources.hub import HubFrame, HubRows, Missing
-from erasure.data.texts import TextSettings, token_parts
-from erasure.data.tokens import TokenPool
-from erasure.data.vocabulary import word_tokens
+from erasure.data.frames.attributes import Attribute, joined, readers
+from erasure.data.frames.labelling import Holds, labels_of, split_lists
+from erasure.data.frames.series import as_column
+from erasure.data.pools.tokens import TokenPool
+from erasure.data.sources.huggingface.rows import HubFrame, HubRows, Missing
+from erasure.data.sources.packing import pack
+from erasure.data.sources.prepared import Prepared, prepared
+from erasure.data.sources.texts import TextSettings, token_parts
+from erasure.data.sources.vocabulary import word_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class HuggingFaceText(HubRows, TextSettings):
         separator: What is between the members of such a list if it is written as text.
         class_names: Names of the sorted classes instead of their values.
         attributes: Further columns by which a split can choose: by name the column, whose values
-            are categories, or another reader of :mod:`erasure.data.attributes`.
+            are categories, or another reader of :mod:`erasure.data.frames.attributes`.
         missing: What is done about rows without text or target: ``error`` refuses the data,
             ``drop`` leaves them out, so that they have no ids.
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from erasure.core.columns import Column
-from erasure.data.sources.numbering import numbered
+from erasure.data.frames.numbering import numbered
 
 
 def celeba_columns(datasets: Sequence[Any]) -> Mapping[str, Column]:

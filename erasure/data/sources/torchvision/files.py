@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import fingerprint
-from erasure.data.fetching import BROKEN, fetching
+from erasure.data.sources.fetching import BROKEN, fetching
 
 PATIENCE = 30.0
 """Seconds without an answer after which a server counts as not reachable."""

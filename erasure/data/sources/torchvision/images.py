@@ -10,26 +10,23 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.core.kinds import Multilabel
+from erasure.core.task_types import Multilabel
 from erasure.core.types import Pool
-from erasure.data.labelled import NOWHERE
-from erasure.data.prepared import Prepared, prepared
-from erasure.data.rows import Rows
-from erasure.data.sources import (
-    celeba,
-    cifar,
-    numbering,
-    torchvision_labels,
-    torchvision_parts,
-    torchvision_pixels,
-)
+from erasure.data.frames import numbering
+from erasure.data.pools.labelled import NOWHERE
+from erasure.data.pools.rows import Rows
 from erasure.data.sources.imaging import ImageSettings, array_rows, file_rows, image_pool
-from erasure.data.sources.torchvision_files import explained, stamp
-from erasure.data.sources.torchvision_labels import Columns, columns_of
-from erasure.data.sources.torchvision_parts import Part, open_parts, torchvision_root
-from erasure.data.sources.torchvision_pixels import pictures_of
+from erasure.data.sources.prepared import Prepared, prepared
+from erasure.data.sources.torchvision import celeba, cifar
+from erasure.data.sources.torchvision import labels as torchvision_labels
+from erasure.data.sources.torchvision import parts as torchvision_parts
+from erasure.data.sources.torchvision import pixels as torchvision_pixels
+from erasure.data.sources.torchvision.files import explained, stamp
+from erasure.data.sources.torchvision.labels import Columns, columns_of
+from erasure.data.sources.torchvision.parts import Part, open_parts, torchvision_root
+from erasure.data.sources.torchvision.pixels import pictures_of
 
 
 @dataclass(frozen=True, kw_only=True)

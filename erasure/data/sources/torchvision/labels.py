@@ -9,9 +9,9 @@ from torch import Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
-from erasure.data.sources.celeba import celeba_columns
-from erasure.data.sources.cifar import coarse_labels
-from erasure.data.sources.numbering import numbered
+from erasure.data.frames.numbering import numbered
+from erasure.data.sources.torchvision.celeba import celeba_columns
+from erasure.data.sources.torchvision.cifar import coarse_labels
 
 CLASS = "class"
 """Name of the column of classes where the data set has no better one."""

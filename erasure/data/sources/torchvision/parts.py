@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from erasure.core.data_config import DataHome
 from erasure.core.errors import ConfigError
-from erasure.core.home import DataHome
-from erasure.data.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.sources.torchvision_files import reading
+from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
+from erasure.data.sources.torchvision.files import reading
 
 CODES = {"train": TRAIN, "val": VAL, "test": TEST}
 """Names of the parts in a configuration, in the order in which samples are numbered."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.errors import DataError
-from erasure.data.sources.celeba import celeba_files
+from erasure.data.sources.torchvision.celeba import celeba_files
 
 
 def pictures_of(name: str, datasets: Sequence[Any]) -> Tensor | list[Path]:

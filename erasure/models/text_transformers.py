@@ -63,7 +63,7 @@ def transformer(
     return TextClassifier(network)
 
 
-def pretrained(
+def pretrained_transformer(
     num_classes: int,
     name: str,
     revision: str | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.models.images import image_channels
+from erasure.models.image_size import image_channels
 from erasure.models.pretrained import load_backbone, read_weights
 
 

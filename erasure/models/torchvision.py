@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.models.images import (
+from erasure.models.image_size import (
     SMALLEST_FOR_IMAGENET,
     Stem,
     chosen_stem,

@@ -1,0 +1,1 @@
+"""All that knows Hydra: objects built from YAML, configurations composed and explained."""

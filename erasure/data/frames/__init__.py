@@ -1,0 +1,1 @@
+"""From a data frame to labels, columns and tables."""

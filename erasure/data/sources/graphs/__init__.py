@@ -1,0 +1,1 @@
+"""Graph data sets: of PyTorch Geometric, of MoleculeNet, and made ones."""

@@ -1,0 +1,1 @@
+"""One file per way to choose what is forgotten, and the base split."""

@@ -1,0 +1,1 @@
+"""Parts that membership-inference attacks are made of."""

@@ -1,0 +1,1 @@
+"""Arithmetic of metrics: ROC curves, intervals, divergences, confusion matrices."""

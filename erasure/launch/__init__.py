@@ -1,0 +1,1 @@
+"""Processes: the local launcher, its workers and slots, and when to stop."""

@@ -1,0 +1,1 @@
+"""What unlearning costs, and whether a trial can be trusted."""

@@ -1,0 +1,1 @@
+"""How near a model is to one that was retrained without the forget set."""

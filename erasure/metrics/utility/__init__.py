@@ -1,0 +1,1 @@
+"""What a model is still good for: accuracy, calibration and loss."""

@@ -1,0 +1,1 @@
+"""Results as runs of MLflow; the only package that imports it."""

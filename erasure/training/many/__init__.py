@@ -1,0 +1,1 @@
+"""Many models of one recipe, trained at the same time."""

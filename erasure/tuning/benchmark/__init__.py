@@ -1,0 +1,1 @@
+"""Every method tuned, then confirmed on fresh seeds."""

@@ -1,0 +1,1 @@
+"""Methods by metrics, as a table for terminals, Markdown, LaTeX and CSV."""

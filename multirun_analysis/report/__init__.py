@@ -1,0 +1,1 @@
+"""The report: one web page, its tables and its pictures."""
