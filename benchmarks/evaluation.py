@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.data.pools.tensor import TensorPool
@@ -50,15 +50,15 @@ class Margins:
             for role, shift in (("unlearned", 0.3), ("gold", 0.0))
         }
 
-    def size(self, role: Pooled) -> int:
+    def size(self, role: ReferenceRole) -> int:
         """Return how many models there are."""
         return len(self.logits_of.get(role, ()))
 
-    def logits(self, role: Pooled, view: View) -> Tensor:
+    def logits(self, role: ReferenceRole, view: View) -> Tensor:
         """Return their logits ``(N, n, C)``."""
         return self.logits_of[role][:, view.index]
 
-    def trained_on(self, role: Pooled, view: View) -> Tensor:
+    def trained_on(self, role: ReferenceRole, view: View) -> Tensor:
         """Return that no sample was trained on."""
         return torch.zeros(self.size(role), len(view), dtype=torch.bool)
 

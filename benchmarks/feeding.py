@@ -23,7 +23,7 @@ from spine import PerSample, compare
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import Pool
@@ -39,7 +39,7 @@ from erasure.training.trainers import Standard
 COUNT = 8_000
 
 
-def cifar_like(home: DataHome, *, augmented: bool) -> Pool:
+def cifar_like(home: DataConfig, *, augmented: bool) -> Pool:
     """Return random images of 3 x 32 x 32 out of a prepared file: resident if they fit."""
 
     def make() -> Prepared:
@@ -67,8 +67,8 @@ def passing(pool: Pool, size: int = 128) -> Callable[[], int]:
 
 def against_dataloader(folder: Path, limit: float, *, augmented: bool) -> tuple[float, float]:
     """Return the ratio to the DataLoader and the pool's own samples per second."""
-    home = DataHome(root=folder, resident_limit=limit)
-    plain = cifar_like(DataHome(root=folder), augmented=False)
+    home = DataConfig(root=folder, resident_limit=limit)
+    plain = cifar_like(DataConfig(root=folder), augmented=False)
     # A tenth is enough of the slow way; its samples take the same time each.
     tenth = torch.utils.data.Subset(PerSample(plain, augmented=augmented), range(COUNT // 10))
     ours = passing(cifar_like(home, augmented=augmented))
@@ -122,12 +122,12 @@ def main() -> None:
                 row = f"feed.{kind}_vs_dataloader{suffix}"
                 table.add_row(row, f"{ratio:.3g}x", target, f"{speed:,.0f}")
         pools = {
-            "digits": (Digits()(DataHome()), 64),
-            "digits, crop": (Digits(crop=1)(DataHome()), 64),
-            "CIFAR-sized": (cifar_like(DataHome(root=folder), augmented=False), 128),
-            "CIFAR-sized, crop + flip": (cifar_like(DataHome(root=folder), augmented=True), 128),
+            "digits": (Digits()(DataConfig()), 64),
+            "digits, crop": (Digits(crop=1)(DataConfig()), 64),
+            "CIFAR-sized": (cifar_like(DataConfig(root=folder), augmented=False), 128),
+            "CIFAR-sized, crop + flip": (cifar_like(DataConfig(root=folder), augmented=True), 128),
             "CIFAR-sized, crop + flip, streaming": (
-                cifar_like(DataHome(root=folder, resident_limit=0.0), augmented=True),
+                cifar_like(DataConfig(root=folder, resident_limit=0.0), augmented=True),
                 128,
             ),
         }

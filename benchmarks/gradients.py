@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.task_types import Multiclass
@@ -108,7 +108,7 @@ def measure(slow: Compute, fast: Compute, rounds: int) -> tuple[float, float, fl
 
 def cases() -> list[Case]:
     """Return the three models on their data."""
-    digits = Digits()(DataHome())
+    digits = Digits()(DataConfig())
     images = TensorPool(
         inputs=torch.randn(NUM_IMAGES, 3, 32, 32, generator=stream(0, "images")),
         targets=torch.arange(NUM_IMAGES) % 10,

@@ -23,14 +23,14 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.sources.digits import Digits
 from erasure.models.mlp import MLP
 from erasure.training.fit import Fit
-from erasure.training.model_store import ModelStore, Request, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Training
 from erasure.training.trainers import Standard
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def compare(slow: Callable[[], object], fast: Callable[[], object], rounds: int 
 
 def training() -> float:
     """Train an MLP on the digits for an epoch: our loop against a loop as it is usually typed."""
-    pool = Digits()(DataHome())
+    pool = Digits()(DataConfig())
     view = View(pool, torch.arange(1437))
     loss = nn.functional.cross_entropy
 
@@ -107,7 +107,7 @@ def training() -> float:
 
 def storing() -> float:
     """Get the demo's original out of the store: trained against found."""
-    pool = Digits(noise=0.4)(DataHome())
+    pool = Digits(noise=0.4)(DataConfig())
     view = View(pool, torch.arange(1294))
     fit = Fit(
         optimizer=lambda p: torch.optim.Adam(p, lr=2e-3, fused=True), epochs=30, batch_size=64
@@ -121,7 +121,7 @@ def storing() -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         store = ModelStore(Path(folder))
-        request = Request.of({"model": "mlp"}, view, 0)
+        request = ModelRequest.of({"model": "mlp"}, view, 0)
         store.get(request, train)
         return compare(train, lambda: store.get(request, train))
 

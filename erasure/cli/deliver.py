@@ -10,7 +10,7 @@ from rich.console import Console
 from erasure.core.errors import ConfigError
 from erasure.results.delivery import Replayed, replay
 from erasure.results.mlflow.tracker import MLflowTracker
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 
 EXAMPLE = """\
 example:
@@ -60,7 +60,7 @@ def _replay(store: Path, uri: str, experiment: str) -> tuple[MLflowTracker, Repl
         raise ConfigError(f"store must be an existing folder, got '{store}'")
     tracker = MLflowTracker(uri=uri, experiment=experiment)
     tracker.check()
-    return tracker, replay(tracker, Ledger(store))
+    return tracker, replay(tracker, ResultStore(store))
 
 
 def _report(done: Replayed) -> str:

@@ -8,7 +8,7 @@ from omegaconf import II, MISSING
 
 
 @dataclass
-class Seeds:
+class SeedKeys:
     """One seed per stage; all follow ``seed`` unless set."""
 
     split: int = II("seed")
@@ -18,14 +18,14 @@ class Seeds:
 
 
 @dataclass
-class Store:
+class StoreKeys:
     """Where trained models and the ledger of trials live."""
 
     root: str = "store"
 
 
 @dataclass
-class Data:
+class DataKeys:
     """Where data lie and how much of them may stay in memory."""
 
     root: str = "data"
@@ -35,7 +35,7 @@ class Data:
 
 
 @dataclass
-class Pool:
+class ReferenceKeys:
     """Further models of the same recipe, by which attacks and nulls are calibrated."""
 
     size: int = 0
@@ -47,7 +47,7 @@ class Pool:
 
 
 @dataclass
-class Tuning:
+class TuningKeys:
     """What a run knows about the study it belongs to; a tuning sweep sets it."""
 
     study: str = ""
@@ -70,16 +70,16 @@ class Config:
     objective: Any = MISSING
     tracking: Any = MISSING
     seed: int = 0
-    seeds: Seeds = field(default_factory=Seeds)
+    seeds: SeedKeys = field(default_factory=SeedKeys)
     device: str = "auto"
     precision: str = "32"
     threads: int = 1
     pictures: bool = True
     resume: bool = True
-    store: Store = field(default_factory=Store)
-    data: Data = field(default_factory=Data)
-    pool: Pool = field(default_factory=Pool)
-    tuning: Tuning = field(default_factory=Tuning)
+    store: StoreKeys = field(default_factory=StoreKeys)
+    data: DataKeys = field(default_factory=DataKeys)
+    pool: ReferenceKeys = field(default_factory=ReferenceKeys)
+    tuning: TuningKeys = field(default_factory=TuningKeys)
 
 
 def register_schema() -> None:

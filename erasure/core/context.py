@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
-from erasure.core.task_types import TaskKind
-from erasure.core.values import Measured, NotComputableError
+from erasure.core.task_types import TaskType
+from erasure.core.values import MetricValue, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
 
-Pooled = Literal["original", "unlearned", "gold", "shadow", "shadow_unlearned"]
+ReferenceRole = Literal["original", "unlearned", "gold", "shadow", "shadow_unlearned"]
 """Roles of which there may be many models: same recipe, other seeds.
 
 Shadows are trained on random halves of training and held-out samples; unlearned shadows have
@@ -37,23 +37,23 @@ class Recorded(Protocol):
 Recorder = Callable[[nn.Module], AbstractContextManager[Recorded | None]]
 
 
-class References(Protocol):
+class ReferenceModels(Protocol):
     """Many models of one recipe, by which attacks and nulls are calibrated."""
 
-    def size(self, role: Pooled) -> int:
+    def size(self, role: ReferenceRole) -> int:
         """Return how many models there are in a role; 0 where there are none."""
 
-    def logits(self, role: Pooled, view: View) -> Tensor:
+    def logits(self, role: ReferenceRole, view: View) -> Tensor:
         """Return the logits ``(N, n, C)`` of all models of a role: float32, CPU, computed once.
 
         The k-th unlearned model was made from the k-th original, and the k-th gold shares its
         seed.
         """
 
-    def trained_on(self, role: Pooled, view: View) -> Tensor:
+    def trained_on(self, role: ReferenceRole, view: View) -> Tensor:
         """Return which samples each model was trained on at first, ``(N, n)`` bool."""
 
-    def forgotten_by(self, role: Pooled, view: View) -> Tensor:
+    def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
         """Return which samples each model has unlearned since, ``(N, n)`` bool."""
 
 
@@ -80,16 +80,16 @@ class EvalContext:
 
     models: Mapping[Who, nn.Module]
     splits: DataSplits
-    kind: TaskKind
+    kind: TaskType
     num_classes: int
     heldout: Literal["test", "val"]
     seed: int
     facts: Mapping[str, float] = field(default_factory=dict)
-    results: dict[Who, dict[str, Measured]] = field(default_factory=dict)
+    results: dict[Who, dict[str, MetricValue]] = field(default_factory=dict)
     subject: Who = "unlearned"
     batch_size: int = 1024
     fresh: Fresh | None = None
-    references: References | None = None
+    references: ReferenceModels | None = None
     recorder: Recorder | None = None
     _features: dict[tuple[str, Who], Tensor] = field(default_factory=dict, repr=False)
     _cache: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
@@ -177,7 +177,7 @@ class EvalContext:
             self._cache[key], _ = self._forward(part, self.fresh(key[1]), nullcontext())
         return _finite(self._cache[key])
 
-    def stack(self, role: Pooled, part: str) -> Tensor:
+    def stack(self, role: ReferenceRole, part: str) -> Tensor:
         """Return the logits ``(N, n, C)`` of all models of a role on :meth:`sampled` of a part.
 
         Without a pool of references it is the one model of the trial.
@@ -216,7 +216,7 @@ class EvalContext:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
         return self.kind.loss(self.logits(part, who), self.targets(part))
 
-    def measured(self, name: str, who: Who | None = None) -> Measured:
+    def measured(self, name: str, who: Who | None = None) -> MetricValue:
         """Return a value measured earlier in this evaluation.
 
         Raises:

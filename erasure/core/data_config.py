@@ -11,7 +11,7 @@ GIGABYTE = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataHome:
+class DataConfig:
     """What a data set needs to know about the machine; none of it moves a result.
 
     Args:

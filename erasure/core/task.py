@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from torch import Generator, Tensor, nn
 
 from erasure.core.splits import View
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.types import Batch, Loss
 
 
@@ -76,7 +76,7 @@ class UnlearningTask:
     forget: View
     retain: View
     val: View
-    kind: TaskKind
+    kind: TaskType
     num_classes: int
     generator: Generator
     fresh: Fresh

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 
-class TaskKind(Protocol):
+class TaskType(Protocol):
     """The part of a task that depends on the kind of its labels.
 
     ``C`` is the number of classes, or of labels that are each on or off. Everything returns one

@@ -8,11 +8,11 @@ from torch import Generator, Tensor, nn
 if TYPE_CHECKING:
     from erasure.core.columns import Column
     from erasure.core.context import EvalContext
-    from erasure.core.data_config import DataHome
+    from erasure.core.data_config import DataConfig
     from erasure.core.splits import SplitIndices, View
     from erasure.core.task import Cached, Fresh, Report, UnlearningTask
-    from erasure.core.task_types import TaskKind
-    from erasure.core.values import Measured, MetricSchema
+    from erasure.core.task_types import TaskType
+    from erasure.core.values import Meaning, MetricValue
 
 Inputs: TypeAlias = Any
 """What a model eats: a tensor, a mapping of tensors, a graph batch. Only models look inside."""
@@ -37,7 +37,7 @@ class Pool(Protocol):
         """Labels ``(N,)``, on the device of the pool."""
 
     @property
-    def task(self) -> "TaskKind":
+    def task(self) -> "TaskType":
         """What the labels mean and which losses fit them."""
 
     @property
@@ -98,7 +98,7 @@ class FittingPool(Protocol):
 class Dataset(Protocol):
     """Loads a pool; its fields are the keys of ``conf/dataset/*.yaml``."""
 
-    def __call__(self, home: "DataHome") -> Pool:
+    def __call__(self, home: "DataConfig") -> Pool:
         """Load or build the pool on ``home.device``."""
 
 
@@ -149,7 +149,7 @@ class Trainer(Protocol):
 class ComposingTrainer(Trainer, Protocol):
     """A trainer of a model that it composes itself, and that can resume from what it kept."""
 
-    def compose(self, fresh: "Fresh", kind: "TaskKind") -> "Fresh":
+    def compose(self, fresh: "Fresh", kind: "TaskType") -> "Fresh":
         """Return what builds the model it trains, out of models that ``fresh`` builds."""
 
     def resuming(self, kept: "Cached") -> Trainer:
@@ -176,8 +176,8 @@ class Metric(Protocol):
     ``runs_models = True``.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, "MetricSchema"]:
+    def schema(self, heldout: str) -> Mapping[str, "Meaning"]:
         """Name and describe every value the metric returns."""
 
-    def __call__(self, ctx: "EvalContext") -> Mapping[str, "Measured"]:
+    def __call__(self, ctx: "EvalContext") -> Mapping[str, "MetricValue"]:
         """Measure ``ctx.subject``; the keys are those of :meth:`schema`."""

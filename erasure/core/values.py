@@ -10,7 +10,7 @@ Status = Literal["ok", "degenerate", "skipped", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricSchema:
+class Meaning:
     """The meaning of a metric name.
 
     Args:
@@ -31,7 +31,7 @@ class MetricSchema:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MetricValue:
     """A value with its uncertainty, or the reason why there is none.
 
     ``value`` is NaN exactly when ``status`` is not ``ok``; there are no sentinel numbers.
@@ -59,17 +59,17 @@ class NotComputableError(Exception):
         self.reason = reason
 
 
-def measure(compute: Callable[[], Measured | float]) -> Measured:
+def measure(compute: Callable[[], MetricValue | float]) -> MetricValue:
     """Return what ``compute`` returns, or NaN with the reason it raised as ``NotComputable``."""
     try:
         found = compute()
     except NotComputableError as error:
         return missing(error.status, error.reason)
-    if isinstance(found, Measured):
+    if isinstance(found, MetricValue):
         return found
-    return missing("degenerate", "nan") if math.isnan(found) else Measured(value=found)
+    return missing("degenerate", "nan") if math.isnan(found) else MetricValue(value=found)
 
 
-def missing(status: Status, reason: str) -> Measured:
+def missing(status: Status, reason: str) -> MetricValue:
     """Return the value of a metric that could not be computed."""
-    return Measured(value=math.nan, status=status, reason=reason)
+    return MetricValue(value=math.nan, status=status, reason=reason)

@@ -13,7 +13,7 @@ from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
 from erasure.core.types import Metric
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.recording import recording
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ class Evaluation:
         tracebacks: The same errors in full.
     """
 
-    results: Mapping[Who, Mapping[str, Measured]]
-    schema: Mapping[str, MetricSchema]
+    results: Mapping[Who, Mapping[str, MetricValue]]
+    schema: Mapping[str, Meaning]
     errors: tuple[str, ...] = ()
     tracebacks: tuple[str, ...] = ()
 
@@ -55,7 +55,7 @@ class Evaluation:
         """
         return {name: _entry(self.schema[key], m) for name, (key, m) in self._named().items()}
 
-    def _named(self) -> dict[str, tuple[str, Measured]]:
+    def _named(self) -> dict[str, tuple[str, MetricValue]]:
         return {
             key if who == "unlearned" else f"{who}/{key}": (key, found)
             for who, results in self.results.items()
@@ -178,9 +178,9 @@ class _Failure(NamedTuple):
     traceback: str
 
 
-def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, MetricSchema]:
+def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, Meaning]:
     owners: dict[str, str] = {}
-    merged: dict[str, MetricSchema] = {}
+    merged: dict[str, Meaning] = {}
     for label, metric in metrics.items():
         for name, meaning in metric.schema(heldout).items():
             if name in merged:
@@ -192,7 +192,7 @@ def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, MetricSche
 
 def _run(
     label: str, metric: Metric, ctx: EvalContext, failures: list[_Failure]
-) -> Mapping[str, Measured]:
+) -> Mapping[str, MetricValue]:
     schema = metric.schema(ctx.heldout)
     try:
         found = metric(ctx)
@@ -207,12 +207,12 @@ def _run(
     return found
 
 
-def _check_names(found: Mapping[str, Measured], schema: Mapping[str, MetricSchema]) -> None:
+def _check_names(found: Mapping[str, MetricValue], schema: Mapping[str, Meaning]) -> None:
     if found and set(found) != set(schema):  # a metric may have nothing to say on a subject
         raise ValueError(f"measured {sorted(found)}, but the schema names {sorted(schema)}")
 
 
-def _entry(meaning: MetricSchema, found: Measured) -> dict[str, Any]:
+def _entry(meaning: Meaning, found: MetricValue) -> dict[str, Any]:
     entry = {
         "value": found.value,
         "status": found.status,

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 
-Compare = Callable[[TaskKind, Tensor, Tensor], Tensor]
+Compare = Callable[[TaskType, Tensor, Tensor], Tensor]
 """A kind of task and two sets of logits ``(n, C)`` to one value per sample ``(n,)``."""
 
 MOST = 16

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.values import NotComputableError
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
 """Two sets of log-probabilities ``(..., K)`` to one value each ``(...)``."""
 
 
-def compared(divergence: Divergence, kind: TaskKind, logits: Tensor, others: Tensor) -> Tensor:
+def compared(divergence: Divergence, kind: TaskType, logits: Tensor, others: Tensor) -> Tensor:
     """Return a divergence of the predictions of two models, ``(n,)`` float64.
 
     Where every label of a sample is on or off by itself it is the mean over labels, so that it

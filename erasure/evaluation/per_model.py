@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.pool_margins import CHUNK, pooled
 
 FEWEST = 10
 """Samples per side that the loss attack needs."""
 
-PerModel = Callable[[EvalContext, Pooled], Tensor]
+PerModel = Callable[[EvalContext, ReferenceRole], Tensor]
 
 
 def per_model(heldout: str) -> Mapping[str, PerModel]:
@@ -34,18 +34,18 @@ def paired_aucs(positives: Tensor, negatives: Tensor) -> Tensor:
     return (below + not_above).double().mean(dim=1) / (2 * ranked.shape[1])
 
 
-def _accuracies(ctx: EvalContext, role: Pooled, *, part: str) -> Tensor:
+def _accuracies(ctx: EvalContext, role: ReferenceRole, *, part: str) -> Tensor:
     right = ctx.kind.predicted(pooled(ctx, role, part)) == ctx.sampled(part).targets.cpu()
     return right.double().flatten(1).mean(dim=1)
 
 
-def _loss_aucs(ctx: EvalContext, role: Pooled) -> Tensor:
+def _loss_aucs(ctx: EvalContext, role: ReferenceRole) -> Tensor:
     chosen = non_members(ctx, min_n=FEWEST).chosen
     members, others = (_losses(ctx, role, part) for part in ("forget", ctx.heldout))
     return paired_aucs(-members, -others[:, chosen])
 
 
-def _losses(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
+def _losses(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     logits, targets = pooled(ctx, role, part), ctx.sampled(part).targets.cpu()
     rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))
     found = []

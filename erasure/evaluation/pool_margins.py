@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.values import NotComputableError
 from erasure.evaluation.signals import PHI_LIMIT, phi
 
@@ -100,7 +100,7 @@ def halves(values: Tensor) -> tuple[Tensor, Tensor]:
     return values[0 : 2 * size : 2], values[1 : 2 * size : 2]
 
 
-def pooled(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
+def pooled(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     """Return the logits ``(N, n, C)`` of the models of a role on a part.
 
     Raises:
@@ -111,7 +111,7 @@ def pooled(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
     return ctx.stack(role, part)
 
 
-def margins_of(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
+def margins_of(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     """Return the logit-scaled confidences ``(N, n)`` of a role on a part, not cut off."""
     logits, targets = pooled(ctx, role, part), ctx.sampled(part).targets.cpu()
     rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))

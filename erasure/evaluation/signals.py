@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.values import NotComputableError
 
 MemberSignal = Literal["correctness", "confidence", "entropy", "modified_entropy"]
@@ -56,7 +56,7 @@ def margins(logits: Tensor, targets: Tensor) -> Tensor:
     return logits.gather(-1, own).squeeze(-1) - others.amax(dim=-1)
 
 
-def phi(kind: TaskKind, logits: Tensor, targets: Tensor) -> Tensor:
+def phi(kind: TaskType, logits: Tensor, targets: Tensor) -> Tensor:
     """Return the logit-scaled confidence of each sample, ``log p_y - log(1 - p_y)``.
 
     It is close to normal where the confidence itself is squeezed against 1, and it is computed
@@ -71,7 +71,7 @@ def phi(kind: TaskKind, logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         ``(..., n)`` float64, not cut off.
 
-    References:
+    ReferenceModels:
         N. Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022,
         arXiv:2112.03570.
     """
@@ -95,7 +95,7 @@ def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         ``(n,)`` float64, in nats; 0 for a certain right answer.
 
-    References:
+    ReferenceModels:
         L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
         Models", USENIX Security 2021, arXiv:2003.10595.
     """

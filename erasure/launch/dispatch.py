@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
 from erasure.launch.interrupts import Stop, patient
-from erasure.launch.jobs import Ending
+from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
-from erasure.sweep.run import Planned
+from erasure.sweep.run import Run
 
 BASIC = "BasicLauncher"
 """Hydra's launcher that runs trials one after another in this process. Known by its name, because
@@ -28,12 +28,12 @@ LEFT_NOTHING = (
 LONGEST_REASON = 240
 """Characters of an error; launchers append whole logs to theirs."""
 
-Report = Callable[[Planned, Ending | None, str], None]
+Report = Callable[[Run, JobResult | None, str], None]
 """Told of each trial that ended: the trial, how its process ended, and the launcher's error."""
 
 
 def dispatch(
-    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
+    launcher: Launcher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
 ) -> None:
     """Run ``trials`` below the tracking run ``parent`` and report each that ends.
 
@@ -63,7 +63,7 @@ def patience(launcher: Launcher, stop: Stop, console: Console) -> AbstractContex
 
 
 def _composed(
-    launcher: ComposedLauncher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
+    launcher: ComposedLauncher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
 ) -> None:
     by_number = {trial.number: trial for trial in trials}
     waiting = iter(trials)
@@ -77,7 +77,7 @@ def _composed(
 
 
 def _one_by_one(
-    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report, stop: Stop
+    launcher: Launcher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
 ) -> None:
     """Run in this process, where a trial that exits must not take the others along."""
     if gc.get_freeze_count() == 0:  # else what was imported is searched for garbage all the time
@@ -108,9 +108,7 @@ def _run_here(launcher: Launcher, config: DictConfig) -> JobReturn:
     return returned
 
 
-def _all_at_once(
-    launcher: Launcher, trials: Sequence[Planned], parent: str, report: Report
-) -> None:
+def _all_at_once(launcher: Launcher, trials: Sequence[Run], parent: str, report: Report) -> None:
     try:
         errors = [_error(job) for job in _launch(launcher, trials, parent)]
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # another launcher's, of any kind
@@ -119,7 +117,7 @@ def _all_at_once(
         report(trial, None, error or LEFT_NOTHING)
 
 
-def _launch(launcher: Launcher, trials: Sequence[Planned], parent: str) -> Sequence[JobReturn]:
+def _launch(launcher: Launcher, trials: Sequence[Run], parent: str) -> Sequence[JobReturn]:
     overrides = [[*trial.overrides, _parent_override(parent)] for trial in trials]
     return launcher.launch(overrides, initial_job_idx=trials[0].number)
 

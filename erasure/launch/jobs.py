@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from erasure.core.errors import ErasureError
 from erasure.launch.slots import Slot
-from erasure.launch.worker import Errand, work
+from erasure.launch.worker import Job, work
 from erasure.sweep.run import hydra_sees
 
 PATIENCE = 5.0
@@ -27,7 +27,7 @@ PATIENCE = 5.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
-Supply = Callable[[], DictConfig | None]
+NextJob = Callable[[], DictConfig | None]
 """Returns the next configuration to run, or None if there is none now."""
 
 
@@ -36,7 +36,7 @@ class LaunchError(ErasureError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class JobResult:
     """How a trial's process ended; whether the trial has a result is for the ledger to say.
 
     Args:
@@ -69,9 +69,7 @@ class _Running:
         self.answer: bytes | None = None
         self.began = time.monotonic()
         self.inbox, outbox = connection.Pipe(duplex=False)
-        errand = Errand(
-            shared=shared, config=cloudpickle.dumps(config), env=slot.env, log=self.log
-        )
+        errand = Job(shared=shared, config=cloudpickle.dumps(config), env=slot.env, log=self.log)
         self.process = _CONTEXT.Process(target=work, args=(errand, outbox))
         try:
             self.process.start()
@@ -89,14 +87,14 @@ class _Running:
             except (EOFError, OSError):  # the process died before or while it answered
                 self.answer = b""
 
-    def ending(self) -> Ending:
+    def ending(self) -> JobResult:
         self.listen()
         self.process.join()
         returned, error = _opened(self.answer or b"", int(self.process.exitcode or 0))
         self.inbox.close()
         self.process.close()
         seconds = time.monotonic() - self.began
-        return Ending(
+        return JobResult(
             number=self.number, seconds=seconds, error=error, log=self.log, returned=returned
         )
 
@@ -113,17 +111,17 @@ def start_server(preload: Sequence[str], threads: int) -> None:
         forkserver.ensure_running()
 
 
-def supply_of(configs: Sequence[DictConfig]) -> Supply:
+def supply_of(configs: Sequence[DictConfig]) -> NextJob:
     """Return a supply of what is known beforehand."""
     waiting = deque(configs)
     return lambda: waiting.popleft() if waiting else None
 
 
 def run_jobs(
-    supply: Supply,
+    supply: NextJob,
     slots: Sequence[Slot],
     shared: bytes,
-    on_end: Callable[[Ending], None],
+    on_end: Callable[[JobResult], None],
 ) -> None:
     """Run one process per configuration, as many at a time as there are slots.
 

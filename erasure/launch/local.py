@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.launch.jobs import Ending, Supply, run_jobs, start_server, supply_of
+from erasure.launch.jobs import JobResult, NextJob, run_jobs, start_server, supply_of
 from erasure.launch.slots import Resources
 from erasure.launch.worker import pack
 
@@ -20,12 +20,12 @@ class ComposedLauncher(Protocol):
         """Begin to get ready; return at once."""
 
     def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
+        self, configs: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
         """Run every configuration and report each as it ends."""
 
     def run_supplied(
-        self, supply: Supply, like: Sequence[DictConfig], on_end: Callable[[Ending], None]
+        self, supply: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
         """Run what ``supply`` returns, as long as it does, and report each as it ends."""
 
@@ -51,14 +51,14 @@ class LocalPool:
         start_server(self.preload, _threads(configs))
 
     def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[[Ending], None]
+        self, configs: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
         """Run one process per configuration; see :func:`run_jobs`."""
         if configs:
             self.run_supplied(supply_of(configs), configs, on_end)
 
     def run_supplied(
-        self, supply: Supply, like: Sequence[DictConfig], on_end: Callable[[Ending], None]
+        self, supply: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
         """Run what ``supply`` returns in slots fit for configurations like those of ``like``."""
         self.warm_up(like)

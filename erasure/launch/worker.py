@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
+class Job:
     """What a worker needs to know, in a form that any process can open.
 
     Args:
@@ -43,7 +43,7 @@ def pack(task: TaskFunction, context: HydraContext) -> bytes:
     return bytes(cloudpickle.dumps((task, context, Singleton.get_state())))
 
 
-def work(errand: Errand, outbox: Connection) -> None:
+def work(errand: Job, outbox: Connection) -> None:
     """Run one trial and send back its pickled ``JobReturn`` and its error as text."""
     os.environ.update(errand.env)
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means

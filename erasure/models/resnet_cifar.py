@@ -24,7 +24,7 @@ class ResNetCifar(nn.Module):
         UnsupportedError: If samples are not images.
         ConfigError: If depth or width cannot be, or images have other channels.
 
-    References:
+    ReferenceModels:
         K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2,
         arXiv:1512.03385.
     """
@@ -52,7 +52,7 @@ class ResNetCifar(nn.Module):
         before = width
         for after, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
             for position in range((depth - 2) // 6):
-                blocks.append(_Block(before, after, stride if position == 0 else 1))
+                blocks.append(_ResidualBlock(before, after, stride if position == 0 else 1))
                 before = after
         self.blocks = nn.Sequential(*blocks)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -70,7 +70,7 @@ class ResNetCifar(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(

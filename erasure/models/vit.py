@@ -29,7 +29,7 @@ class ViT(nn.Module):
         UnsupportedError: If samples are not images.
         ConfigError: If patches do not tile the image, or another setting is out of range.
 
-    References:
+    ReferenceModels:
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, arXiv:2010.11929;
         H. Touvron et al., "Training Data-Efficient Image Transformers", ICML 2021,
         arXiv:2012.12877.
@@ -62,7 +62,9 @@ class ViT(nn.Module):
         self.patches = nn.Conv2d(channels, width, kernel_size=patch, stride=patch)
         self.read_out = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, words, width))
-        self.blocks = nn.Sequential(*(_Block(width, heads, dropout) for _ in range(depth)))
+        self.blocks = nn.Sequential(
+            *(_AttentionBlock(width, heads, dropout) for _ in range(depth))
+        )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
         self._initialize()
@@ -84,7 +86,7 @@ class ViT(nn.Module):
                 nn.init.zeros_(module.bias)
 
 
-class _Block(nn.Module):
+class _AttentionBlock(nn.Module):
     """Attention and a perceptron, each on normalized words and added to them."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from erasure.core.errors import ErasureError
 from erasure.results.record import TrialResult
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.results.tracker import RunLostError, Tracker
 
 PAUSES = (1.0, 4.0)
@@ -31,7 +31,7 @@ class Replayed:
 
 
 def deliver(
-    tracker: Tracker, ledger: Ledger, result: TrialResult, run: str = "", parent: str = ""
+    tracker: Tracker, ledger: ResultStore, result: TrialResult, run: str = "", parent: str = ""
 ) -> TrialResult:
     """Send a result that the ledger holds and note there which run holds it.
 
@@ -70,7 +70,7 @@ def deliver(
     return result
 
 
-def replay(tracker: Tracker, ledger: Ledger) -> Replayed:
+def replay(tracker: Tracker, ledger: ResultStore) -> Replayed:
     """Send every result that no run holds, except those of trials that are being run."""
     sent = kept = busy = 0
     for waiting in ledger.unsent():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.tracker import Sweep
 
 NOWHERE = "none"
@@ -36,7 +36,7 @@ class NoTracker:
 
     def start(
         self,
-        trial: Trial,  # noqa: ARG002  # the protocol of trackers, as below
+        trial: TrialRecord,  # noqa: ARG002  # the protocol of trackers, as below
         parent: str = "",  # noqa: ARG002
         started: float = 0.0,  # noqa: ARG002
     ) -> str:

@@ -8,7 +8,7 @@ Outcome = Literal["finished", "failed", "diverged", "pruned"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TrialRecord:
     """What identifies a trial before it runs.
 
     Args:
@@ -42,7 +42,7 @@ class TrialResult:
         run: Identifier of the tracking run that holds this result, empty until it was written.
     """
 
-    trial: Trial
+    trial: TrialRecord
     outcome: Outcome
     reason: str = ""
     traceback: str = ""
@@ -62,7 +62,7 @@ class TrialResult:
     def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
         """Rebuild a result from :meth:`to_json`; unknown keys of later versions are ignored."""
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        known["trial"] = Trial(**data["trial"])
+        known["trial"] = TrialRecord(**data["trial"])
         known["curves"] = {
             name: [(int(step), float(value)) for step, value in points]
             for name, points in data.get("curves", {}).items()

@@ -21,7 +21,7 @@ from erasure.results.record import TrialResult
 log = logging.getLogger(__name__)
 
 
-class Ledger:
+class ResultStore:
     """Results of trials below ``root``, safe for any number of processes."""
 
     def __init__(self, root: Path) -> None:

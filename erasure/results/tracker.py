@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from erasure.core.errors import TrackingError
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 
 
 class RunLostError(TrackingError):
@@ -69,7 +69,7 @@ class Tracker(Protocol):
             ConfigError: If the settings name something that cannot be used.
         """
 
-    def start(self, trial: Trial, parent: str = "", started: float = 0.0) -> str:
+    def start(self, trial: TrialRecord, parent: str = "", started: float = 0.0) -> str:
         """Open a run for ``trial`` below ``parent`` and return its id.
 
         Args:

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from erasure.sweep.run_results import Entry
-from erasure.sweep.summary import Leaderboard, Row
+from erasure.sweep.summary import Leaderboard, SettingRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class SweepSummary:
     """Everything there is to say about a sweep.
 
     Args:
@@ -143,7 +143,7 @@ def _failure(entry: Entry) -> str:
     return f"{entry.planned.label}: {entry.reason}{log}"
 
 
-def _cells(row: Row, metrics: Sequence[str]) -> list[str]:
+def _cells(row: SettingRow, metrics: Sequence[str]) -> list[str]:
     trials = str(row.total) if row.finished == row.total else f"{row.finished} of {row.total}"
     return [row.label, trials, *(str(row.spreads.get(name, "–")) for name in metrics)]
 

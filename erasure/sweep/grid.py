@@ -17,13 +17,13 @@ from erasure.config.overrides import Axes, read_axes, swept
 from erasure.core.errors import ConfigError
 from erasure.launch.dispatch import dispatch, hands_out_one_by_one, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop
-from erasure.launch.jobs import Ending
+from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
-from erasure.sweep.files import Report
-from erasure.sweep.models_to_train import Need, in_words
+from erasure.sweep.files import SweepSummary
+from erasure.sweep.models_to_train import RequiredModel, in_words
 from erasure.sweep.progress import plain_console, progress
-from erasure.sweep.records import Desk, open_desk
-from erasure.sweep.run import Planned, hydra_sees, plan
+from erasure.sweep.records import SweepRecords, open_desk
+from erasure.sweep.run import Run, hydra_sees, plan
 from erasure.sweep.run_results import Entry
 from erasure.trial.table import show_address
 from erasure.tuning.settings import check_time
@@ -81,7 +81,7 @@ def run_grid(
     return run_planned(grid, trials, axes, Stop.after(grid.max_hours))
 
 
-def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes, stop: Stop) -> list[Entry]:
+def run_planned(grid: Grid, trials: Sequence[Run], axes: Axes, stop: Stop) -> list[Entry]:
     """Run the ``trials`` that ``axes`` span until ``stop`` is due; see :func:`run_grid`."""
     with hydra_sees(trials[0].config):
         desk = open_desk(trials, swept(axes))
@@ -111,8 +111,8 @@ def run_planned(grid: Grid, trials: Sequence[Planned], axes: Axes, stop: Stop) -
 
 
 def _sorted_out(
-    grid: Grid, desk: Desk, trials: Sequence[Planned]
-) -> tuple[dict[int, Entry], list[Planned]]:
+    grid: Grid, desk: SweepRecords, trials: Sequence[Run]
+) -> tuple[dict[int, Entry], list[Run]]:
     """Return what is done and what is left, and refuse what cannot run before anything does."""
     with grid.console.status(f"checking {_trials(len(trials))}"):
         desk.check()
@@ -129,8 +129,8 @@ def _sorted_out(
 
 def _run(
     grid: Grid,
-    desk: Desk,
-    left: Sequence[Planned],
+    desk: SweepRecords,
+    left: Sequence[Run],
     run: str,
     entries: dict[int, Entry],
     stop: Stop,
@@ -144,7 +144,7 @@ def _run(
     waiting = patience(grid.launcher, stop, grid.console)
     with waiting, progress(left, total, before, desk.objective, grid.console) as show:
 
-        def report(trial: Planned, ending: Ending | None, error: str) -> None:
+        def report(trial: Run, ending: JobResult | None, error: str) -> None:
             entries[trial.number] = books.enter(trial, ending, error)
             show(entries[trial.number])
 
@@ -170,7 +170,7 @@ def _trials(count: int) -> str:
     return "1 trial" if count == 1 else f"{count} trials"
 
 
-def _show(console: Console, desk: Desk, report: Report) -> None:
+def _show(console: Console, desk: SweepRecords, report: SweepSummary) -> None:
     report.show(console)
     show_address(desk.tracker, console)
 
@@ -182,7 +182,7 @@ def keep_config(master: DictConfig) -> None:
     OmegaConf.save(master, folder / "multirun.yaml")
 
 
-def checked(path: str, configs: Sequence[DictConfig]) -> list[Need]:
+def checked(path: str, configs: Sequence[DictConfig]) -> list[RequiredModel]:
     """Let the function at ``path`` refuse what cannot run, and return the models all need.
 
     Raises:
@@ -190,17 +190,19 @@ def checked(path: str, configs: Sequence[DictConfig]) -> list[Need]:
         ErasureError: If a configuration cannot run.
     """
     check = _checker(path)
-    needs: list[Need] = []
+    needs: list[RequiredModel] = []
     for config in configs:
         with hydra_sees(config):
             needs.extend(check(config) or ())
     return needs
 
 
-def _checker(path: str) -> Callable[[DictConfig], Sequence[Need] | None]:
+def _checker(path: str) -> Callable[[DictConfig], Sequence[RequiredModel] | None]:
     module, _, name = path.rpartition(".")
     try:
-        found: Callable[[DictConfig], Sequence[Need] | None] = getattr(import_module(module), name)
+        found: Callable[[DictConfig], Sequence[RequiredModel] | None] = getattr(
+            import_module(module), name
+        )
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"hydra.sweeper.check must be the dotted path of a function, got {path}"

@@ -9,10 +9,10 @@ from omegaconf import DictConfig
 
 from erasure.core.splits import View
 from erasure.training.compute import device_kind
-from erasure.training.model_store import ModelStore, Request
+from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.references.many import requests_of
 from erasure.trial.references.members import members
-from erasure.trial.trial import Parts, assemble, build_tracker
+from erasure.trial.trial import Trial, assemble, build_tracker
 
 SPOKEN = {
     "original": ("original", "originals"),
@@ -22,7 +22,7 @@ SPOKEN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class RequiredModel:
     """A trained model that a trial asks the store for.
 
     Args:
@@ -34,7 +34,7 @@ class Need:
     key: str
 
 
-def check(cfg: DictConfig) -> list[Need]:
+def check(cfg: DictConfig) -> list[RequiredModel]:
     """Refuse a trial that cannot run, without running it, and return the models it needs.
 
     They are those that the trial asks for itself; what a method trains besides them is known
@@ -49,25 +49,26 @@ def check(cfg: DictConfig) -> list[Need]:
     return needs_of(_on(parts, str(cfg.device)))
 
 
-def needs_of(parts: Parts) -> list[Need]:
+def needs_of(parts: Trial) -> list[RequiredModel]:
     """Return the models that a trial needs, by the names they have in the store."""
     seed = parts.seeds.train
     own = {"original": View(parts.pool, parts.indices.train)}
     if parts.evaluator.needs_gold:
         own["gold"] = parts.remaining
     found = [
-        Need(role=role, key=Request.of(parts.recipe, view, seed).key) for role, view in own.items()
+        RequiredModel(role=role, key=ModelRequest.of(parts.recipe, view, seed).key)
+        for role, view in own.items()
     ]
-    return [*found, *(Need(role="pool", key=request.key) for request in _pool(parts))]
+    return [*found, *(RequiredModel(role="pool", key=request.key) for request in _pool(parts))]
 
 
-def missing(needs: Iterable[Need], store: ModelStore) -> list[Need]:
+def missing(needs: Iterable[RequiredModel], store: ModelStore) -> list[RequiredModel]:
     """Return those, each once, that are not in the store."""
     every = {need.key: need for need in needs}
     return [need for need in every.values() if not store.holds(need.key)]
 
 
-def in_words(needs: Iterable[Need], store: ModelStore) -> str:
+def in_words(needs: Iterable[RequiredModel], store: ModelStore) -> str:
     """Return in words how many models have to be trained, and which kinds of them."""
     every = {need.key: need for need in needs}
     left = Counter(need.role for need in missing(every.values(), store))
@@ -81,7 +82,7 @@ def in_words(needs: Iterable[Need], store: ModelStore) -> str:
     return f"{left.total()} model{'s' * (left.total() > 1)} to train ({', '.join(kinds)}{rest})"
 
 
-def _pool(parts: Parts) -> list[Request]:
+def _pool(parts: Trial) -> list[ModelRequest]:
     """Return what the pool asks for at most; it stops growing once the attack is decided."""
     if parts.reference.size == parts.reference.shadows == 0:
         return []
@@ -89,7 +90,7 @@ def _pool(parts: Parts) -> list[Request]:
     return requests_of(parts, [each for several in wanted for each in several])
 
 
-def _on(parts: Parts, device: str) -> Parts:
+def _on(parts: Trial, device: str) -> Trial:
     """Return the parts as they are on ``device``, of which nothing but its kind is used."""
     place = torch.device(device_kind(device))
     return replace(parts, device=place, recipe={**parts.recipe, "device": place.type})

@@ -15,11 +15,11 @@ from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.results.record import TrialResult
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
-from erasure.sweep.files import Report
-from erasure.sweep.run import Planned, hydra_sees
-from erasure.sweep.run_results import Books, Entry, finished_before
+from erasure.sweep.files import SweepSummary
+from erasure.sweep.run import Run, hydra_sees
+from erasure.sweep.run_results import EarlierResults, Entry, finished_before
 from erasure.sweep.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
@@ -47,7 +47,7 @@ class Summary(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class SweepRecords:
     """The records of one sweep.
 
     Args:
@@ -62,7 +62,7 @@ class Desk:
 
     sweep: Sweep
     tracker: Tracker
-    ledger: Ledger
+    ledger: ResultStore
     objective: Objective
     resume: bool
     store: ModelStore
@@ -79,7 +79,7 @@ class Desk:
         with _owner("store"):
             self.store.check()
 
-    def finished_before(self, trials: Sequence[Planned]) -> dict[int, Entry]:
+    def finished_before(self, trials: Sequence[Run]) -> dict[int, Entry]:
         """Return the trials, by number, that are finished and tracked and need not run."""
         if not self.resume:
             return {}
@@ -93,10 +93,10 @@ class Desk:
             and _same_data(trial, result)
         }
 
-    def books(self, trials: Sequence[Planned]) -> Books:
+    def books(self, trials: Sequence[Run]) -> EarlierResults:
         """Return the books for trials that are about to run."""
         earlier = {t.trial.fingerprint: self.ledger.find(t.trial.fingerprint) for t in trials}
-        return Books(ledger=self.ledger, earlier=earlier, resume=self.resume)
+        return EarlierResults(ledger=self.ledger, earlier=earlier, resume=self.resume)
 
     def open(self) -> str:
         """Start or continue the tracking run of the sweep and return its id.
@@ -108,9 +108,9 @@ class Desk:
         with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
             return self.tracker.start_sweep(self.sweep)
 
-    def report(self, entries: Sequence[Entry], run: str) -> Report:
+    def report(self, entries: Sequence[Entry], run: str) -> SweepSummary:
         """Sum up ``entries``."""
-        return Report(
+        return SweepSummary(
             name=self.sweep.name,
             fingerprint=self.sweep.fingerprint,
             command=self.sweep.command,
@@ -144,7 +144,7 @@ class Desk:
         return self.tracker.has(str(run))
 
 
-def _same_data(planned: Planned, result: TrialResult) -> bool:
+def _same_data(planned: Run, result: TrialResult) -> bool:
     """Tell whether the data are still those that a finished trial was about."""
     if DATA_TAG not in result.trial.tags:
         return True
@@ -152,7 +152,7 @@ def _same_data(planned: Planned, result: TrialResult) -> bool:
         return result.trial.tags[DATA_TAG] == data_source(planned.config)
 
 
-def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:
+def open_desk(trials: Sequence[Run], axes: Axes) -> SweepRecords:
     """Build the desk of a sweep; its first trial says where the store and the tracker are.
 
     Args:
@@ -162,10 +162,10 @@ def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:
     cfg = trials[0].config
     root = store_root(cfg)
     identity = combine(sorted(trial.trial.fingerprint for trial in trials))
-    return Desk(
+    return SweepRecords(
         sweep=_identity(trials, axes, identity),
         tracker=build_tracker(cfg),
-        ledger=Ledger(root),
+        ledger=ResultStore(root),
         objective=build(cfg.objective, "objective"),
         resume=bool(cfg.resume),
         store=ModelStore(root),
@@ -173,7 +173,7 @@ def open_desk(trials: Sequence[Planned], axes: Axes) -> Desk:
     )
 
 
-def _identity(trials: Sequence[Planned], axes: Axes, fingerprint: str) -> Sweep:
+def _identity(trials: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
     command = typed_command()
     overrides = {key: _values(choices) for key, choices in axes.items()}
     space = [f"- `{key}`: {values}" for key, values in overrides.items()]
@@ -187,7 +187,7 @@ def _identity(trials: Sequence[Planned], axes: Axes, fingerprint: str) -> Sweep:
     )
 
 
-def _name(trials: Sequence[Planned], axes: Axes) -> str:
+def _name(trials: Sequence[Run], axes: Axes) -> str:
     if not axes:
         return trials[0].label
     counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())

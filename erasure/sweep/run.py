@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from erasure.config.compose import Compositions
 from erasure.config.overrides import Axes, product, swept
-from erasure.results.record import Trial
+from erasure.results.record import TrialRecord
 from erasure.trial.describe import GROUPS, describe
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class Run:
     """A trial of a sweep, ready to run.
 
     Args:
@@ -33,19 +33,19 @@ class Planned:
     number: int
     overrides: tuple[str, ...]
     config: DictConfig
-    trial: Trial
+    trial: TrialRecord
     label: str
     variant: str
 
 
-def plan(compositions: Compositions, axes: Axes) -> list[Planned]:
+def plan(compositions: Compositions, axes: Axes) -> list[Run]:
     """Compose every trial of the grid and drop those that equal an earlier one.
 
     Raises:
         HydraException: If a trial cannot be composed; the message names the override.
     """
     varying = tuple(choice for choices in swept(axes).values() for choice in choices)
-    found: dict[str, Planned] = {}
+    found: dict[str, Run] = {}
     for overrides in product(axes):
         planned = plan_one(compositions, overrides, number=len(found), varying=varying)
         found.setdefault(planned.trial.fingerprint, planned)
@@ -70,7 +70,7 @@ def plan_one(
     *,
     number: int,
     varying: Sequence[str],
-) -> Planned:
+) -> Run:
     """Compose a trial and name it.
 
     Args:
@@ -88,7 +88,7 @@ def plan_one(
     mine = [override for override in overrides if override in varying and not _is_seed(override)]
     unnamed = [override for override in mine if _key(override) not in GROUPS]
     others = [override for override in mine if _key(override) != "unlearner"]
-    return Planned(
+    return Run(
         number=number,
         overrides=overrides,
         config=config,

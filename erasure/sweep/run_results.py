@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from erasure.launch.jobs import Ending
+from erasure.launch.jobs import JobResult
 from erasure.results.record import TrialResult
-from erasure.results.store import Ledger
-from erasure.sweep.run import Planned
+from erasure.results.store import ResultStore
+from erasure.sweep.run import Run
 
 State = Literal["finished", "failed", "not run"]
 
@@ -27,7 +27,7 @@ class Entry:
         trained: Number of models it trained in this sweep.
     """
 
-    planned: Planned
+    planned: Run
     state: State
     result: TrialResult | None = None
     reason: str = ""
@@ -44,13 +44,13 @@ class Entry:
         return dict(self.result.metrics)
 
 
-def finished_before(planned: Planned, result: TrialResult) -> Entry:
+def finished_before(planned: Run, result: TrialResult) -> Entry:
     """Enter a trial that does not have to run."""
     return Entry(planned=planned, state="finished", result=result, before=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Books:
+class EarlierResults:
     """Compares the ledger before a sweep with the ledger after it.
 
     Args:
@@ -59,11 +59,11 @@ class Books:
         resume: Whether a finished result of earlier counts.
     """
 
-    ledger: Ledger
+    ledger: ResultStore
     earlier: dict[str, TrialResult | None]
     resume: bool
 
-    def enter(self, planned: Planned, ending: Ending | None, error: str = "") -> Entry:
+    def enter(self, planned: Run, ending: JobResult | None, error: str = "") -> Entry:
         """Enter a trial that was given to a launcher.
 
         Args:

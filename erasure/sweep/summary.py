@@ -42,7 +42,7 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SettingRow:
     """A variant: trials that differ by seeds alone.
 
     Args:
@@ -68,7 +68,7 @@ class Leaderboard:
     """
 
     metrics: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[SettingRow]
 
 
 def leaderboard(entries: Sequence[Entry], objective: Objective) -> Leaderboard:
@@ -89,11 +89,11 @@ def figure(value: float) -> str:
     return f"{value:.3f}" if plain else f"{value:.3g}"
 
 
-def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> Row:
+def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> SettingRow:
     spreads = {
         name: spread([e.metrics[name] for e in members if name in e.metrics]) for name in metrics
     }
-    return Row(
+    return SettingRow(
         label=label,
         finished=sum(entry.state == "finished" for entry in members),
         total=len(members),
@@ -110,7 +110,7 @@ def spread(values: Sequence[float]) -> Spread | None:
     return Spread(mean=fmean(kept), deviation=deviation, count=len(kept))
 
 
-def _rank(row: Row, objective: Objective) -> tuple[float, ...]:
+def _rank(row: SettingRow, objective: Objective) -> tuple[float, ...]:
     """Return a key that sorts better rows first, metric by metric of the objective."""
     key: list[float] = []
     for name, direction in objective.metrics.items():

@@ -12,7 +12,7 @@ from erasure.core.columns import Column
 from erasure.core.fingerprint import tensor_fingerprint
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.task_types import Multiclass, TaskKind
+from erasure.core.task_types import Multiclass, TaskType
 from erasure.core.types import Batch
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
@@ -27,7 +27,7 @@ def fixed_task(
     num_classes: int,
     val: Pairs = (),
     initial: nn.Module | None = None,
-    kind: TaskKind | None = None,
+    kind: TaskType | None = None,
     seed: int = 0,
 ) -> UnlearningTask:
     """Return a task whose every pass visits exactly the given batches in the given order.
@@ -106,13 +106,13 @@ class _FixedPool:
     inputs: Tensor
     targets: Tensor
     num_classes: int
-    task: TaskKind
+    task: TaskType
     attributes: Mapping[str, Column] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     official: Tensor | None = None
 
     @classmethod
-    def of(cls, batches: Pairs, num_classes: int, kind: TaskKind) -> "_FixedPool":
+    def of(cls, batches: Pairs, num_classes: int, kind: TaskType) -> "_FixedPool":
         inputs, targets = (torch.cat(column) for column in zip(*batches, strict=True))
         return cls(inputs, targets, num_classes, kind)
 

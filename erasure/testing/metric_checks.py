@@ -11,7 +11,7 @@ from torch import nn
 from erasure.core.context import EvalContext, Who
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.types import Metric
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.testing.surroundings import Surroundings, hooks_of, seed_everything
 from erasure.testing.toy import toy_context
 
@@ -78,13 +78,13 @@ class MetricCase:
     metric: Metric
     after: tuple[Metric, ...]
 
-    def measured(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def measured(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         """Measure the subject of ``ctx``, after what the metric builds upon for every role."""
         return self.observed(ctx)[0]
 
     def observed(
         self, ctx: EvalContext, *, global_seed: int = 20_231
-    ) -> tuple[Mapping[str, Measured], Surroundings, Surroundings]:
+    ) -> tuple[Mapping[str, MetricValue], Surroundings, Surroundings]:
         """Measure, and return the global state before and after as well; it is restored."""
         outside = Surroundings.capture()
         try:
@@ -195,7 +195,7 @@ _CLAUSES: tuple[Callable[[MetricCase], None], ...] = (
 )
 
 
-def _measured(metric: Metric, ctx: EvalContext) -> Mapping[str, Measured]:
+def _measured(metric: Metric, ctx: EvalContext) -> Mapping[str, MetricValue]:
     """Measure as the evaluator does: a value that is not defined is reported for all names."""
     try:
         return metric(ctx)
@@ -215,7 +215,7 @@ def _contexts() -> list[EvalContext]:
     return [usual, replace(usual, heldout="val", results={}), broken, alone]
 
 
-def _assert_in_range(name: str, found: Measured, meaning: MetricSchema | None) -> None:
+def _assert_in_range(name: str, found: MetricValue, meaning: Meaning | None) -> None:
     assert meaning is not None, f"{name} is not in the schema"
     if found.status != "ok":
         assert found.reason, f"{name} has status {found.status} without a reason"
@@ -227,7 +227,7 @@ def _assert_in_range(name: str, found: Measured, meaning: MetricSchema | None) -
         assert ordered, f"the interval [{found.ci_low}, {found.ci_high}] of {name} is impossible"
 
 
-def _same(one: Measured, other: Measured | None) -> bool:
+def _same(one: MetricValue, other: MetricValue | None) -> bool:
     if other is None or one.status != other.status:
         return False
     pairs = ((one.value, other.value), (one.ci_low, other.ci_low), (one.ci_high, other.ci_high))

@@ -46,7 +46,7 @@ def device_kind(name: str) -> str:
 
 
 @dataclass
-class Cost:
+class ComputeCost:
     """What a measured block took; filled in when the block ends.
 
     Args:
@@ -67,9 +67,9 @@ class Cost:
 
 
 @contextmanager
-def measured_cost(device: torch.device) -> Iterator[Cost]:
+def measured_cost(device: torch.device) -> Iterator[ComputeCost]:
     """Measure a block: the device is synchronized around the clock, memory is only sampled."""
-    cost = Cost()
+    cost = ComputeCost()
     with _peak_memory(device, cost), _energy(device, cost):
         synchronize(device)
         begun, busy = time.perf_counter(), time.process_time()
@@ -100,7 +100,7 @@ def warm_up(device: torch.device) -> None:
 
 
 @contextmanager
-def _energy(device: torch.device, cost: Cost) -> Iterator[None]:
+def _energy(device: torch.device, cost: ComputeCost) -> Iterator[None]:
     counter = energy_counter(device)
     if counter is None:
         yield
@@ -112,7 +112,7 @@ def _energy(device: torch.device, cost: Cost) -> Iterator[None]:
 
 
 @contextmanager
-def _peak_memory(device: torch.device, cost: Cost) -> Iterator[None]:
+def _peak_memory(device: torch.device, cost: ComputeCost) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.empty_cache()  # or what is reserved would depend on what ran before
         torch.cuda.reset_peak_memory_stats(device)
@@ -126,7 +126,7 @@ def _peak_memory(device: torch.device, cost: Cost) -> Iterator[None]:
 
 
 @contextmanager
-def _sampled_rss(cost: Cost, interval: float = 0.02) -> Iterator[None]:
+def _sampled_rss(cost: ComputeCost, interval: float = 0.02) -> Iterator[None]:
     import psutil
 
     process = psutil.Process()

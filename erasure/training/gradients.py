@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from erasure.core.context import evaluating
 from erasure.core.splits import View
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.types import Batch
 
 Objective = Callable[[nn.Module, Batch], Tensor]
@@ -54,7 +54,7 @@ def mean_absolute_gradients(
 
 
 def expected_batch_gradients(
-    model: nn.Module, view: View, batch_size: int, kind: TaskKind
+    model: nn.Module, view: View, batch_size: int, kind: TaskType
 ) -> dict[str, Tensor]:
     """Return the mean over batches of squared batch gradients, expected over labels.
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ModelRequest:
     """Everything the weights of a trained model depend on.
 
     Args:
@@ -49,7 +49,7 @@ class Request:
     version: int = RESULTS_VERSION
 
     @classmethod
-    def of(cls, recipe: Mapping[str, Any], view: View, seed: int) -> "Request":
+    def of(cls, recipe: Mapping[str, Any], view: View, seed: int) -> "ModelRequest":
         """Ask for the model of ``recipe`` trained on ``view``."""
         samples = ids_fingerprint(view.index)
         if view.labels is not None:
@@ -123,7 +123,7 @@ class ModelStore:
                 f"root must be a folder that can be written to, got {self.root} ({error.strerror})"
             ) from error
 
-    def get(self, request: Request, train: Callable[[], Training]) -> Trained:
+    def get(self, request: ModelRequest, train: Callable[[], Training]) -> Trained:
         """Return the model of ``request``, training it with ``train`` only if nobody has."""
         key = request.key
         found = self._read(key)
@@ -133,7 +133,7 @@ class ModelStore:
         self._touch(key)
         return found
 
-    def has(self, request: Request) -> bool:
+    def has(self, request: ModelRequest) -> bool:
         """Tell whether the model of ``request`` is there and whole."""
         return not self.damage(request.key)
 
@@ -231,7 +231,7 @@ class ModelStore:
             fresh=False,
         )
 
-    def _train(self, request: Request, train: Callable[[], Training]) -> Trained:
+    def _train(self, request: ModelRequest, train: Callable[[], Training]) -> Trained:
         key = request.key
         if (self.root / key).exists():
             wrong = self.damage(key)
@@ -249,7 +249,7 @@ class ModelStore:
         self._write(request, trained)
         return trained
 
-    def _write(self, request: Request, trained: Trained) -> None:
+    def _write(self, request: ModelRequest, trained: Trained) -> None:
         from safetensors.torch import save_file
 
         folder = self._partial / f"{trained.key}-{os.getpid()}"

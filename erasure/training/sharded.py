@@ -16,7 +16,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch, isolated
 from erasure.core.splits import View
 from erasure.core.task import Cached, Fresh, Report, computed, silent
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.types import Batch, Inputs
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
@@ -37,7 +37,7 @@ class Ensemble(nn.Module):
             gets less than half a vote, so that losses stay finite.
     """
 
-    def __init__(self, members: list[nn.Module], kind: TaskKind, vote: Vote = "mean") -> None:
+    def __init__(self, members: list[nn.Module], kind: TaskType, vote: Vote = "mean") -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.kind = kind
@@ -72,7 +72,7 @@ class Sharded:
         vote: How predictions are combined, ``mean`` or ``majority``.
         kept: Remembers the state after each stage.
 
-    References:
+    ReferenceModels:
         L. Bourtoule et al., "Machine Unlearning", IEEE S&P 2021, arXiv:1912.03817.
 
     Notes:
@@ -92,7 +92,7 @@ class Sharded:
         if self.vote not in ("mean", "majority"):
             raise ConfigError(f"vote must be mean or majority, got {self.vote!r}")
 
-    def compose(self, fresh: Fresh, kind: TaskKind) -> Fresh:
+    def compose(self, fresh: Fresh, kind: TaskType) -> Fresh:
         """Return what builds an ensemble, each member by ``fresh`` with a salt of its own."""
 
         def ensemble(salt: str = "") -> nn.Module:

@@ -12,7 +12,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 
 
-class Lesson(NamedTuple):
+class TeacherTarget(NamedTuple):
     """A teacher in charge of some samples.
 
     ``name`` tells what its weights are: ``original``, or how else they were made. It is part of
@@ -25,7 +25,7 @@ class Lesson(NamedTuple):
 
 
 def taught_logits(
-    task: UnlearningTask, lessons: Sequence[Lesson], *, augment: bool
+    task: UnlearningTask, lessons: Sequence[TeacherTarget], *, augment: bool
 ) -> Callable[[Batch], Tensor]:
     """Return a function from a batch to the logits ``(B, C)`` of the teachers in charge.
 
@@ -54,7 +54,7 @@ def taught_logits(
     return lambda batch: table[row[batch.ids]]
 
 
-def _seen(lessons: Sequence[Lesson], who: Tensor) -> Callable[[Batch], Tensor]:
+def _seen(lessons: Sequence[TeacherTarget], who: Tensor) -> Callable[[Batch], Tensor]:
     def logits(batch: Batch) -> Tensor:
         with torch.no_grad():
             every = {id(t): t(batch.inputs) for t in {id(x[0]): x[0] for x in lessons}.values()}
@@ -65,7 +65,7 @@ def _seen(lessons: Sequence[Lesson], who: Tensor) -> Callable[[Batch], Tensor]:
     return logits
 
 
-def _remembered(task: UnlearningTask, lesson: Lesson) -> Tensor:
+def _remembered(task: UnlearningTask, lesson: TeacherTarget) -> Tensor:
     def compute() -> Mapping[str, Tensor]:
         with evaluating(lesson.teacher), torch.no_grad():
             found = [lesson.teacher(batch.inputs) for batch in lesson.view.batches(1024)]

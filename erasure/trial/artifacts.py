@@ -6,14 +6,14 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from erasure.core.context import EvalContext, References
+from erasure.core.context import EvalContext, ReferenceModels
 from erasure.core.splits import View
 from erasure.data.splits.artifact import save_split
 from erasure.evaluation.evaluator import Evaluation
 from erasure.evaluation.per_sample import per_sample
 from erasure.metrics.privacy.memorization import memorization_tensors
 from erasure.trial.describe import plain_config
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 
 def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
@@ -36,7 +36,7 @@ def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
 
 
-def write_split(folder: Path, parts: Parts) -> None:
+def write_split(folder: Path, parts: Trial) -> None:
     """Write which samples were forgotten, retained and held out, for people and to use again.
 
     That is ``split.safetensors``, which ``split=artifact split.path=<folder>`` reads, and
@@ -46,7 +46,7 @@ def write_split(folder: Path, parts: Parts) -> None:
     save_split(folder, parts.indices, parts.source, deleting=deleting)
 
 
-def write_memorization(folder: Path, references: References | None, train: View) -> None:
+def write_memorization(folder: Path, references: ReferenceModels | None, train: View) -> None:
     """Write how memorized each training sample is, if there are shadow models to tell.
 
     That is ``memorization.safetensors``, which ``split=difficulty split.path=<file>`` reads. A

@@ -14,10 +14,10 @@ from erasure.training.many.ensemble import obstacle
 from erasure.trial.objective import Objective
 
 if TYPE_CHECKING:
-    from erasure.trial.trial import Parts
+    from erasure.trial.trial import Trial
 
 
-def check_reference(parts: "Parts") -> None:
+def check_reference(parts: "Trial") -> None:
     """Refuse reference models that cannot be made, before anything is trained."""
     asked = parts.reference
     if parts.evaluator.needs_pool and asked.size == 0:
@@ -59,7 +59,7 @@ def check_objective(objective: Objective, evaluator: Evaluator) -> None:
             )
 
 
-def check_model(parts: "Parts") -> None:
+def check_model(parts: "Trial") -> None:
     """Run two samples through a fresh model; what does not fit shows here, not in an epoch."""
     model = parts.fresh()
     inputs = parts.pool.fetch(parts.indices.train[:2].to(parts.pool.targets.device))
@@ -80,7 +80,7 @@ def check_model(parts: "Parts") -> None:
         )
 
 
-def unstackable(parts: "Parts") -> str:
+def unstackable(parts: "Trial") -> str:
     """Return why several models of a trial cannot be trained as one, or nothing."""
     if parts.recipe["precision"] != "32":
         return "precision is not 32"

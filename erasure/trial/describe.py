@@ -14,7 +14,7 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
-from erasure.results.record import Trial
+from erasure.results.record import TrialRecord
 from erasure.training.checksum import file_checksum
 
 GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
@@ -44,7 +44,7 @@ LIBRARIES = ("torch", "torchvision", "torch_geometric", "functools", "builtins")
 """Packages whose code is told by their version, not by their text."""
 
 
-def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> Trial:
+def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> TrialRecord:
     """Return the identity of the trial that ``cfg`` asks for.
 
     Args:
@@ -58,7 +58,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> Trial:
     study = _study(cfg)
     tags = {**named, "seed": str(plain["seed"]), **seeds, **study}
     number = f" · trial {study['erasure.study_trial']}" if study else ""
-    return Trial(
+    return TrialRecord(
         name=_name(named, plain) + number,
         fingerprint=trial_fingerprint(plain),
         params={key: str(value) for key, value in flat.items()},

@@ -4,13 +4,13 @@ from torch import nn
 
 from erasure.training.flops import step_flops
 from erasure.training.sharded import Ensemble
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 BATCH_SIZE = 64
 """Samples in the batch that is counted, if the trainer does not say how many it takes."""
 
 
-def counted_flops(parts: Parts, original: nn.Module) -> dict[str, float]:
+def counted_flops(parts: Trial, original: nn.Module) -> dict[str, float]:
     """Return the operations of a forward and backward pass, as facts.
 
     ``sample_flops`` are those of the whole model per sample, ``training_sample_flops`` those of

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import ComposingTrainer, Trainer
-from erasure.training.model_store import ModelStore, Request, Trained, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Trained, Training
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.steps import counted_steps
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 
 def obtain_trained(
-    parts: Parts, store: ModelStore, view: View, watch: Watch, role: str
+    parts: Trial, store: ModelStore, view: View, watch: Progress, role: str
 ) -> tuple[nn.Module, Trained]:
     """Return the model trained on ``view`` by the recipe of ``parts``.
 
@@ -41,21 +41,21 @@ def obtain_trained(
         return Training(model=model, curve=curve, steps=steps.count)
 
     with watch.stage(role, f"{role} model, {len(view)} samples") as report:
-        trained = store.get(Request.of(parts.recipe, view, parts.seeds.train), train)
+        trained = store.get(ModelRequest.of(parts.recipe, view, parts.seeds.train), train)
         model = parts.fresh()
         model.load_state_dict(dict(trained.state))
     watch.curves[f"{role}/loss"] = list(enumerate(trained.curve, start=1))
     return model, trained
 
 
-def _trainer(parts: Parts, store: ModelStore) -> Trainer:
+def _trainer(parts: Trial, store: ModelStore) -> Trainer:
     """Return the trainer of ``parts``, resuming from stages of earlier models if it can."""
 
     def kept(
         name: str, view: View, compute: Callable[[], Mapping[str, Tensor]], **settings: Any
     ) -> Mapping[str, Tensor]:
         recipe = {**parts.recipe, "stage": {"name": name, **settings}}
-        key = Request.of(recipe, view, parts.seeds.train).key
+        key = ModelRequest.of(recipe, view, parts.seeds.train).key
         return TensorCache(store.root).get(key, parts.device, compute)[0]
 
     if isinstance(parts.trainer, ComposingTrainer):

@@ -9,7 +9,7 @@ from erasure.evaluation.evaluator import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TrialOutput:
     """What a trial made.
 
     Args:

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from erasure.core.task import Report
 
 
 @dataclass
-class Watch:
+class Progress:
     """Stages with a progress bar on a terminal, with a line each elsewhere.
 
     Args:
@@ -24,7 +25,7 @@ class Watch:
     console: Console
     seconds: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    _open: list[Progress] = field(default_factory=list, repr=False)
+    _open: list[Bars] = field(default_factory=list, repr=False)
 
     @contextmanager
     def stage(self, name: str, title: str) -> Iterator[Report]:
@@ -48,7 +49,7 @@ class Watch:
         self.console.print(f"[dim]{title:<38}[/dim]{self.seconds[name]:8.2f} s")
 
     @contextmanager
-    def _bar(self) -> Iterator[Progress]:
+    def _bar(self) -> Iterator[Bars]:
         """Yield the one display that a terminal can have, opened by the outermost stage."""
         if self._open:
             yield self._open[-1]
@@ -61,7 +62,7 @@ class Watch:
             TextColumn("{task.fields[values]}"),
         )
         hidden = not self.console.is_terminal
-        with Progress(*columns, console=self.console, transient=True, disable=hidden) as bar:
+        with Bars(*columns, console=self.console, transient=True, disable=hidden) as bar:
             self._open.append(bar)
             try:
                 yield bar

@@ -12,8 +12,8 @@ from rich.console import Console
 from erasure.core.errors import ConfigError, DivergedError, ErasureError, PrunedError
 from erasure.evaluation.pictures import write_pictures
 from erasure.results.delivery import deliver
-from erasure.results.record import Trial, TrialResult
-from erasure.results.store import Ledger
+from erasure.results.record import TrialRecord, TrialResult
+from erasure.results.store import ResultStore
 from erasure.results.tracker import Tracker
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import (
@@ -24,11 +24,11 @@ from erasure.trial.artifacts import (
     write_model,
     write_split,
 )
-from erasure.trial.output import Outcome
-from erasure.trial.progress import Watch
-from erasure.trial.trial import DATA_TAG, Parts, assemble, build_tracker, store_root
+from erasure.trial.output import TrialOutput
+from erasure.trial.progress import Progress
+from erasure.trial.trial import DATA_TAG, Trial, assemble, build_tracker, store_root
 
-Story = Callable[[Parts, ModelStore, Watch], Outcome]
+Story = Callable[[Trial, ModelStore, Progress], TrialOutput]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,15 @@ class Bench:
     """A trial with everything it is made of, and the places its result goes to."""
 
     cfg: DictConfig
-    trial: Trial
-    parts: Parts
+    trial: TrialRecord
+    parts: Trial
     store: ModelStore
-    ledger: Ledger
+    ledger: ResultStore
     tracker: Tracker
     console: Console
 
     @classmethod
-    def of(cls, cfg: DictConfig, trial: Trial, console: Console) -> "Bench":
+    def of(cls, cfg: DictConfig, trial: TrialRecord, console: Console) -> "Bench":
         """Build everything and refuse what cannot work, before anything is trained.
 
         Raises:
@@ -64,7 +64,7 @@ class Bench:
             trial=trial,
             parts=parts,
             store=store,
-            ledger=Ledger(root),
+            ledger=ResultStore(root),
             tracker=tracker,
             console=console,
         )
@@ -108,7 +108,7 @@ class Bench:
             self.tracker.reap(self.ledger.is_claimed)
         self.ledger.forget(self.trial.fingerprint)
         run = self.tracker.start(self.trial, parent=parent)
-        watch = Watch(self.console)
+        watch = Progress(self.console)
         begun = time.time()
         try:
             result = self._written(story(self.parts, self.store, watch), watch)
@@ -120,7 +120,7 @@ class Bench:
             raise ErasureError(recorded.reason)
         return recorded
 
-    def _written(self, outcome: Outcome, watch: Watch) -> TrialResult:
+    def _written(self, outcome: TrialOutput, watch: Progress) -> TrialResult:
         folder = self.ledger.artifacts(self.trial.fingerprint)
         with watch.stage("record", "writing pictures and tables"):
             write_config(folder, self.cfg)
@@ -151,7 +151,7 @@ class Bench:
         return deliver(self.tracker, self.ledger, timed, run)
 
 
-def _failed(trial: Trial, error: BaseException) -> TrialResult:
+def _failed(trial: TrialRecord, error: BaseException) -> TrialResult:
     return TrialResult(
         trial=trial,
         outcome=_outcome(error),

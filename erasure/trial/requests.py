@@ -10,11 +10,11 @@ from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
 from erasure.data.pools.through import AuditedPool, unaudited
 from erasure.training.scoring import accuracy
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ForgetRequest:
     """What is asked for at once.
 
     Args:
@@ -46,7 +46,7 @@ class Request:
 
         return continued
 
-    def note(self, model: nn.Module, parts: Parts, report: Report) -> None:
+    def note(self, model: nn.Module, parts: Trial, report: Report) -> None:
         """Report how the model does after this request, if it is one of several."""
         if self.of == 1:
             return
@@ -60,7 +60,7 @@ class Request:
         )
 
 
-def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> list[Request]:
+def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> list[ForgetRequest]:
     """Return the requests of a split in order.
 
     Args:
@@ -73,7 +73,7 @@ def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> l
     last = View(pool, remaining.index, remaining.labels)
     ids = indices.requests or (indices.forget,)
     return [
-        Request(
+        ForgetRequest(
             forget=View(audited, asked),
             retain=_with(last, ids[number + 1 :]),
             number=number,

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 
-from erasure.core.context import EvalContext, References, Who
+from erasure.core.context import EvalContext, ReferenceModels, Who
 from erasure.core.errors import ConfigError
 from erasure.core.splits import DataSplits, View
 from erasure.training.model_store import ModelStore, Trained
@@ -18,14 +18,14 @@ from erasure.trial.describe import describe
 from erasure.trial.flops import counted_flops
 from erasure.trial.guards import duplicates, output_change, untouched
 from erasure.trial.models import obtain_trained
-from erasure.trial.output import Outcome
-from erasure.trial.progress import Watch
+from erasure.trial.output import TrialOutput
+from erasure.trial.progress import Progress
 from erasure.trial.recorded import Bench
 from erasure.trial.references.pool import assembled_pool
 from erasure.trial.table import show_address, show_result
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
-from erasure.tuning.pruning import Judge, judge_of
+from erasure.tuning.pruning import PruningCallback, judge_of
 
 
 def run(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -47,8 +47,8 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
 
 
 def run_trial(
-    parts: Parts, store: ModelStore, watch: Watch, judge: Judge | None = None
-) -> Outcome:
+    parts: Trial, store: ModelStore, watch: Progress, judge: PruningCallback | None = None
+) -> TrialOutput:
     """Carry out the stages of a trial; every model that is trained comes out of ``store``.
 
     A ``judge`` may end it while the method runs.
@@ -90,7 +90,7 @@ def run_trial(
     with watch.stage("evaluate", "evaluating"), untouched(models, "a metric"):
         facts.update(output_change(ctx), **duplicates(splits, parts.evaluator.heldout))
         evaluation = parts.evaluator(ctx)
-    return Outcome(
+    return TrialOutput(
         splits=splits,
         ctx=ctx,
         evaluation=evaluation,
@@ -101,11 +101,11 @@ def run_trial(
 
 
 def _context(
-    parts: Parts,
+    parts: Trial,
     splits: DataSplits,
     models: dict[Who, nn.Module],
     facts: dict[str, float],
-    references: References | None,
+    references: ReferenceModels | None,
 ) -> EvalContext:
     return EvalContext(
         models=models,

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from erasure.config.build import build, owner
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import SplitIndices, View
@@ -35,7 +35,7 @@ from erasure.training.compute import resolve_device
 from erasure.trial.checks import check_keys, check_model, check_objective, check_reference
 from erasure.trial.describe import files, plain_config, sources, to_absolute
 from erasure.trial.objective import Objective
-from erasure.trial.references.settings import Reference
+from erasure.trial.references.settings import ReferenceSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Seeds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Trial:
     """Everything a trial is made of, before anything is trained.
 
     Args:
@@ -86,19 +86,19 @@ class Parts:
     objective: Objective
     device: torch.device
     seeds: Seeds
-    reference: "Reference"
+    reference: "ReferenceSettings"
 
     @property
     def fresh(self) -> Fresh:
         """Builds the model with its initial weights."""
         return self.fresh_of(self.seeds.train)
 
-    def seeded(self, seed: int) -> "Parts":
+    def seeded(self, seed: int) -> "Trial":
         """Return the same trial with another seed for training and unlearning."""
         return replace(self, seeds=replace(self.seeds, train=seed, unlearn=seed))
 
 
-def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
+def assemble(cfg: DictConfig, device: torch.device | None = None) -> Trial:
     """Build all parts of the trial ``cfg`` and check that they fit together.
 
     Args:
@@ -118,7 +118,7 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Parts:
     trainer = build(cfg.trainer, "trainer")
     seeds = Seeds(**plain["seeds"])
     source, pool, indices, remaining, evaluated, probes = _data(cfg, plain, place, seeds.split)
-    parts = Parts(
+    parts = Trial(
         source=source,
         pool=pool,
         indices=indices,
@@ -161,10 +161,10 @@ def data_source(cfg: DictConfig) -> str:
     return _pool(dataset, data_home(cfg, torch.device("cpu"))).fingerprint
 
 
-def data_home(cfg: DictConfig, device: torch.device) -> DataHome:
+def data_home(cfg: DictConfig, device: torch.device) -> DataConfig:
     """Return where data lie, relative to where the command was typed."""
     with owner("data", cfg.data):
-        return DataHome(
+        return DataConfig(
             device=device,
             root=_absolute(str(cfg.data.root), "data.root"),
             resident_limit=cfg.data.resident_limit,
@@ -180,7 +180,7 @@ def _absolute(path: str, key: str) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _pool(dataset: str, home: DataHome) -> Pool:
+def _pool(dataset: str, home: DataConfig) -> Pool:
     """Load a data set; a sweep that checks its trials loads it once.
 
     Raises:
@@ -245,6 +245,6 @@ def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]
     return {**recipe, "files": weights} if weights else recipe
 
 
-def _reference(settings: Mapping[str, Any]) -> Reference:
+def _reference(settings: Mapping[str, Any]) -> ReferenceSettings:
     with owner("pool", settings):
-        return Reference(**settings)
+        return ReferenceSettings(**settings)

@@ -23,25 +23,25 @@ from erasure.core.splits import View
 from erasure.core.task import Report, UnlearningTask
 from erasure.data.pools.through import AuditedPool, unaudited
 from erasure.training.checksum import file_checksum
-from erasure.training.compute import Cost, measured_cost, warm_up
+from erasure.training.compute import ComputeCost, measured_cost, warm_up
 from erasure.training.model_store import Trained
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.guards import relative_change, require_effect, untouched
-from erasure.trial.requests import Request, requested
+from erasure.trial.requests import ForgetRequest, requested
 from erasure.trial.steps import counted_steps
-from erasure.trial.trial import Parts
-from erasure.tuning.pruning import Judge
+from erasure.trial.trial import Trial
+from erasure.tuning.pruning import PruningCallback
 
 Obtain = Callable[[View], tuple[nn.Module, Trained]]
 
 
 def unlearn(
-    parts: Parts,
+    parts: Trial,
     original: nn.Module,
     obtain: Obtain,
     cache: TensorCache,
     report: Report,
-    judge: Judge | None = None,
+    judge: PruningCallback | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Run the method on a copy of ``original`` and return its model with facts about the run.
 
@@ -59,7 +59,7 @@ def unlearn(
     audited = AuditedPool.watch(parts.pool)
     account = _Account(audited, obtain, cache, parts.device)
     requests = requested(parts.indices, audited, parts.remaining)
-    model, costs = original, list[Cost]()
+    model, costs = original, list[ComputeCost]()
     notes = _Notes(report)
     warm_up(parts.device)
     with counted_steps() as steps:
@@ -94,7 +94,7 @@ def unlearn(
     return model, facts if change is None else {**facts, "relative_weight_change": change}
 
 
-def _resources(costs: Sequence[Cost]) -> dict[str, float]:
+def _resources(costs: Sequence[ComputeCost]) -> dict[str, float]:
     found = {
         "cpu_seconds": sum(cost.cpu_seconds for cost in costs),
         "peak_memory_bytes": float(max(cost.peak_bytes for cost in costs)),
@@ -119,7 +119,7 @@ class _Notes:
 
 
 def _task(
-    parts: Parts, account: "_Account", model: nn.Module, request: Request, report: Report
+    parts: Trial, account: "_Account", model: nn.Module, request: ForgetRequest, report: Report
 ) -> UnlearningTask:
     return UnlearningTask(
         model=copy.deepcopy(model),

@@ -36,7 +36,7 @@ SILENT_SECONDS = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ClaimedTrial:
     """A trial that this process works on.
 
     Args:
@@ -51,7 +51,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class TrialOutcome:
     """What a study is told about a trial.
 
     Args:
@@ -70,7 +70,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyBook:
+class StudyClient:
     """A study as one of the processes that work on it sees it.
 
     Args:
@@ -87,7 +87,7 @@ class StudyBook:
     sampler: Callable[[int], BaseSampler]
     shared: bool
 
-    def claim(self) -> Claim | None:
+    def claim(self) -> ClaimedTrial | None:
         """Take over a trial whose process died, or draw a new one, or return None.
 
         A trial that was taken over keeps its number and what was drawn for it, so that none is
@@ -106,9 +106,9 @@ class StudyBook:
             trial.set_user_attr(SEEN, time.time())
             space = self.plan.space
             settings = {name: axis.suggest(trial, name) for name, axis in space.items()}
-        return Claim(trial=trial, settings=settings, taken_over=dead is not None)
+        return ClaimedTrial(trial=trial, settings=settings, taken_over=dead is not None)
 
-    def tell(self, claim: Claim, verdict: Verdict) -> None:
+    def tell(self, claim: ClaimedTrial, verdict: TrialOutcome) -> None:
         """Write down how a trial ended."""
         trial = claim.trial
         with quiet_optuna():
@@ -124,11 +124,11 @@ class StudyBook:
             values = list(verdict.values) if verdict.state == TrialState.COMPLETE else None
             self.study.tell(trial, values, state=verdict.state, skip_if_finished=True)
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: ClaimedTrial) -> None:
         """Leave a trial to whoever comes next, because it could not be brought to its end."""
         claim.trial.set_user_attr(OWNER, {})
 
-    def beat(self, claim: Claim) -> None:
+    def beat(self, claim: ClaimedTrial) -> None:
         """Say that this process still works on a trial."""
         claim.trial.set_user_attr(SEEN, time.time())
 
@@ -158,7 +158,7 @@ def open_book(  # one call, all by name
     pruner: BasePruner,
     notes: Mapping[str, Any],
     shared: bool,
-) -> StudyBook:
+) -> StudyClient:
     """Create or continue the study of ``plan``; call this under the lock of the store.
 
     Its first trial is as near to the method's own settings as the space allows.
@@ -186,7 +186,7 @@ def open_book(  # one call, all by name
             study.set_user_attr(FACTS, json.dumps(plan.facts, sort_keys=True))
         _require_same(plan, study)
         study.set_user_attr(NOTES, json.dumps(notes))
-    return StudyBook(plan=plan, study=study, total=total, sampler=sampler, shared=shared)
+    return StudyClient(plan=plan, study=study, total=total, sampler=sampler, shared=shared)
 
 
 def _require_same(plan: StudyPlan, study: optuna.Study) -> None:

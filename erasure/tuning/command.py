@@ -24,7 +24,7 @@ DEFAULTS = {"evaluator": "evaluator=fast", "pictures": "pictures=false"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SweepCommand:
     """What a command line asks for.
 
     Args:
@@ -40,7 +40,7 @@ class Asked:
 
 def read_command(
     loader: ConfigLoader, params: Mapping[str, Any] | None, arguments: Sequence[str]
-) -> Asked:
+) -> SweepCommand:
     """Parse the overrides of a tuning sweep.
 
     ``unlearner=scrub,ssd`` is two studies. ``unlearner.alpha=interval(0.1,1)``, ``range(1,9)``
@@ -74,7 +74,7 @@ def read_command(
             dropped.add(key)
     given = {key.partition("@")[0].lstrip("~") for key in axes}
     added = {key: [text] for key, text in DEFAULTS.items() if key not in given}
-    return Asked(axes={**added, **axes}, space=space, dropped=frozenset(dropped))
+    return SweepCommand(axes={**added, **axes}, space=space, dropped=frozenset(dropped))
 
 
 def _params(params: Mapping[str, Any]) -> tuple[list[str], dict[str, Axis], set[str]]:

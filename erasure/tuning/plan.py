@@ -15,10 +15,10 @@ from erasure.config.compose import Compositions, add_overrides
 from erasure.config.overrides import product, swept
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
-from erasure.sweep.run import Planned, hydra_sees
+from erasure.sweep.run import Run, hydra_sees
 from erasure.trial.describe import describe, plain_config, trial_fingerprint
 from erasure.trial.objective import Objective
-from erasure.tuning.command import Asked
+from erasure.tuning.command import SweepCommand
 from erasure.tuning.search_space import Space, Value, search_space, spelled
 from erasure.tuning.settings import StudySettings
 
@@ -95,7 +95,7 @@ class StudyPlan:
         trial: int,
         place: int,
         tuning: Mapping[str, Value],
-    ) -> Planned:
+    ) -> Run:
         """Return one run: ``settings`` with one of the seeds.
 
         Args:
@@ -120,7 +120,7 @@ class StudyPlan:
         add_overrides(config, overrides)
         with hydra_sees(config):
             found = describe(config, self.choices)
-        return Planned(
+        return Run(
             number=number,
             overrides=(*self.overrides, *overrides),
             config=config,
@@ -131,7 +131,7 @@ class StudyPlan:
 
 
 def plan_studies(
-    loader: ConfigLoader, master: DictConfig, asked: Asked, settings: StudySettings
+    loader: ConfigLoader, master: DictConfig, asked: SweepCommand, settings: StudySettings
 ) -> list[StudyPlan]:
     """Compose every study that ``asked`` names.
 
@@ -156,7 +156,7 @@ def _plan(  # one call, all by name in plan_studies
     base: DictConfig,
     overrides: tuple[str, ...],
     varying: Sequence[str],
-    asked: Asked,
+    asked: SweepCommand,
     settings: StudySettings,
     loader: ConfigLoader,
 ) -> StudyPlan:
@@ -210,7 +210,7 @@ def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
         )
 
 
-def _space(unlearner: str, asked: Asked, loader: ConfigLoader) -> Space:
+def _space(unlearner: str, asked: SweepCommand, loader: ConfigLoader) -> Space:
     """Return the axes of the method, or those of the command line if it has none of its own."""
     try:
         own = search_space(unlearner, loader)

@@ -13,7 +13,7 @@ from rich.text import Text
 from erasure.sweep.progress import duration, estimate, progress_bar
 from erasure.sweep.summary import figure
 from erasure.tuning.choice import chosen
-from erasure.tuning.client import StudyBook, Verdict
+from erasure.tuning.client import StudyClient, TrialOutcome
 from erasure.tuning.schedule import Active
 
 WORDS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -39,7 +39,7 @@ class Pace:
     def __post_init__(self) -> None:
         self.began = self.now()
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: TrialOutcome) -> None:
         """Count one more trial."""
         self.told += 1
         self.done += 1
@@ -55,8 +55,8 @@ class Pace:
 
 @contextmanager
 def study_progress(
-    books: Sequence[StudyBook], console: Console
-) -> Iterator[Callable[[Active, Verdict], None]]:
+    books: Sequence[StudyClient], console: Console
+) -> Iterator[Callable[[Active, TrialOutcome], None]]:
     """Yield a function to call with each trial that ends."""
     ended = [sum(trial.state.is_finished() for trial in book.trials) for book in books]
     most = sum(max(book.total, done) for book, done in zip(books, ended, strict=True))
@@ -67,7 +67,7 @@ def study_progress(
     with bar or nullcontext():
         task = bar.add_task("starting", total=pace.total, completed=pace.done) if bar else None
 
-        def told(active: Active, verdict: Verdict) -> None:
+        def told(active: Active, verdict: TrialOutcome) -> None:
             pace.add(verdict)
             console.print(_line(active, verdict, pace, width), soft_wrap=True)
             ran = any(not entry.before for entry in active.entries.values())
@@ -80,7 +80,7 @@ def study_progress(
         yield told
 
 
-def _line(active: Active, verdict: Verdict, pace: Pace, width: int) -> Text:
+def _line(active: Active, verdict: TrialOutcome, pace: Pace, width: int) -> Text:
     plan = active.book.plan
     place = f"[{pace.done:>{len(str(pace.total))}}/{pace.total}]"
     head = f"{place} {plan.label:<{width}} trial {active.claim.trial.number:<4}"
@@ -102,7 +102,7 @@ def _estimate(active: Active, pace: Pace) -> Text:
     return estimate(seconds, trained, left, pace.remaining(), f" with {seeds}")
 
 
-def _state(books: Sequence[StudyBook], pace: Pace) -> str:
+def _state(books: Sequence[StudyClient], pace: Pace) -> str:
     best = (chosen(book.trials, book.plan.objective) for book in books)
     found = [
         f"{book.plan.label} {_figures(trial.values)}"

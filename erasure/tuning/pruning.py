@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
-from optuna.trial import Trial
+from optuna.trial import Trial as OptunaTrial
 from torch import nn
 
 from erasure.core.errors import PrunedError
@@ -22,7 +22,7 @@ from erasure.core.splits import View
 from erasure.core.task import Report
 from erasure.training.scoring import accuracy
 from erasure.trial.guards import relative_change
-from erasure.trial.trial import Parts, store_root
+from erasure.trial.trial import Trial, store_root
 from erasure.tuning.notes import FACTS, NOTES
 from erasure.tuning.sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
 from erasure.tuning.storage import open_storage
@@ -32,7 +32,7 @@ PROXIES = ("gap/avg", "tow/score")
 
 
 @dataclass(kw_only=True)
-class Judge:
+class PruningCallback:
     """Looks at a model whenever its method reports, and stops what is not worth going on with.
 
     What a study compares while a method runs is a proxy of its objective: the mean distance of
@@ -48,17 +48,17 @@ class Judge:
         seconds: Time spent on judging, which is not the method's.
     """
 
-    trial: Trial | None
+    trial: OptunaTrial | None
     maximize: bool
     place: int
     cap: float | None
     seconds: float = 0.0
-    _parts: Parts | None = field(default=None, repr=False)
+    _parts: Trial | None = field(default=None, repr=False)
     _original: nn.Module | None = field(default=None, repr=False)
     _gold: Mapping[str, float] = field(default_factory=dict, repr=False)
     _began: float = 0.0
 
-    def prepare(self, parts: Parts, original: nn.Module, gold: nn.Module) -> None:
+    def prepare(self, parts: Trial, original: nn.Module, gold: nn.Module) -> None:
         """Take note of what the model comes from and where it should go."""
         self._parts, self._original = parts, original
         if self.trial is not None:
@@ -141,7 +141,7 @@ class Judge:
         return {part: accuracy(model, view) for part, view in views.items() if len(view)}
 
 
-def judge_of(cfg: DictConfig) -> Judge | None:
+def judge_of(cfg: DictConfig) -> PruningCallback | None:
     """Return the judge of a run, or None if it belongs to no study that would stop it.
 
     Raises:
@@ -153,10 +153,12 @@ def judge_of(cfg: DictConfig) -> Judge | None:
     trial, maximize = _trial(cfg) if tuning.storage else (None, False)
     if trial is None and tuning.max_seconds is None:
         return None
-    return Judge(trial=trial, maximize=maximize, place=int(tuning.place), cap=tuning.max_seconds)
+    return PruningCallback(
+        trial=trial, maximize=maximize, place=int(tuning.place), cap=tuning.max_seconds
+    )
 
 
-def _trial(cfg: DictConfig) -> tuple[Trial | None, bool]:
+def _trial(cfg: DictConfig) -> tuple[OptunaTrial | None, bool]:
     """Open the trial of a run, unless its pruner or objective has no use for what is reported."""
     storage = open_storage(str(cfg.tuning.storage), store_root(cfg))
     with quiet_optuna():
@@ -171,7 +173,7 @@ def _trial(cfg: DictConfig) -> tuple[Trial | None, bool]:
             return None, False
         number = int(cfg.tuning.trial)
         found = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
-        return Trial(study, found._trial_id), direction == "maximize"
+        return OptunaTrial(study, found._trial_id), direction == "maximize"
 
 
 def _is_main_thread() -> bool:

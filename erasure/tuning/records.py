@@ -7,19 +7,19 @@ from erasure.config.build import build
 from erasure.config.command import typed_command
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
-from erasure.sweep.records import Desk
+from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
 from erasure.trial.trial import build_tracker, store_root
-from erasure.tuning.client import StudyBook
+from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings
 from erasure.tuning.summary import Found, StudySummary
 
 
-def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:
+def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
     """Return the records of the sweep over ``plans``."""
     cfg = plans[0].base
     root = store_root(cfg)
@@ -27,7 +27,7 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:
     command = typed_command()
     labels = ", ".join(plan.label for plan in plans)
     dataset = plans[0].choices.get("dataset", "")
-    return Desk(
+    return SweepRecords(
         sweep=Sweep(
             fingerprint=identity,
             name=f"tuning {labels} on {dataset}"
@@ -40,7 +40,7 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:
             tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
         ),
         tracker=build_tracker(cfg),
-        ledger=Ledger(root),
+        ledger=ResultStore(root),
         objective=build(cfg.objective, "objective"),
         resume=bool(cfg.resume),
         store=ModelStore(root),
@@ -48,7 +48,7 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> Desk:
     )
 
 
-def notes_of(plan: StudyPlan, settings: StudySettings, desk: Desk) -> dict[str, Any]:
+def notes_of(plan: StudyPlan, settings: StudySettings, desk: SweepRecords) -> dict[str, Any]:
     """Return what a recipe, the list of studies and a run that may be pruned have to know."""
     heldout = plan.base.get("evaluator", {}).get("heldout", "val")
     return {
@@ -69,8 +69,8 @@ def notes_of(plan: StudyPlan, settings: StudySettings, desk: Desk) -> dict[str, 
 
 
 def summed_up(  # one call
-    desk: Desk,
-    books: Sequence[StudyBook],
+    desk: SweepRecords,
+    books: Sequence[StudyClient],
     settings: StudySettings,
     entries: Sequence[Entry],
     run: str,

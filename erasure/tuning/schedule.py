@@ -10,11 +10,11 @@ from statistics import fmean
 from optuna.trial import FrozenTrial, TrialState
 
 from erasure.launch.interrupts import Stop
-from erasure.launch.jobs import Ending
-from erasure.sweep.records import Desk
-from erasure.sweep.run import Planned
-from erasure.sweep.run_results import Books, Entry
-from erasure.tuning.client import Claim, StudyBook, Verdict
+from erasure.launch.jobs import JobResult
+from erasure.sweep.records import SweepRecords
+from erasure.sweep.run import Run
+from erasure.sweep.run_results import EarlierResults, Entry
+from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
 from erasure.tuning.search_space import Value
 
@@ -27,8 +27,8 @@ ENOUGH_TO_JUDGE = 10
 class Active:
     """A trial some of whose seeds still have to run."""
 
-    book: StudyBook
-    claim: Claim
+    book: StudyClient
+    claim: ClaimedTrial
     entries: dict[int, Entry] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
 
@@ -38,7 +38,7 @@ class Active:
         return [p for p in places if p not in self.entries and p not in self.running]
 
 
-Told = Callable[[Active, Verdict], None]
+Told = Callable[[Active, TrialOutcome], None]
 
 
 @dataclass(kw_only=True)
@@ -57,8 +57,8 @@ class Schedule:
         entries: Every run that was entered.
     """
 
-    books: Sequence[StudyBook]
-    desk: Desk
+    books: Sequence[StudyClient]
+    desk: SweepRecords
     lock: Callable[[], AbstractContextManager[None]]
     tuning: Mapping[str, Value]
     cap: float | None
@@ -67,11 +67,11 @@ class Schedule:
     told: Told
     entries: list[Entry] = field(default_factory=list)
     _active: list[Active] = field(default_factory=list)
-    _jobs: dict[int, tuple[Active, int, Books]] = field(default_factory=dict)
+    _jobs: dict[int, tuple[Active, int, EarlierResults]] = field(default_factory=dict)
     _full: set[str] = field(default_factory=set)
     _number: int = 0
 
-    def next(self) -> Planned | None:
+    def next(self) -> Run | None:
         """Return a run that has to be carried out, or None if there is none now.
 
         What finished before, here or in another sweep, is read back on the way.
@@ -87,7 +87,7 @@ class Schedule:
             self._enter(active, place, before[planned.number])
         return None
 
-    def enter(self, planned: Planned, ending: Ending | None, error: str) -> None:
+    def enter(self, planned: Run, ending: JobResult | None, error: str) -> None:
         """Take note of a run that was handed out and ended."""
         active, place, books = self._jobs.pop(planned.number)
         active.running.discard(place)
@@ -142,10 +142,10 @@ class Schedule:
             return active
         return None
 
-    def _is_hopeless(self, book: StudyBook) -> bool:
+    def _is_hopeless(self, book: StudyClient) -> bool:
         return is_hopeless(book.trials, self.max_failures)
 
-    def _planned(self, active: Active, place: int) -> Planned:
+    def _planned(self, active: Active, place: int) -> Run:
         number, self._number = self._number, self._number + 1
         settings = active.claim.settings
         trial = active.claim.trial.number
@@ -167,7 +167,7 @@ class Schedule:
         self._active.remove(active)
         self.told(active, verdict)
 
-    def _verdict(self, active: Active, place: int) -> Verdict | None:
+    def _verdict(self, active: Active, place: int) -> TrialOutcome | None:
         """Return what is known about a trial once a seed ended, or None to go on."""
         entry = active.entries[place]
         seed = active.book.plan.seeds[place]
@@ -176,21 +176,21 @@ class Schedule:
             pruned = outcome in ("pruned", "diverged")
             state = TrialState.PRUNED if pruned else TrialState.FAIL
             kind = "diverged: " if outcome == "diverged" else ""
-            return Verdict(state=state, reason=f"seed {seed}: {kind}{entry.reason}")
+            return TrialOutcome(state=state, reason=f"seed {seed}: {kind}{entry.reason}")
         seconds = entry.metrics.get("cost/unlearn_seconds", math.nan)
         if self.cap is not None and seconds > self.cap:
             reason = f"seed {seed}: the method took {seconds:.3g} s, more than {self.cap:g} s"
-            return Verdict(state=TrialState.PRUNED, reason=reason, seconds=seconds)
+            return TrialOutcome(state=TrialState.PRUNED, reason=reason, seconds=seconds)
         objective = active.book.plan.objective
         missing = [name for name in objective.names if math.isnan(_value(entry, name))]
         if missing:
             reason = f"seed {seed}: {', '.join(missing)} was not measured"
-            return Verdict(state=TrialState.FAIL, reason=reason)
+            return TrialOutcome(state=TrialState.FAIL, reason=reason)
         if active.waiting() or active.running:
             return self._between_seeds(active, place)
         return _complete(active)
 
-    def _between_seeds(self, active: Active, place: int) -> Verdict | None:
+    def _between_seeds(self, active: Active, place: int) -> TrialOutcome | None:
         pruner = active.book.study.pruner
         if not is_pruning(pruner):
             return None
@@ -204,7 +204,9 @@ class Schedule:
         if not trial.should_prune():
             return None
         seed = active.book.plan.seeds[place]
-        return Verdict(state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then")
+        return TrialOutcome(
+            state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then"
+        )
 
 
 def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
@@ -214,11 +216,11 @@ def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
     return len(ended) >= ENOUGH_TO_JUDGE and failed > max_failures * len(ended)
 
 
-def _complete(active: Active) -> Verdict:
+def _complete(active: Active) -> TrialOutcome:
     objective, entries = active.book.plan.objective, list(active.entries.values())
     rows = [objective.values(entry.metrics) for entry in entries]
     violations = [objective.violations(entry.metrics) for entry in entries]
-    return Verdict(
+    return TrialOutcome(
         state=TrialState.COMPLETE,
         values=tuple(fmean(column) for column in zip(*rows, strict=True)),
         violations={n: fmean(one[n] for one in violations) for n in objective.constraints},
@@ -230,6 +232,6 @@ def _value(entry: Entry, name: str) -> float:
     return entry.metrics.get(name, math.nan)
 
 
-def _begun(book: StudyBook) -> int:
+def _begun(book: StudyClient) -> int:
     """Count the trials that somebody has begun; those that wait are still to be handed out."""
     return sum(trial.state != TrialState.WAITING for trial in book.trials)

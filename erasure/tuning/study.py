@@ -17,15 +17,15 @@ from erasure.launch.dispatch import below, dispatch, is_basic, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.sweep.grid import checked, keep_config
-from erasure.sweep.models_to_train import Need, in_words
+from erasure.sweep.models_to_train import RequiredModel, in_words
 from erasure.sweep.progress import plain_console
-from erasure.sweep.records import Desk
-from erasure.sweep.run import Planned, hydra_sees
+from erasure.sweep.records import SweepRecords
+from erasure.sweep.run import Run, hydra_sees
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
 from erasure.trial.table import show_address
 from erasure.trial.trial import store_root
-from erasure.tuning.client import StudyBook, open_book
+from erasure.tuning.client import StudyClient, open_book
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
@@ -124,7 +124,7 @@ def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[En
     return entries
 
 
-def _checked(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[StudyBook]:
+def _checked(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:
     """Refuse what cannot work before anything runs, and open the studies."""
     desk.check()
     for plan in plans:
@@ -147,7 +147,7 @@ def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
     rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
 
 
-def _opened(search: Search, desk: Desk, plans: Sequence[StudyPlan]) -> list[StudyBook]:
+def _opened(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:
     settings = search.settings
     root = store_root(plans[0].base)
     url = storage_url(settings.storage, root)
@@ -182,7 +182,7 @@ def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
 
 
 def _run(
-    search: Search, desk: Desk, books: Sequence[StudyBook], run: str, stop: Stop
+    search: Search, desk: SweepRecords, books: Sequence[StudyClient], run: str, stop: Stop
 ) -> tuple[list[Entry], BaseException | None]:
     """Run until the studies have their trials, and return what ended it early."""
     settings, console = search.settings, search.console
@@ -210,7 +210,7 @@ def _run(
     return schedule.entries, error
 
 
-def _tuning(books: Sequence[StudyBook], settings: StudySettings, root: Path) -> dict[str, Value]:
+def _tuning(books: Sequence[StudyClient], settings: StudySettings, root: Path) -> dict[str, Value]:
     pruning = any(is_pruning(book.study.pruner) for book in books)
     url = storage_url(settings.storage, root) if pruning else ""
     return {"storage": url, "max_seconds": settings.max_trial_seconds}
@@ -219,7 +219,7 @@ def _tuning(books: Sequence[StudyBook], settings: StudySettings, root: Path) -> 
 def _carry_out(search: Search, schedule: Schedule, run: str) -> None:
     """Run what the schedule hands out: as slots get free, or in batches elsewhere."""
     launcher = search.launcher
-    handed: dict[int, Planned] = {}
+    handed: dict[int, Run] = {}
 
     def supply() -> DictConfig | None:
         planned = schedule.next()
@@ -239,13 +239,13 @@ def _carry_out(search: Search, schedule: Schedule, run: str) -> None:
         dispatch(launcher, batch, run, schedule.enter, Stop())
 
 
-def _handed_out(schedule: Schedule) -> Iterable[Planned]:
+def _handed_out(schedule: Schedule) -> Iterable[Run]:
     while (planned := schedule.next()) is not None:
         yield planned
 
 
 def _outlook(
-    books: Sequence[StudyBook], needs: Mapping[str, Sequence[Need]], store: ModelStore
+    books: Sequence[StudyClient], needs: Mapping[str, Sequence[RequiredModel]], store: ModelStore
 ) -> str:
     left = {book.plan.name: max(0, book.total - _ended(book)) for book in books}
     total = sum(book.total for book in books)
@@ -261,11 +261,11 @@ def _outlook(
     return f"{told}; {models}{several}" if models else told
 
 
-def _are_over(books: Sequence[StudyBook]) -> bool:
+def _are_over(books: Sequence[StudyClient]) -> bool:
     return all(_ended(book) >= book.total for book in books)
 
 
-def _ended(book: StudyBook) -> int:
+def _ended(book: StudyClient) -> int:
     return sum(trial.state.is_finished() for trial in book.trials)
 
 

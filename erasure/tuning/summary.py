@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.files import Report
+from erasure.sweep.files import SweepSummary
 from erasure.sweep.summary import figure
 from erasure.tuning.choice import chosen, overrides_of, pareto_front, settings_of
-from erasure.tuning.client import StudyBook
+from erasure.tuning.client import StudyClient
 from erasure.tuning.command import DEFAULTS
 from erasure.tuning.notes import REASON, SECONDS
 from erasure.tuning.plots import importances, write_plots
@@ -42,7 +42,7 @@ class Found:
         trials: Its trials, of all processes.
     """
 
-    book: StudyBook
+    book: StudyClient
     trials: Sequence[FrozenTrial]
 
     @property
@@ -87,7 +87,7 @@ class StudySummary:
         stopped: Why it ended early, empty if it did not.
     """
 
-    report: Report
+    report: SweepSummary
     found: Sequence[Found]
     facts: Mapping[str, str]
     stopped: str
@@ -164,7 +164,7 @@ class StudySummary:
         _show_commands(console, [f.command for f in self.found if f.command], self.report)
 
 
-def _show_commands(console: Console, commands: Sequence[str], report: Report) -> None:
+def _show_commands(console: Console, commands: Sequence[str], report: SweepSummary) -> None:
     """Print what to paste next, where there is anything."""
     if not commands:
         return

@@ -27,7 +27,7 @@ class AdvancedNegGrad:
             accuracy on the validation set, as for random samples; ``chance``: one over the
             number of classes, as for whole classes. ``never`` runs all epochs.
 
-    References:
+    ReferenceModels:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks", 2023, arXiv:2311.02240.
 
     Notes:

@@ -15,7 +15,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
-from erasure.training.teachers import Lesson, taught_logits
+from erasure.training.teachers import TeacherTarget, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class BadTeacher:
             by the number of samples and classes, as the authors' code does, which makes the
             gradient smaller by the number of classes.
 
-    References:
+    ReferenceModels:
         V. Chundawat, A. Tarun, M. Mandal and M. Kankanhalli, "Can Bad Teaching Induce
         Forgetting?", AAAI 2023, arXiv:2205.08096.
 
@@ -69,12 +69,14 @@ class BadTeacher:
         bad = task.fresh(salt=salt).eval().requires_grad_(requires_grad=False)
         count = max(1, int(self.retain_share * len(task.retain)))
         keep = _drawn(task.retain, count, branch(task.generator, "bad_teacher", "retain"))
-        lessons = [Lesson(bad, task.forget, salt), Lesson(good, keep, "original")]
+        lessons = [TeacherTarget(bad, task.forget, salt), TeacherTarget(good, keep, "original")]
         size, augment = self.fit.batch_size, self.fit.augment
         batches = shuffled(task.forget + keep, size, task.generator, augment=augment)
         return self.fit(task.model, batches, self._objective(task, lessons), report=task.report)
 
-    def _objective(self, task: UnlearningTask, lessons: Sequence[Lesson]) -> Objective[Batch]:
+    def _objective(
+        self, task: UnlearningTask, lessons: Sequence[TeacherTarget]
+    ) -> Objective[Batch]:
         taught = taught_logits(task, lessons, augment=self.fit.augment)
         classes = task.num_classes if self.reduction == "elementmean" else 1
         scale = self.temperature**2 * classes  # the divergence of the task has the factor T^2

@@ -10,7 +10,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
-from erasure.training.teachers import Lesson, taught_logits
+from erasure.training.teachers import TeacherTarget, taught_logits
 from erasure.unlearners.shared.requirements import require_one_label
 
 
@@ -26,7 +26,7 @@ class Delete:
         fit: Optimizer, epochs and batch size. Its mode matters: batch normalization in ``train``
             or ``frozen_norm`` needs different rates.
 
-    References:
+    ReferenceModels:
         Y. Zhou, D. Zheng, Q. Mo, R. Lu, K. Lin and W. Zheng, "Decoupled Distillation to Erase: A
         General Unlearning Method for Any Class-centric Tasks", CVPR 2025, arXiv:2503.23751.
 
@@ -41,7 +41,7 @@ class Delete:
     def __call__(self, task: UnlearningTask) -> nn.Module:
         require_one_label(task.forget, "delete", "random_labels")
         teacher = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
-        lesson = Lesson(teacher, task.forget, "original")
+        lesson = TeacherTarget(teacher, task.forget, "original")
         taught = taught_logits(task, [lesson], augment=self.fit.augment)
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:

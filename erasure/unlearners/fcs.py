@@ -36,7 +36,7 @@ class FCS:
         rounds: Number of rounds, at least 0.
         temperature: The temperature :math:`\tau`, above 0.
 
-    References:
+    ReferenceModels:
         First of the NeurIPS 2023 unlearning competition (fanchuan; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

@@ -34,7 +34,7 @@ class JiT:
         zero_grad: Start every step from a gradient of zero. Otherwise gradients add up over all
             steps of the run, so that a step moves along everything seen so far.
 
-    References:
+    ReferenceModels:
         J. Foster, K. Fogarty, S. Schoepf, C. Oztireli and A. Brintrup, "Zero-Shot Machine
         Unlearning at Scale via Lipschitz Regularization", 2024, arXiv:2402.01401.
 

@@ -29,7 +29,7 @@ class KDE:
         warmup: The first phase, on the validation set.
         temperature: The temperature T, above 0.
 
-    References:
+    ReferenceModels:
         Sixth of the NeurIPS 2023 unlearning competition (Amnesiacs; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

@@ -26,7 +26,7 @@ class L1Sparse:
             on a sum over all weights: 0.2 destroys a ResNet-18.
         tail: Number of last epochs without a penalty, at most all.
 
-    References:
+    ReferenceModels:
         J. Jia, J. Liu, P. Ram, Y. Yao, G. Liu, Y. Liu, P. Sharma and S. Liu, "Model Sparsity Can
         Simplify Machine Unlearning", NeurIPS 2023, arXiv:2304.04934.
 

@@ -26,7 +26,7 @@ class LFSSD:
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances; part of the method.
 
-    References:
+    ReferenceModels:
         J. Foster, S. Schoepf and A. Brintrup, "Loss-Free Machine Unlearning", 2024,
         arXiv:2402.19308.
 

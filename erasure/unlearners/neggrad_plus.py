@@ -23,7 +23,7 @@ class NegGradPlus:
         alpha: Weight of the retain loss, in ``[0, 1]``; 1 gives the parameters of fine-tuning.
         forget_batch_size: Batch size on the forget set; None takes that of the retain set.
 
-    References:
+    ReferenceModels:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
 

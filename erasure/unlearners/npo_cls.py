@@ -11,7 +11,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
-from erasure.training.teachers import Lesson, taught_logits
+from erasure.training.teachers import TeacherTarget, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class NpoCls:
         beta: Above 0; the smaller, the closer to plain ascent.
         retain_weight: Weight w of the retain loss, at least 0.
 
-    References:
+    ReferenceModels:
         After R. Zhang, L. Lin, Y. Bai and S. Mei, "Negative Preference Optimization", COLM 2024,
         arXiv:2404.05868, which is about language models. This form for classifiers is our own;
         there are no published results for it.
@@ -47,7 +47,7 @@ class NpoCls:
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         reference = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
-        lesson = Lesson(reference, task.forget, "original")
+        lesson = TeacherTarget(reference, task.forget, "original")
         taught = taught_logits(task, [lesson], augment=self.fit.augment)
 
         def objective(model: nn.Module, pair: tuple[Batch, Batch]) -> Tensor:

@@ -34,7 +34,7 @@ class PRMQ:
         amount: Share that is pruned, in [0, 1).
         tail: Share of one more pass, in [0, 1), plus one step: 3.2 epochs are 3 and 0.2.
 
-    References:
+    ReferenceModels:
         Fourth of the NeurIPS 2023 unlearning competition (Sebastian; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

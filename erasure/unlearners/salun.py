@@ -31,7 +31,7 @@ class SalUn:
             weight decay still moves what is masked, as the authors' code did until 2026 and as
             the results published before were made.
 
-    References:
+    ReferenceModels:
         C. Fan, J. Liu, Y. Zhang, E. Wong, D. Wei and S. Liu, "SalUn: Empowering Machine
         Unlearning via Gradient-based Weight Saliency", ICLR 2024, arXiv:2310.12508.
 

@@ -12,7 +12,7 @@ from erasure.core.task import UnlearningTask
 from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
-from erasure.training.teachers import Lesson, taught_logits
+from erasure.training.teachers import TeacherTarget, taught_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Scrub:
         decay_epochs: Epochs after which the learning rate is multiplied by ``decay``.
         decay: That factor, in (0, 1].
 
-    References:
+    ReferenceModels:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
 
@@ -90,7 +90,7 @@ class Scrub:
     def _objectives(
         self, task: UnlearningTask, teacher: nn.Module
     ) -> tuple[Objective[Batch], Objective[Batch]]:
-        lessons = [Lesson(teacher, view, "original") for view in (task.forget, task.retain)]
+        lessons = [TeacherTarget(teacher, view, "original") for view in (task.forget, task.retain)]
         taught = taught_logits(task, lessons, augment=self.fit.augment)
 
         def divergence(logits: Tensor, batch: Batch) -> Tensor:

@@ -42,7 +42,7 @@ class SFRon:
             forgotten yet; 0 weighs all the same.
         every: Number of retain steps per forget step, at least 1.
 
-    References:
+    ReferenceModels:
         Z. Huang, X. Cheng, J. Zheng, H. Wang, Z. He, T. Li and X. Huang, "Unified Gradient-Based
         Machine Unlearning with Remain Geometry Enhancement", NeurIPS 2024, arXiv:2409.19732.
 

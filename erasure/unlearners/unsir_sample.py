@@ -29,7 +29,7 @@ class UnsirSample:
         fit: Optimizer, epochs and batch size of both parts.
         search: How the noise is found. The authors leave the network in ``train`` mode meanwhile.
 
-    References:
+    ReferenceModels:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks: Forgetting the Personal
         Identities in Facial Recognition Systems", 2023, arXiv:2311.02240, after A. Tarun et al.,
         IEEE TNNLS 2023, arXiv:2111.08947.

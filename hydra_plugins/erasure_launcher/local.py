@@ -13,7 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from erasure.launch.jobs import Ending, Supply
+    from erasure.launch.jobs import JobResult, NextJob
     from erasure.launch.local import LocalPool
 
 
@@ -68,16 +68,16 @@ class LocalLauncher(Launcher):
         self._pool().warm_up(configs)
 
     def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[["Ending"], Any]
+        self, configs: Sequence[DictConfig], on_end: Callable[["JobResult"], Any]
     ) -> None:
         """Run configurations as they are; our own sweeper composed them already."""
         self._pool().run_composed(configs, on_end)
 
     def run_supplied(
         self,
-        supply: "Supply",
+        supply: "NextJob",
         like: Sequence[DictConfig],
-        on_end: Callable[["Ending"], Any],
+        on_end: Callable[["JobResult"], Any],
     ) -> None:
         """Run what ``supply`` returns, as long as it does."""
         self._pool().run_supplied(supply, like, on_end)

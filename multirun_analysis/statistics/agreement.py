@@ -96,7 +96,7 @@ def metric_agreement(
     Raises:
         ValueError: If a column is missing or the statistic is unknown.
 
-    References:
+    ReferenceModels:
         M. G. Kendall, "Rank correlation methods", 1970; H. E. Daniels, "The relation between
         measures of correlation in the universe of sample permutations", Biometrika 1944.
     """

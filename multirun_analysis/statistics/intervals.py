@@ -101,7 +101,7 @@ def bootstrap_interval(
     Raises:
         ValueError: If an argument is out of range or the clusters are not aligned.
 
-    References:
+    ReferenceModels:
         B. Efron, "Better bootstrap confidence intervals", JASA 1987.
     """
     if resamples < 2:

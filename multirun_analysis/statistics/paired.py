@@ -48,7 +48,7 @@ class Comparison:
         cohen_dz: Mean difference in units of its standard deviation.
         reason: Why nothing was tested; empty if it was.
 
-    References:
+    ReferenceModels:
         F. Wilcoxon 1945; S. Holm 1979; N. Cliff 1993; J. Cohen 1988.
     """
 

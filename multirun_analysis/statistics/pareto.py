@@ -166,7 +166,7 @@ def attainment(
     Raises:
         ValueError: If there are not 2 objectives, a level is out of range or a column is missing.
 
-    References:
+    ReferenceModels:
         V. Grunert da Fonseca et al., "Inferential performance assessment of stochastic
         optimisers and the attainment function", EMO 2001.
     """

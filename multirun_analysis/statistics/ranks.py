@@ -107,7 +107,7 @@ def rank_methods(
     Raises:
         ValueError: If a column is missing or an argument is out of range.
 
-    References:
+    ReferenceModels:
         J. Demšar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006.
     """
     import pandas as pd

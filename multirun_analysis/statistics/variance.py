@@ -75,7 +75,7 @@ def variance_components(
     Raises:
         ValueError: If a column is missing or ``nested`` is empty.
 
-    References:
+    ReferenceModels:
         C. R. Henderson, "Estimation of variance and covariance components", Biometrics 1953.
     """
     if not nested:

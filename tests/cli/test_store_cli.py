@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from erasure.cli.store import main
-from erasure.training.model_store import ModelStore, Request, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Training
 
 MODEL = {"_target_": "erasure.models.MLP"}
 
@@ -21,7 +21,7 @@ def root(tmp_path, monkeypatch):
     for seed, days in enumerate((0, 10, 100)):
         model = nn.Module()
         model.register_buffer("weight", torch.zeros(2**18))  # 1 MB
-        request = Request(recipe={"model": MODEL}, data="d", samples="abcdef123", seed=seed)
+        request = ModelRequest(recipe={"model": MODEL}, data="d", samples="abcdef123", seed=seed)
         store.get(request, lambda model=model: Training(model=model, curve=[], steps=1))
         used = time.time() - days * 86400
         os.utime(store.root / request.key / "meta.json", (used, used))
@@ -29,7 +29,7 @@ def root(tmp_path, monkeypatch):
 
 
 def key_of(seed):
-    return Request(recipe={"model": MODEL}, data="d", samples="abcdef123", seed=seed).key
+    return ModelRequest(recipe={"model": MODEL}, data="d", samples="abcdef123", seed=seed).key
 
 
 def run(capsys, *arguments):

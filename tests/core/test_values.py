@@ -4,19 +4,19 @@ import math
 
 import pytest
 
-from erasure.core.values import Measured, NotComputableError, measure, missing
+from erasure.core.values import MetricValue, NotComputableError, measure, missing
 
 
 @pytest.mark.parametrize(("value", "status"), [(math.nan, "ok"), (0.5, "degenerate")])
 def test_a_value_and_its_status_must_agree(value, status):
     with pytest.raises(ValueError, match="does not fit status"):
-        Measured(value=value, status=status)
+        MetricValue(value=value, status=status)
 
 
 def test_numbers_become_values_and_values_stay():
     assert measure(lambda: 0.25).value == 0.25
     assert measure(lambda: math.inf).value == math.inf
-    value = Measured(value=1.0, n=3)
+    value = MetricValue(value=1.0, n=3)
     assert measure(lambda: value) is value
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.evaluator import Evaluation, Evaluator
 from erasure.metrics.cost.cost import Cost
 from erasure.metrics.to_gold.gap import Gap
@@ -23,7 +23,7 @@ class Fake:
     act: object
 
     def schema(self, heldout):
-        meaning = MetricSchema(direction="info", low=0.0, high=1.0, description="A test value.")
+        meaning = Meaning(direction="info", low=0.0, high=1.0, description="A test value.")
         return dict.fromkeys(self.names, meaning)
 
     def __call__(self, ctx):
@@ -100,7 +100,7 @@ def test_a_metric_that_gives_up_as_a_whole_is_no_error(random_ctx):
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b", "c")])
 def test_names_that_are_not_those_of_the_schema_are_an_error(random_ctx, names):
-    wrong = Fake(names=("a", "b"), act=lambda ctx: {n: Measured(value=0.5) for n in names})
+    wrong = Fake(names=("a", "b"), act=lambda ctx: {n: MetricValue(value=0.5) for n in names})
     found = Evaluator(metrics={"wrong": wrong})(random_ctx(roles=("unlearned",)))
     assert set(found.results["unlearned"]) == {"a", "b"}
     assert {m.reason for m in found.results["unlearned"].values()} == {"ValueError"}
@@ -109,11 +109,11 @@ def test_names_that_are_not_those_of_the_schema_are_an_error(random_ctx, names):
 
 def test_json_names_every_value_even_those_that_could_not_be_computed():
     schema = {
-        "x/loss": MetricSchema(
+        "x/loss": Meaning(
             direction="min", low=0.0, high=math.inf, ideal=0.0, description="D.", unit="nats"
         )
     }
-    good = Measured(value=0.5, ci_low=0.25, ci_high=0.75, n=3, extras={"odd": [math.nan, 1]})
+    good = MetricValue(value=0.5, ci_low=0.25, ci_high=0.75, n=3, extras={"odd": [math.nan, 1]})
     results = {"unlearned": {"x/loss": good}, "gold": {"x/loss": missing("skipped", "why")}}
     found = Evaluation(results=results, schema=schema).to_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found

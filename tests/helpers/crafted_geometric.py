@@ -130,8 +130,8 @@ def chain(smiles):
 
 
 def _prepare_molecules(folder, option):
-    from erasure.core.data_config import DataHome
+    from erasure.core.data_config import DataConfig
     from erasure.data.sources.graphs.molecules import Molecules
 
     with mock.patch("torch_geometric.utils.from_smiles", chain):
-        Molecules(name=option)(DataHome(root=folder))
+        Molecules(name=option)(DataConfig(root=folder))

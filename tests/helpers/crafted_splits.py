@@ -91,10 +91,10 @@ def people_base(seed=0):
 
 
 def _write_artifact(folder, data):
-    from erasure.core.data_config import DataHome
+    from erasure.core.data_config import DataConfig
     from erasure.data.sources.tensor_file import TensorFile
     from erasure.data.splits.artifact import save_split
     from erasure.data.splits.drawn import RandomForget
 
-    pool = TensorFile(path=data[1].partition("=")[2])(DataHome(root=folder))
+    pool = TensorFile(path=data[1].partition("=")[2])(DataConfig(root=folder))
     save_split(folder, RandomForget()(pool, stream(0, "split")), pool.fingerprint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 
 OVERRIDES = {
     "torchvision": ["dataset.name=USPS"],
@@ -90,7 +90,7 @@ def craft(folder: Path, option: str) -> None:
 
 def home_at(root, **settings):
     """Return a home whose files are taken as they are."""
-    return DataHome(root=root, **{"verify": False, "download": False} | settings)
+    return DataConfig(root=root, **{"verify": False, "download": False} | settings)
 
 
 def pictures(seed, labels, *shape):

@@ -30,7 +30,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from erasure.core.errors import ConfigError
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.results.record import TrialResult
 from erasure.trial.describe import describe
 from erasure.results.no_tracker import NoTracker
@@ -72,7 +72,7 @@ class Tracker(NoTracker):
 
 def task(cfg):
     trial = describe(cfg, HydraConfig.get().runtime.choices)
-    ledger = Ledger(Path(cfg.store.root))
+    ledger = ResultStore(Path(cfg.store.root))
     begun = time.time()
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
     note("calls", seed=cfg.seed, unlearner=trial.tags["unlearner"], parent=cfg.tracking.parent,

@@ -10,11 +10,11 @@ from hydra.core.global_hydra import GlobalHydra
 from erasure.cli.hydra import conf_folder
 from erasure.config.schema import register_schema
 from erasure.launch.interrupts import Stop
-from erasure.launch.jobs import Ending
+from erasure.launch.jobs import JobResult
 from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialResult
-from erasure.results.store import Ledger
-from erasure.sweep.records import Desk
+from erasure.results.store import ResultStore
+from erasure.sweep.records import SweepRecords
 from erasure.tuning.client import open_book
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import plan_studies
@@ -66,8 +66,8 @@ class Runner:
 
     def __init__(self, books, root, measure, stop=None, **changes):
         self.measure, self.told, self.ran, self.stop = measure, [], [], stop or Stop()
-        self.ledger = Ledger(Path(root))
-        desk = Desk(
+        self.ledger = ResultStore(Path(root))
+        desk = SweepRecords(
             sweep=None,
             tracker=NoTracker(),
             ledger=self.ledger,
@@ -109,7 +109,7 @@ class Runner:
             )
             self.ledger.save(result)
         error = "the worker died" if outcome == "dead" else ""
-        ending = Ending(
+        ending = JobResult(
             number=run.number, seconds=1.0, error=error, log=Path("log"), returned=None
         )
         self.schedule.enter(run, ending, "")

@@ -5,7 +5,7 @@ import json
 import math
 
 from erasure.results.mlflow.tracker import MLflowTracker
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.tracker import Sweep
 
 COMMIT = "a" * 40
@@ -72,7 +72,7 @@ def trial_of(unlearner, alpha, seed, dataset="digits"):
     stages = ("split", "train", "unlearn", "evaluate")
     settings = {"unlearner.alpha": alpha} if alpha else {}
     unlabelled = f" · unlearner.alpha={alpha}" if alpha else ""
-    return Trial(
+    return TrialRecord(
         name=f"{unlearner} · {dataset} · mlp · seed {seed}{unlabelled}",
         fingerprint=f"{unlearner}-{alpha}-{dataset}-{seed}",
         params={

@@ -8,7 +8,7 @@ import torch
 from reference_tables import with_references
 
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, missing
+from erasure.core.values import MetricValue, missing
 from erasure.evaluation.evaluator import Evaluator
 from erasure.metrics.to_gold.aus import AUS, aus
 from erasure.metrics.to_gold.gap import resolved
@@ -18,14 +18,14 @@ from erasure.metrics.to_gold.tow import ToW
 from erasure.metrics.to_gold.tow_mia import ToWMIA
 from erasure.metrics.utility.accuracy import Accuracy
 from erasure.metrics.utility.loss import Loss
-from erasure.metrics.utility.same_population import Sides
+from erasure.metrics.utility.same_population import SamePopulation
 
 SHARES = ("forget/accuracy", "retain/accuracy", "test/accuracy")
 
 
 def noted(ctx, **roles):
     for who, values in roles.items():
-        ctx.results[who] = {name: Measured(value=value) for name, value in values.items()}
+        ctx.results[who] = {name: MetricValue(value=value) for name, value in values.items()}
     return ctx
 
 
@@ -176,7 +176,7 @@ def test_worked_unlearning_score(random_ctx, attack):
 def test_a_failed_attack_is_no_score(random_ctx):
     ctx = random_ctx()
     ctx.results["unlearned"] = {
-        "test/accuracy": Measured(value=0.9),
+        "test/accuracy": MetricValue(value=0.9),
         "umia_lr/accuracy": missing("degenerate", "too_few"),
     }
     found = NoMUS()(ctx)["nomus/score"]
@@ -188,7 +188,7 @@ def test_sides_divide_the_heldout_part(random_ctx):
     ctx = random_ctx()
     kin = ctx.ids("test")[:20]
     ctx = replace(ctx, splits=replace(ctx.splits, kin=kin))
-    found = Sides()(ctx)
+    found = SamePopulation()(ctx)
     right_ones = (ctx.logits("test").argmax(-1) == ctx.targets("test")).double()
     assert found["test_forget/accuracy"].value == pytest.approx(right_ones[:20].mean().item())
     assert found["test_retain/accuracy"].value == pytest.approx(right_ones[20:].mean().item())
@@ -201,14 +201,14 @@ def test_sides_divide_the_heldout_part(random_ctx):
 
 
 def test_without_a_population_there_are_no_sides(random_ctx):
-    found = Sides()(random_ctx())
+    found = SamePopulation()(random_ctx())
     assert {(m.status, m.reason) for m in found.values()} == {("skipped", "no_population")}
 
 
 def test_a_side_without_samples_is_empty(random_ctx):
     ctx = random_ctx()
     ctx = replace(ctx, splits=replace(ctx.splits, kin=torch.empty(0, dtype=torch.int64)))
-    found = Sides()(ctx)
+    found = SamePopulation()(ctx)
     assert found["test_forget/accuracy"].reason == "empty_split"
     assert found["test_retain/accuracy"].value == Accuracy()(ctx)["test/accuracy"].value
 

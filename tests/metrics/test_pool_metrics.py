@@ -12,7 +12,7 @@ from erasure.core.context import RETAIN_SAMPLE
 from erasure.core.errors import ConfigError
 from erasure.core.splits import View
 from erasure.core.task_types import Multilabel
-from erasure.core.values import Measured
+from erasure.core.values import MetricValue
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.difficulty import read_scores
 from erasure.evaluation.evaluator import Evaluator
@@ -216,18 +216,18 @@ def test_a_forget_set_that_nobody_memorized_has_nothing_to_detect(make_ctx):
 def results(original, gold, contrast):
     def rate(value, error=0.01):
         low, high = value - 2 * error, value + 2 * error
-        return Measured(value=value, ci_low=low, ci_high=high, extras={"error": error})
+        return MetricValue(value=value, ci_low=low, ci_high=high, extras={"error": error})
 
     return {
         "original": {
             "ulira/auc": rate(original),
-            "klom/forget/mean": Measured(value=2.0),
-            "forget/accuracy": Measured(value=0.8 + contrast),
+            "klom/forget/mean": MetricValue(value=2.0),
+            "forget/accuracy": MetricValue(value=0.8 + contrast),
         },
         "gold": {
             "ulira/auc": rate(gold),
-            "klom/forget/mean": Measured(value=1.0),
-            "forget/accuracy": Measured(value=0.8),
+            "klom/forget/mean": MetricValue(value=1.0),
+            "forget/accuracy": MetricValue(value=0.8),
         },
     }
 
@@ -257,7 +257,7 @@ def test_the_audit_needs_what_it_reads(random_ctx):
 
 
 def shadow_references(pool, right, seen, extra=None):
-    """References whose shadows predict what is ``right`` (K, n) and were trained on ``seen``."""
+    """Models whose shadows predict what is ``right`` (K, n) and were trained on ``seen``."""
     margins = torch.where(right, 2.0, -2.0).double()
     tables = {"shadow": logits_of(margins, pool.targets)}
     known = {"shadow": seen}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from erasure.core.context import EvalContext
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.data.sources.digits import Digits
@@ -27,7 +27,7 @@ def digits():
     """Originals, golds and fine-tuned models: 450 retained, 50 forgotten, 20 % wrong labels."""
     from reference_tables import Tables
 
-    pool = Digits(noise=0.2)(DataHome(device=torch.device("cpu")))
+    pool = Digits(noise=0.2)(DataConfig(device=torch.device("cpu")))
     order = torch.randperm(len(pool.targets), generator=stream(0, "digits"))[:1100]
     forget, retain, val, test = order.split([50, 450, 100, 500])
     splits = DataSplits.of(pool, SplitIndices(forget=forget, retain=retain, val=val, test=test))

@@ -12,7 +12,7 @@ from rich.console import Console
 from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
 from erasure.training.model_store import ModelStore
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
 from erasure.trial.trial import assemble
 
@@ -40,7 +40,7 @@ def measured(compose_config, store):
         built = {name: build(node, name) for name, node in asked.items()}
         parts = assemble(cfg, device=torch.device("cpu"))
         parts = replace(parts, evaluator=Evaluator(metrics=built))
-        found = run_trial(parts, store, Watch(Console(file=io.StringIO()))).evaluation
+        found = run_trial(parts, store, Progress(Console(file=io.StringIO()))).evaluation
         assert found.errors == ()
         return found.flat(), found.results["unlearned"]
 

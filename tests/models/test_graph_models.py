@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from erasure.core.context import evaluating
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import isolated
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
@@ -43,12 +43,12 @@ def rows(*shape, seed=0):
 
 @pytest.fixture(scope="module")
 def graphs():
-    return SyntheticGraphs(num_graphs=12)(DataHome())
+    return SyntheticGraphs(num_graphs=12)(DataConfig())
 
 
 @pytest.fixture(scope="module")
 def nodes():
-    return StochasticBlockModel(num_nodes=40, inside=0.3)(DataHome())
+    return StochasticBlockModel(num_nodes=40, inside=0.3)(DataConfig())
 
 
 def test_gcn_is_the_normalized_adjacency_times_a_linear_map():

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from erasure.results.mlflow.tracker import MLflowTracker
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def client(tracker):
 
 @pytest.fixture
 def trial():
-    return Trial(
+    return TrialRecord(
         name="scrub · digits · mlp · seed 0",
         fingerprint="0" * 31 + "1",
         params={"unlearner.alpha": "0.5", "seed": "0"},

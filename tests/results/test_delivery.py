@@ -9,7 +9,7 @@ from erasure.core.errors import ConfigError, TrackingError
 from erasure.results import RunLostError, delivery
 from erasure.results.delivery import Replayed, deliver, replay
 from erasure.results.no_tracker import NoTracker
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 
 
 class Scripted(NoTracker):
@@ -42,7 +42,7 @@ def no_pauses(monkeypatch):
 
 @pytest.fixture
 def ledger(tmp_path, result):
-    ledger = Ledger(tmp_path / "store")
+    ledger = ResultStore(tmp_path / "store")
     ledger.save(result)
     return ledger
 

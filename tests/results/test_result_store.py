@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.results.record import Trial, TrialResult
-from erasure.results.store import Ledger
+from erasure.results.record import TrialRecord, TrialResult
+from erasure.results.store import ResultStore
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from erasure.results.store import Ledger
-with Ledger(Path(sys.argv[1])).claim("abc"):
+from erasure.results.store import ResultStore
+with ResultStore(Path(sys.argv[1])).claim("abc"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -22,11 +22,13 @@ with Ledger(Path(sys.argv[1])).claim("abc"):
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path)
+    return ResultStore(tmp_path)
 
 
 def result(fingerprint="abc", outcome="finished", **fields):
-    trial = Trial(name="a · b", fingerprint=fingerprint, params={"seed": "0"}, tags={"model": "m"})
+    trial = TrialRecord(
+        name="a · b", fingerprint=fingerprint, params={"seed": "0"}, tags={"model": "m"}
+    )
     return TrialResult(trial=trial, outcome=outcome, **fields)
 
 

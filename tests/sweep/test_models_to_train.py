@@ -6,7 +6,7 @@ from rich.console import Console
 from erasure.core.errors import ConfigError
 from erasure.sweep.models_to_train import check, in_words, missing
 from erasure.training.model_store import ModelStore
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
 from erasure.trial.trial import assemble
 
@@ -34,16 +34,16 @@ def test_what_is_told_is_what_a_trial_trains(quick, tmp_path):
     store, needs = ModelStore(tmp_path), check(config)
     told = "8 models to train (1 original, 1 retrained, 6 for the pool)"
     assert in_words(needs, store) == told
-    outcome = run_trial(assemble(config), store, Watch(Console(quiet=True)))
+    outcome = run_trial(assemble(config), store, Progress(Console(quiet=True)))
     assert outcome.trained == len(needs)
-    assert run_trial(assemble(config), store, Watch(Console(quiet=True))).trained == 0
+    assert run_trial(assemble(config), store, Progress(Console(quiet=True))).trained == 0
     assert sorted(need.key for need in needs) == store.entries()
     assert in_words(needs, store) == "no model to train"
 
 
 def test_a_model_that_several_trials_share_counts_once_and_a_damaged_one_again(quick, tmp_path):
     store, first = ModelStore(tmp_path), quick()
-    run_trial(assemble(first), store, Watch(Console(quiet=True)))
+    run_trial(assemble(first), store, Progress(Console(quiet=True)))
     same, other = quick("unlearner=grad_ascent"), quick("seed=1")
     needs = [need for config in (first, same, other) for need in check(config)]
     told = "2 models to train (1 original, 1 retrained; 2 in the store)"

@@ -5,9 +5,9 @@ import time
 from types import SimpleNamespace
 
 from erasure.results.no_tracker import NoTracker
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
-from erasure.sweep.records import Desk
+from erasure.sweep.records import SweepRecords
 from erasure.training.model_store import ModelStore
 
 SWEEP = Sweep(fingerprint="f", name="", command="", overrides={}, total=1, description="")
@@ -27,10 +27,10 @@ class Slow(NoTracker):
 
 
 def desk(root, tracker):
-    return Desk(
+    return SweepRecords(
         sweep=SWEEP,
         tracker=tracker,
-        ledger=Ledger(root),
+        ledger=ResultStore(root),
         objective=SimpleNamespace(),
         resume=True,
         store=ModelStore(root),

@@ -6,10 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from erasure.results.record import Trial, TrialResult
-from erasure.sweep.files import Report
+from erasure.results.record import TrialRecord, TrialResult
+from erasure.sweep.files import SweepSummary
 from erasure.sweep.progress import Tally, progress
-from erasure.sweep.run import Planned
+from erasure.sweep.run import Run
 from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import figure, leaderboard
 from erasure.trial.objective import Objective
@@ -18,13 +18,13 @@ GAP = Objective(metrics={"gap/avg": "minimize"})
 
 
 def entry(variant, seed, metrics=None, *, reason="", before=False, trained=0):
-    trial = Trial(
+    trial = TrialRecord(
         name=f"{variant} · seed {seed}",
         fingerprint=f"{variant}{seed}",
         params={},
         tags={"unlearner": variant, "dataset": "digits", "seed": str(seed)},
     )
-    planned = Planned(
+    planned = Run(
         number=seed,
         overrides=(f"unlearner={variant}", f"seed={seed}"),
         config=OmegaConf.create(),
@@ -55,7 +55,7 @@ ENTRIES = [
 
 
 def report():
-    return Report(
+    return SweepSummary(
         name="3 unlearners",
         fingerprint="f",
         command="python run.py -m seed=0,1",

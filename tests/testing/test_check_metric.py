@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from erasure.config.build import build
-from erasure.core.values import Measured, MetricSchema, missing
+from erasure.core.values import Meaning, MetricValue, missing
 from erasure.metrics.privacy.loss_mia import LossMIA
 from erasure.metrics.to_gold.gap import Gap
 from erasure.metrics.utility.accuracy import Accuracy
@@ -40,17 +40,15 @@ class Steady:
     value = 0.5
 
     def schema(self, heldout):
-        return {
-            "forget/steady": MetricSchema(direction="max", low=0.0, high=1.0, description="One.")
-        }
+        return {"forget/steady": Meaning(direction="max", low=0.0, high=1.0, description="One.")}
 
     def __call__(self, ctx):
-        return {"forget/steady": Measured(value=self.value)}
+        return {"forget/steady": MetricValue(value=self.value)}
 
 
 class OtherName(Steady):
     def __call__(self, ctx):
-        return {"forget/stead": Measured(value=0.5)}
+        return {"forget/stead": MetricValue(value=0.5)}
 
 
 class Silent(Steady):
@@ -69,18 +67,18 @@ class NoReason(Steady):
 
 class ImpossibleInterval(Steady):
     def __call__(self, ctx):
-        return {"forget/steady": Measured(value=0.5, ci_low=0.4, ci_high=1.2)}
+        return {"forget/steady": MetricValue(value=0.5, ci_low=0.4, ci_high=1.2)}
 
 
 class IdealOutOfRange(Steady):
     def schema(self, heldout):
-        meaning = MetricSchema(direction="max", low=0.0, high=1.0, ideal=2.0, description="One.")
+        meaning = Meaning(direction="max", low=0.0, high=1.0, ideal=2.0, description="One.")
         return {"forget/steady": meaning}
 
 
 class Draws(Steady):
     def __call__(self, ctx):
-        return {"forget/steady": Measured(value=torch.rand(()).item())}
+        return {"forget/steady": MetricValue(value=torch.rand(()).item())}
 
 
 class LeavesTrainMode(Steady):

@@ -16,7 +16,7 @@ from erasure.core.errors import ConfigError, StoreError
 from erasure.core.splits import View
 from erasure.training import model_store as store_module
 from erasure.training.checksum import file_checksum
-from erasure.training.model_store import ModelStore, Request, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Training
 
 RECIPE = {"model": {"_target_": "a.B", "hidden": [4]}, "trainer": {"epochs": 3}}
 
@@ -53,7 +53,7 @@ def view(make_pool):
 
 @pytest.fixture
 def request_(view):
-    return Request.of(RECIPE, view, seed=0)
+    return ModelRequest.of(RECIPE, view, seed=0)
 
 
 @pytest.fixture
@@ -133,25 +133,27 @@ def test_the_entry_says_what_it_is(stored, request_):
 def test_the_key_ignores_the_order_of_ids_and_of_settings(make_pool, view, request_):
     shuffled = View(view.pool, torch.tensor([9, 4, 2]))
     turned = {key: RECIPE[key] for key in reversed(RECIPE)}
-    assert Request.of(turned, shuffled, seed=0).key == request_.key
+    assert ModelRequest.of(turned, shuffled, seed=0).key == request_.key
     equal_pool = View(make_pool(torch.arange(10) % 3), view.index)
-    assert Request.of(RECIPE, equal_pool, seed=0).key == request_.key
+    assert ModelRequest.of(RECIPE, equal_pool, seed=0).key == request_.key
 
 
 def test_the_key_depends_on_all_that_weights_depend_on(make_pool, view, request_):
     pool = view.pool
     requests = [
         request_,
-        Request.of(RECIPE, view, seed=1),
-        Request.of({**RECIPE, "precision": "bf16"}, view, seed=0),
-        Request.of({**RECIPE, "trainer": {"epochs": 4}}, view, seed=0),
-        Request.of(RECIPE, View(pool, torch.tensor([4, 2])), seed=0),
-        Request.of(RECIPE, View(pool, torch.tensor([4, 2, 8])), seed=0),
-        Request.of(RECIPE, View(pool, torch.tensor([4, 4, 2, 9])), seed=0),
-        Request.of(RECIPE, View(make_pool(torch.arange(10) % 2), view.index), seed=0),
-        Request.of(RECIPE, view.relabel(torch.tensor([0, 0, 1])), seed=0),
-        Request.of(RECIPE, view.relabel(torch.tensor([1, 0, 0])), seed=0),
-        Request(recipe=RECIPE, data=request_.data, samples=request_.samples, seed=0, version=0),
+        ModelRequest.of(RECIPE, view, seed=1),
+        ModelRequest.of({**RECIPE, "precision": "bf16"}, view, seed=0),
+        ModelRequest.of({**RECIPE, "trainer": {"epochs": 4}}, view, seed=0),
+        ModelRequest.of(RECIPE, View(pool, torch.tensor([4, 2])), seed=0),
+        ModelRequest.of(RECIPE, View(pool, torch.tensor([4, 2, 8])), seed=0),
+        ModelRequest.of(RECIPE, View(pool, torch.tensor([4, 4, 2, 9])), seed=0),
+        ModelRequest.of(RECIPE, View(make_pool(torch.arange(10) % 2), view.index), seed=0),
+        ModelRequest.of(RECIPE, view.relabel(torch.tensor([0, 0, 1])), seed=0),
+        ModelRequest.of(RECIPE, view.relabel(torch.tensor([1, 0, 0])), seed=0),
+        ModelRequest(
+            recipe=RECIPE, data=request_.data, samples=request_.samples, seed=0, version=0
+        ),
     ]
     assert len({request.key for request in requests}) == len(requests)
 
@@ -159,8 +161,8 @@ def test_the_key_depends_on_all_that_weights_depend_on(make_pool, view, request_
 def test_new_labels_belong_to_their_samples_in_any_order(view, request_):
     one = view.relabel(torch.tensor([0, 1, 2]))
     turned = View(view.pool, view.index.flip(0)).relabel(torch.tensor([2, 1, 0]))
-    assert Request.of(RECIPE, one, seed=0).key == Request.of(RECIPE, turned, seed=0).key
-    assert Request.of(RECIPE, one, seed=0).key != request_.key
+    assert ModelRequest.of(RECIPE, one, seed=0).key == ModelRequest.of(RECIPE, turned, seed=0).key
+    assert ModelRequest.of(RECIPE, one, seed=0).key != request_.key
 
 
 def truncate(folder):

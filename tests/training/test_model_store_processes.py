@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from erasure.training.model_store import ModelStore, Request, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Training
 
 pytestmark = pytest.mark.slow
 
@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 from erasure.training import model_store as module
-from erasure.training.model_store import ModelStore, Request, Training
+from erasure.training.model_store import ModelStore, ModelRequest, Training
 
 
 root, note, where = sys.argv[1:]
-request = Request(recipe={"model": "m"}, data="d", samples="s", seed=0)
+request = ModelRequest(recipe={"model": "m"}, data="d", samples="s", seed=0)
 
 def pause():
     print("paused", flush=True)
@@ -52,7 +52,7 @@ print(found.fresh, float(found.state["weight"].sum()), found.steps, flush=True)
 
 @pytest.fixture
 def request_():
-    return Request(recipe={"model": "m"}, data="d", samples="s", seed=0)
+    return ModelRequest(recipe={"model": "m"}, data="d", samples="s", seed=0)
 
 
 def test_processes_that_ask_at_once_train_once(tmp_path, start_python):

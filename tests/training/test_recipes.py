@@ -12,7 +12,7 @@ from erasure.core.splits import DataSplits
 from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy
 from erasure.trial.models import obtain_trained
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def train(compose_config, tmp_path):
 
     def prepared(*overrides):
         parts = assemble(compose_config("tracking=none", "device=cpu", *overrides))
-        store, watch = ModelStore(tmp_path), Watch(Console(quiet=True))
+        store, watch = ModelStore(tmp_path), Progress(Console(quiet=True))
 
         def trained(view):
             return obtain_trained(parts, store, view, watch, "model")

@@ -9,7 +9,7 @@ from erasure.core.seeding import stream
 from erasure.core.splits import View
 from erasure.data.pools.augment import CropFlip
 from erasure.testing import toy_task
-from erasure.training.teachers import Lesson, taught_logits
+from erasure.training.teachers import TeacherTarget, taught_logits
 
 
 class Counted(nn.Module):
@@ -25,7 +25,10 @@ class Counted(nn.Module):
 def lessons_of(task):
     other = task.fresh(salt="other").eval()
     first, second = Counted(task.model), Counted(other)
-    return [Lesson(first, task.forget, "original"), Lesson(second, task.retain, "other")]
+    return [
+        TeacherTarget(first, task.forget, "original"),
+        TeacherTarget(second, task.retain, "other"),
+    ]
 
 
 def expected(lessons, batch, task):

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 from erasure.trial.objective import Objective
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.table import show_result
 
 
@@ -43,7 +43,7 @@ def test_impossible_objectives_are_refused(metrics, message):
 
 
 def result(**metrics):
-    trial = Trial(name="scrub · digits", fingerprint="f", params={}, tags={})
+    trial = TrialRecord(name="scrub · digits", fingerprint="f", params={}, tags={})
     named = {name.replace("__", "/"): value for name, value in metrics.items()}
     return TrialResult(trial=trial, outcome="finished", metrics=named)
 
@@ -85,7 +85,7 @@ def test_rows_without_a_number_are_left_out(console):
 
 
 def test_a_stage_is_timed_and_its_reports_become_curves(console):
-    watch = Watch(console)
+    watch = Progress(console)
     with watch.stage("original", "training") as report:
         report(1, 2, loss=2.0, lr=0.1)
         report(2, 2, loss=1.0, lr=0.05)
@@ -99,7 +99,7 @@ def test_a_stage_is_timed_and_its_reports_become_curves(console):
 
 
 def test_stages_nest_and_add_up(console):
-    watch = Watch(console)
+    watch = Progress(console)
     for _ in range(2):
         with watch.stage("outer", "outer title"), watch.stage("inner", "inner title") as report:
             report(1, 1, loss=3.0)
@@ -111,7 +111,7 @@ def test_stages_nest_and_add_up(console):
 
 def test_an_error_in_a_stage_passes_and_the_next_one_works():
     terminal = Console(file=io.StringIO(), width=120, force_terminal=True)
-    watch = Watch(terminal)
+    watch = Progress(terminal)
 
     def fail():
         with watch.stage("outer", "outer"), watch.stage("inner", "inner") as report:

@@ -16,7 +16,7 @@ from erasure.core.task import silent
 from erasure.trial.recorded import _failed
 from erasure.trial.trial import assemble
 from erasure.tuning.notes import FACTS, NOTES
-from erasure.tuning.pruning import Judge, judge_of
+from erasure.tuning.pruning import PruningCallback, judge_of
 from erasure.tuning.storage import open_storage
 
 
@@ -48,7 +48,9 @@ def moved(model, by):
 
 
 def judge(parts, trial, gold, **changes):
-    made = Judge(**{"trial": trial, "maximize": False, "place": 0, "cap": None, **changes})
+    made = PruningCallback(
+        **{"trial": trial, "maximize": False, "place": 0, "cap": None, **changes}
+    )
     made.prepare(parts, parts.fresh(), gold)
     return made
 
@@ -75,7 +77,7 @@ def test_a_model_that_is_worse_than_others_is_stopped(parts, study):
 
     right = Constant(1)
     trial = study.ask()
-    made = Judge(trial=trial, maximize=False, place=1, cap=None)
+    made = PruningCallback(trial=trial, maximize=False, place=1, cap=None)
     made.prepare(parts, Constant(2), right)
     made._gold = {"forget": 1.0, "val": 1.0}
     with pytest.raises(PrunedError, match="others did better by step 3 of 9"):
@@ -112,7 +114,7 @@ def test_steps_stay_below_those_of_the_next_seed(parts, study, step, of, place):
 
 
 def test_a_method_may_take_no_longer_than_its_cap(parts):
-    made = Judge(trial=None, maximize=False, place=0, cap=0.01)
+    made = PruningCallback(trial=None, maximize=False, place=0, cap=0.01)
     made.prepare(parts, parts.fresh(), parts.fresh())
     time.sleep(0.02)
     with pytest.raises(PrunedError, match=r"took 0\.0\d+ s, more than 0\.01 s"):
@@ -153,9 +155,9 @@ def test_without_a_cap_or_outside_the_main_thread_nothing_rings(parts):
 
 
 def test_the_ledger_says_pruned():
-    from erasure.results.record import Trial
+    from erasure.results.record import TrialRecord
 
-    trial = Trial(name="", fingerprint="", params={}, tags={})
+    trial = TrialRecord(name="", fingerprint="", params={}, tags={})
     result = _failed(trial, PrunedError("others did better"))
     assert (result.outcome, result.reason) == ("pruned", "others did better")
 

@@ -13,7 +13,7 @@ from erasure.testing import toy_task
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.models import obtain_trained
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.trial import assemble
 from erasure.trial.unlearning import unlearn
 from erasure.unlearners.sisa import SISA
@@ -61,7 +61,7 @@ def settings():
 
 def test_a_trial_repeats_the_stages_of_one_shard(tmp_path, compose_config, settings):
     parts = assemble(compose_config(*settings), device=torch.device("cpu"))
-    store, watch = ModelStore(tmp_path), Watch(Console(quiet=True))
+    store, watch = ModelStore(tmp_path), Progress(Console(quiet=True))
 
     def stages():
         return len(list((tmp_path / "tensors").iterdir()))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import isolated, stream
@@ -177,7 +177,7 @@ def test_batches_have_about_one_size_and_miss_nothing(fit):
 
 def test_impairing_destroys_the_class_and_repairing_mends_the_rest(fit):
     """On handwritten digits, with the rates and batches that ship."""
-    pool = Digits()(DataHome())
+    pool = Digits()(DataConfig())
     indices = ClassForget(classes=[3])(pool, stream(0, "split"))
     splits = DataSplits.of(pool, indices)
     with isolated(0, "digits"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.task_types import Multiclass, Multilabel, TaskKind
+from erasure.core.task_types import Multiclass, Multilabel, TaskType
 from erasure.data.frames.series import as_classes, as_column
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Labels:
 
     targets: Tensor
     names: tuple[str, ...]
-    task: TaskKind = field(default_factory=Multiclass)
+    task: TaskType = field(default_factory=Multiclass)
 
 
 def labels_of(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import GIGABYTE, DataHome
+from erasure.core.data_config import GIGABYTE, DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.frames.series import as_classes, as_column, cleaned
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
@@ -53,7 +53,11 @@ class Table:
     missing: Literal["error", "mean", "drop"] = "error"
 
     def load(
-        self, home: DataHome, name: str, source: Mapping[str, Any], read: Callable[[], TabularPool]
+        self,
+        home: DataConfig,
+        name: str,
+        source: Mapping[str, Any],
+        read: Callable[[], TabularPool],
     ) -> TabularPool:
         """Return what ``read`` returns, from the folder of prepared data if it is there already.
 
@@ -168,7 +172,7 @@ def packed(pool: TabularPool) -> Prepared:
     return Prepared(tensors, facts)
 
 
-def unpacked(found: Prepared, home: DataHome, name: str) -> TabularPool:
+def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
     """Return the table that was packed, with its labels on the device of ``home``.
 
     Raises:
@@ -189,7 +193,7 @@ def unpacked(found: Prepared, home: DataHome, name: str) -> TabularPool:
     )
 
 
-def require_resident(home: DataHome, tensors: Mapping[str, Tensor], name: str) -> None:
+def require_resident(home: DataConfig, tensors: Mapping[str, Tensor], name: str) -> None:
     """Refuse tensors that take more memory than ``home`` allows.
 
     Raises:

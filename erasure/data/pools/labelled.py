@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
-from erasure.core.task_types import Multiclass, TaskKind
+from erasure.core.task_types import Multiclass, TaskType
 from erasure.core.types import Inputs
 
 TRAIN, VAL, TEST, NOWHERE = 0, 1, 2, -1
@@ -38,7 +38,7 @@ class Labelled:
     class_names: tuple[str, ...]
     attributes: Mapping[str, Column] = field(default_factory=dict)
     official: Tensor | None = None
-    task: TaskKind = field(default_factory=Multiclass)
+    task: TaskType = field(default_factory=Multiclass)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, length: int) -> None:

@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Generator, Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import tensor_fingerprint
 from erasure.data.pools.augment import Augmentation
@@ -51,7 +51,7 @@ class LazyPool(Labelled):
     """
 
     rows: Rows
-    home: DataHome = field(default_factory=DataHome)
+    home: DataConfig = field(default_factory=DataConfig)
     divisor: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.types import Inputs, Pool
 
 
@@ -46,7 +46,7 @@ class Through:
         return self.pool.targets
 
     @property
-    def task(self) -> TaskKind:
+    def task(self) -> TaskType:
         """Task of the pool."""
         return self.pool.task
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.pools.augment import augmentation
 from erasure.data.pools.lazy import LazyPool
@@ -27,7 +27,7 @@ class Digits:
         crop: Training images are shifted by up to this many pixels.
         flip: Training images are mirrored half of the time.
 
-    References:
+    ReferenceModels:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
 
@@ -42,7 +42,7 @@ class Digits:
         if self.crop < 0:
             raise ConfigError(f"crop must be >= 0, got {self.crop}")
 
-    def __call__(self, home: DataHome) -> TensorPool | LazyPool:
+    def __call__(self, home: DataConfig) -> TensorPool | LazyPool:
         """Return the pool: inputs ``(1797, 1, 8, 8)``, uint8 or, with noise, float32."""
         images, targets = _load()
         if self.noise > 0:

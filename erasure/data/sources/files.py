@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError
 from erasure.data.frames.table import Table
 from erasure.data.pools.tabular import TabularPool
@@ -40,7 +40,7 @@ class TableFile(Table):
     official: str | None = None
     separator: str = ","
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table; it is read again when the content of the file has changed."""
         path = existing(self.path)
         source = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import DataError
 from erasure.core.types import Pool
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
@@ -47,7 +47,7 @@ class ImageFolder(ImageSettings):
 
     path: str
 
-    def __call__(self, home: DataHome) -> Pool:
+    def __call__(self, home: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
         folder = home.root / self.path
         if not folder.is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.types import Pool
 from erasure.data.pools.augment import Augmentation, augmentation
@@ -90,7 +90,7 @@ class ImageSettings:
 
 
 def image_pool(
-    home: DataHome, name: str, rows: Rows, settings: ImageSettings, labels: Mapping[str, Any]
+    home: DataConfig, name: str, rows: Rows, settings: ImageSettings, labels: Mapping[str, Any]
 ) -> Pool:
     """Return a pool of pictures: resident if they fit, otherwise read while training goes on.
 

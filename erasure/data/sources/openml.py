@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.frames.table import Table
 from erasure.data.pools.tabular import TabularPool
@@ -33,7 +33,7 @@ class OpenMl(Table):
         version: Its version.
         data_id: Its number at OpenML, which stands for one version.
 
-    References:
+    ReferenceModels:
         J. Vanschoren et al., "OpenML: networked science in machine learning", 2013,
         arXiv:1407.7722.
     """
@@ -54,7 +54,7 @@ class OpenMl(Table):
                 f"ever, and null with data_id, got {self.version}"
             )
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table."""
         source = {"name": self.name, "version": self.version, "data_id": self.data_id}
         return self.load(home, f"openml-{self._asked}", source, lambda: self._read(home))
@@ -63,7 +63,7 @@ class OpenMl(Table):
     def _asked(self) -> str:
         return str(self.data_id) if self.name is None else f"{self.name}-{self.version}"
 
-    def _read(self, home: DataHome) -> TabularPool:
+    def _read(self, home: DataConfig) -> TabularPool:
         found = self._fetched(home)
         targets = list(found.target_names)
         target = self.target or (targets[0] if len(targets) == 1 else None)
@@ -75,7 +75,7 @@ class OpenMl(Table):
             chosen = [name for name in found.feature_names if name not in taken]
         return replace(self, target=target, features=chosen).pool(found.frame)
 
-    def _fetched(self, home: DataHome) -> Any:
+    def _fetched(self, home: DataConfig) -> Any:
         from sklearn.datasets import fetch_openml
 
         what = (

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.task_types import Multiclass, Multilabel
 from erasure.data.frames.labelling import Labels
 from erasure.data.sources.prepared import Prepared
@@ -29,7 +29,7 @@ def pack(
     )
 
 
-def unpack(found: Prepared, home: DataHome) -> dict[str, Any]:
+def unpack(found: Prepared, home: DataConfig) -> dict[str, Any]:
     """Return the fields of a labelled pool, targets on the device of ``home``."""
     targets = found.tensors["targets"]
     columns = {

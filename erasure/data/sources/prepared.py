@@ -14,7 +14,7 @@ from uuid import uuid4
 from filelock import FileLock
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
 
@@ -35,7 +35,7 @@ class Prepared:
 
 
 def prepared(
-    home: DataHome, name: str, settings: Mapping[str, Any], make: Callable[[], Prepared]
+    home: DataConfig, name: str, settings: Mapping[str, Any], make: Callable[[], Prepared]
 ) -> Prepared:
     """Return what ``make`` returns, from the folder of prepared data if it is there already.
 

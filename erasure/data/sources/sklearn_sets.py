@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.data.pools.tabular import TabularPool
 
 
@@ -23,7 +23,7 @@ class Bundled:
         name: ``breast_cancer`` (569 x 30, two classes), ``wine`` (178 x 13, three), ``iris``
             (150 x 4, three) or ``diabetes`` (442 x 10, two).
 
-    References:
+    ReferenceModels:
         W. Wolberg et al., "Breast Cancer Wisconsin (Diagnostic)", UCI, 1995.
         S. Aeberhard and M. Forina, "Wine", UCI, 1991.
         R. Fisher, "The use of multiple measurements in taxonomic problems", 1936.
@@ -32,7 +32,7 @@ class Bundled:
 
     name: Literal["breast_cancer", "wine", "iris", "diabetes"]
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table, its numbers as float64."""
         found = _load(self.name)
         labels, names = found.target, [str(name) for name in found.get("target_names", [])]

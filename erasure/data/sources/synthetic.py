@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.task_types import Multiclass, Multilabel, TaskKind
+from erasure.core.task_types import Multiclass, Multilabel, TaskType
 from erasure.data.pools.tabular import TabularPool
 
 
@@ -29,7 +29,7 @@ class Synthetic:
         separation: Half the side of the hypercube; less is harder.
         seed: Seed of the data; part of the data set, not of the trial.
 
-    References:
+    ReferenceModels:
         I. Guyon, "Design of experiments for the NIPS 2003 variable selection benchmark", 2003,
         as in ``sklearn.datasets.make_classification``.
     """
@@ -59,7 +59,7 @@ class Synthetic:
         if self.separation <= 0:
             raise ConfigError(f"separation must be > 0, got {self.separation}")
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table; each class is one cluster."""
         from sklearn.datasets import make_classification
 
@@ -110,7 +110,7 @@ class SyntheticMultilabel:
         if not 0.0 < self.labels < self.classes:
             raise ConfigError(f"labels must be in (0, {self.classes}), got {self.labels}")
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table, its labels ``(N, C)`` of 0 and 1."""
         generator = stream(self.seed, "synthetic_multilabel")
         words = torch.empty(self.classes, self.features, dtype=torch.float64)
@@ -125,7 +125,7 @@ class SyntheticMultilabel:
 
 
 def _pool(
-    inputs: Tensor, labels: Tensor, classes: int, task: TaskKind, home: DataHome
+    inputs: Tensor, labels: Tensor, classes: int, task: TaskType, home: DataConfig
 ) -> TabularPool:
     return TabularPool(
         features={f"x{i}": Column(values.clone()) for i, values in enumerate(inputs.unbind(1))},

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
 from erasure.data.frames.labelling import Labels
@@ -45,7 +45,7 @@ class SyntheticText(TextSettings):
     Raises:
         ConfigError: If a setting is out of range.
 
-    References:
+    ReferenceModels:
         G. K. Zipf, "Human Behavior and the Principle of Least Effort", 1949.
     """
 
@@ -80,7 +80,7 @@ class SyntheticText(TextSettings):
                 f"signature must be <= 1 - signal = {1 - self.signal:g}, got {self.signature}"
             )
 
-    def __call__(self, home: DataHome) -> TokenPool:
+    def __call__(self, home: DataConfig) -> TokenPool:
         """Return the pool; all texts are made and tokenized anew, which takes milliseconds."""
         generator = stream(self.data_seed, "synthetic_text")
         topics = _some(self.classes, self.samples, generator)

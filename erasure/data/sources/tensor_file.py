@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.task_types import Multiclass, Multilabel
 from erasure.data.frames.table import require_resident
@@ -53,7 +53,7 @@ class TensorFile:
         if any(value <= 0 for value in self.std):
             raise ConfigError(f"std must be > 0, got {list(self.std)}")
 
-    def __call__(self, home: DataHome) -> TensorPool:
+    def __call__(self, home: DataConfig) -> TensorPool:
         """Return the samples on the device of ``home``."""
         path = existing(self.path)
         arrays, names = _arrays(path)

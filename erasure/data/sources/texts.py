@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.frames.table import require_resident
 from erasure.data.pools.labelled import TRAIN
@@ -70,7 +70,7 @@ class TextSettings:
                 f"got {self.vocabulary}"
             )
 
-    def tokenized(self, home: DataHome, texts: Sequence[str], official: Tensor | None) -> Tokens:
+    def tokenized(self, home: DataConfig, texts: Sequence[str], official: Tensor | None) -> Tokens:
         """Return the tokens of ``texts``, N of them.
 
         Args:
@@ -92,11 +92,11 @@ class TextSettings:
         size = MOST_WORDS if self.vocabulary is None else self.vocabulary
         return word_tokens(texts, known, size=size, max_length=self.max_length)
 
-    def tokenizer_files(self, home: DataHome) -> str:
+    def tokenizer_files(self, home: DataConfig) -> str:
         """Return a hash of the files of a tokenizer that is on disk; empty for others."""
         return "" if self.tokenizer == WORDS else tokenizer_stamp(home, self.tokenizer)
 
-    def token_pool(self, home: DataHome, found: Prepared) -> TokenPool:
+    def token_pool(self, home: DataConfig, found: Prepared) -> TokenPool:
         """Return the pool of prepared texts, on the device of ``home``.
 
         Models are also told which tokenizer it was, and where pretrained models are.

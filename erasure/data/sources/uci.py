@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.frames.table import Table
 from erasure.data.pools.tabular import TabularPool
@@ -47,7 +47,7 @@ class Uci(Table):
         dotted: Labels of the official test set end in a dot, as in Adult. The dot is removed and
             the parts are kept.
 
-    References:
+    ReferenceModels:
         M. Kelly, R. Longjohn and K. Nottingham, "The UCI Machine Learning Repository", 2023.
     """
 
@@ -62,7 +62,7 @@ class Uci(Table):
                 f"got id={self.id} and name={self.name}"
             )
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table."""
         csv, known = self._files(home)
         found = content(csv)
@@ -96,7 +96,7 @@ class Uci(Table):
             return table.pool(frame)
         return table.pool(*_undotted(frame, target))
 
-    def _files(self, home: DataHome) -> tuple[Path, Mapping[str, Any]]:
+    def _files(self, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         """Return the table's file and what is known about it, fetched if it is not there."""
         folder = home.root / "uci"
         found = self._kept(folder)
@@ -118,7 +118,7 @@ class Uci(Table):
                     return csv, known
         return None
 
-    def _fetch(self, folder: Path, home: DataHome) -> tuple[Path, Mapping[str, Any]]:
+    def _fetch(self, folder: Path, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         from ucimlrepo import fetch, fetch_ucirepo
 
         asked = str(self.id) if self.name is None else self.name

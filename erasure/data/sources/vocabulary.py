@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.pools.rows import files_stamp
 from erasure.data.sources.fetching import fetching
@@ -87,7 +87,7 @@ def word_tokens(
 
 
 def pretrained_tokens(
-    texts: Sequence[str], home: DataHome, name: str, *, revision: str | None, max_length: int
+    texts: Sequence[str], home: DataConfig, name: str, *, revision: str | None, max_length: int
 ) -> Tokens:
     """Tokenize as a published model does, special tokens included, cut at ``max_length``.
 
@@ -119,7 +119,7 @@ def pretrained_tokens(
     return Tokens(torch.from_numpy(flat), torch.from_numpy(offsets), len(tokenizer), int(pad))
 
 
-def tokenizer_stamp(home: DataHome, name: str) -> str:
+def tokenizer_stamp(home: DataConfig, name: str) -> str:
     """Return a hash of names, sizes and times of a tokenizer's files; empty for the hub."""
     place = _local(home, name)
     found = sorted(place.rglob("*")) if place is not None else []
@@ -157,7 +157,7 @@ def _framed(ids: NDArray[np.int64], owner: NDArray[np.int64], count: int) -> tup
     return torch.from_numpy(flat), torch.from_numpy(offsets)
 
 
-def _tokenizer(home: DataHome, name: str, revision: str | None) -> Any:
+def _tokenizer(home: DataConfig, name: str, revision: str | None) -> Any:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
@@ -177,6 +177,6 @@ def _tokenizer(home: DataHome, name: str, revision: str | None) -> Any:
         )
 
 
-def _local(home: DataHome, name: str) -> Path | None:
+def _local(home: DataConfig, name: str) -> Path | None:
     places = (home.root / "hf-models" / name, Path(name))
     return next((place for place in places if place.is_dir()), None)

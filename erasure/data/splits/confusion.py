@@ -35,7 +35,7 @@ class ConfusionForget(Forgetting):
             the two, in (0, 1); give this or ``count``.
         count: Number of samples in both classes together; even.
 
-    References:
+    ReferenceModels:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr, P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.
     """

@@ -39,7 +39,7 @@ class NodeForget(Forgetting):
             was forgotten is asked about as whoever knows it would ask. In the ``cut`` one it has
             neither edges nor features, which no model can tell from a stranger.
 
-    References:
+    ReferenceModels:
         J. Cheng et al., "GNNDelete: A General Strategy for Unlearning in Graph Neural Networks",
         ICLR 2023, arXiv:2302.13406. M. Chen et al., "Graph Unlearning", CCS 2022,
         arXiv:2103.14991.
@@ -101,7 +101,7 @@ class EdgeForget(Forgetting):
         evaluate_on: The graph in which all models are evaluated: the ``full`` one, or the
             ``cut`` one that lacks the edges.
 
-    References:
+    ReferenceModels:
         J. Cheng et al., "GNNDelete: A General Strategy for Unlearning in Graph Neural Networks",
         ICLR 2023, arXiv:2302.13406.
     """

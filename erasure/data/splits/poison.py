@@ -51,7 +51,7 @@ class PoisonForget(Forgetting):
             largest value in the images that are poisoned.
         corner: Where the patch is.
 
-    References:
+    ReferenceModels:
         T. Gu, B. Dolan-Gavitt, S. Garg, "BadNets: Identifying Vulnerabilities in the Machine
         Learning Model Supply Chain", 2017, arXiv:1708.06733; as a check of unlearning in
         D. M. Sommer, L. Song, S. Wagh, P. Mittal, "Athena: Probabilistic Verification of Machine

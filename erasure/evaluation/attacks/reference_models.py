@@ -8,7 +8,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.values import NotComputableError
 from erasure.evaluation.attacks.nonmembers import NonMembers
 from erasure.evaluation.pool_margins import CHUNK
@@ -23,7 +23,7 @@ Mode = Literal["offline", "online"]
 
 
 @dataclass(frozen=True)
-class ReferenceModels:
+class ReferenceLogits:
     """What N reference models make of n samples: the forget set, then the non-members.
 
     Args:
@@ -38,11 +38,11 @@ class ReferenceModels:
     targets: Tensor
     num_forget: int
 
-    def losses(self, kind: TaskKind) -> Tensor:
+    def losses(self, kind: TaskType) -> Tensor:
         """Return the loss of each sample under each model, ``(N, n)`` float64."""
         return torch.cat([self._losses(kind, some) for some in self._chunks()])
 
-    def phi(self, kind: TaskKind) -> Tensor:
+    def phi(self, kind: TaskType) -> Tensor:
         """Return logit-scaled confidences, ``(N, n)`` float64, cut off at 100."""
         found = torch.cat([phi(kind, some, self.targets) for some in self._chunks()])
         return found.clamp(-PHI_LIMIT, PHI_LIMIT)
@@ -52,7 +52,7 @@ class ReferenceModels:
         found: tuple[Tensor, ...] = self.logits.split(max(1, CHUNK // self.logits[0].numel()))
         return found
 
-    def _losses(self, kind: TaskKind, logits: Tensor) -> Tensor:
+    def _losses(self, kind: TaskType, logits: Tensor) -> Tensor:
         every = self.targets.expand(len(logits), *self.targets.shape).flatten(0, 1)
         return kind.loss(logits.double().flatten(0, 1), every).view(logits.shape[:2])
 
@@ -71,7 +71,7 @@ def check_references(role: str, mode: str) -> None:
         raise ConfigError("mode must be offline for references=gold, which saw no sample")
 
 
-def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> ReferenceModels:
+def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> ReferenceLogits:
     """Return the reference models of an attack on the subject of ``ctx``.
 
     Models of a pool are never the subject itself. Without a pool the retrained model of the trial
@@ -97,6 +97,6 @@ def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> Refere
         seen = [references.trained_on(role, view).cpu() for view in views]
         seen[1] = seen[1][:, chosen]
     targets = torch.cat([ctx.targets("forget"), ctx.targets(ctx.heldout)[chosen]])
-    return ReferenceModels(
+    return ReferenceLogits(
         torch.cat(logits, dim=1), torch.cat(seen, dim=1), targets, logits[0].shape[1]
     )

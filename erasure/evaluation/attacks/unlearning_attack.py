@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST, Scores, likelihood_ratios
 from erasure.evaluation.attacks.values import LOW_FPRS, RELIABLE_ALARMS
 from erasure.evaluation.statistics.clustered import (
@@ -57,7 +57,7 @@ class UnlearningAttack:
             object.__setattr__(self, "ours", self.ours[:, enough])
             object.__setattr__(self, "theirs", self.theirs[:, enough])
 
-    def values(self, extras: Mapping[str, Any]) -> dict[str, Measured]:
+    def values(self, extras: Mapping[str, Any]) -> dict[str, MetricValue]:
         """Return every value by the last part of its name.
 
         Args:
@@ -73,7 +73,7 @@ class UnlearningAttack:
         rates = {name: self._caught(name, fpr, noted) for name, fpr in LOW_FPRS.items()}
         return {"auc": self.auc(noted), "balanced_accuracy": self._accuracy(noted), **rates}
 
-    def auc(self, extras: Mapping[str, Any]) -> Measured:
+    def auc(self, extras: Mapping[str, Any]) -> MetricValue:
         """Return the area under the ROC curve over all models and samples."""
         ours, theirs = self._observed
         wins, losses = above(ours.values, theirs.values), above(theirs.values, ours.values)
@@ -88,7 +88,7 @@ class UnlearningAttack:
         """Scores of all models and samples."""
         return likelihood_ratios(self.ours, self.theirs)
 
-    def _accuracy(self, extras: Mapping[str, Any]) -> Measured:
+    def _accuracy(self, extras: Mapping[str, Any]) -> MetricValue:
         ours, theirs = (
             Observed(right, seen.samples, seen.models)
             for seen, right in zip(self._observed, self._right, strict=True)
@@ -104,22 +104,22 @@ class UnlearningAttack:
         shown = {"tpr": rates[0], "tnr": rates[1], "per_sample": self._by_sample()}
         return self._rate(sum(rates) / 2, error, {**extras, **shown})
 
-    def _caught(self, name: str, fpr: float, extras: Mapping[str, Any]) -> Measured:
+    def _caught(self, name: str, fpr: float, extras: Mapping[str, Any]) -> MetricValue:
         ours, theirs = self._observed
         noted = {**extras, "unreliable": fpr * len(theirs) < RELIABLE_ALARMS}
         if self._constant:
-            return Measured(value=fpr, n=len(ours), extras=noted)
+            return MetricValue(value=fpr, n=len(ours), extras=noted)
         caught = _caught(ours.values, theirs.values, fpr)
         hits = Observed(caught, ours.samples, ours.models)
         error = two_way_error([(hits, (caught - caught.mean()) / len(hits))])
         found = clustered_proportion(hits, max(error, self._jackknifed[name]))
         return replace(found, extras={**noted, **found.extras})
 
-    def _rate(self, value: float, error: float, extras: Mapping[str, Any]) -> Measured:
+    def _rate(self, value: float, error: float, extras: Mapping[str, Any]) -> MetricValue:
         clusters = min(GROUPS, len(self.ours), self.ours.shape[1])
         low, high = rate_interval(value, error, clusters)
         n = sum(len(side) for side in self._observed)
-        return Measured(
+        return MetricValue(
             value=value, ci_low=low, ci_high=high, n=n, extras={**extras, "error": error}
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erasure.core.values import Measured, MetricSchema
+from erasure.core.values import Meaning, MetricValue
 from erasure.evaluation.statistics.estimates import normal_interval, proportion
 from erasure.evaluation.statistics.roc import (
     auc,
@@ -25,7 +25,7 @@ RELIABLE_ALARMS = 10
 """With fewer false positives than this allowed, the rate is too coarse to rely on."""
 
 
-def attack_schema(prefix: str, attack: str) -> dict[str, MetricSchema]:
+def attack_schema(prefix: str, attack: str) -> dict[str, Meaning]:
     """Return the meaning of the names of :func:`attack_values`.
 
     Args:
@@ -47,7 +47,7 @@ def attack_schema(prefix: str, attack: str) -> dict[str, MetricSchema]:
 
 def attack_values(
     prefix: str, members: Tensor, others: Tensor, extras: Mapping[str, Any]
-) -> dict[str, Measured]:
+) -> dict[str, MetricValue]:
     """Return AUC and true-positive rates at low false-positive rates of an attack.
 
     Args:
@@ -64,7 +64,7 @@ def attack_values(
 
 def attack_auc(
     members: Tensor, others: Tensor, extras: Mapping[str, Any] | None = None
-) -> Measured:
+) -> MetricValue:
     """Return the probability that a member outscores a non-member, with DeLong's interval."""
     value = auc(roc(members, others))
     low, high = normal_interval(value, delong_error(members, others), 0.0, 1.0)
@@ -75,12 +75,12 @@ def attack_auc(
         **(extras or {}),
     }
     n = len(members) + len(others)
-    return Measured(value=value, ci_low=low, ci_high=high, n=n, extras=noted)
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=n, extras=noted)
 
 
 def attack_tpr(
     members: Tensor, others: Tensor, fpr: float, extras: Mapping[str, Any] | None = None
-) -> Measured:
+) -> MetricValue:
     """Return the share of members caught while at most a share ``fpr`` of the others is accused.
 
     A constant score has no usable threshold; it counts as guessing, with a TPR equal to the FPR.
@@ -88,20 +88,20 @@ def attack_tpr(
     noted: dict[str, Any] = {**_facts(members, others), **(extras or {})}
     noted["unreliable"] = fpr * len(others) < RELIABLE_ALARMS
     if noted["constant_score"]:
-        return Measured(value=fpr, n=len(members), extras=noted)
+        return MetricValue(value=fpr, n=len(members), extras=noted)
     return proportion(hits_at(roc(members, others), fpr), len(members), noted)
 
 
-def attack_accuracy(members: Tensor, others: Tensor) -> Measured:
+def attack_accuracy(members: Tensor, others: Tensor) -> MetricValue:
     """Return the balanced accuracy of the best threshold; members score at least as high."""
     value, threshold = best_balanced_accuracy(roc(members, others))
     extras = {**_facts(members, others), "advantage": 2 * value - 1, "threshold": threshold}
-    return Measured(value=value, n=len(members) + len(others), extras=extras)
+    return MetricValue(value=value, n=len(members) + len(others), extras=extras)
 
 
 def balanced_accuracy(
     tpr: float, tnr: float, n_pos: int, n_neg: int, extras: Mapping[str, Any] | None = None
-) -> Measured:
+) -> MetricValue:
     """Return the mean of both rates, with a normal interval of binomial errors.
 
     Args:
@@ -122,11 +122,11 @@ def balanced_accuracy(
         "advantage": tpr + tnr - 1,
         **(extras or {}),
     }
-    return Measured(value=value, ci_low=low, ci_high=high, n=n_pos + n_neg, extras=noted)
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=n_pos + n_neg, extras=noted)
 
 
-def _schema(description: str, ideal: float) -> MetricSchema:
-    return MetricSchema(
+def _schema(description: str, ideal: float) -> Meaning:
+    return Meaning(
         direction="closer_to_ideal", low=0.0, high=1.0, ideal=ideal, description=description
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erasure.core.values import Measured
+from erasure.core.values import MetricValue
 from erasure.evaluation.statistics.estimates import LEVEL, clopper_pearson
 
 GROUPS = 16
@@ -66,7 +66,7 @@ def two_way_error(sides: Sequence[tuple[Observed, Tensor]]) -> float:
         sides: Of each mean its observations, and how far each pulls the sum from its value,
             ``(n,)``: deviations that add up to zero, over n, times the weight of the mean.
 
-    References:
+    ReferenceModels:
         C. Cameron et al., "Robust inference with multiway clustering", Journal of Business and
         Economic Statistics 29, 2011; N. Obuchowski, "Nonparametric analysis of clustered ROC
         curve data", Biometrics 53, 1997.
@@ -109,7 +109,7 @@ def rate_interval(value: float, error: float, clusters: int) -> tuple[float, flo
     return max(0.0, value - reach), min(1.0, value + reach)
 
 
-def clustered_proportion(hits: Observed, error: float) -> Measured:
+def clustered_proportion(hits: Observed, error: float) -> MetricValue:
     """Return the share of hits with an exact interval for as many as are independent.
 
     The interval is that of Clopper and Pearson with the number of observations that would give
@@ -126,7 +126,7 @@ def clustered_proportion(hits: Observed, error: float) -> Measured:
     if error > 0 and 0 < value < 1:
         effective = min(float(len(hits)), value * (1 - value) / error**2)
     low, high = clopper_pearson(value * effective, effective)
-    return Measured(
+    return MetricValue(
         value=value,
         ci_low=min(low, value),
         ci_high=max(high, value),

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from erasure.core.values import Measured
+from erasure.core.values import MetricValue
 
 LEVEL = 0.95
 """Confidence level of every interval we report."""
@@ -16,13 +16,13 @@ Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 """How many standard errors a normal interval reaches to each side."""
 
 
-def proportion(hits: int, n: int, extras: Mapping[str, Any] | None = None) -> Measured:
+def proportion(hits: int, n: int, extras: Mapping[str, Any] | None = None) -> MetricValue:
     """Return the share ``hits / n`` with its Clopper-Pearson interval."""
     low, high = clopper_pearson(hits, n)
-    return Measured(value=hits / n, ci_low=low, ci_high=high, n=n, extras=extras or {})
+    return MetricValue(value=hits / n, ci_low=low, ci_high=high, n=n, extras=extras or {})
 
 
-def mean(values: Tensor, *, low: float, high: float) -> Measured:
+def mean(values: Tensor, *, low: float, high: float) -> MetricValue:
     """Return the mean of ``values`` (n,) with a normal interval clipped to ``[low, high]``.
 
     The interval is NaN for a single value, whose spread is unknown.
@@ -31,7 +31,7 @@ def mean(values: Tensor, *, low: float, high: float) -> Measured:
     found = values.double().mean().item()
     error = values.double().std().item() / math.sqrt(n) if n > 1 else math.nan
     below, above = normal_interval(found, error, low, high)
-    return Measured(value=found, ci_low=below, ci_high=above, n=n)
+    return MetricValue(value=found, ci_low=below, ci_high=above, n=n)
 
 
 def normal_interval(value: float, error: float, low: float, high: float) -> tuple[float, float]:
@@ -51,7 +51,7 @@ def normal_interval(value: float, error: float, low: float, high: float) -> tupl
 def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
     """Return the exact interval of a binomial proportion after ``hits`` successes in ``n``.
 
-    References:
+    ReferenceModels:
         C. Clopper and E. Pearson, "The use of confidence or fiducial limits illustrated in the
         case of the binomial", Biometrika 26, 1934.
     """

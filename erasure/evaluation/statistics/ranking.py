@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 
 BLOCK = 4_000_000
 """Scores that are sorted at a time."""
@@ -47,7 +47,7 @@ def average_precisions(scores: Tensor, positive: Tensor) -> Tensor:
     That is the area under the precision-recall curve by steps, not interpolated. Arguments and
     NaN are those of :func:`roc_areas`.
 
-    References:
+    ReferenceModels:
         M. Zhu, "Recall, Precision and Average Precision", University of Waterloo 2004.
     """
     return _blockwise(_average_precisions, scores, positive)
@@ -55,7 +55,7 @@ def average_precisions(scores: Tensor, positive: Tensor) -> Tensor:
 
 def mean_area(
     ctx: EvalContext, part: str, scores: Tensor, areas: Callable[..., Tensor]
-) -> Measured:
+) -> MetricValue:
     """Return the mean area of the classes that have positives and negatives on a part.
 
     Args:
@@ -73,7 +73,7 @@ def mean_area(
         raise NotComputableError("degenerate", "one_class")
     names = ctx.splits.part(part).pool.class_names
     extras = {"per_class": {names[place]: found[place].item() for place in defined}}
-    return Measured(value=found[defined].mean().item(), n=len(scores), extras=extras)
+    return MetricValue(value=found[defined].mean().item(), n=len(scores), extras=extras)
 
 
 def _blockwise(areas: Callable[[Sorted], Tensor], scores: Tensor, positive: Tensor) -> Tensor:

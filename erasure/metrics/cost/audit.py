@@ -6,7 +6,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 
 DESCRIPTIONS: Mapping[str, str] = {
     "gold_inside_null": "Whether the attack with many models is at chance on retrained models; "
@@ -41,15 +41,15 @@ class Audit:
         if not 0.0 <= self.min_contrast < 1.0:
             raise ConfigError(f"min_contrast must be in [0, 1), got {self.min_contrast}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - no part in names
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - no part in names
         return {
-            f"audit/{name}": MetricSchema(
+            f"audit/{name}": Meaning(
                 direction="max", low=0.0, high=1.0, ideal=1.0, description=description
             )
             for name, description in DESCRIPTIONS.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {
@@ -57,7 +57,7 @@ class Audit:
             "audit/identity_detected": measure(partial(self._identity_detected, ctx)),
         }
 
-    def _identity_detected(self, ctx: EvalContext) -> Measured:
+    def _identity_detected(self, ctx: EvalContext) -> MetricValue:
         attack, null = ctx.measured("ulira/auc", "original"), ctx.measured("ulira/auc", "gold")
         apart = ctx.measured("klom/forget/mean", "original")
         together = ctx.measured("klom/forget/mean", "gold")
@@ -74,11 +74,11 @@ class Audit:
             "klom_gold": together.value,
             "contrast": contrast,
         }
-        return Measured(value=float(above and farther), extras=extras)
+        return MetricValue(value=float(above and farther), extras=extras)
 
 
-def _gold_inside_null(ctx: EvalContext) -> Measured:
+def _gold_inside_null(ctx: EvalContext) -> MetricValue:
     found = ctx.measured("ulira/auc", "gold")
     error = float(found.extras["error"])
     inside = abs(found.value - 0.5) <= 3 * error
-    return Measured(value=float(inside), extras={"ulira": found.value, "error": error})
+    return MetricValue(value=float(inside), extras={"ulira": found.value, "error": error})

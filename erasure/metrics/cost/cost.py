@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.costs import fact
 
 BYTES_PER_MB = 1e6
@@ -36,7 +36,7 @@ class Cost:
         moves it; the extras say so.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - costs know no part
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - costs know no part
         return {
             "cost/unlearn_seconds": _schema("min", "Wall time of the unlearning method.", "s"),
             "cost/original_seconds": _schema("info", "Training time of the original model.", "s"),
@@ -60,14 +60,14 @@ class Cost:
             "cost/optimizer_steps": _schema("min", "Optimizer steps while unlearning."),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {name: measure(partial(compute, ctx)) for name, compute in _COSTS.items()}
 
 
-def _schema(direction: Direction, description: str, unit: str = "") -> MetricSchema:
-    return MetricSchema(
+def _schema(direction: Direction, description: str, unit: str = "") -> Meaning:
+    return Meaning(
         direction=direction,
         low=0.0,
         high=math.inf,
@@ -87,10 +87,10 @@ def _megabytes(ctx: EvalContext, name: str) -> float:
     return fact(ctx, name) / BYTES_PER_MB
 
 
-def _energy(ctx: EvalContext) -> Measured:
+def _energy(ctx: EvalContext) -> MetricValue:
     joules = fact(ctx, "energy_joules")
     short = fact(ctx, "unlearn_seconds") < ENERGY_FLOOR_SECONDS
-    return Measured(value=joules, extras={"below_measurement_floor": short})
+    return MetricValue(value=joules, extras={"below_measurement_floor": short})
 
 
 def _unlearn_gflops(ctx: EvalContext) -> float:
@@ -112,7 +112,7 @@ def _flop_ratio(ctx: EvalContext) -> float:
     return ours / theirs
 
 
-_COSTS: Mapping[str, Callable[[EvalContext], Measured | float]] = {
+_COSTS: Mapping[str, Callable[[EvalContext], MetricValue | float]] = {
     "cost/unlearn_seconds": partial(fact, name="unlearn_seconds"),
     "cost/original_seconds": partial(fact, name="original_seconds"),
     "cost/retrain_seconds": partial(fact, name="retrain_seconds"),

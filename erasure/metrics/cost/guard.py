@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.costs import fact
 
 DESCRIPTIONS = {
@@ -26,9 +26,9 @@ class Guard:
     mapping is empty.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - no part in names
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - no part in names
         return {
-            f"guard/{name}": MetricSchema(
+            f"guard/{name}": Meaning(
                 direction="info",
                 low=0.0,
                 high=math.inf,
@@ -37,7 +37,7 @@ class Guard:
             for name, description in DESCRIPTIONS.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {f"guard/{name}": measure(partial(fact, ctx, name)) for name in DESCRIPTIONS}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +22,13 @@ class AIN:
         forget sets, there is no index. Where one model never reached the target the ratio is a
         bound, and the extras say which (``bound``); where both did not there is none.
 
-    References:
+    ReferenceModels:
         V. Chundawat et al., "Zero-Shot Machine Unlearning", IEEE TIFS 2023, arXiv:2201.05629.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
         return {
-            "ain/value": MetricSchema(
+            "ain/value": Meaning(
                 direction="closer_to_ideal",
                 low=0.0,
                 high=math.inf,
@@ -37,11 +37,11 @@ class AIN:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"ain/value": measure(partial(_ratio, ctx))}
 
 
-def _ratio(ctx: EvalContext) -> Measured:
+def _ratio(ctx: EvalContext) -> MetricValue:
     own, gold = ctx.measured("relearn/steps"), ctx.measured("relearn/steps", "gold")
     if gold.value == 0:
         raise NotComputableError("degenerate", "gold_at_target")
@@ -49,4 +49,4 @@ def _ratio(ctx: EvalContext) -> Measured:
     if all(endless):
         raise NotComputableError("degenerate", "censored")
     bound = {(False, False): "none", (True, False): "at_least", (False, True): "at_most"}[endless]
-    return Measured(value=own.value / gold.value, n=own.n, extras={"bound": bound})
+    return MetricValue(value=own.value / gold.value, n=own.n, extras={"bound": bound})

@@ -13,7 +13,7 @@ from erasure.core.columns import Column
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.attacks.logistic import decisions, fit_logistic
 from erasure.evaluation.statistics.roc import auc, roc
 
@@ -35,7 +35,7 @@ class AttributeInference:
         components: Number of main directions of the features.
         min_per_class: Fewest samples on each side of a question, at least ten.
 
-    References:
+    ReferenceModels:
         C. Song and V. Shmatikov, "Overlearning Reveals Sensitive Attributes", ICLR 2020,
         arXiv:1905.11742.
     """
@@ -52,16 +52,16 @@ class AttributeInference:
         if self.min_per_class < FOLDS:
             raise ConfigError(f"min_per_class must be >= {FOLDS}, got {self.min_per_class}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
         return {
-            "attribute_inference/auroc": MetricSchema(
+            "attribute_inference/auroc": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
                 description="Mean area under the ROC curve with which attributes of forget "
                 "samples are read from the features.",
             ),
-            "attribute_inference/gap_to_gold": MetricSchema(
+            "attribute_inference/gap_to_gold": Meaning(
                 direction="min",
                 low=0.0,
                 high=1.0,
@@ -70,18 +70,18 @@ class AttributeInference:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         own = measure(partial(self._auroc, ctx, ctx.subject))
 
-        def gap() -> Measured:
+        def gap() -> MetricValue:
             if own.status != "ok":
                 raise NotComputableError(own.status, own.reason)
             signed = own.value - self._auroc(ctx, "gold").value
-            return Measured(value=abs(signed), n=own.n, extras={"signed": signed})
+            return MetricValue(value=abs(signed), n=own.n, extras={"signed": signed})
 
         return {"attribute_inference/auroc": own, "attribute_inference/gap_to_gold": measure(gap)}
 
-    def _auroc(self, ctx: EvalContext, who: Who) -> Measured:
+    def _auroc(self, ctx: EvalContext, who: Who) -> MetricValue:
         questions = self._questions(ctx)
         reduced = main_directions(ctx.features("forget", who).double(), self.components)
         found = {
@@ -93,7 +93,7 @@ class AttributeInference:
             for question in questions
         }
         value = sum(found.values()) / len(found)
-        return Measured(value=value, n=len(reduced), extras={"by_question": found})
+        return MetricValue(value=value, n=len(reduced), extras={"by_question": found})
 
     def _questions(self, ctx: EvalContext) -> list["_Question"]:
         columns = ctx.splits.forget.pool.attributes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import predictions, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -31,7 +31,7 @@ class BackdoorVerify:
         alpha: How often the test may refute a deletion that took place, in (0, 1).
         min_n: Fewest triggered samples.
 
-    References:
+    ReferenceModels:
         D. Sommer et al., "Athena: Probabilistic Verification of Machine Unlearning", PoPETs 2022,
         arXiv:2003.04247; T. Gu et al., "BadNets", 2017, arXiv:1708.06733.
     """
@@ -45,7 +45,7 @@ class BackdoorVerify:
         if self.min_n < 1:
             raise ConfigError(f"min_n must be >= 1, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         asr = f"Share of triggered {heldout} samples that get the class of the trigger."
         clean = f"Share of correct predictions on {heldout} samples without the trigger."
         test = "Probability of so many hits of the trigger had the samples been deleted."
@@ -55,7 +55,7 @@ class BackdoorVerify:
             "backdoor_verify/p_value": _schema("max", test),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         compute = {
             "backdoor_verify/asr": self._asr,
             "backdoor_verify/clean_accuracy": _clean_accuracy,
@@ -63,10 +63,10 @@ class BackdoorVerify:
         }
         return {name: measure(partial(each, ctx)) for name, each in compute.items()}
 
-    def _asr(self, ctx: EvalContext) -> Measured:
+    def _asr(self, ctx: EvalContext) -> MetricValue:
         return proportion(*self._hits(ctx, ctx.subject))
 
-    def _p_value(self, ctx: EvalContext) -> Measured:
+    def _p_value(self, ctx: EvalContext) -> MetricValue:
         hits, n = self._hits(ctx, ctx.subject)
         rates = {
             who: self._hits(ctx, who)[0] / n for who in ("original", "gold") if who in ctx.models
@@ -76,7 +76,7 @@ class BackdoorVerify:
         test = deletion_test(n, deleted, kept, self.alpha)
         extras = {**test._asdict(), "hits": hits, "deleted_rate": deleted, "kept_rate": kept}
         extras["refuted"] = hits >= test.threshold
-        return Measured(value=at_least(hits, n, deleted), n=n, extras=extras)
+        return MetricValue(value=at_least(hits, n, deleted), n=n, extras=extras)
 
     def _hits(self, ctx: EvalContext, who: Who) -> tuple[int, int]:
         target = trigger_class(ctx)
@@ -136,11 +136,11 @@ def trigger_class(ctx: EvalContext) -> int:
     return int(ctx.splits.scenario["target"])
 
 
-def _clean_accuracy(ctx: EvalContext) -> Measured:
+def _clean_accuracy(ctx: EvalContext) -> MetricValue:
     trigger_class(ctx)
     right = predictions(ctx, ctx.heldout) == ctx.targets(ctx.heldout)
     return proportion(int(right.sum().item()), len(right))
 
 
-def _schema(direction: Direction, description: str) -> MetricSchema:
-    return MetricSchema(direction=direction, low=0.0, high=1.0, description=description)
+def _schema(direction: Direction, description: str) -> Meaning:
+    return Meaning(direction=direction, low=0.0, high=1.0, description=description)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError, ErasureError, UnsupportedError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import PHI_LIMIT, phi
 from erasure.evaluation.statistics.estimates import clopper_pearson
 from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
@@ -49,7 +49,7 @@ class Certificate:
         ErasureError: If a method is exact here, and the attack tells the models of the pool
             from retrained ones.
 
-    References:
+    ReferenceModels:
         C. Guo et al., "Certified Data Removal from Machine Learning Models", ICML 2020,
         arXiv:1911.03030; P. Kairouz et al., "The Composition Theorem for Differential Privacy",
         ICML 2015, arXiv:1311.0776: the bounds on attacks.
@@ -64,7 +64,7 @@ class Certificate:
         if self.min_models < 2:
             raise ConfigError(f"min_models must be >= 2, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of the model
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of the model
         said = {
             "exact": ("Whether the weights are those of the retrained model.", 1.0),
             "epsilon": ("Epsilon that the method certifies.", math.inf),
@@ -72,13 +72,13 @@ class Certificate:
             "empirical_epsilon": ("Epsilon that an attack shows to be too small.", math.inf),
         }
         return {
-            f"certificate/{name}": MetricSchema(
+            f"certificate/{name}": Meaning(
                 direction="info", low=0.0, high=high, description=description
             )
             for name, (description, high) in said.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         found = {
@@ -90,7 +90,7 @@ class Certificate:
         _require_consistent(found["certificate/epsilon"], found["certificate/empirical_epsilon"])
         return found
 
-    def _empirical(self, ctx: EvalContext) -> Measured:
+    def _empirical(self, ctx: EvalContext) -> MetricValue:
         references = ctx.references
         if references is None or min(references.size("unlearned"), references.size("gold")) == 0:
             raise NotComputableError("skipped", "missing_pool")
@@ -105,7 +105,7 @@ class Certificate:
         extras = {"errors": wrong, "models": totals, "delta": delta}
         if math.isfinite(point):
             extras["point_estimate"] = point
-        return Measured(value=lower, n=sum(totals), extras=extras)
+        return MetricValue(value=lower, n=sum(totals), extras=extras)
 
 
 def tpr_bound(epsilon: float, delta: float, fpr: float) -> float:
@@ -151,9 +151,9 @@ def _exact(ctx: EvalContext) -> float:
     return float(same)
 
 
-def _epsilon(ctx: EvalContext) -> Measured:
+def _epsilon(ctx: EvalContext) -> MetricValue:
     if measure(partial(_exact, ctx)).value == 1:
-        return Measured(value=0.0, extras=_said(0.0, 0.0, "exact", "model"))
+        return MetricValue(value=0.0, extras=_said(0.0, 0.0, "exact", "model"))
     if "reported/epsilon" not in ctx.facts or "reported/spent" not in ctx.facts:
         raise NotComputableError("skipped", "no_certificate")
     spent = ctx.facts["reported/spent"]
@@ -163,7 +163,7 @@ def _epsilon(ctx: EvalContext) -> Measured:
         for name, value in ctx.facts.items()
         if name.startswith("reported/")
     }
-    return Measured(value=spent, extras={**said, "reported": noted})
+    return MetricValue(value=spent, extras={**said, "reported": noted})
 
 
 def _delta(ctx: EvalContext) -> float:
@@ -193,7 +193,7 @@ def _scope(ctx: EvalContext) -> str:
     return "head" if any(weight.requires_grad for weight in others) else "model"
 
 
-def _statistic(ctx: EvalContext, role: Pooled) -> Tensor:
+def _statistic(ctx: EvalContext, role: ReferenceRole) -> Tensor:
     """Return one number per model of a role, ``(N,)``."""
     found = phi(ctx.kind, ctx.stack(role, "forget"), ctx.targets("forget"))
     return found.clamp(-PHI_LIMIT, PHI_LIMIT).mean(dim=1)
@@ -211,7 +211,7 @@ def _errors(unlearned: Tensor, gold: Tensor) -> tuple[tuple[int, int], tuple[int
     return (alarms, misses), (len(test_g), len(test_u))
 
 
-def _require_consistent(certified: Measured, empirical: Measured) -> None:
+def _require_consistent(certified: MetricValue, empirical: MetricValue) -> None:
     if certified.status != "ok" or empirical.status != "ok":
         return
     if certified.extras["notion"] == "exact" and empirical.value > certified.value:

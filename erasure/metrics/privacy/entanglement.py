@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Entanglement:
     one set and keep the other. It describes the task, not a method: only the unlearned model has
     it, and the mapping of any other is empty.
 
-    References:
+    ReferenceModels:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
         arXiv:2406.01257; M. Goldblum et al., "Unraveling Meta-Learning", ICML 2020,
         arXiv:2002.06753.
@@ -31,9 +31,9 @@ class Entanglement:
 
     needs_features = True
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of training data
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of training data
         return {
-            "entanglement/score": MetricSchema(
+            "entanglement/score": Meaning(
                 direction="info",
                 low=0.0,
                 high=math.inf,
@@ -42,7 +42,7 @@ class Entanglement:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {"entanglement/score": measure(partial(_score, ctx))}

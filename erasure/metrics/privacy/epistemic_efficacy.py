@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.training.per_sample.gradients import mean_squared_sample_gradients
 
 
@@ -25,26 +25,26 @@ class EpistemicEfficacy:
         The retrained model is what to compare with. A model that predicts nothing has small
         gradients too, and so has one that fits the forget set perfectly: this is no guarantee.
 
-    References:
+    ReferenceModels:
         A. Becker and T. Liebig, "Evaluating Machine Unlearning via Epistemic Uncertainty", 2022,
         arXiv:2208.10836.
     """
 
     runs_models = True
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
         said = {
             "trace": "Mean squared norm of the gradient of each forget sample's loss.",
             "efficacy": "One over the trace of the Fisher information of the forget set.",
         }
         return {
-            f"epistemic_efficacy/{name}": MetricSchema(
+            f"epistemic_efficacy/{name}": Meaning(
                 direction="closer_to_gold", low=0.0, high=math.inf, description=description
             )
             for name, description in said.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
         model, forget = copy.deepcopy(ctx.models[ctx.subject]), ctx.splits.forget
         if not any(weight.requires_grad for weight in model.parameters()):
@@ -55,6 +55,6 @@ class EpistemicEfficacy:
             raise NotComputableError("degenerate", "nonfinite_gradients")
         efficacy = 1 / trace if trace > 0 else math.inf
         return {
-            "epistemic_efficacy/trace": Measured(value=trace, n=len(forget)),
-            "epistemic_efficacy/efficacy": Measured(value=efficacy, n=len(forget)),
+            "epistemic_efficacy/trace": MetricValue(value=trace, n=len(forget)),
+            "epistemic_efficacy/efficacy": MetricValue(value=efficacy, n=len(forget)),
         }

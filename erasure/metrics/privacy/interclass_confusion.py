@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import predictions, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -22,19 +22,19 @@ class InterclassConfusion:
     they say whether what the swapped labels taught is gone, on the retain set whether other
     samples of these classes suffered. The retrained model is what to compare with.
 
-    References:
+    ReferenceModels:
         S. Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,
         arXiv:2201.06640; M. Kurmanji et al., "Towards Unbounded Machine Unlearning",
         NeurIPS 2023, arXiv:2302.09880.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         said = {
             "ic_err": ("Share of wrong predictions in the two swapped classes", 1.0, ""),
             "fgt_err": ("Samples taken for the other of the swapped classes", math.inf, "samples"),
         }
         return {
-            f"interclass_confusion/{part}/{name}": MetricSchema(
+            f"interclass_confusion/{part}/{name}": Meaning(
                 direction="min",
                 low=0.0,
                 high=high,
@@ -45,7 +45,7 @@ class InterclassConfusion:
             for name, (text, high, unit) in said.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         found = {}
         for part in ("retain", ctx.heldout):
             prefix = f"interclass_confusion/{part}"
@@ -90,11 +90,11 @@ def _errors(ctx: EvalContext, part: str) -> tuple[int, int, int]:
     return found
 
 
-def _share_of_errors(ctx: EvalContext, part: str) -> Measured:
+def _share_of_errors(ctx: EvalContext, part: str) -> MetricValue:
     errors, _, total = _errors(ctx, part)
     return proportion(errors, total)
 
 
-def _mutual_errors(ctx: EvalContext, part: str) -> Measured:
+def _mutual_errors(ctx: EvalContext, part: str) -> MetricValue:
     _, mutual, total = _errors(ctx, part)
-    return Measured(value=float(mutual), n=total, extras={"share": mutual / total})
+    return MetricValue(value=float(mutual), n=total, extras={"share": mutual / total})

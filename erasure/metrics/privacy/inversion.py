@@ -12,7 +12,7 @@ from erasure.core.context import EvalContext, evaluating
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
 from erasure.core.types import Inputs
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.signals import require_multiclass
 from erasure.evaluation.statistics.estimates import mean, proportion
 from erasure.models.layers import recorded_features
@@ -46,7 +46,7 @@ class Inversion:
         that does not know the class, an input that is like no other class can be nearest to it:
         ``reidentified`` means little where the retrained model has it as well.
 
-    References:
+    ReferenceModels:
         M. Fredrikson et al., "Model Inversion Attacks that Exploit Confidence Information and
         Basic Countermeasures", CCS 2015; H. Hu et al., "Learn What You Want to Unlearn", S&P
         2024, arXiv:2404.03233.
@@ -69,23 +69,23 @@ class Inversion:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of made inputs
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of made inputs
         return {
-            "inversion/similarity": MetricSchema(
+            "inversion/similarity": Meaning(
                 direction="closer_to_gold",
                 low=-1.0,
                 high=1.0,
                 description="Cosine of the change that makes a forgotten class out of the mean "
                 "input with the way to its samples.",
             ),
-            "inversion/reidentified": MetricSchema(
+            "inversion/reidentified": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
                 description="Share of inputs made of a forgotten class that the retrained model "
                 "finds nearest to it.",
             ),
-            "inversion/distance": MetricSchema(
+            "inversion/distance": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=math.inf,
@@ -94,7 +94,7 @@ class Inversion:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
         classes = self._classes(ctx)
         judge = _Judge.of(ctx, classes)
@@ -113,11 +113,11 @@ class Inversion:
             [judge.distance(found[labels == label], label) for label in classes.tolist()]
         )
         if not ratios.isfinite().all():
-            distance = Measured(
+            distance = MetricValue(
                 value=math.nan, status="degenerate", reason="forget_samples_coincide"
             )
         else:
-            distance = Measured(value=ratios.mean().item(), n=len(right), extras=extras)
+            distance = MetricValue(value=ratios.mean().item(), n=len(right), extras=extras)
         return {
             "inversion/similarity": mean(_cosines(ctx, made, labels, known), low=-1.0, high=1.0),
             "inversion/reidentified": share,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_accuracy, attack_auc, attack_tpr
 from erasure.evaluation.signals import losses
@@ -35,7 +35,7 @@ class LossMIA:
         A constant loss has no usable threshold; it counts as guessing, with a TPR equal to the
         FPR, and is flagged ``constant_score``.
 
-    References:
+    ReferenceModels:
         S. Yeom et al., "Privacy Risk in Machine Learning: Analyzing the Connection to
         Overfitting", CSF 2018, arXiv:1709.01604.
     """
@@ -46,7 +46,7 @@ class LossMIA:
         if self.min_n < 2:
             raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"the loss attack, forget against {heldout} samples of the same classes"
         return {
             "mia/loss/auc": _schema(f"Area under the ROC curve of {attack}; 0.5 is chance."),
@@ -58,7 +58,7 @@ class LossMIA:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         try:
             members, others = attack_losses(ctx, ctx.subject, min_n=self.min_n)
         except NotComputableError as error:
@@ -81,10 +81,10 @@ def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Te
     return losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)[chosen]
 
 
-def _schema(description: str) -> MetricSchema:
-    return MetricSchema(direction="closer_to_gold", low=0.0, high=1.0, description=description)
+def _schema(description: str) -> Meaning:
+    return Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
 
 
-def _accuracy(members: Tensor, others: Tensor) -> Measured:
+def _accuracy(members: Tensor, others: Tensor) -> MetricValue:
     found = attack_accuracy(-members, -others)
     return replace(found, extras={**found.extras, "threshold": -found.extras["threshold"]})

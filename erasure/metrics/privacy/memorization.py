@@ -8,15 +8,15 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled, References
+from erasure.core.context import EvalContext, ReferenceModels, ReferenceRole
 from erasure.core.splits import View
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.statistics.estimates import mean
 
 FEWEST = 2
 """Models that must have seen a sample, and that must not, for it to have a score."""
 
-FAMILIES: tuple[tuple[Pooled, ...], ...] = (("original", "gold"), ("shadow",))
+FAMILIES: tuple[tuple[ReferenceRole, ...], ...] = (("original", "gold"), ("shadow",))
 """Roles whose models differ in their samples and not in how many they saw."""
 
 
@@ -41,16 +41,16 @@ class Memorization:
     originals against retrained models, and all samples from shadows; it is measured once, with
     the unlearned model.
 
-    References:
+    ReferenceModels:
         V. Feldman, "Does learning require memorization? A short tale about a long tail", STOC
         2020, arXiv:1906.05271.
     """
 
-    needs_roles: ClassVar[tuple[Pooled, ...]] = ("original", "gold", "shadow")
+    needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "gold", "shadow")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"memorization/{part}/mean": MetricSchema(
+            f"memorization/{part}/mean": Meaning(
                 direction="info",
                 low=-1.0,
                 high=1.0,
@@ -60,7 +60,7 @@ class Memorization:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {
@@ -68,7 +68,7 @@ class Memorization:
         }
 
 
-def memorization_scores(references: References, view: View) -> MemorizationScores:
+def memorization_scores(references: ReferenceModels, view: View) -> MemorizationScores:
     """Return the memorization of the samples of a view by all reference models there are.
 
     Originals and retrained models are one family, shadows another: within a family the training
@@ -94,7 +94,7 @@ def memorization_scores(references: References, view: View) -> MemorizationScore
     return MemorizationScores(scores, torch.where(there, variance.sqrt() / weights, torch.nan))
 
 
-def memorization_tensors(references: References, view: View) -> dict[str, Tensor]:
+def memorization_tensors(references: ReferenceModels, view: View) -> dict[str, Tensor]:
     """Return what ``split=difficulty split.path=...`` reads, of the samples that have a score.
 
     Returns:
@@ -113,7 +113,7 @@ def memorization_tensors(references: References, view: View) -> dict[str, Tensor
 
 
 def _difference(
-    references: References, view: View, roles: tuple[Pooled, ...]
+    references: ReferenceModels, view: View, roles: tuple[ReferenceRole, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return scores of a family, their variances and weights ``(n,)``; 0 weight is no score."""
     targets = view.targets.cpu()
@@ -133,7 +133,7 @@ def _difference(
     return rates[0] - rates[1], spread, torch.where(enough, weight, 0.0)
 
 
-def _mean(ctx: EvalContext, part: str) -> Measured:
+def _mean(ctx: EvalContext, part: str) -> MetricValue:
     if ctx.references is None:
         raise NotComputableError("skipped", "missing_pool")
     view = ctx.sampled(part)
@@ -154,6 +154,6 @@ def _mean(ctx: EvalContext, part: str) -> Measured:
         "without_score": len(view) - len(scores),
     }
     value = mean(scores, low=-1.0, high=1.0)
-    return Measured(
+    return MetricValue(
         value=value.value, ci_low=value.ci_low, ci_high=value.ci_high, n=value.n, extras=extras
     )

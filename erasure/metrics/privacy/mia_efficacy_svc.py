@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, log_probs, member_score, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
@@ -53,7 +53,7 @@ class MIAEfficacySVC:
         An attack whose training samples all look alike guesses: 0.5, flagged as
         ``constant_score``.
 
-    References:
+    ReferenceModels:
         J. Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
         arXiv:2304.04934; C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508.
     """
@@ -78,7 +78,7 @@ class MIAEfficacySVC:
         if self.n_attack < self.min_n:
             raise ConfigError(f"n_attack must be >= min_n, got {self.n_attack} < {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         how = "support vector machine" if self.impl == "svc" else "single threshold"
         attack = f"a {how}, trained on retain against {heldout} samples,"
         named = {
@@ -93,13 +93,11 @@ class MIAEfficacySVC:
                 for feature, name in self._names("training_privacy/").items()
             }
         return {
-            name: MetricSchema(
-                direction="closer_to_gold", low=0.0, high=1.0, description=description
-            )
+            name: Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
             for name, description in named.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         found = {
             name: measure(partial(self._efficacy, ctx, feature))
             for feature, name in self._names("").items()
@@ -115,16 +113,16 @@ class MIAEfficacySVC:
         prefix = "mia_efficacy_svc/" + ("threshold/" if self.impl == "threshold" else "")
         return {feature: f"{prefix}{kind}{feature}" for feature in self.features}
 
-    def _efficacy(self, ctx: EvalContext, feature: str) -> Measured:
+    def _efficacy(self, ctx: EvalContext, feature: str) -> MetricValue:
         retain, heldout = self._training(ctx, feature)
         forget = _rows(ctx, "forget", feature)
         extras = {"n_attack": len(retain), "impl": self.impl, "constant_score": False}
         if _constant(retain, heldout):
-            return Measured(value=0.5, n=len(forget), extras={**extras, "constant_score": True})
+            return MetricValue(value=0.5, n=len(forget), extras={**extras, "constant_score": True})
         unseen = ~self._attack(retain, heldout, forget)
         return proportion(int(unseen.sum().item()), len(forget), extras)
 
-    def _privacy(self, ctx: EvalContext, feature: str) -> Measured:
+    def _privacy(self, ctx: EvalContext, feature: str) -> MetricValue:
         retain, heldout = self._training(ctx, feature)
         half = len(retain) // 2
         if _constant(retain[:half], heldout[:half]):

@@ -10,7 +10,7 @@ from torch import Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.logistic import decisions, fit_logistic
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
@@ -35,7 +35,7 @@ class MIAEntropyLR:
     Args:
         min_n: Fewest samples per side for which a value is given, at least 5.
 
-    References:
+    ReferenceModels:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096,
         with the regression of J. Foster et al., "Fast Machine Unlearning Without Retraining
         Through Selective Synaptic Dampening", AAAI 2024, arXiv:2308.07707.
@@ -47,7 +47,7 @@ class MIAEntropyLR:
         if self.min_n < FOLDS:
             raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         said = {
             "mia_entropy_lr/member_rate": f"Share of the forget set that an attack on entropy, "
             f"trained on retain against {heldout} samples, takes for members.",
@@ -55,13 +55,11 @@ class MIAEntropyLR:
             f"{heldout} samples of the same kind; 0.5 is chance.",
         }
         return {
-            name: MetricSchema(
-                direction="closer_to_gold", low=0.0, high=1.0, description=description
-            )
+            name: Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
             for name, description in said.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         forget, retain, heldout = (entropies(ctx, part) for part in ctx.parts)
         if len(retain) < self.min_n:
@@ -76,7 +74,7 @@ class MIAEntropyLR:
         }
 
 
-def _member_rate(forget: Tensor, retain: Tensor, heldout: Tensor, fold: Tensor) -> Measured:
+def _member_rate(forget: Tensor, retain: Tensor, heldout: Tensor, fold: Tensor) -> MetricValue:
     features = torch.cat([retain, heldout]).unsqueeze(-1)
     member = torch.arange(len(features)) < len(retain)
     # The attack is trained on everything; a further regression per fold tells how good it is.

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST, FLOOR, OWN_SPREAD
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.reference_models import (
     Mode,
-    ReferenceModels,
+    ReferenceLogits,
     Role,
     check_references,
     reference_models,
@@ -51,7 +51,7 @@ class MIALiRA:
         median, and with pooled variance uses that of one side for both. A standard deviation
         below a thousandth of the pooled one is raised to it and counted in the extras.
 
-    References:
+    ReferenceModels:
         N. Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022,
         arXiv:2112.03570.
     """
@@ -73,11 +73,11 @@ class MIALiRA:
         """The pool it cannot do without."""
         return (self.references,)
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"{self.mode} LiRA, forget against {heldout} samples of the same kind"
         return attack_schema(f"mia_lira/{self.mode}", attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         others = non_members(ctx, min_n=self.min_n)
         if ctx.references is None or not ctx.references.size(self.references):
             raise NotComputableError("skipped", f"missing_{self.references}_pool")
@@ -151,5 +151,5 @@ def _phi(ctx: EvalContext, part: str) -> Tensor:
     return phi(ctx.kind, ctx.logits(part), ctx.targets(part)).clamp(-PHI_LIMIT, PHI_LIMIT)
 
 
-def _split(scores: Tensor, pool: ReferenceModels) -> tuple[Tensor, Tensor]:
+def _split(scores: Tensor, pool: ReferenceLogits) -> tuple[Tensor, Tensor]:
     return scores[: pool.num_forget], scores[pool.num_forget :]

@@ -11,7 +11,7 @@ from torch import Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.gaussian_head import fit_gaussian_head
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import LOW_FPRS, attack_auc
@@ -42,7 +42,7 @@ class MIAQuantile:
             a quantile this far out.
         min_n: Fewest samples per side for which a value is given, at least 2.
 
-    References:
+    ReferenceModels:
         M. Bertran et al., "Scalable Membership Inference Attacks via Quantile Regression",
         NeurIPS 2023, arXiv:2307.03694.
     """
@@ -64,7 +64,7 @@ class MIAQuantile:
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"quantile regression on features, forget against {heldout} samples"
         said = {}
         if self.head == "gaussian":
@@ -80,13 +80,13 @@ class MIAQuantile:
                 fpr,
             )
         return {
-            name: MetricSchema(
+            name: Meaning(
                 direction="closer_to_ideal", low=0.0, high=1.0, ideal=ideal, description=text
             )
             for name, (text, ideal) in said.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         require_multiclass(ctx)
         chosen = non_members(ctx, min_n=self.min_n).chosen
         if len(chosen) < self.min_heldout:
@@ -117,8 +117,8 @@ class MIAQuantile:
         offsets = torch.tensor(limits, dtype=torch.float64).unsqueeze(1)
         return [head.standardized(side.features, side.scores) - offsets for side in sides]
 
-    def _values(self, members: Tensor, others: Tensor, trained: int) -> dict[str, Measured]:
-        found: dict[str, Measured] = {}
+    def _values(self, members: Tensor, others: Tensor, trained: int) -> dict[str, MetricValue]:
+        found: dict[str, MetricValue] = {}
         if self.head == "gaussian":
             found["mia_quantile/auc"] = attack_auc(members[0], others[0])
             members, others = members[1:], others[1:]

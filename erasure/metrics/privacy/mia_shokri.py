@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.attacks.network import AttackNetwork, fit_attack_network
 from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
 from erasure.evaluation.signals import require_multiclass
@@ -50,7 +50,7 @@ class MIAShokri:
         sample is thus in about half of them. None of the samples it is trained on is in the
         forget set.
 
-    References:
+    ReferenceModels:
         R. Shokri et al., "Membership Inference Attacks Against Machine Learning Models",
         S&P 2017, arXiv:1610.05820; Z. Ma et al., "Learn to Forget: Machine Unlearning via Neuron
         Masking", TDSC 2022, arXiv:2003.10933: the forgetting rate.
@@ -71,10 +71,10 @@ class MIAShokri:
         """The pool it cannot do without."""
         return ("shadow",)
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"the shadow-model attack, trained on retain and {heldout} samples"
         return {
-            "mia_shokri/forgetting_rate": MetricSchema(
+            "mia_shokri/forgetting_rate": Meaning(
                 direction="max",
                 low=-torch.inf,
                 high=1.0,
@@ -82,13 +82,13 @@ class MIAShokri:
                 description=f"Share of the forget samples found before that are no longer found "
                 f"by {attack}.",
             ),
-            "mia_shokri/attack_auc": MetricSchema(
+            "mia_shokri/attack_auc": Meaning(
                 direction="info",
                 low=0.0,
                 high=1.0,
                 description=f"Area under the ROC curve of {attack}, on shadows held back.",
             ),
-            "mia_shokri/attack_balanced_accuracy": MetricSchema(
+            "mia_shokri/attack_balanced_accuracy": Meaning(
                 direction="info",
                 low=0.0,
                 high=1.0,
@@ -96,7 +96,7 @@ class MIAShokri:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         require_multiclass(ctx)
         if len(ctx.targets("forget")) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
@@ -143,7 +143,7 @@ def forgetting_rate(before: Tensor, after: Tensor) -> float:
     return (detected - int(after.sum().item())) / detected
 
 
-def _rate(ctx: EvalContext, network: AttackNetwork) -> Measured:
+def _rate(ctx: EvalContext, network: AttackNetwork) -> MetricValue:
     targets = ctx.targets("forget")
     before = network(_features(ctx.logits("forget", "original"), targets)) > 0
     after = network(_features(ctx.logits("forget"), targets)) > 0
@@ -151,10 +151,10 @@ def _rate(ctx: EvalContext, network: AttackNetwork) -> Measured:
         "detected_before": int(before.sum().item()),
         "detected_after": int(after.sum().item()),
     }
-    return Measured(value=forgetting_rate(before, after), n=len(targets), extras=extras)
+    return MetricValue(value=forgetting_rate(before, after), n=len(targets), extras=extras)
 
 
-def _quality(scores: Tensor, label: Tensor) -> dict[str, Measured]:
+def _quality(scores: Tensor, label: Tensor) -> dict[str, MetricValue]:
     members, others = scores[label], scores[~label]
     rates = (members > 0).double().mean().item(), (others <= 0).double().mean().item()
     return {

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, member_score, require_multiclass
@@ -42,7 +42,7 @@ class MIAThreshold:
         The intervals are those of one repetition: repeating removes the noise of the split, not
         that of the samples. A constant signal gives 0.5.
 
-    References:
+    ReferenceModels:
         L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
         Models", USENIX Security 2021, arXiv:2003.10595. Halves and repetitions as in S. Goel et
         al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,
@@ -61,7 +61,7 @@ class MIAThreshold:
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"the per-class threshold attack, {self.members} against {heldout} samples"
         what = {
             "balanced_accuracy": "Mean of TPR and TNR of",
@@ -69,7 +69,7 @@ class MIAThreshold:
             "tnr": "Share of non-members left alone by",
         }
         return {
-            f"{self._prefix}/{signal}/{rate}": MetricSchema(
+            f"{self._prefix}/{signal}/{rate}": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
@@ -79,7 +79,7 @@ class MIAThreshold:
             for rate in RATES
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         require_multiclass(ctx)
         others = ctx.targets(ctx.heldout)
         chosen = torch.ones(len(others), dtype=torch.bool)
@@ -90,7 +90,7 @@ class MIAThreshold:
         member = torch.arange(len(classes)) < num_members
         if min(num_members, len(classes) - num_members) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
-        found: dict[str, Measured] = {}
+        found: dict[str, MetricValue] = {}
         for signal in SIGNALS:
             scores = torch.cat(
                 [
@@ -195,7 +195,7 @@ def _counted(sample: Sample, accused: Tensor) -> tuple[float, float]:
     return accused[member].double().mean().item(), (~accused[~member]).double().mean().item()
 
 
-def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, Measured]:
+def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, MetricValue]:
     n_pos = int(sample.member.sum().item())
     n_neg = len(sample.member) - n_pos
     constant = bool((sample.scores == sample.scores[0]).all())
@@ -203,7 +203,7 @@ def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, Me
     found = {f"{prefix}/balanced_accuracy": balanced_accuracy(tpr, tnr, n_pos, n_neg, extras)}
     for name, rate, n in (("tpr", tpr, n_pos), ("tnr", tnr, n_neg)):
         low, high = normal_interval(rate, (rate * (1 - rate) / n) ** 0.5, 0.0, 1.0)
-        found[f"{prefix}/{name}"] = Measured(
+        found[f"{prefix}/{name}"] = MetricValue(
             value=rate, ci_low=low, ci_high=high, n=n, extras=extras
         )
     return found

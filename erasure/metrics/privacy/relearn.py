@@ -15,7 +15,7 @@ from erasure.core.errors import ConfigError, DivergedError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.types import Batch
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.statistics.estimates import mean
 from erasure.training.fit import Fit, Loop
 from erasure.training.passes import Pass
@@ -53,7 +53,7 @@ class Relearn:
     Notes:
         Curves are in the extras, those of a network that never saw data too (of the original).
 
-    References:
+    ReferenceModels:
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933;
         A. Tarun et al., "Fast Yet Effective Machine Unlearning", TNNLS 2023, arXiv:2111.08947.
     """
@@ -88,9 +88,9 @@ class Relearn:
             raise ConfigError(f"horizon must be <= max_steps={self.max_steps}, got {self.horizon}")
         self._fit()
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
         return {
-            "relearn/steps": MetricSchema(
+            "relearn/steps": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=float(self.max_steps),
@@ -98,7 +98,7 @@ class Relearn:
                 "by the original.",
                 unit="steps",
             ),
-            "relearn/area": MetricSchema(
+            "relearn/area": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
@@ -107,7 +107,7 @@ class Relearn:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
         draws = [self._draw(ctx, number) for number in range(self.repeats)]
         curves = [self._curve(ctx, ctx.models[ctx.subject], draw) for draw in draws]
@@ -201,7 +201,7 @@ def _first(points: Points, target: float) -> int | None:
     return next((step for step, found in points if found >= target - 1e-9), None)
 
 
-def _with(found: Measured, extras: Mapping[str, object]) -> Measured:
-    return Measured(
+def _with(found: MetricValue, extras: Mapping[str, object]) -> MetricValue:
+    return MetricValue(
         value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, extras=extras
     )

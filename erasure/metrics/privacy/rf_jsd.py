@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 
@@ -28,14 +28,14 @@ class RetrainFreeJSD:
         The released code normalizes over the whole matrix and divides by the number of rows once
         more, which makes its values depend on the number of classes.
 
-    References:
+    ReferenceModels:
         C. Spartalis et al., "LoTUS: Large-Scale Machine Unlearning with a Taste of Uncertainty",
         CVPR 2025, arXiv:2503.18314.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            "rf_jsd/score": MetricSchema(
+            "rf_jsd/score": Meaning(
                 direction="min",
                 low=0.0,
                 high=LN2,
@@ -46,11 +46,11 @@ class RetrainFreeJSD:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"rf_jsd/score": measure(partial(_score, ctx))}
 
 
-def _score(ctx: EvalContext) -> Measured:
+def _score(ctx: EvalContext) -> MetricValue:
     require_multiclass(ctx)
     own, seen = _class_means(log_probs(ctx, "forget"), ctx.targets("forget"))
     other, unseen = _class_means(log_probs(ctx, ctx.heldout, "original"), ctx.targets(ctx.heldout))
@@ -61,7 +61,7 @@ def _score(ctx: EvalContext) -> Measured:
     names = ctx.splits.forget.pool.class_names
     classes = [names[place] for place in shared.nonzero().squeeze(-1).tolist()]
     extras = {"per_class": dict(zip(classes, values.tolist(), strict=True))}
-    return Measured(value=values.mean().item(), n=len(classes), extras=extras)
+    return MetricValue(value=values.mean().item(), n=len(classes), extras=extras)
 
 
 def _class_means(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,11 @@ from torch import Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.reference_models import (
     Mode,
-    ReferenceModels,
+    ReferenceLogits,
     Role,
     check_references,
     reference_models,
@@ -60,7 +60,7 @@ class RMIA:
         min_population: Fewest population samples for which a value is given.
         min_n: Fewest forget samples for which a value is given, at least 2.
 
-    References:
+    ReferenceModels:
         S. Zarifzadeh et al., "Low-Cost High-Power Membership Inference Attacks", ICML 2024,
         arXiv:2312.03262.
     """
@@ -89,10 +89,10 @@ class RMIA:
         """The pool it cannot do without; a single retrained model is no pool."""
         return ("shadow",) if self.references == "shadow" else ()
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return attack_schema("rmia", f"RMIA, forget against {heldout} samples of the same kind")
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         chosen = non_members(ctx, min_n=self.min_n)
         if len(chosen) // 2 < self.min_population:
             raise NotComputableError("degenerate", "small_population")
@@ -161,7 +161,7 @@ def _mean(reference: Tensor, side: Tensor) -> Tensor:
     return (reference * side).sum(dim=0) / counts
 
 
-def _tuned(reference: Tensor, pool: ReferenceModels) -> float:
+def _tuned(reference: Tensor, pool: ReferenceLogits) -> float:
     """Return the ``a`` by which shadows are attacked best, by those that are left."""
     gains = torch.zeros(len(GRID), dtype=torch.float64)
     for number in range(min(TUNED_ON, len(reference))):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies, losses
@@ -34,7 +34,7 @@ class Streisand:
     Args:
         min_n: Fewest samples per side for which a value is given, at least 2.
 
-    References:
+    ReferenceModels:
         M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
         arXiv:2302.09880: the forget error should be that of unseen samples of the same classes.
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933:
@@ -47,9 +47,9 @@ class Streisand:
         if self.min_n < 2:
             raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            "streisand/higher_loss": MetricSchema(
+            "streisand/higher_loss": Meaning(
                 direction="closer_to_ideal",
                 low=0.0,
                 high=1.0,
@@ -57,7 +57,7 @@ class Streisand:
                 description=f"Probability that a forget sample has a higher loss than a "
                 f"{heldout} sample of the same kind.",
             ),
-            "streisand/entropy_excess": MetricSchema(
+            "streisand/entropy_excess": Meaning(
                 direction="closer_to_gold",
                 low=-math.inf,
                 high=math.inf,
@@ -65,7 +65,7 @@ class Streisand:
                 f"the same kind.",
                 unit="nats",
             ),
-            "streisand/ks_to_gold": MetricSchema(
+            "streisand/ks_to_gold": Meaning(
                 direction="min",
                 low=0.0,
                 high=1.0,
@@ -75,7 +75,7 @@ class Streisand:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         compute = {
             "streisand/higher_loss": self._higher_loss,
             "streisand/entropy_excess": self._entropy_excess,
@@ -83,7 +83,7 @@ class Streisand:
         }
         return {name: measure(partial(each, ctx)) for name, each in compute.items()}
 
-    def _higher_loss(self, ctx: EvalContext) -> Measured:
+    def _higher_loss(self, ctx: EvalContext) -> MetricValue:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         forget, others = losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen]
         limit = 0.5 + 3 * null_error(len(forget), len(others))
@@ -94,26 +94,26 @@ class Streisand:
             "forget_error": _errors(ctx, "forget").mean().item(),
             "target_forget_error": _errors(ctx, ctx.heldout)[chosen].mean().item(),
         }
-        return Measured(
+        return MetricValue(
             value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, extras=extras
         )
 
-    def _entropy_excess(self, ctx: EvalContext) -> Measured:
+    def _entropy_excess(self, ctx: EvalContext) -> MetricValue:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         sides = (entropies(ctx, "forget"), entropies(ctx, ctx.heldout)[chosen])
         value = (sides[0].mean() - sides[1].mean()).item()
         error = math.sqrt(sum(side.var().item() / len(side) for side in sides))
         n = sum(len(side) for side in sides)
-        return Measured(value=value, ci_low=value - Z * error, ci_high=value + Z * error, n=n)
+        return MetricValue(value=value, ci_low=value - Z * error, ci_high=value + Z * error, n=n)
 
 
-def _distance_to_gold(ctx: EvalContext) -> Measured:
+def _distance_to_gold(ctx: EvalContext) -> MetricValue:
     from scipy.stats import ks_2samp
 
     own, gold = losses(ctx, "forget").numpy(), losses(ctx, "forget", "gold").numpy()
     found = ks_2samp(own, gold, method="exact" if len(own) <= EXACT else "asymp")
     extras = {"p_value": float(found.pvalue)}
-    return Measured(value=float(found.statistic), n=len(own), extras=extras)
+    return MetricValue(value=float(found.statistic), n=len(own), extras=extras)
 
 
 def _errors(ctx: EvalContext, part: str) -> Tensor:

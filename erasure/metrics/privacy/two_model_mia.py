@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.logistic import decisions, fit_logistic
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
@@ -46,7 +46,7 @@ class TwoModelMIA:
         n_attack: Most training pairs per side.
         min_n: Fewest samples per side, at least ten.
 
-    References:
+    ReferenceModels:
         M. Chen et al., "When Machine Unlearning Jeopardizes Privacy", CCS 2021, arXiv:2005.02205.
     """
 
@@ -70,7 +70,7 @@ class TwoModelMIA:
         needed = {"trial": (), "pool": ("unlearned", "gold")}
         return needed.get(self.train_on, ("shadow", "shadow_unlearned"))
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"the attack with two models, forget against {heldout} samples"
         gain = "samples of which it is more certain than with the original alone."
         return {
@@ -81,7 +81,7 @@ class TwoModelMIA:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject == "original":
             return {}
         chosen = non_members(ctx, min_n=self.min_n).chosen
@@ -155,7 +155,7 @@ class _Pairs(NamedTuple):
 _View = Callable[[_Pairs], Tensor]
 
 
-def degradation(both: Tensor, alone: Tensor) -> tuple[Measured, Measured]:
+def degradation(both: Tensor, alone: Tensor) -> tuple[MetricValue, MetricValue]:
     """Return the share of samples that lose privacy by the second model, and the mean loss.
 
     Args:
@@ -205,7 +205,7 @@ def _folds(ctx: EvalContext, member: Tensor) -> Tensor:
 
 
 def _of_pool(ctx: EvalContext, chosen: Tensor, targets: _Pairs) -> _Pairs:
-    role: Pooled = ctx.subject
+    role: ReferenceRole = ctx.subject
     if ctx.references is None or not ctx.references.size(role):
         raise NotComputableError("skipped", f"missing_pool_of_{role}")
     before, after = (
@@ -244,5 +244,5 @@ def _of_shadows(ctx: EvalContext) -> _Pairs:
     )
 
 
-def _schema(low: float, description: str) -> MetricSchema:
-    return MetricSchema(direction="closer_to_gold", low=low, high=1.0, description=description)
+def _schema(low: float, description: str) -> Meaning:
+    return Meaning(direction="closer_to_gold", low=low, high=1.0, description=description)

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST
 from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack
 from erasure.evaluation.attacks.values import LOW_FPRS
@@ -45,7 +45,7 @@ class ULiRA:
         Intervals count scores of one sample, and of one model, as dependent, see
         :mod:`erasure.evaluation.statistics.clustered`.
 
-    References:
+    ReferenceModels:
         J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False
         Sense of Privacy", SaTML 2025, arXiv:2403.01218.
     """
@@ -57,13 +57,13 @@ class ULiRA:
             raise ConfigError(f"design must be fixed or random, got {self.design!r}")
 
     @property
-    def needs_roles(self) -> tuple[Pooled, ...]:
+    def needs_roles(self) -> tuple[ReferenceRole, ...]:
         """Roles of the models that are compared."""
         if self.design == "random":
             return ("shadow", "shadow_unlearned")
         return ("original", "unlearned", "gold")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - no part in names
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - no part in names
         attacks = {
             "ulira": "samples that were unlearned",
             "ulira/retain": "samples that stay",
@@ -74,7 +74,7 @@ class ULiRA:
             for name, meaning in _meanings(f"the attack with many models on {samples}").items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         prefixes: Mapping[Population, str] = {"forget": "ulira", "retain": "ulira/retain"}
         return {
             f"{prefix}/{name}": found
@@ -82,7 +82,7 @@ class ULiRA:
             for name, found in self._values(ctx, population).items()
         }
 
-    def _values(self, ctx: EvalContext, population: Population) -> Mapping[str, Measured]:
+    def _values(self, ctx: EvalContext, population: Population) -> Mapping[str, MetricValue]:
         try:
             if self.design == "fixed":
                 found = pools(ctx, population).compared(at_least=FEWEST)
@@ -106,8 +106,8 @@ def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
     return value.ci_low, value.ci_high
 
 
-def _meanings(attack: str) -> dict[str, MetricSchema]:
-    rate = partial(MetricSchema, direction="closer_to_ideal", low=0.0, high=1.0)
+def _meanings(attack: str) -> dict[str, Meaning]:
+    rate = partial(Meaning, direction="closer_to_ideal", low=0.0, high=1.0)
     return {
         "auc": rate(
             ideal=0.5, description=f"Area under the ROC curve of {attack}; 0.5 is chance."

@@ -11,7 +11,7 @@ from torch import Tensor
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.values import Measured, MetricSchema
+from erasure.core.values import Meaning, MetricValue
 from erasure.evaluation.attacks.logistic import decisions, fit_logistic
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
@@ -44,7 +44,7 @@ class UMIALR:
             linear rule see over-forgetting that lies on both sides of the unseen losses.
         min_n: Fewest samples per side for which a value is given, at least 10.
 
-    References:
+    ReferenceModels:
         E. Triantafillou et al., starting kit of the NeurIPS 2023 machine unlearning challenge;
         M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
         arXiv:2302.09880.
@@ -64,7 +64,7 @@ class UMIALR:
         if self.min_n < FOLDS:
             raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         attack = f"a logistic regression on the loss, forget against {heldout} samples"
         said = {
             "umia_lr/accuracy": f"Out-of-fold accuracy of {attack}.",
@@ -72,16 +72,16 @@ class UMIALR:
             "umia_lr/starting_kit/accuracy": f"Accuracy of {attack}, by the starting kit.",
         }
         return {
-            name: MetricSchema(
+            name: Meaning(
                 direction="closer_to_ideal", low=0.0, high=1.0, ideal=0.5, description=description
             )
             for name, description in said.items()
             if ("starting_kit" if "starting_kit" in name else "kfold") in self.protocols
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         sides = balanced_losses(ctx, self.min_n)
-        found: dict[str, Measured] = {}
+        found: dict[str, MetricValue] = {}
         if "kfold" in self.protocols:
             scores, fold = self._scores(sides)
             found["umia_lr/accuracy"] = _accuracy(scores, fold, sides.member)
@@ -90,7 +90,7 @@ class UMIALR:
             found["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
         return found
 
-    def _scores(self, sides: "Sides") -> tuple[Tensor, Tensor]:
+    def _scores(self, sides: "AttackSides") -> tuple[Tensor, Tensor]:
         """Return each sample's log-odds out of fold ``(n,)``, and its fold."""
         loss = sides.loss.clamp(0.0, self.clip)
         features = loss.unsqueeze(-1)
@@ -105,7 +105,7 @@ class UMIALR:
         return decisions(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
 
 
-class Sides(NamedTuple):
+class AttackSides(NamedTuple):
     """Losses ``(2m,)`` float64, and who is a member: the first half is not."""
 
     loss: Tensor
@@ -117,7 +117,7 @@ class Sides(NamedTuple):
         return bool((self.loss == self.loss[0]).all())
 
 
-def balanced_losses(ctx: EvalContext, min_n: int) -> Sides:
+def balanced_losses(ctx: EvalContext, min_n: int) -> AttackSides:
     """Return as many losses of non-members as of members, each side in random order.
 
     Raises:
@@ -128,10 +128,10 @@ def balanced_losses(ctx: EvalContext, min_n: int) -> Sides:
     size = min(len(side) for side in sides)
     generator = stream(ctx.seed, "umia_lr")
     drawn = [side[torch.randperm(len(side), generator=generator)[:size]] for side in sides]
-    return Sides(torch.cat(drawn), torch.arange(2 * size) >= size)
+    return AttackSides(torch.cat(drawn), torch.arange(2 * size) >= size)
 
 
-def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> Measured:
+def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> MetricValue:
     right = (scores > 0) == member
     tpr, tnr = (right[side].double().mean().item() for side in (member, ~member))
     each = fold.bincount(right.double(), minlength=FOLDS) / fold.bincount(minlength=FOLDS)
@@ -139,13 +139,13 @@ def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> Measured:
     return balanced_accuracy(tpr, tnr, size, size, {"fold_sd": each.std().item()})
 
 
-def _starting_kit(sides: Sides) -> Measured:
+def _starting_kit(sides: AttackSides) -> MetricValue:
     from sklearn.model_selection import StratifiedShuffleSplit
 
     features, member = sides.loss.unsqueeze(-1), sides.member
     facts = {"n_per_side": len(member) // 2, "constant_score": sides.constant}
     if sides.constant:  # uneven splits would put it below chance
-        return Measured(value=0.5, n=len(member), extras=facts)
+        return MetricValue(value=0.5, n=len(member), extras=facts)
     cuts = StratifiedShuffleSplit(n_splits=FOLDS, random_state=0).split(
         features.numpy(), member.numpy()
     )
@@ -161,4 +161,4 @@ def _starting_kit(sides: Sides) -> Measured:
     error = each.std().item() / FOLDS**0.5
     low, high = normal_interval(value, error, 0.0, 1.0)
     extras = {**facts, "split_sd": each.std(correction=0).item()}
-    return Measured(value=value, ci_low=low, ci_high=high, n=len(member), extras=extras)
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=len(member), extras=extras)

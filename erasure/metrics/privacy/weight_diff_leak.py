@@ -12,7 +12,7 @@ from erasure.core.context import EvalContext
 from erasure.core.errors import UnsupportedError
 from erasure.core.splits import View
 from erasure.core.types import Inputs
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import require_multiclass
 from erasure.models.layers import head
 
@@ -29,23 +29,23 @@ class WeightDiffLeak:
     retrained model leaks as well and is what to compare with; the extras have what a random
     direction gives. The original has no values.
 
-    References:
+    ReferenceModels:
         H. Hu et al., "Learn What You Want to Unlearn: Unlearning Inversion Attacks against
         Machine Unlearning", S&P 2024, arXiv:2404.03233; M. Bertran et al., "Reconstruction
         Attacks on Machine Unlearning: Simple Models are Vulnerable", NeurIPS 2024,
         arXiv:2405.20272.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - of weights
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of weights
         return {
-            "weight_diff_leak/label_correlation": MetricSchema(
+            "weight_diff_leak/label_correlation": Meaning(
                 direction="closer_to_gold",
                 low=-1.0,
                 high=1.0,
                 description="Correlation over classes of the drop of the head's bias with the "
                 "share of the class among forget samples.",
             ),
-            "weight_diff_leak/input_cosine": MetricSchema(
+            "weight_diff_leak/input_cosine": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
@@ -54,7 +54,7 @@ class WeightDiffLeak:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject == "original":
             return {}
         if "original" not in ctx.models:
@@ -66,7 +66,7 @@ class WeightDiffLeak:
         }
 
 
-def _labels(ctx: EvalContext) -> Measured:
+def _labels(ctx: EvalContext) -> MetricValue:
     require_multiclass(ctx)
     before, after = (_class_weight(ctx.models[who]) for who in ("original", ctx.subject))
     drop = before - after
@@ -80,10 +80,10 @@ def _labels(ctx: EvalContext) -> Measured:
     value = correlation(drop, excess)
     random = 1 / math.sqrt(ctx.num_classes - 1)
     extras = {"null_sd": random, "top_class_found": bool(drop.argmax() == excess.argmax())}
-    return Measured(value=value, n=ctx.num_classes, extras=extras)
+    return MetricValue(value=value, n=ctx.num_classes, extras=extras)
 
 
-def _inputs(ctx: EvalContext) -> Measured:
+def _inputs(ctx: EvalContext) -> MetricValue:
     first = ctx.splits.forget.pool.fetch(ctx.splits.forget.index[:1])
     layers = [_first_layer(ctx.models[who], first) for who in ("original", ctx.subject)]
     change = (layers[0] - layers[1]).double().cpu()
@@ -97,7 +97,7 @@ def _inputs(ctx: EvalContext) -> Measured:
     size = len(apart)
     # E|cos| of a random direction in d dimensions, from the ratio of two gamma functions.
     log_ratio = math.lgamma(size / 2) - math.lgamma((size + 1) / 2)
-    return Measured(
+    return MetricValue(
         value=value, n=size, extras={"null_mean": math.exp(log_ratio) / math.sqrt(math.pi)}
     )
 

@@ -8,7 +8,7 @@ import torch
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.outputs import compared
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 from erasure.evaluation.statistics.estimates import mean
@@ -30,7 +30,7 @@ class ZRF:
         The released code divides by samples times classes and takes the divergence the other way
         around, which gives scores close to 1 for everything; they cannot be compared with these.
 
-    References:
+    ReferenceModels:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096.
     """
 
@@ -40,9 +40,9 @@ class ZRF:
         if self.teachers < 5:
             raise ConfigError(f"teachers must be >= 5, got {self.teachers}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - forget alone
         return {
-            "zrf/score": MetricSchema(
+            "zrf/score": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
@@ -51,10 +51,10 @@ class ZRF:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"zrf/score": measure(partial(self._score, ctx))}
 
-    def _score(self, ctx: EvalContext) -> Measured:
+    def _score(self, ctx: EvalContext) -> MetricValue:
         own = ctx.logits("forget")
         found = torch.stack(
             [

@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import Divergence, compared, divergences
 from erasure.evaluation.statistics.estimates import mean
@@ -25,15 +25,15 @@ class ActivationDistance:
     several labels it is the mean over labels of the distance of the probabilities of off and on.
     With several retrained models in a pool the extras hold what it is between two of them.
 
-    References:
+    ReferenceModels:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096.
         A. Golatkar et al., "Mixed-Privacy Forgetting in Deep Networks", CVPR 2021,
         arXiv:2012.13431: the L1 form.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"activation_distance/{part}/{name}": MetricSchema(
+            f"activation_distance/{part}/{name}": Meaning(
                 direction="min",
                 low=0.0,
                 high=high,
@@ -45,7 +45,7 @@ class ActivationDistance:
             for name, high in HIGHEST.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"activation_distance/{part}/{name}": measure(partial(_to_gold, ctx, part, name))
             for part in ctx.parts
@@ -64,7 +64,7 @@ def absolute(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() - log_q.exp()).abs().sum(dim=-1).clamp_max(HIGHEST["l1"])
 
 
-def _to_gold(ctx: EvalContext, part: str, name: str) -> Measured:
+def _to_gold(ctx: EvalContext, part: str, name: str) -> MetricValue:
     distance: Divergence = euclidean if name == "l2" else absolute
     found = mean(divergences(ctx, distance, part, "gold"), low=0.0, high=HIGHEST[name])
     return replace(found, extras=gold_null(ctx, part, partial(compared, distance)))

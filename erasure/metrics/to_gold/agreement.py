@@ -7,8 +7,8 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.task_types import TaskKind
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.task_types import TaskType
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.statistics.estimates import mean, proportion
 
@@ -20,14 +20,14 @@ class Agreement:
     Where a sample has several labels it is the share of labels that are predicted the same. With
     several retrained models in a pool the extras hold their agreement with each other.
 
-    References:
+    ReferenceModels:
         Y. Cao and J. Yang, "Towards Making Systems Forget with Machine Unlearning", S&P 2015:
         completeness.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"{part}/agreement": MetricSchema(
+            f"{part}/agreement": Meaning(
                 direction="max",
                 low=0.0,
                 high=1.0,
@@ -37,11 +37,11 @@ class Agreement:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"{part}/agreement": measure(partial(_agree, ctx, part)) for part in ctx.parts}
 
 
-def _agree(ctx: EvalContext, part: str) -> Measured:
+def _agree(ctx: EvalContext, part: str) -> MetricValue:
     own, gold = ctx.logits(part), ctx.logits(part, "gold")
     extras = gold_null(ctx, part, _equal)
     same = _equal(ctx.kind, own, gold)
@@ -50,7 +50,7 @@ def _agree(ctx: EvalContext, part: str) -> Measured:
     return proportion(int(same.sum().item()), len(same), extras)
 
 
-def _equal(kind: TaskKind, logits: Tensor, others: Tensor) -> Tensor:
+def _equal(kind: TaskType, logits: Tensor, others: Tensor) -> Tensor:
     """Return the share (n,) of what is predicted of a sample that is the same."""
     same = kind.predicted(logits) == kind.predicted(others)
     return same.double().flatten(1).mean(dim=-1) if same.ndim > 1 else same.double()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import predictions, require_multiclass
 
 Mode = Literal["auto", "random", "class"]
@@ -30,7 +30,7 @@ class AUS:
         mode: Which of the two forms. ``auto`` takes the class form if no retain sample is of a
             class in the forget set; the extras say which it was.
 
-    References:
+    ReferenceModels:
         M. Cotogni et al., "DUCK: Distance-based Unlearning via Centroid Kinematics", 2023,
         arXiv:2312.02052.
     """
@@ -41,9 +41,9 @@ class AUS:
         if self.mode not in get_args(Mode):
             raise ConfigError(f"mode must be auto, random or class, got {self.mode!r}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            "aus/score": MetricSchema(
+            "aus/score": Meaning(
                 direction="max",
                 low=0.0,
                 high=2.0,
@@ -52,10 +52,10 @@ class AUS:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"aus/score": measure(partial(self._score, ctx))}
 
-    def _score(self, ctx: EvalContext) -> Measured:
+    def _score(self, ctx: EvalContext) -> MetricValue:
         require_multiclass(ctx)
         whole = self.mode == "class" or (self.mode == "auto" and _removes_classes(ctx))
         heldout = ctx.targets(ctx.heldout)
@@ -73,7 +73,7 @@ class AUS:
             "accuracy": after,
             "forget_accuracy": forget,
         }
-        return Measured(value=aus(before, after, distance), extras=extras)
+        return MetricValue(value=aus(before, after, distance), extras=extras)
 
 
 def aus(before: float, after: float, distance: float) -> float:

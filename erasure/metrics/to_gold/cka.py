@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Direction, Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError, measure
 
 FEWEST = 4
 """Samples that the unbiased estimate needs."""
@@ -28,7 +28,7 @@ class CKA:
 
     Features are recorded in the forward pass that gives the logits.
 
-    References:
+    ReferenceModels:
         S. Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019,
         arXiv:1905.00414.
         L. Song et al., "Feature Selection via Dependence Maximization", JMLR 13, 2012: the
@@ -41,13 +41,13 @@ class CKA:
 
     needs_features = True
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         kinds: dict[str, tuple[Direction, float, float, float, str]] = {
             "linear": ("max", -1.0, 1.0, 1.0, "Centered kernel alignment of"),
             "procrustes": ("min", 0.0, 2.0, 0.0, "Procrustes distance of"),
         }
         return {
-            f"cka/{part}/{name}": MetricSchema(
+            f"cka/{part}/{name}": Meaning(
                 direction=direction,
                 low=low,
                 high=high,
@@ -58,8 +58,8 @@ class CKA:
             for name, (direction, low, high, ideal, what) in kinds.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
-        compute: dict[str, Callable[[Tensor, Tensor], Measured]] = {
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+        compute: dict[str, Callable[[Tensor, Tensor], MetricValue]] = {
             "linear": _linear,
             "procrustes": _procrustes,
         }
@@ -100,8 +100,8 @@ def procrustes(own: Tensor, other: Tensor) -> float:
 
 
 def _to_gold(
-    ctx: EvalContext, part: str, compute: Callable[[Tensor, Tensor], Measured]
-) -> Measured:
+    ctx: EvalContext, part: str, compute: Callable[[Tensor, Tensor], MetricValue]
+) -> MetricValue:
     sides = [ctx.features(part, who).double() for who in (ctx.subject, "gold")]
     if len(sides[0]) < FEWEST:
         raise NotComputableError("degenerate", "too_few")
@@ -112,15 +112,15 @@ def _to_gold(
     return replace(compute(own, gold), n=len(own))
 
 
-def _linear(own: Tensor, gold: Tensor) -> Measured:
+def _linear(own: Tensor, gold: Tensor) -> MetricValue:
     value = linear_cka(own, gold, unbiased=True)
     if math.isnan(value):
         raise NotComputableError("degenerate", "constant_features")
-    return Measured(value=value, extras={"biased": linear_cka(own, gold, unbiased=False)})
+    return MetricValue(value=value, extras={"biased": linear_cka(own, gold, unbiased=False)})
 
 
-def _procrustes(own: Tensor, gold: Tensor) -> Measured:
-    return Measured(value=procrustes(own, gold))
+def _procrustes(own: Tensor, gold: Tensor) -> MetricValue:
+    return MetricValue(value=procrustes(own, gold))
 
 
 def _biased(own: Tensor, other: Tensor) -> float:

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure, missing
 from erasure.evaluation.attacks.epsilon import Rules, best_rules, epsilon_of
 from erasure.evaluation.pool_margins import Margins, Pools, halves, pooled, pools
 
@@ -38,12 +38,12 @@ class ForgetQuality:
             ``epsilon_lower``; None does not.
         min_models: Fewest models of a pool, at least 4.
 
-    References:
+    ReferenceModels:
         E. Triantafillou et al., "Are we making progress in unlearning? Findings from the first
         NeurIPS unlearning competition", 2024, arXiv:2406.09073.
     """
 
-    needs_roles: ClassVar[tuple[Pooled, ...]] = ("original", "unlearned", "gold")
+    needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "unlearned", "gold")
     eps_ci: float | None = None
     min_models: int = 16
 
@@ -53,26 +53,26 @@ class ForgetQuality:
         if self.min_models < 4:
             raise ConfigError(f"min_models must be >= 4, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
             f"forget_quality/{name}": meaning
             for name, meaning in _meanings(heldout).items()
             if name != "epsilon_lower" or self.eps_ci is not None
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         try:
             both = pools(ctx, "forget")
             margins = both.compared(at_least=self._side(ctx))
         except NotComputableError as error:
             return dict.fromkeys(self.schema(ctx.heldout), missing(error.status, error.reason))
         rules = best_rules(margins.ours, margins.theirs)
-        f = Measured(value=quality(rules.epsilon), n=margins.samples, extras=_noted(margins))
+        f = MetricValue(value=quality(rules.epsilon), n=margins.samples, extras=_noted(margins))
         halved = Halved.of(margins)
         found = {
             "f": f,
             "f_rel": measure(partial(self._relative, both, halved)),
-            "f_holdout": Measured(value=halved.held_out_quality(), n=margins.samples),
+            "f_holdout": MetricValue(value=halved.held_out_quality(), n=margins.samples),
             "epsilon": _epsilon(rules.epsilon),
             "score": measure(partial(_score, ctx, f.value)),
         }
@@ -84,14 +84,14 @@ class ForgetQuality:
     def _side(self, ctx: EvalContext) -> int:
         return self.min_models // 2 if ctx.subject == "gold" else self.min_models
 
-    def _relative(self, both: Pools, halved: "Halved") -> Measured:
+    def _relative(self, both: Pools, halved: "Halved") -> MetricValue:
         reference = both.null(at_least=self.min_models // 2)
         nothing = quality(best_rules(reference.ours, reference.theirs).epsilon)
         if nothing == 0:
             raise NotComputableError("degenerate", "null_is_zero")
         ours = nothing if both.ours is None else halved.quality()
         extras = {"null": nothing, "f": ours, "models": reference.models}
-        return Measured(value=ours / nothing, n=reference.samples, extras=extras)
+        return MetricValue(value=ours / nothing, n=reference.samples, extras=extras)
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,16 @@ def _rated(rules: Rules, margins: Margins) -> Tensor:
     return epsilon_of(rates[0], rates[1])
 
 
-def _meanings(heldout: str) -> dict[str, MetricSchema]:
-    share = partial(MetricSchema, direction="closer_to_gold", low=0.0, high=1.0)
-    large = partial(MetricSchema, direction="closer_to_gold", low=0.0, high=math.inf)
-    epsilon = partial(MetricSchema, direction="closer_to_gold", low=0.0, high=50.0, unit="nats")
+def _meanings(heldout: str) -> dict[str, Meaning]:
+    share = partial(Meaning, direction="closer_to_gold", low=0.0, high=1.0)
+    large = partial(Meaning, direction="closer_to_gold", low=0.0, high=math.inf)
+    epsilon = partial(Meaning, direction="closer_to_gold", low=0.0, high=50.0, unit="nats")
     return {
         "f": share(
             description="Forgetting quality by the best rule per sample that tells unlearned "
             "from retrained models."
         ),
-        "f_rel": MetricSchema(
+        "f_rel": Meaning(
             direction="closer_to_ideal",
             low=0.0,
             high=math.inf,
@@ -183,16 +183,16 @@ def _noted(margins: Margins) -> dict[str, float]:
     return {"models": margins.models, "clipped": margins.clipped}
 
 
-def _epsilon(values: Tensor) -> Measured:
+def _epsilon(values: Tensor) -> MetricValue:
     points = values.quantile(values.new_tensor([0.5, 0.95])).tolist()
     separated = (values >= 50.0).double().mean().item()
     extras = {"median": points[0], "p95": points[1], "separated": separated}
-    return Measured(value=values.mean().item(), n=len(values), extras=extras)
+    return MetricValue(value=values.mean().item(), n=len(values), extras=extras)
 
 
-def _score(ctx: EvalContext, f: float) -> Measured:
+def _score(ctx: EvalContext, f: float) -> MetricValue:
     ratios = {part: _accuracy_ratio(ctx, part) for part in ("retain", ctx.heldout)}
-    return Measured(value=f * math.prod(ratios.values()), extras=ratios)
+    return MetricValue(value=f * math.prod(ratios.values()), extras=ratios)
 
 
 def _accuracy_ratio(ctx: EvalContext, part: str) -> float:
@@ -206,6 +206,6 @@ def _accuracy_ratio(ctx: EvalContext, part: str) -> float:
     return (ours.mean() / theirs.mean()).item()
 
 
-def _accuracies(ctx: EvalContext, role: Pooled, part: str) -> Tensor:
+def _accuracies(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     right = ctx.kind.correct(pooled(ctx, role, part), ctx.sampled(part).targets.cpu())
     return right.double().mean(dim=1)

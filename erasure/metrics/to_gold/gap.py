@@ -7,7 +7,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Gap:
         of: Names of metrics measured before this one; ``heldout/accuracy`` means the accuracy
             on the held-out part in use, and so does ``heldout`` between other slashes.
 
-    References:
+    ReferenceModels:
         C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508: the average gap.
     """
 
@@ -31,14 +31,14 @@ class Gap:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         gaps = {
             f"gap/{name}": _schema(f"Distance of {name} from its value for the retrained model.")
             for name in self._names(heldout)
         }
         return {**gaps, "gap/avg": _schema(f"Mean of {', '.join(gaps)}.")}
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         names = self._names(ctx.heldout)
         gaps = {name: measure(partial(_gap, ctx, name)) for name in names}
         named = {f"gap/{name}": found for name, found in gaps.items()}
@@ -65,17 +65,15 @@ def resolved(name: str, heldout: str) -> str:
     return "/".join(heldout if place == "heldout" else place for place in name.split("/"))
 
 
-def _schema(description: str) -> MetricSchema:
+def _schema(description: str) -> Meaning:
     # How far two values can be apart depends on the metric, so there is no bound in general.
-    return MetricSchema(
-        direction="min", low=0.0, high=math.inf, ideal=0.0, description=description
-    )
+    return Meaning(direction="min", low=0.0, high=math.inf, ideal=0.0, description=description)
 
 
-def _gap(ctx: EvalContext, name: str) -> Measured:
+def _gap(ctx: EvalContext, name: str) -> MetricValue:
     own, gold = against_gold(ctx, name)
     signed = own - gold
-    return Measured(value=abs(signed), extras={"signed": signed, "gold": gold})
+    return MetricValue(value=abs(signed), extras={"signed": signed, "gold": gold})
 
 
 def against_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
@@ -89,7 +87,7 @@ def against_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
     return ctx.measured(name).value, ctx.measured(name, "gold").value
 
 
-def _average(gaps: Mapping[str, Measured]) -> Measured:
+def _average(gaps: Mapping[str, MetricValue]) -> MetricValue:
     for name, found in gaps.items():
         if found.status != "ok":
             gold = found.reason == "missing_gold"
@@ -98,4 +96,4 @@ def _average(gaps: Mapping[str, Measured]) -> Measured:
             )
     signed = {name: found.extras["signed"] for name, found in gaps.items()}
     value = math.fsum(found.value for found in gaps.values()) / len(gaps)
-    return Measured(value=value, n=len(gaps), extras={"signed": signed})
+    return MetricValue(value=value, n=len(gaps), extras={"signed": signed})

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.pool_margins import halves
 from erasure.evaluation.statistics.estimates import Z
@@ -25,16 +25,16 @@ class GapZ:
         min_models: Fewest retrained models, at least 2.
     """
 
-    needs_roles: ClassVar[tuple[Pooled, ...]] = ("original", "unlearned", "gold")
+    needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "unlearned", "gold")
     min_models: int = 5
 
     def __post_init__(self) -> None:
         if self.min_models < 2:
             raise ConfigError(f"min_models must be >= 2, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"gap_z/{name}": MetricSchema(
+            f"gap_z/{name}": Meaning(
                 direction="closer_to_ideal",
                 low=-math.inf,
                 high=math.inf,
@@ -45,13 +45,13 @@ class GapZ:
             for name in per_model(heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"gap_z/{name}": measure(partial(self._z, ctx, values))
             for name, values in per_model(ctx.heldout).items()
         }
 
-    def _z(self, ctx: EvalContext, values: PerModel) -> Measured:
+    def _z(self, ctx: EvalContext, values: PerModel) -> MetricValue:
         theirs = values(ctx, "gold")
         if ctx.subject == "gold":
             ours, theirs = halves(theirs)
@@ -70,4 +70,4 @@ class GapZ:
             "golds": len(theirs),
             "share_within_95": (each.abs() <= Z).double().mean().item(),
         }
-        return Measured(value=gap / spread, n=len(ours), extras=extras)
+        return MetricValue(value=gap / spread, n=len(ours), extras=extras)

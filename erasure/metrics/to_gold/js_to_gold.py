@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import compared, divergences
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
@@ -20,14 +20,14 @@ class JSToGold:
     the mean over labels. With several retrained models in a pool the extras hold what it is
     between two of them.
 
-    References:
+    ReferenceModels:
         J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on
         Information Theory 37, 1991.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"{part}/js_to_gold": MetricSchema(
+            f"{part}/js_to_gold": Meaning(
                 direction="min",
                 low=0.0,
                 high=LN2,
@@ -39,11 +39,11 @@ class JSToGold:
             for part in ("forget", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         parts = ("forget", ctx.heldout)
         return {f"{part}/js_to_gold": measure(partial(_to_gold, ctx, part)) for part in parts}
 
 
-def _to_gold(ctx: EvalContext, part: str) -> Measured:
+def _to_gold(ctx: EvalContext, part: str) -> MetricValue:
     found = mean(divergences(ctx, jensen_shannon, part, "gold"), low=0.0, high=LN2)
     return replace(found, extras=gold_null(ctx, part, partial(compared, jensen_shannon)))

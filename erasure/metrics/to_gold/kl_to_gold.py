@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.gold_null import gold_null
 from erasure.evaluation.outputs import Divergence, compared, divergences
 from erasure.evaluation.statistics.divergences import hellinger, kullback_leibler, total_variation
@@ -25,14 +25,14 @@ class KLToGold:
     what the divergence is between two of them. Where a sample has several labels everything is
     a mean over labels.
 
-    References:
+    ReferenceModels:
         S. Kullback and R. Leibler, "On Information and Sufficiency", Annals of Mathematical
         Statistics 22, 1951.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"kl_to_gold/{part}/{name}": MetricSchema(
+            f"kl_to_gold/{part}/{name}": Meaning(
                 direction="min",
                 low=0.0,
                 high=math.inf,
@@ -47,7 +47,7 @@ class KLToGold:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"kl_to_gold/{part}/{name}": measure(partial(compute, ctx, part))
             for part in ctx.parts
@@ -55,7 +55,7 @@ class KLToGold:
         }
 
 
-def _forward(ctx: EvalContext, part: str) -> Measured:
+def _forward(ctx: EvalContext, part: str) -> MetricValue:
     others: dict[str, Divergence] = {"total_variation": total_variation, "hellinger": hellinger}
     extras = {
         name: divergences(ctx, divergence, part, "gold").mean().item()
@@ -66,7 +66,7 @@ def _forward(ctx: EvalContext, part: str) -> Measured:
     return replace(found, extras={**extras, **null})
 
 
-def _reverse(ctx: EvalContext, part: str) -> Measured:
+def _reverse(ctx: EvalContext, part: str) -> MetricValue:
     found = mean(divergences(ctx, kullback_leibler, part, "gold"), low=0.0, high=math.inf)
     return replace(found, extras=gold_null(ctx, part, partial(compared, kullback_leibler)))
 

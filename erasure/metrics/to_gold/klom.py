@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.pool_margins import Margins, pools
 from erasure.evaluation.statistics.margin_divergence import BINS, EMPTY, gaussian_kl, histogram_kl
 
@@ -35,33 +35,33 @@ class KLoM:
     Args:
         min_models: Fewest models of a pool, at least 4.
 
-    References:
+    ReferenceModels:
         K. Georgiev et al., "Attribute-to-Delete: Machine Unlearning via Datamodel Matching",
         ICLR 2025, arXiv:2410.23232; 20 bins, margins cut off at +-100, empty bins 1e-5.
     """
 
-    needs_roles: ClassVar[tuple[Pooled, ...]] = ("original", "unlearned", "gold")
+    needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "unlearned", "gold")
     min_models: int = 20
 
     def __post_init__(self) -> None:
         if self.min_models < 4:
             raise ConfigError(f"min_models must be >= 4, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
             f"klom/{part}/{name}": _meaning(name, f"{text[:-1]}, on the {part} set.")
             for part in ("forget", "retain", heldout)
             for name, text in NAMES.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"klom/{part}/{name}": found
             for part in ctx.parts
             for name, found in self._values(ctx, part).items()
         }
 
-    def _values(self, ctx: EvalContext, part: str) -> Mapping[str, Measured]:
+    def _values(self, ctx: EvalContext, part: str) -> Mapping[str, MetricValue]:
         try:
             both, half = pools(ctx, part), self.min_models // 2
             pairs, reference = both.crossed(at_least=half), both.null(at_least=half)
@@ -78,21 +78,21 @@ class KLoM:
         }
         normal = torch.stack([gaussian_kl(p.ours, p.theirs) for p in pairs]).mean().item()
         return {
-            "mean": Measured(value=mean, n=size, extras={**extras, **published}),
-            "p95": Measured(value=found.quantile(0.95).item(), n=size, extras=extras),
-            "excess": Measured(value=mean - nothing, n=size, extras=extras),
-            "gaussian": Measured(value=normal, n=size, extras={"models": pairs[0].models}),
+            "mean": MetricValue(value=mean, n=size, extras={**extras, **published}),
+            "p95": MetricValue(value=found.quantile(0.95).item(), n=size, extras=extras),
+            "excess": MetricValue(value=mean - nothing, n=size, extras=extras),
+            "gaussian": MetricValue(value=normal, n=size, extras={"models": pairs[0].models}),
         }
 
 
-def _meaning(name: str, description: str) -> MetricSchema:
+def _meaning(name: str, description: str) -> Meaning:
     largest = -math.log(EMPTY) + math.log1p(BINS * EMPTY)
     if name == "excess":
-        return MetricSchema(
+        return Meaning(
             direction="min", low=-largest, high=largest, ideal=0.0, description=description
         )
     high = math.inf if name == "gaussian" else largest
-    return MetricSchema(
+    return Meaning(
         direction="closer_to_gold", low=0.0, high=high, description=description, unit="nats"
     )
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.metrics.to_gold.gap import resolved
 
 
@@ -23,7 +23,7 @@ class NoMUS:
         attack: Name of the attack's accuracy, measured before; 0.5 is chance.
         weight: Weight of the accuracy, in [0, 1].
 
-    References:
+    ReferenceModels:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks: Forgetting the Personal
         Identities in Facial Recognition Systems", 2023, arXiv:2311.02240.
     """
@@ -39,9 +39,9 @@ class NoMUS:
         if not 0.0 <= self.weight <= 1.0:
             raise ConfigError(f"weight must be in [0, 1], got {self.weight}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            "nomus/score": MetricSchema(
+            "nomus/score": Meaning(
                 direction="max",
                 low=0.0,
                 high=1.0,
@@ -50,10 +50,10 @@ class NoMUS:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"nomus/score": measure(partial(self._score, ctx))}
 
-    def _score(self, ctx: EvalContext) -> Measured:
+    def _score(self, ctx: EvalContext) -> MetricValue:
         names = [resolved(name, ctx.heldout) for name in (self.accuracy, self.attack)]
         accuracy, attack = (ctx.measured(name).value for name in names)
         for name, value in zip(names, (accuracy, attack), strict=True):
@@ -61,4 +61,4 @@ class NoMUS:
                 raise NotComputableError("degenerate", f"not_a_share:{name}")
         failure = 1 - 2 * abs(attack - 0.5)
         value = self.weight * accuracy + (1 - self.weight) * failure
-        return Measured(value=value, extras={"accuracy": accuracy, "attack": attack})
+        return MetricValue(value=value, extras={"accuracy": accuracy, "attack": attack})

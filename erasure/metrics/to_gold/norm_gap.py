@@ -8,7 +8,7 @@ from typing import Any
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.per_model import per_model
 from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
 
@@ -32,7 +32,7 @@ class NormalizedGap:
             With five retrained models or more in a pool it is at least two standard deviations
             between them, for accuracies and the loss attack.
 
-    References:
+    ReferenceModels:
         X. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning", 2024,
         arXiv:2410.01276: retention and relative errors.
     """
@@ -45,9 +45,9 @@ class NormalizedGap:
         if not 0.0 < self.min_contrast < math.inf:
             raise ConfigError(f"min_contrast must be > 0, got {self.min_contrast}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"norm_gap/{name}": MetricSchema(
+            f"norm_gap/{name}": Meaning(
                 direction="min",
                 low=0.0,
                 high=math.inf,
@@ -58,14 +58,14 @@ class NormalizedGap:
             for name in self._names(heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         names = self._names(ctx.heldout)
         return {f"norm_gap/{name}": measure(partial(self._gap, ctx, name)) for name in names}
 
     def _names(self, heldout: str) -> list[str]:
         return [resolved(name, heldout) for name in self.of]
 
-    def _gap(self, ctx: EvalContext, name: str) -> Measured:
+    def _gap(self, ctx: EvalContext, name: str) -> MetricValue:
         own, gold = against_gold(ctx, name)
         contrast = ctx.measured(name, "original").value - gold
         if abs(contrast) < self._least_contrast(ctx, name):
@@ -75,7 +75,7 @@ class NormalizedGap:
             extras["retention"] = own / gold
         if size := abs(own) + abs(gold):
             extras["sape"] = abs(own - gold) / size
-        return Measured(value=abs(own - gold) / abs(contrast), extras=extras)
+        return MetricValue(value=abs(own - gold) / abs(contrast), extras=extras)
 
     def _least_contrast(self, ctx: EvalContext, name: str) -> float:
         golds = per_model(ctx.heldout).get(name)

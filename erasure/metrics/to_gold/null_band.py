@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from erasure.core.context import EvalContext, Pooled
+from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.statistics.estimates import LEVEL
 
@@ -26,16 +26,16 @@ class NullBand:
         min_models: Fewest retrained models, at least 3.
     """
 
-    needs_roles: ClassVar[tuple[Pooled, ...]] = ("unlearned", "gold")
+    needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("unlearned", "gold")
     min_models: int = 5
 
     def __post_init__(self) -> None:
         if self.min_models < 3:
             raise ConfigError(f"min_models must be >= 3, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"null_band/{name}": MetricSchema(
+            f"null_band/{name}": Meaning(
                 direction="info",
                 low=0.0,
                 high=1.0,
@@ -45,7 +45,7 @@ class NullBand:
             for name in per_model(heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         if ctx.subject != "unlearned":
             return {}
         return {
@@ -53,7 +53,7 @@ class NullBand:
             for name, values in per_model(ctx.heldout).items()
         }
 
-    def _band(self, ctx: EvalContext, values: PerModel) -> Measured:
+    def _band(self, ctx: EvalContext, values: PerModel) -> MetricValue:
         golds = values(ctx, "gold")
         if len(golds) < self.min_models:
             raise NotComputableError("degenerate", "too_few")
@@ -68,4 +68,4 @@ class NullBand:
             "mean_gap": gaps.mean().item(),
             "share_inside": (gaps <= band).double().mean().item(),
         }
-        return Measured(value=band, n=len(apart), extras=extras)
+        return MetricValue(value=band, n=len(apart), extras=extras)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.costs import fact
 from erasure.evaluation.statistics.divergences import LN2
 from erasure.metrics.to_gold.gap import against_gold
@@ -29,7 +29,7 @@ class Objectives:
     Args:
         utility: ``drop`` counts only what is lost, ``gap`` any distance.
 
-    References:
+    ReferenceModels:
         X. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning", 2024,
         arXiv:2410.01276: distances to the retrained model as objectives of a search.
     """
@@ -40,7 +40,7 @@ class Objectives:
         if self.utility not in ("drop", "gap"):
             raise ConfigError(f"utility must be drop or gap, got {self.utility!r}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         lost = "lost against" if self.utility == "drop" else "away from"
         return {
             "objective/utility": _schema(
@@ -64,7 +64,7 @@ class Objectives:
             ),
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         values: dict[str, Callable[[], float]] = {
             "objective/utility": partial(self._utility, ctx),
             "objective/forgetting": partial(_forgetting, ctx),
@@ -109,5 +109,5 @@ def _log_time(ctx: EvalContext) -> float:
     return math.log(spent / retraining)
 
 
-def _schema(description: str, low: float, high: float) -> MetricSchema:
-    return MetricSchema(direction="min", low=low, high=high, description=description)
+def _schema(description: str, low: float, high: float) -> Meaning:
+    return Meaning(direction="min", low=low, high=high, description=description)

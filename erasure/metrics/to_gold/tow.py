@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
 
 
@@ -21,7 +21,7 @@ class ToW:
         of: Names of values in [0, 1] measured before this one; ``heldout`` stands for the
             held-out part.
 
-    References:
+    ReferenceModels:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
         arXiv:2406.01257.
     """
@@ -31,17 +31,17 @@ class ToW:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         names = [resolved(name, heldout) for name in self.of]
         return {"tow/score": tow_schema(names)}
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"tow/score": measure(partial(tug_of_war, ctx, self.of))}
 
 
-def tow_schema(names: Sequence[str]) -> MetricSchema:
+def tow_schema(names: Sequence[str]) -> Meaning:
     """Return the meaning of a product over metrics ``names``."""
-    return MetricSchema(
+    return Meaning(
         direction="max",
         low=0.0,
         high=1.0,
@@ -50,7 +50,7 @@ def tow_schema(names: Sequence[str]) -> MetricSchema:
     )
 
 
-def tug_of_war(ctx: EvalContext, of: Sequence[str]) -> Measured:
+def tug_of_war(ctx: EvalContext, of: Sequence[str]) -> MetricValue:
     """Return the product over the metrics ``of``, and the signed differences.
 
     Raises:
@@ -63,4 +63,4 @@ def tug_of_war(ctx: EvalContext, of: Sequence[str]) -> Measured:
             raise NotComputableError("degenerate", f"not_a_share:{name}")
         signed[name] = own - gold
     value = math.prod(1 - abs(difference) for difference in signed.values())
-    return Measured(value=value, n=len(signed), extras={"signed": signed})
+    return MetricValue(value=value, n=len(signed), extras={"signed": signed})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.metrics.to_gold.gap import check_names, resolved
 from erasure.metrics.to_gold.tow import tow_schema, tug_of_war
 
@@ -21,7 +21,7 @@ class ToWMIA:
         of: Names of values in [0, 1] measured before this one, the attack's first; ``heldout``
             stands for the held-out part.
 
-    References:
+    ReferenceModels:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
         arXiv:2406.01257.
     """
@@ -31,8 +31,8 @@ class ToWMIA:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {"tow_mia/score": tow_schema([resolved(name, heldout) for name in self.of])}
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"tow_mia/score": measure(partial(tug_of_war, ctx, self.of))}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.metrics.utility.accuracy import accuracy
 
 
@@ -16,14 +16,14 @@ class UnlearningAccuracy:
     It has a name of its own because tables that say "UA" and "forget accuracy" are mixed up
     easily. Larger is not better: the target is the value of the retrained model.
 
-    References:
+    ReferenceModels:
         J. Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
         arXiv:2304.04934.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - forget alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - forget alone
         return {
-            "ua/forget": MetricSchema(
+            "ua/forget": Meaning(
                 direction="closer_to_gold",
                 low=0.0,
                 high=1.0,
@@ -31,11 +31,11 @@ class UnlearningAccuracy:
             )
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {"ua/forget": measure(partial(_error, ctx))}
 
 
-def _error(ctx: EvalContext) -> Measured:
+def _error(ctx: EvalContext) -> MetricValue:
     found = accuracy(ctx, "forget")
     low, high = 1 - found.ci_high, 1 - found.ci_low
-    return Measured(value=1 - found.value, ci_low=low, ci_high=high, n=found.n)
+    return MetricValue(value=1 - found.value, ci_low=low, ci_high=high, n=found.n)

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure, missing
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure, missing
 from erasure.evaluation.weights import (
     Distance,
     Weights,
@@ -55,14 +55,14 @@ class WeightDistance:
       row of the same matrix in the other model; by matrix in the extras.
     * ``buffers_l2``: Euclidean distance of running statistics, which are not parameters.
 
-    References:
+    ReferenceModels:
         A. Tarun et al., "Fast Yet Effective Machine Unlearning", IEEE Transactions on Neural
         Networks and Learning Systems 2023, arXiv:2111.08947: the distance of weights per layer.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:  # noqa: ARG002 - weights alone
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - weights alone
         found = {
-            f"weight_distance/to_{other}/{name}": MetricSchema(
+            f"weight_distance/to_{other}/{name}": Meaning(
                 direction="info",
                 low=-1.0 if name == "cosine" else 0.0,
                 high=1.0 if name == "cosine" else math.inf,
@@ -71,7 +71,7 @@ class WeightDistance:
             for other in OTHERS
             for name, meaning in _MEANINGS.items()
         }
-        found["weight_distance/to_gold_ratio"] = MetricSchema(
+        found["weight_distance/to_gold_ratio"] = Meaning(
             direction="info",
             low=0.0,
             high=math.inf,
@@ -80,7 +80,7 @@ class WeightDistance:
         )
         return found
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         found = {
             f"weight_distance/to_{other}/{name}": value
             for other in OTHERS
@@ -89,7 +89,7 @@ class WeightDistance:
         return {**found, "weight_distance/to_gold_ratio": measure(partial(_ratio, ctx))}
 
 
-def _distances(ctx: EvalContext, other: Other) -> Mapping[str, Measured]:
+def _distances(ctx: EvalContext, other: Other) -> Mapping[str, MetricValue]:
     found = {"buffers_l2": measure(lambda: _l2(_between(ctx, ctx.subject, other, statistics)))}
     try:
         pair = _between(ctx, ctx.subject, other, parameters)
@@ -122,9 +122,9 @@ def _between(
     return pair
 
 
-def _l2(pair: tuple[Weights, Weights]) -> Measured:
+def _l2(pair: tuple[Weights, Weights]) -> MetricValue:
     found = distance(*pair)
-    return Measured(value=found.l2, extras={"per_layer": found.per_layer})
+    return MetricValue(value=found.l2, extras={"per_layer": found.per_layer})
 
 
 def _cosine(found: Distance) -> float:
@@ -133,20 +133,22 @@ def _cosine(found: Distance) -> float:
     return found.cosine
 
 
-def _hausdorff(own: Weights, others: Weights) -> Measured:
+def _hausdorff(own: Weights, others: Weights) -> MetricValue:
     matrices = [name for name, weight in own.items() if weight.ndim >= 2]
     counted = [name for name in matrices if len(own[name]) <= MANY_ROWS]
     if not counted:
         raise NotComputableError("skipped", "no_weight_matrix")
     found = {name: hausdorff(own[name].flatten(1), others[name].flatten(1)) for name in counted}
     left_out = [name for name in matrices if name not in found]
-    return Measured(value=max(found.values()), extras={"per_matrix": found, "left_out": left_out})
+    return MetricValue(
+        value=max(found.values()), extras={"per_matrix": found, "left_out": left_out}
+    )
 
 
-def _ratio(ctx: EvalContext) -> Measured:
+def _ratio(ctx: EvalContext) -> MetricValue:
     own = distance(*_between(ctx, ctx.subject, "gold", parameters)).l2
     original = distance(*_between(ctx, "original", "gold", parameters)).l2
-    return Measured(value=_over(own, original), extras={"own": own, "original": original})
+    return MetricValue(value=_over(own, original), extras={"own": own, "original": original})
 
 
 def _over(above: float, below: float) -> float:

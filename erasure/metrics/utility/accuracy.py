@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.signals import predictions
 from erasure.evaluation.statistics.estimates import mean, proportion
 
@@ -26,9 +26,9 @@ class Accuracy:
     all labels right, ``exact_match``, and the accuracy of each label.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"{part}/accuracy": MetricSchema(
+            f"{part}/accuracy": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -37,11 +37,11 @@ class Accuracy:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"{part}/accuracy": measure(partial(accuracy, ctx, part)) for part in ctx.parts}
 
 
-def accuracy(ctx: EvalContext, part: str) -> Measured:
+def accuracy(ctx: EvalContext, part: str) -> MetricValue:
     """Return the share of correct predictions of the subject on a part."""
     targets = ctx.targets(part)
     right = predictions(ctx, part) == targets
@@ -52,7 +52,7 @@ def accuracy(ctx: EvalContext, part: str) -> Measured:
     return proportion(int(right.sum().item()), len(right), extras)
 
 
-def _of_labels(right: Tensor, names: tuple[str, ...]) -> Measured:
+def _of_labels(right: Tensor, names: tuple[str, ...]) -> MetricValue:
     # Labels of one sample are not independent: the interval is that of a mean over samples.
     shares = right.double().mean(dim=-1)
     extras: dict[str, Any] = {

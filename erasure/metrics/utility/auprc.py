@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.ranking import average_precisions, mean_area
 
@@ -19,14 +19,14 @@ class AUPRC:
     extras hold that of each class. With several labels per sample
     see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
-    References:
+    ReferenceModels:
         J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",
         ICML 2006.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"auprc/{part}": MetricSchema(
+            f"auprc/{part}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -36,10 +36,10 @@ class AUPRC:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"auprc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
 
 
-def _area(ctx: EvalContext, part: str) -> Measured:
+def _area(ctx: EvalContext, part: str) -> MetricValue:
     require_multiclass(ctx)
     return mean_area(ctx, part, log_probs(ctx, part), average_precisions)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.ranking import mean_area, roc_areas
 
@@ -18,14 +18,14 @@ class AUROC:
     class has no value. The extras hold the area of each class. With several labels per sample
     see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
-    References:
+    ReferenceModels:
         D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for
         Multiple Class Classification Problems", Machine Learning 45, 2001.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"auroc/{part}": MetricSchema(
+            f"auroc/{part}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -35,10 +35,10 @@ class AUROC:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"auroc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
 
 
-def _area(ctx: EvalContext, part: str) -> Measured:
+def _area(ctx: EvalContext, part: str) -> MetricValue:
     require_multiclass(ctx)
     return mean_area(ctx, part, log_probs(ctx, part), roc_areas)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.statistics.confusion import confusion
 from erasure.evaluation.statistics.estimates import normal_interval
 
@@ -15,13 +15,13 @@ from erasure.evaluation.statistics.estimates import normal_interval
 class BalancedAccuracy:
     """Mean of the accuracies of the classes that occur, per part.
 
-    References:
+    ReferenceModels:
         K. Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution", ICPR 2010.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"balanced_accuracy/{part}": MetricSchema(
+            f"balanced_accuracy/{part}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -30,18 +30,18 @@ class BalancedAccuracy:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"balanced_accuracy/{part}": measure(partial(_balanced, ctx, part))
             for part in ctx.parts
         }
 
 
-def _balanced(ctx: EvalContext, part: str) -> Measured:
+def _balanced(ctx: EvalContext, part: str) -> MetricValue:
     found = confusion(ctx, part)
     recalls, totals = found.recalls[found.occurs], found.totals[found.occurs]
     value = recalls.mean().item()
     error = math.sqrt((recalls * (1 - recalls) / totals).sum().item()) / len(recalls)
     low, high = normal_interval(value, error, 0.0, 1.0)
     n, extras = int(totals.sum().item()), {"num_classes": len(recalls)}
-    return Measured(value=value, ci_low=low, ci_high=high, n=n, extras=extras)
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=n, extras=extras)

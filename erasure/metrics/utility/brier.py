@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.estimates import mean
 
@@ -16,14 +16,14 @@ class Brier:
 
     It is summed over classes, so that a certain error costs 2.
 
-    References:
+    ReferenceModels:
         G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
         Review 78, 1950.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"brier/{part}": MetricSchema(
+            f"brier/{part}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "min",
                 low=0.0,
                 high=2.0,
@@ -32,11 +32,11 @@ class Brier:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"brier/{part}": measure(partial(_score, ctx, part)) for part in ctx.parts}
 
 
-def _score(ctx: EvalContext, part: str) -> Measured:
+def _score(ctx: EvalContext, part: str) -> MetricValue:
     require_multiclass(ctx)
     probabilities = log_probs(ctx, part).exp()
     truth = ctx.kind.indicators(ctx.targets(part), ctx.num_classes)

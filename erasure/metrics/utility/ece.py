@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.signals import log_probs, predictions, require_multiclass
 
 
@@ -25,7 +25,7 @@ class ECE:
     Args:
         bins: Number of bins, at least 2.
 
-    References:
+    ReferenceModels:
         C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
         J. Nixon et al., "Measuring Calibration in Deep Learning", CVPR workshops 2019,
         arXiv:1904.01685: the adaptive form.
@@ -37,9 +37,9 @@ class ECE:
         if self.bins < 2:
             raise ConfigError(f"bins must be >= 2, got {self.bins}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"ece/{part}": MetricSchema(
+            f"ece/{part}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "min",
                 low=0.0,
                 high=1.0,
@@ -48,10 +48,10 @@ class ECE:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {f"ece/{part}": measure(partial(self._error, ctx, part)) for part in ctx.parts}
 
-    def _error(self, ctx: EvalContext, part: str) -> Measured:
+    def _error(self, ctx: EvalContext, part: str) -> MetricValue:
         require_multiclass(ctx)
         confidence = log_probs(ctx, part).amax(dim=-1).exp()
         right = (predictions(ctx, part) == ctx.targets(part)).double()
@@ -61,7 +61,7 @@ class ECE:
         evened = _even(confidence, right)[order]
         equal = _gaps(confidence[order], evened, equal_mass(len(right), self.bins), self.bins)
         extras = {"maximum": maximum, "adaptive": equal[0].sum().item(), "bins": self.bins}
-        return Measured(value=min(value, 1.0), n=len(right), extras=extras)
+        return MetricValue(value=min(value, 1.0), n=len(right), extras=extras)
 
 
 def equal_width(confidence: Tensor, bins: int) -> Tensor:

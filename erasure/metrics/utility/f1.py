@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.statistics.confusion import Confusion, confusion
 
 AVERAGES = {
@@ -24,13 +24,13 @@ class F1:
     On a part with samples of a single class precision means nothing; there ``macro`` is the
     recall of that class, and the extras name it as ``only_class``.
 
-    References:
+    ReferenceModels:
         C. van Rijsbergen, "Information Retrieval", 2nd edition, 1979.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"f1/{part}/{name}": MetricSchema(
+            f"f1/{part}/{name}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -40,7 +40,7 @@ class F1:
             for name, how in AVERAGES.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"f1/{part}/{name}": measure(partial(_f1, ctx, part, name))
             for part in ctx.parts
@@ -48,15 +48,15 @@ class F1:
         }
 
 
-def _f1(ctx: EvalContext, part: str, average: str) -> Measured:
+def _f1(ctx: EvalContext, part: str, average: str) -> MetricValue:
     found = confusion(ctx, part)
     n = int(found.totals.sum().item())
     if average == "micro":
-        return Measured(value=(found.counts.trace() / n).item(), n=n)
+        return MetricValue(value=(found.counts.trace() / n).item(), n=n)
     if average == "weighted":
-        return Measured(value=(found.f1.nan_to_num() @ found.totals / n).item(), n=n)
+        return MetricValue(value=(found.f1.nan_to_num() @ found.totals / n).item(), n=n)
     value, extras = _macro(found)
-    return Measured(value=value, n=n, extras=extras)
+    return MetricValue(value=value, n=n, extras=extras)
 
 
 def _macro(found: Confusion) -> tuple[float, dict[str, Any]]:

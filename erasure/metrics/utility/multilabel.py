@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.outputs import require_multilabel
 from erasure.evaluation.signals import predictions
 from erasure.evaluation.statistics.estimates import mean, proportion
@@ -32,14 +32,14 @@ class MultilabelScores:
     means over the labels that some but not all samples of the part have. For tasks with exactly
     one class per sample every value is skipped.
 
-    References:
+    ReferenceModels:
         M. Zhang and Z. Zhou, "A Review on Multi-Label Learning Algorithms", IEEE Transactions on
         Knowledge and Data Engineering 26, 2014.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"multilabel/{part}/{name}": MetricSchema(
+            f"multilabel/{part}/{name}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -49,7 +49,7 @@ class MultilabelScores:
             for name, meaning in MEANINGS.items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"multilabel/{part}/{name}": measure(partial(_score, ctx, part, name))
             for part in ctx.parts
@@ -57,7 +57,7 @@ class MultilabelScores:
         }
 
 
-def _score(ctx: EvalContext, part: str, name: str) -> Measured:
+def _score(ctx: EvalContext, part: str, name: str) -> MetricValue:
     require_multilabel(ctx)
     if name in ("map", "auroc"):
         areas = average_precisions if name == "map" else roc_areas
@@ -65,21 +65,21 @@ def _score(ctx: EvalContext, part: str, name: str) -> Measured:
     return _THRESHOLDED[name](predictions(ctx, part).bool(), ctx.targets(part).bool())
 
 
-def _exact_match(predicted: Tensor, targets: Tensor) -> Measured:
+def _exact_match(predicted: Tensor, targets: Tensor) -> MetricValue:
     right = (predicted == targets).all(dim=-1)
     return proportion(int(right.sum().item()), len(right))
 
 
-def _hamming(predicted: Tensor, targets: Tensor) -> Measured:
+def _hamming(predicted: Tensor, targets: Tensor) -> MetricValue:
     return mean((predicted == targets).double().mean(dim=-1), low=0.0, high=1.0)
 
 
-def _micro_f1(predicted: Tensor, targets: Tensor) -> Measured:
+def _micro_f1(predicted: Tensor, targets: Tensor) -> MetricValue:
     found = _f1(predicted.flatten().unsqueeze(-1), targets.flatten().unsqueeze(-1))
     return _defined(found.item(), len(targets))
 
 
-def _macro_f1(predicted: Tensor, targets: Tensor) -> Measured:
+def _macro_f1(predicted: Tensor, targets: Tensor) -> MetricValue:
     found = _f1(predicted, targets)
     return replace(
         _defined(found.nanmean().item(), len(targets)), extras={"per_label": found.tolist()}
@@ -92,13 +92,13 @@ def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
     return 2 * both.double() / (predicted.sum(dim=0) + targets.sum(dim=0))
 
 
-def _defined(value: float, n: int) -> Measured:
+def _defined(value: float, n: int) -> MetricValue:
     if value != value:
         raise NotComputableError("degenerate", "no_label")
-    return Measured(value=value, n=n)
+    return MetricValue(value=value, n=n)
 
 
-_THRESHOLDED: Mapping[str, Callable[[Tensor, Tensor], Measured]] = {
+_THRESHOLDED: Mapping[str, Callable[[Tensor, Tensor], MetricValue]] = {
     "exact_match": _exact_match,
     "hamming": _hamming,
     "micro_f1": _micro_f1,

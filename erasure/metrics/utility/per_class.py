@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, measure
+from erasure.core.values import Meaning, MetricValue, measure
 from erasure.evaluation.statistics.confusion import confusion
 from erasure.evaluation.statistics.estimates import clopper_pearson
 
@@ -20,16 +20,16 @@ class PerClass:
     signed difference of each class is in the extras.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         found = {}
         for part in ("forget", "retain", heldout):
-            found[f"per_class/{part}/worst"] = MetricSchema(
+            found[f"per_class/{part}/worst"] = Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
                 description=f"Lowest accuracy of a class of the {part} set.",
             )
-            found[f"per_class/{part}/largest_gap"] = MetricSchema(
+            found[f"per_class/{part}/largest_gap"] = Meaning(
                 direction="min",
                 low=0.0,
                 high=1.0,
@@ -39,7 +39,7 @@ class PerClass:
             )
         return found
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"per_class/{part}/{name}": measure(partial(compute, ctx, part))
             for part in ctx.parts
@@ -47,7 +47,7 @@ class PerClass:
         }
 
 
-def _worst(ctx: EvalContext, part: str) -> Measured:
+def _worst(ctx: EvalContext, part: str) -> MetricValue:
     found = confusion(ctx, part)
     place = int(found.recalls.nan_to_num(nan=2.0).argmin().item())
     hits, total = (int(t[place].item()) for t in (found.counts.diagonal(), found.totals))
@@ -57,14 +57,14 @@ def _worst(ctx: EvalContext, part: str) -> Measured:
         "accuracy": found.named(found.recalls),
         "samples": found.named(found.totals),
     }
-    return Measured(value=hits / total, ci_low=low, ci_high=high, n=total, extras=extras)
+    return MetricValue(value=hits / total, ci_low=low, ci_high=high, n=total, extras=extras)
 
 
-def _largest_gap(ctx: EvalContext, part: str) -> Measured:
+def _largest_gap(ctx: EvalContext, part: str) -> MetricValue:
     found = confusion(ctx, part)
     signed = found.recalls - confusion(ctx.of("gold"), part).recalls
     place = int(signed.abs().nan_to_num(nan=-1.0).argmax().item())
     extras = {"class": found.names[place], "signed": found.named(signed)}
-    return Measured(
+    return MetricValue(
         value=signed[place].abs().item(), n=int(found.totals[place].item()), extras=extras
     )

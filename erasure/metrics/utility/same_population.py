@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.metrics.utility.accuracy import accuracy
 from erasure.metrics.utility.loss import mean_loss
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sides:
+class SamePopulation:
     """Accuracy and loss on both sides of the held-out part, where the request divides it.
 
     After the removal of a class or a person ``test_forget`` has the held-out samples of it and
@@ -21,18 +21,18 @@ class Sides:
     skipped with the reason ``no_population``.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         found = {}
         for side in ("forget", "retain"):
             gold = side == "forget"
             of = f"{heldout} samples {'' if gold else 'not '}of the forgotten population"
-            found[f"{heldout}_{side}/accuracy"] = MetricSchema(
+            found[f"{heldout}_{side}/accuracy"] = Meaning(
                 direction="closer_to_gold" if gold else "max",
                 low=0.0,
                 high=1.0,
                 description=f"Share of correct predictions on {of}.",
             )
-            found[f"{heldout}_{side}/loss"] = MetricSchema(
+            found[f"{heldout}_{side}/loss"] = Meaning(
                 direction="closer_to_gold" if gold else "min",
                 low=0.0,
                 high=float("inf"),
@@ -41,8 +41,8 @@ class Sides:
             )
         return found
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
-        compute: dict[str, Callable[[EvalContext, str], Measured]] = {
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+        compute: dict[str, Callable[[EvalContext, str], MetricValue]] = {
             "accuracy": accuracy,
             "loss": mean_loss,
         }
@@ -54,8 +54,8 @@ class Sides:
 
 
 def _on_side(
-    ctx: EvalContext, side: str, compute: Callable[[EvalContext, str], Measured]
-) -> Measured:
+    ctx: EvalContext, side: str, compute: Callable[[EvalContext, str], MetricValue]
+) -> MetricValue:
     if not ctx.sides:
         raise NotComputableError("skipped", "no_population")
     return compute(ctx, f"{ctx.heldout}_{side}")

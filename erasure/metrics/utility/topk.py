@@ -6,7 +6,7 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, MetricSchema, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -28,9 +28,9 @@ class TopK:
         if self.k < 2:
             raise ConfigError(f"k must be >= 2, got {self.k}")
 
-    def schema(self, heldout: str) -> Mapping[str, MetricSchema]:
+    def schema(self, heldout: str) -> Mapping[str, Meaning]:
         return {
-            f"topk/{part}/top_{self.k}": MetricSchema(
+            f"topk/{part}/top_{self.k}": Meaning(
                 direction="closer_to_gold" if part == "forget" else "max",
                 low=0.0,
                 high=1.0,
@@ -39,13 +39,13 @@ class TopK:
             for part in ("forget", "retain", heldout)
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, Measured]:
+    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         return {
             f"topk/{part}/top_{self.k}": measure(partial(self._share, ctx, part))
             for part in ctx.parts
         }
 
-    def _share(self, ctx: EvalContext, part: str) -> Measured:
+    def _share(self, ctx: EvalContext, part: str) -> MetricValue:
         require_multiclass(ctx)
         if self.k >= ctx.num_classes:
             raise NotComputableError("skipped", "no_more_than_k_classes")

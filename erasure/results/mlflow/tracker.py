@@ -14,7 +14,7 @@ from erasure.results.mlflow.page import page_link, prepare_experiment
 from erasure.results.mlflow.palette import SWEEP_COLOR, color
 from erasure.results.mlflow.reachable import absolute, check, database
 from erasure.results.provenance import host, is_alive, process_tags
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.tracker import RunLostError, Sweep
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class MLflowTracker:
         """
         self._open()
 
-    def start(self, trial: Trial, parent: str = "", started: float = 0.0) -> str:
+    def start(self, trial: TrialRecord, parent: str = "", started: float = 0.0) -> str:
         """Open a run for ``trial`` below ``parent`` and return its id."""
         tags = {
             **trial.tags,

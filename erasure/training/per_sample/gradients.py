@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from erasure.core.context import evaluating
 from erasure.core.splits import View
-from erasure.core.task_types import TaskKind
+from erasure.core.task_types import TaskType
 from erasure.core.types import Batch, Inputs, Loss
 from erasure.training.per_sample.engines import (
     AT_ONCE,
@@ -72,7 +72,7 @@ def sample_gradients(
 def expected_fisher(
     model: nn.Module,
     view: View,
-    kind: TaskKind,
+    kind: TaskType,
     *,
     estimator: Estimator = "exact",
     generator: Generator | None = None,
@@ -107,7 +107,7 @@ def expected_fisher(
     return _mean_squares(model, view.relabel(signs), mixed, chunk)
 
 
-def _weighted(kind: TaskKind, logits: Tensor) -> Iterator[Tensor]:
+def _weighted(kind: TaskType, logits: Tensor) -> Iterator[Tensor]:
     """Yield objectives whose squared gradients add up to the expectation over labels."""
     for weight, loss in kind.label_expectation(logits):
         yield weight.sqrt() * loss

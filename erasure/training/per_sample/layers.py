@@ -4,7 +4,7 @@ The gradient of a layer's weight for one sample is a product of the layer's inpu
 of the loss with respect to its output ("slopes"). Both are known for a whole batch after one
 backward pass, so the gradients of all samples are one batched product away.
 
-References:
+ReferenceModels:
     I. Goodfellow, "Efficient Per-Example Gradient Computations", 2015, arXiv:1510.01799;
     G. Rochette et al., "Efficient Per-Example Gradient Computations in Convolutional Neural
     Networks", 2019, arXiv:1912.06015.

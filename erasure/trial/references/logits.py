@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import Pooled, evaluating
+from erasure.core.context import ReferenceRole, evaluating
 from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
 from erasure.core.splits import SplitIndices, View
@@ -17,14 +17,14 @@ from erasure.core.task import Report
 from erasure.training.model_store import ModelStore, Trained
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.models import obtain_trained
-from erasure.trial.progress import Watch
-from erasure.trial.references.many import Wanted, obtain_many, unwatched
+from erasure.trial.progress import Progress
+from erasure.trial.references.many import ReferenceRequest, obtain_many, unwatched
 from erasure.trial.references.members import members, shadow_half
 from erasure.trial.references.settings import FIRST_SEED
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
 
-TITLES: Mapping[Pooled, str] = {
+TITLES: Mapping[ReferenceRole, str] = {
     "original": "originals",
     "gold": "retrained models",
     "unlearned": "unlearned models",
@@ -34,7 +34,7 @@ TITLES: Mapping[Pooled, str] = {
 
 
 @dataclass
-class ReferencePool:
+class TrialReferences:
     """Originals, golds, shadows and what a method makes of them, each model made once, ever.
 
     Originals, golds and shadows are the same for all trials of one data set, split and recipe,
@@ -49,23 +49,23 @@ class ReferencePool:
         trained: Number of models that had to be trained.
     """
 
-    parts: Parts
+    parts: Trial
     store: ModelStore
     heldout: Literal["val", "test"]
     batch_size: int = 1024
-    keys: dict[Pooled, list[str]] = field(default_factory=dict)
+    keys: dict[ReferenceRole, list[str]] = field(default_factory=dict)
     trained: int = 0
-    _seconds: dict[Pooled, float] = field(default_factory=dict, repr=False)
+    _seconds: dict[ReferenceRole, float] = field(default_factory=dict, repr=False)
     _logits: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    def fill(self, size: int, watch: Watch) -> None:
+    def fill(self, size: int, watch: Progress) -> None:
         """Make sure that there are ``size`` originals, golds and unlearned models."""
         wanted = members(self.parts, self.heldout)
         for role in ("original", "gold"):
             self._trained(role, wanted[role][:size], watch)
         self._unlearned("unlearned", "original", [self.parts] * size, watch)
 
-    def add_shadows(self, watch: Watch, *, unlearned: bool) -> None:
+    def add_shadows(self, watch: Progress, *, unlearned: bool) -> None:
         """Make sure that there are shadows and, if asked for, what the method makes of them."""
         self._trained("shadow", members(self.parts, self.heldout)["shadow"], watch)
         if unlearned:
@@ -81,11 +81,11 @@ class ReferencePool:
         """What making all models took, whenever that was."""
         return sum(self._seconds.values())
 
-    def size(self, role: Pooled) -> int:
+    def size(self, role: ReferenceRole) -> int:
         """Return how many models there are in a role."""
         return len(self.keys.get(role, []))
 
-    def logits(self, role: Pooled, view: View) -> Tensor:
+    def logits(self, role: ReferenceRole, view: View) -> Tensor:
         """Return the logits ``(N, n, C)`` of all models of a role; computed once, ever."""
         keys = self.keys[role]
         data = [view.pool.fingerprint, fingerprint(view.index.tolist())]
@@ -95,7 +95,7 @@ class ReferencePool:
             self._logits[key] = self._tensors(key, compute)[0]["logits"]
         return self._logits[key]
 
-    def trained_on(self, role: Pooled, view: View) -> Tensor:
+    def trained_on(self, role: ReferenceRole, view: View) -> Tensor:
         """Return which samples each model was trained on at first, ``(N, n)`` bool."""
         ids = view.index.cpu()
         if role.startswith("shadow"):
@@ -106,7 +106,7 @@ class ReferencePool:
         trained = self.parts.remaining.index.cpu() if gold else self.parts.indices.train
         return torch.isin(ids, trained).expand(self.size(role), -1)
 
-    def forgotten_by(self, role: Pooled, view: View) -> Tensor:
+    def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
         """Return which samples each model has unlearned since, ``(N, n)`` bool."""
         ids = view.index.cpu()
         if role == "shadow_unlearned":
@@ -118,14 +118,20 @@ class ReferencePool:
             forgotten = torch.zeros_like(forgotten)
         return forgotten.expand(self.size(role), -1)
 
-    def _trained(self, role: Pooled, wanted: Sequence[Wanted], watch: Watch) -> None:
+    def _trained(
+        self, role: ReferenceRole, wanted: Sequence[ReferenceRequest], watch: Progress
+    ) -> None:
         with self._stage(role, len(wanted), watch) as report:
             self.keys[role], trained = obtain_many(self.parts, self.store, wanted, report)
         self.trained += trained
         self._seconds[role] = sum(float(self.store.meta(k)["seconds"]) for k in self.keys[role])
 
     def _unlearned(
-        self, role: Pooled, source: Pooled, requests: Sequence[Parts], watch: Watch
+        self,
+        role: ReferenceRole,
+        source: ReferenceRole,
+        requests: Sequence[Trial],
+        watch: Progress,
     ) -> None:
         keys, spent = [], 0.0
         with self._stage(role, len(requests), watch) as report:
@@ -139,7 +145,7 @@ class ReferencePool:
                 report(number + 1, len(requests))
         self.keys[role], self._seconds[role] = keys, spent
 
-    def _unlearn(self, parts: Parts, original: str) -> Mapping[str, Tensor]:
+    def _unlearn(self, parts: Trial, original: str) -> Mapping[str, Tensor]:
         watch, report = unwatched()
         model = parts.fresh()
         model.load_state_dict(dict(self.store.state(original)))
@@ -152,7 +158,7 @@ class ReferencePool:
         cache = TensorCache(self.store.root)
         return unlearn(parts, model, obtain, cache, report)[0].state_dict()
 
-    def _forward(self, role: Pooled, view: View) -> Mapping[str, Tensor]:
+    def _forward(self, role: ReferenceRole, view: View) -> Mapping[str, Tensor]:
         model = self.parts.fresh()
         found = []
         for key in self.keys[role]:
@@ -162,7 +168,7 @@ class ReferencePool:
             found.append(torch.cat(chunks).cpu())
         return {"logits": torch.stack(found).clone()}
 
-    def _state(self, role: Pooled, key: str) -> Mapping[str, Tensor]:
+    def _state(self, role: ReferenceRole, key: str) -> Mapping[str, Tensor]:
         if not role.endswith("unlearned"):
             return self.store.state(key)
 
@@ -180,7 +186,7 @@ class ReferencePool:
         return shadow_half(self.parts, self.heldout, number)
 
     @contextmanager
-    def _stage(self, role: Pooled, count: int, watch: Watch) -> Iterator[Report]:
+    def _stage(self, role: ReferenceRole, count: int, watch: Progress) -> Iterator[Report]:
         """Time the making of a role's models; what it reports is shown but is no curve."""
         name = f"pool_{role}"
         with watch.stage(name, f"pool: {count} {TITLES[role]}") as report:
@@ -189,7 +195,7 @@ class ReferencePool:
             del watch.curves[curve]
 
 
-def _unlearned_key(parts: Parts, original: str) -> str:
+def _unlearned_key(parts: Trial, original: str) -> str:
     """Return the name of what the method makes of an original."""
     split = [ids_fingerprint(parts.indices.forget), ids_fingerprint(parts.remaining.index)]
     data = [parts.pool.fingerprint, parts.remaining.pool.fingerprint, parts.indices.fingerprint]

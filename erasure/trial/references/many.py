@@ -14,13 +14,13 @@ from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.task import Report, silent
 from erasure.training.many.ensemble import Member, pays_off, train_together
-from erasure.training.model_store import ModelStore, Request, Trained, Training
+from erasure.training.model_store import ModelRequest, ModelStore, Trained, Training
 from erasure.training.trainers import Standard
 from erasure.trial.checks import unstackable
 from erasure.trial.models import obtain_trained
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.references.settings import Engine
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 CHUNK = 32
 """Dense networks trained at once."""
@@ -30,7 +30,7 @@ CONVOLUTIONAL_CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ReferenceRequest:
     """A model of a pool.
 
     Args:
@@ -43,7 +43,7 @@ class Wanted:
 
 
 def obtain_many(
-    parts: Parts, store: ModelStore, wanted: Sequence[Wanted], report: Report
+    parts: Trial, store: ModelStore, wanted: Sequence[ReferenceRequest], report: Report
 ) -> tuple[list[str], int]:
     """Return the names in ``store`` of all models ``wanted``, and how many were trained for it.
 
@@ -65,14 +65,14 @@ def obtain_many(
     return [request.key for request in requests], trained
 
 
-def requests_of(parts: Parts, wanted: Sequence[Wanted]) -> list[Request]:
+def requests_of(parts: Trial, wanted: Sequence[ReferenceRequest]) -> list[ModelRequest]:
     """Return what the store is asked for; stacked training has names of its own."""
     stacked = chosen_engine(parts) == "stacked"
     recipe = {**parts.recipe, "engine": "stacked"} if stacked else parts.recipe
-    return [Request.of(recipe, each.view, each.seed) for each in wanted]
+    return [ModelRequest.of(recipe, each.view, each.seed) for each in wanted]
 
 
-def chosen_engine(parts: Parts) -> Engine:
+def chosen_engine(parts: Trial) -> Engine:
     """Return how the pool of ``parts`` is trained.
 
     Stacking where it is faster; else several processes where there are several cores and no GPU,
@@ -86,7 +86,9 @@ def chosen_engine(parts: Parts) -> Engine:
     return "processes" if parts.device.type == "cpu" and _workers(parts) > 1 else "alone"
 
 
-def _stacked(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+def _stacked(
+    parts: Trial, store: ModelStore, wanted: Sequence[ReferenceRequest]
+) -> Iterator[Trained]:
     convolves = any(isinstance(m, torch.nn.Conv2d) for m in parts.fresh().modules())
     size = CONVOLUTIONAL_CHUNK if convolves and parts.device.type == "cpu" else CHUNK
     recipe = {**parts.recipe, "engine": "stacked"}
@@ -108,7 +110,7 @@ def _stacked(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Itera
             trained = train_together(members, trainer)
         each_seconds = (time.perf_counter() - begun) / len(chunk)
         for each, training in zip(chunk, trained, strict=True):
-            request = Request.of(recipe, each.view, each.seed)
+            request = ModelRequest.of(recipe, each.view, each.seed)
             yield store.get(request, _handed_over(replace(training, seconds=each_seconds)))
 
 
@@ -116,12 +118,16 @@ def _handed_over(training: Training) -> Any:
     return lambda: training
 
 
-def _alone(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+def _alone(
+    parts: Trial, store: ModelStore, wanted: Sequence[ReferenceRequest]
+) -> Iterator[Trained]:
     for each in wanted:
         yield _one(parts, store, each)
 
 
-def _processes(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Iterator[Trained]:
+def _processes(
+    parts: Trial, store: ModelStore, wanted: Sequence[ReferenceRequest]
+) -> Iterator[Trained]:
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
@@ -136,24 +142,24 @@ def _processes(parts: Parts, store: ModelStore, wanted: Sequence[Wanted]) -> Ite
         get_reusable_executor().shutdown(wait=True)
 
 
-def _in_worker(parts: Parts, store: ModelStore, each: Wanted) -> Trained:
+def _in_worker(parts: Trial, store: ModelStore, each: ReferenceRequest) -> Trained:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     torch.set_num_threads(int(parts.recipe["threads"]))
     return _one(parts, store, each)
 
 
-def _one(parts: Parts, store: ModelStore, each: Wanted) -> Trained:
-    quiet = Watch(Console(quiet=True))
+def _one(parts: Trial, store: ModelStore, each: ReferenceRequest) -> Trained:
+    quiet = Progress(Console(quiet=True))
     return obtain_trained(parts.seeded(each.seed), store, each.view, quiet, "pool")[1]
 
 
-def _workers(parts: Parts) -> int:
+def _workers(parts: Trial) -> int:
     return parts.reference.workers or os.cpu_count() or 1
 
 
 _TRAIN: Mapping[Engine, Any] = {"stacked": _stacked, "alone": _alone, "processes": _processes}
 
 
-def unwatched() -> tuple[Watch, Report]:
+def unwatched() -> tuple[Progress, Report]:
     """Return a watch that shows nothing and a report that records nothing."""
-    return Watch(Console(quiet=True)), silent
+    return Progress(Console(quiet=True)), silent

@@ -5,31 +5,33 @@ from typing import Literal
 
 import torch
 
-from erasure.core.context import Pooled
+from erasure.core.context import ReferenceRole
 from erasure.core.seeding import stream
 from erasure.core.splits import SplitIndices, View
-from erasure.trial.references.many import Wanted
+from erasure.trial.references.many import ReferenceRequest
 from erasure.trial.references.settings import FIRST_SEED
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 
-def members(parts: Parts, heldout: Literal["val", "test"]) -> Mapping[Pooled, Sequence[Wanted]]:
+def members(
+    parts: Trial, heldout: Literal["val", "test"]
+) -> Mapping[ReferenceRole, Sequence[ReferenceRequest]]:
     """Return the models that the whole pool has to train, by role.
 
     Args:
         parts: The trial.
         heldout: The held-out part that shadows may be trained on.
     """
-    views: dict[Pooled, View] = {
+    views: dict[ReferenceRole, View] = {
         "original": View(parts.pool, parts.indices.train),
         "gold": parts.remaining,
     }
     wanted = {
-        role: [Wanted(seed=seed, view=view) for seed in parts.reference.seeds]
+        role: [ReferenceRequest(seed=seed, view=view) for seed in parts.reference.seeds]
         for role, view in views.items()
     }
     wanted["shadow"] = [
-        Wanted(
+        ReferenceRequest(
             seed=FIRST_SEED + number,
             view=View(parts.pool, shadow_half(parts, heldout, number).train),
         )
@@ -38,7 +40,7 @@ def members(parts: Parts, heldout: Literal["val", "test"]) -> Mapping[Pooled, Se
     return wanted
 
 
-def shadow_half(parts: Parts, heldout: Literal["val", "test"], number: int) -> SplitIndices:
+def shadow_half(parts: Trial, heldout: Literal["val", "test"], number: int) -> SplitIndices:
     """Return the random half that a shadow is trained on; forget is the part that it unlearns.
 
     Both halves are of the training set and the held-out part together, so that each sample is

@@ -4,14 +4,14 @@ from erasure.core.context import EvalContext
 from erasure.core.splits import DataSplits
 from erasure.metrics.privacy.ulira import ulira_interval
 from erasure.training.model_store import ModelStore
-from erasure.trial.progress import Watch
-from erasure.trial.references.logits import ReferencePool
-from erasure.trial.trial import Parts
+from erasure.trial.progress import Progress
+from erasure.trial.references.logits import TrialReferences
+from erasure.trial.trial import Trial
 
 
 def assembled_pool(
-    parts: Parts, store: ModelStore, splits: DataSplits, watch: Watch
-) -> ReferencePool | None:
+    parts: Trial, store: ModelStore, splits: DataSplits, watch: Progress
+) -> TrialReferences | None:
     """Return the reference models that ``pool.*`` asks for, or None if it asks for none.
 
     The pool grows from ``pool.first`` models to ``pool.size``, and stops growing as soon as the
@@ -22,7 +22,7 @@ def assembled_pool(
     if asked.size == asked.shadows == 0:
         return None
     evaluator = parts.evaluator
-    pool = ReferencePool(
+    pool = TrialReferences(
         parts=parts, store=store, heldout=evaluator.heldout, batch_size=evaluator.batch_size
     )
     for size in asked.stages:
@@ -35,7 +35,7 @@ def assembled_pool(
     return pool
 
 
-def _decided(parts: Parts, splits: DataSplits, pool: ReferencePool) -> bool:
+def _decided(parts: Trial, splits: DataSplits, pool: TrialReferences) -> bool:
     ctx = EvalContext(
         models={},
         splits=splits,

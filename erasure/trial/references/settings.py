@@ -12,7 +12,7 @@ FIRST_SEED = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class ReferenceSettings:
     """The settings ``pool.*``.
 
     Args:

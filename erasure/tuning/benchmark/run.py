@@ -14,15 +14,15 @@ from erasure.config.errors import SweepError
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
-from erasure.results.store import Ledger
+from erasure.results.store import ResultStore
 from erasure.sweep.grid import Grid, checked, run_planned
-from erasure.sweep.models_to_train import Need, in_words
-from erasure.sweep.run import Planned
+from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.run import Run
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
 from erasure.trial.describe import to_absolute
 from erasure.trial.trial import store_root
-from erasure.tuning.benchmark.table import Comparison, Measured, Method
+from erasure.tuning.benchmark.table import Comparison, Method, MetricValue
 from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.recipe import recipe_name
@@ -96,7 +96,7 @@ def _check(search: Search, methods: Sequence[Contest]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
     trials = [trial for method in methods for trial in method.defaults]
     root = store_root(trials[0].config)
-    ledger, needs = Ledger(root), list[Need]()
+    ledger, needs = ResultStore(root), list[RequiredModel]()
     for trial in trials:
         found = checked(search.settings.check, [trial.config])
         if ledger.finished(trial.trial.fingerprint) is None:
@@ -179,9 +179,9 @@ def _comparison(
     recipes: Sequence[Path],
     confirmation: Confirmation,
 ) -> Comparison:
-    ledger = Ledger(store_root(methods[0].plan.base))
+    ledger = ResultStore(store_root(methods[0].plan.base))
 
-    def measured(trials: Sequence[Planned]) -> list[Measured]:
+    def measured(trials: Sequence[Run]) -> list[MetricValue]:
         found = [ledger.finished(trial.trial.fingerprint) for trial in trials]
         return [dict(result.metrics) if result else {} for result in found]
 

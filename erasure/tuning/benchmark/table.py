@@ -14,7 +14,7 @@ from erasure.config.command import typed_command
 from erasure.sweep.summary import spread
 from erasure.trial.objective import Direction, Objective
 
-Measured: TypeAlias = Mapping[str, float]
+MetricValue: TypeAlias = Mapping[str, float]
 """The metrics of one trial; none if it has no result."""
 
 HEADER = ("unlearner", "metric", "defaults", "tuned", "tuned - defaults", "better on")
@@ -33,8 +33,8 @@ class Method:
     """
 
     label: str
-    defaults: Sequence[Measured]
-    tuned: Sequence[Measured]
+    defaults: Sequence[MetricValue]
+    tuned: Sequence[MetricValue]
     untouched: bool
 
     def row(self, metric: str, direction: Direction) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from erasure.config.compose import Compositions
 from erasure.core.errors import ConfigError
-from erasure.sweep.run import Planned, plan_one
+from erasure.sweep.run import Run, plan_one
 from erasure.tuning.choice import overrides_of, settings_of
 from erasure.tuning.command import DEFAULTS
 from erasure.tuning.plan import StudyPlan
@@ -55,8 +55,8 @@ class Contest:
     """
 
     plan: StudyPlan
-    defaults: Sequence[Planned]
-    tuned: Sequence[Planned] = ()
+    defaults: Sequence[Run]
+    tuned: Sequence[Run] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Composer:
             for place, method in enumerate(methods, start=len(methods))
         ]
 
-    def _tuned(self, method: Contest, study: KeptStudy, place: int) -> Sequence[Planned]:
+    def _tuned(self, method: Contest, study: KeptStudy, place: int) -> Sequence[Run]:
         best = study.best
         if best is None:
             return []
@@ -100,7 +100,7 @@ class Composer:
 
     def _trials(
         self, plan: StudyPlan, settings: Mapping[str, Value], kind: str, place: int
-    ) -> list[Planned]:
+    ) -> list[Run]:
         """Compose one trial per seed; places, hence numbers and folders, differ."""
         compositions, seeds = self.compositions, self.confirmation.seeds
         fixed = (*self._kept(plan), f"evaluator={self.confirmation.evaluator}")

@@ -23,7 +23,7 @@ from tests.data.crafted_geometric import (
 )
 
 from erasure.config.build import build
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import isolated
 from erasure.data.pools.graphs import GraphPool, pointers
@@ -150,7 +150,7 @@ def test_digests_tell_features_and_edges_apart():
 
 
 def test_a_sketch_of_a_graph_with_one_more_edge_is_near(several):
-    pool = SyntheticGraphs(num_graphs=30, smallest=30, largest=40)(DataHome())
+    pool = SyntheticGraphs(num_graphs=30, smallest=30, largest=40)(DataConfig())
     first = pool.fetch(torch.tensor([0]))
     extra = torch.tensor([[20, 25], [25, 20]])
     edges = torch.cat([first["edge_index"], extra], dim=1)
@@ -243,7 +243,7 @@ def replace_edges(graph):
 
 
 def home(folder, **settings):
-    return DataHome(root=folder, download=False, **settings)
+    return DataConfig(root=folder, download=False, **settings)
 
 
 @pytest.mark.parametrize("attributes", [False, True])
@@ -479,9 +479,9 @@ def test_a_collection_is_downloaded_once(tmp_path, served, monkeypatch):
             archive.write(file, f"MUTAG/{file.name}")
     monkeypatch.setattr(TUDataset, "url", address)
     root = tmp_path / "data"
-    first = TUGraphs(name="MUTAG")(DataHome(root=root))
+    first = TUGraphs(name="MUTAG")(DataConfig(root=root))
     (folder / "MUTAG.zip").unlink()
-    assert TUGraphs(name="MUTAG")(DataHome(root=root)).fingerprint == first.fingerprint
+    assert TUGraphs(name="MUTAG")(DataConfig(root=root)).fingerprint == first.fingerprint
     names = {file.name for file in (root / "MUTAG").iterdir()}
     assert names == {"raw", "raw.lock"}
 
@@ -493,7 +493,7 @@ def test_a_failed_download_leaves_nothing_behind(tmp_path, served, monkeypatch, 
         (folder / "MUTAG.zip").write_bytes(content)
     monkeypatch.setattr(TUDataset, "url", address)
     with pytest.raises(DataError, match="zip" if content else "404"):
-        TUGraphs(name="MUTAG")(DataHome(root=tmp_path))
+        TUGraphs(name="MUTAG")(DataConfig(root=tmp_path))
     assert {file.name for file in (tmp_path / "MUTAG").iterdir()} == {"raw.lock"}
 
 
@@ -507,24 +507,24 @@ def test_molecules_and_papers_are_downloaded(tmp_path, served, monkeypatch):
             file.rename(folder / file.name)
     monkeypatch.setattr(MoleculeNet, "url", f"{address}/{{}}")
     monkeypatch.setattr(Planetoid, "url", address)
-    assert len(Molecules(name="bace")(DataHome(root=tmp_path)).targets) == 59
-    assert Citations(name="Cora")(DataHome(root=tmp_path)).num_classes == 7
+    assert len(Molecules(name="bace")(DataConfig(root=tmp_path)).targets) == 59
+    assert Citations(name="Cora")(DataConfig(root=tmp_path)).num_classes == 7
 
 
 def test_communities_have_the_edges_they_should():
     source = StochasticBlockModel(num_nodes=400, inside=0.2, across=0.05)
-    pool = source(DataHome())
+    pool = source(DataConfig())
     low, high = pool.edge_index
     assert (low != high).all()
     same = pool.targets[low] == pool.targets[high]
     assert same.sum() / (400 * 99) == pytest.approx(0.2, abs=0.01)
     assert (~same).sum() / (400 * 300) == pytest.approx(0.05, abs=0.005)
-    assert source(DataHome()).fingerprint == pool.fingerprint
-    assert replace(source, seed=8)(DataHome()).fingerprint != pool.fingerprint
+    assert source(DataConfig()).fingerprint == pool.fingerprint
+    assert replace(source, seed=8)(DataConfig()).fingerprint != pool.fingerprint
 
 
 def test_a_motif_is_planted_in_every_graph():
-    pool = SyntheticGraphs(num_graphs=60, density=0.0, noise=0.0)(DataHome())
+    pool = SyntheticGraphs(num_graphs=60, density=0.0, noise=0.0)(DataConfig())
     assert torch.equal(pool.targets, pool.attributes["motif"].values)
     undirected = pool.edge_ptr.diff() // 2
     assert torch.equal(undirected, torch.tensor([5, 6, 15])[pool.targets])
@@ -533,7 +533,7 @@ def test_a_motif_is_planted_in_every_graph():
 
 
 def test_labels_drawn_anew_are_a_share_of_all():
-    pool = SyntheticGraphs(num_graphs=900, noise=0.3)(DataHome())
+    pool = SyntheticGraphs(num_graphs=900, noise=0.3)(DataConfig())
     wrong = (pool.targets != pool.attributes["motif"].values).float().mean()
     assert wrong == pytest.approx(0.3 * 2 / 3, abs=0.05)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import tensor_fingerprint
 from erasure.core.splits import View
@@ -314,7 +314,7 @@ def test_how_it_is_read_does_not_change_the_fingerprint():
 
 
 def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
-    home = DataHome(root=tmp_path)
+    home = DataConfig(root=tmp_path)
     rows = decoded(files, stamp=files_stamp(files, {}))
     first = LazyPool(rows=rows, home=home, **labels())
     assert len(first.fingerprint) == 32
@@ -329,7 +329,7 @@ def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
 
 
 def test_without_a_version_nothing_is_kept(tmp_path):
-    home = DataHome(root=tmp_path)
+    home = DataConfig(root=tmp_path)
     _ = LazyPool(rows=TensorRows(pixels()), home=home, **labels()).fingerprint
     assert list(tmp_path.iterdir()) == []
 
@@ -356,7 +356,7 @@ def test_a_changed_file_setting_or_form_is_another_version(files, tmp_path):
 
 
 def test_prepared_data_are_streamed_from_their_file(tmp_path):
-    home = DataHome(root=tmp_path, resident_limit=0.0)
+    home = DataConfig(root=tmp_path, resident_limit=0.0)
 
     def make():
         return Prepared({"inputs": pixels()})
@@ -374,7 +374,7 @@ def test_prepared_data_are_streamed_from_their_file(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    home = DataHome(root=tmp_path)
+    home = DataConfig(root=tmp_path)
     entry = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
     folder = home.prepared / entry.key
     others = home.prepared / ".images[2]-0-0"
@@ -392,7 +392,7 @@ def test_what_fits_is_placed_on_the_device(files):
     size = COUNT * 3 * 10 * 12 / 2**30
     for rows in (TensorRows(pixels()), decoded(files)):
         for limit, kind in ((size, TensorPool), (size * 0.99, LazyPool)):
-            home = DataHome(resident_limit=limit)
+            home = DataConfig(resident_limit=limit)
             official = torch.zeros(COUNT, dtype=torch.int8)
             attributes = {"who": Column(torch.zeros(COUNT))}
             fields = {**labels(), **SHOWN, "official": official, "attributes": attributes}
@@ -434,7 +434,7 @@ def test_no_batches_are_no_work():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_it_shows_the_same_bits_as_a_resident_pool():
-    home = DataHome(device=torch.device("cuda"), resident_limit=0.0)
+    home = DataConfig(device=torch.device("cuda"), resident_limit=0.0)
     fields = {**SHOWN, "augmentation": CropFlip(padding=2, flip=True)}
     streamed = LazyPool(rows=counting(pixels()), home=home, **labels(), **fields)
     resident = TensorPool(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from erasure.config.build import build
 from erasure.core.columns import Column, coded
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.types import FittingPool
 from erasure.data.frames.series import as_column, cleaned
@@ -266,7 +266,7 @@ def test_the_device_of_the_labels_is_that_of_the_encoded_pool():
 def test_every_option_reads_what_was_crafted_for_it(compose_config, tmp_path, option):
     craft(tmp_path, option)
     cfg = compose_config(f"dataset={option}", *overrides(tmp_path, option))
-    pool = build(cfg.dataset, "dataset")(DataHome(root=tmp_path, verify=False, download=False))
+    pool = build(cfg.dataset, "dataset")(DataConfig(root=tmp_path, verify=False, download=False))
     assert len(pool.targets) >= 120
     assert pool.num_classes >= 2
 
@@ -409,7 +409,7 @@ def test_a_table_without_rows_or_with_two_columns_of_a_name_is_refused():
 
 def test_a_table_comes_back_from_disk_as_it_was():
     pool = table(categories=["person"], attributes=["part"]).pool(frame())
-    again = unpacked(packed(pool), DataHome(), "people")
+    again = unpacked(packed(pool), DataConfig(), "people")
     assert again.fingerprint == pool.fingerprint
     assert list(again.features) == list(pool.features)
     assert replace(again, missing="error").fitted(torch.arange(4)).inputs.shape == (4, 8)
@@ -418,7 +418,7 @@ def test_a_table_comes_back_from_disk_as_it_was():
 def test_a_table_that_does_not_fit_into_memory_is_refused():
     pool = table(ignore=["part"]).pool(frame())
     with pytest.raises(DataError, match=r"data\.resident_limit=0.* forbids; raise it"):
-        unpacked(packed(pool), DataHome(resident_limit=0.0), "people")
+        unpacked(packed(pool), DataConfig(resident_limit=0.0), "people")
 
 
 def test_no_step_of_loading_and_fetching_goes_through_rows_one_by_one():

@@ -10,7 +10,7 @@ from crafted_tabular import arrays, craft, overrides, rows_of_people
 from safetensors.torch import save_file
 from tabular_trial import run_trial
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.task_types import Multilabel
 from erasure.data.sources.files import TableFile
@@ -23,7 +23,7 @@ from erasure.trial.trial import assemble
 def home(tmp_path):
     craft(tmp_path, "tabular_csv")
     craft(tmp_path, "tensor_file")
-    return DataHome(root=tmp_path)
+    return DataConfig(root=tmp_path)
 
 
 def people(home, name="table.csv", **fields):
@@ -225,7 +225,7 @@ def test_normalization_that_does_not_fit_is_refused(home, fields, message):
 def test_other_kinds_of_files_and_too_large_ones_are_refused(home):
     with pytest.raises(ConfigError, match=r"path must end in \.safetensors or \.npz, got table"):
         tensors(home, "table.csv")
-    small = DataHome(root=home.root, resident_limit=0.0)
+    small = DataConfig(root=home.root, resident_limit=0.0)
     with pytest.raises(DataError, match=r"data\.resident_limit=0"):
         TensorFile(path=f"{home.root}/tensors.npz")(small)
 
@@ -295,4 +295,4 @@ TENSORS = {"inputs": np.zeros((4, 2)), "targets": np.array([0, 1, 0, 1])}
 def test_arrays_of_the_wrong_kind_are_refused_by_name(tmp_path, changed, message):
     np.savez(tmp_path / "tensors.npz", **{**TENSORS, **changed})
     with pytest.raises(DataError, match=message):
-        TensorFile(path=str(tmp_path / "tensors.npz"))(DataHome(root=tmp_path))
+        TensorFile(path=str(tmp_path / "tensors.npz"))(DataConfig(root=tmp_path))

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from tests.data.crafted_huggingface import AGES, OPTIONS, SETTINGS, craft
 
 from erasure.config.build import build
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.task_types import Multilabel
 from erasure.data.frames.attributes import Category, Members, Mentions, Number
@@ -39,7 +39,7 @@ def load(root, compose_config):
         cfg = compose_config(
             f"dataset={option}", "evaluator=fast", *SETTINGS.get(option, []), *changes
         )
-        return build(cfg.dataset, "dataset")(DataHome(root=root, download=False))
+        return build(cfg.dataset, "dataset")(DataConfig(root=root, download=False))
 
     return loaded
 
@@ -59,7 +59,7 @@ def rows(home, count=12, **columns):
 
 @pytest.fixture
 def home(tmp_path):
-    return DataHome(root=tmp_path / "data", download=False)
+    return DataConfig(root=tmp_path / "data", download=False)
 
 
 def words(pool, index):
@@ -138,8 +138,8 @@ def test_faces_are_pictures_with_three_columns_in_the_order_of_the_source(load):
 def test_pictures_that_do_not_fit_are_read_by_id(root, compose_config):
     cfg = compose_config("dataset=fairface", "dataset.resize=16")
     settings = build(cfg.dataset, "dataset")
-    lazy = settings(DataHome(root=root, download=False, resident_limit=0.0))
-    resident = settings(DataHome(root=root, download=False))
+    lazy = settings(DataConfig(root=root, download=False, resident_limit=0.0))
+    resident = settings(DataConfig(root=root, download=False))
     assert isinstance(lazy, LazyPool)
     ids = torch.tensor([7, 0, 80])
     assert torch.equal(lazy.fetch(ids), resident.fetch(ids))
@@ -440,7 +440,7 @@ def test_the_library_is_kept_off_the_network_and_left_as_it_was(home):
 
 def test_a_mirror_comes_before_a_folder_of_the_same_name(home):
     for folder, count in (("hf/a/b", 4), ("a/b", 6)):
-        inner = DataHome(root=home.root / folder)
+        inner = DataConfig(root=home.root / folder)
         rows(inner, count)
     assert len(HuggingFaceText(**TEXT)(home).targets) == 4
     shutil.rmtree(home.root / "hf")
@@ -450,10 +450,10 @@ def test_a_mirror_comes_before_a_folder_of_the_same_name(home):
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.data.sources.huggingface.texts import HuggingFaceText
 from erasure.data.sources.synthetic_text import SyntheticText
-home = DataHome(root=Path(sys.argv[1]), download=False)
+home = DataConfig(root=Path(sys.argv[1]), download=False)
 settings = {"path": "rows.jsonl", "text": ["text"], "target": "label"}
 pools = [HuggingFaceText(**settings, attributes={"author": "author"})(home)]
 pools.append(SyntheticText(samples=60)(home))

@@ -7,7 +7,7 @@ from crafted_torchvision import craft, image_folder
 from PIL import Image
 
 from erasure.config.build import build
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.pools.lazy import LazyPool
 from erasure.data.sources.image_folder import ImageFolder
@@ -21,7 +21,7 @@ def folder(tmp_path):
 def test_the_yaml_loads_a_folder(compose_config, tmp_path):
     craft(tmp_path, "image_folder")
     cfg = compose_config("dataset=image_folder", "dataset.path=pictures")
-    pool = build(cfg.dataset, "dataset")(DataHome(root=tmp_path))
+    pool = build(cfg.dataset, "dataset")(DataConfig(root=tmp_path))
     assert pool.class_names == ("cat", "dog", "owl")
     assert pool.targets.bincount().tolist() == [20, 20, 20]
     assert pool.input_shape == (3, 64, 64)
@@ -79,7 +79,7 @@ def test_normalization_is_by_hand(folder, home):
 def test_what_does_not_fit_is_streamed_and_is_the_same(folder, home, tmp_path):
     image_folder(folder, each=6)
     resident = ImageFolder(path="pets", resize=12)(home)
-    streamed = ImageFolder(path="pets", resize=12)(DataHome(root=tmp_path, resident_limit=0.0))
+    streamed = ImageFolder(path="pets", resize=12)(DataConfig(root=tmp_path, resident_limit=0.0))
     assert isinstance(streamed, LazyPool)
     every = torch.arange(18)
     assert torch.equal(resident.fetch(every), streamed.fetch(every))

@@ -11,7 +11,7 @@ from loopback import serving
 from sklearn import datasets
 from tabular_trial import run_trial
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits
@@ -24,7 +24,7 @@ from erasure.training.tensor_cache import TensorCache
 from erasure.trial.trial import assemble
 from erasure.trial.unlearning import unlearn
 
-HOME = DataHome()
+HOME = DataConfig()
 
 
 def matrix(pool):
@@ -136,7 +136,7 @@ def served(monkeypatch):
 
 
 def test_openml_is_fetched_once_and_kept(tmp_path, monkeypatch):
-    home = DataHome(root=tmp_path)
+    home = DataConfig(root=tmp_path)
     with served(monkeypatch) as asked:
         pool = CREDIT(home)
         assert len(asked) == 5
@@ -152,10 +152,10 @@ def test_openml_is_fetched_once_and_kept(tmp_path, monkeypatch):
 
 def test_openml_is_read_from_files_of_its_own_format_without_a_network(tmp_path):
     craft(tmp_path, "openml")
-    pool = CREDIT(DataHome(root=tmp_path, download=False))
+    pool = CREDIT(DataConfig(root=tmp_path, download=False))
     assert pool.fitted(torch.arange(90)).input_shape == (2 + 3 + 3,)
     other = OpenMl(name="credit-g", version=1, target="housing", ignore=["duration"])
-    pool = other(DataHome(root=tmp_path, download=False))
+    pool = other(DataConfig(root=tmp_path, download=False))
     assert list(pool.features) == ["checking_status", "credit_amount"]
     assert pool.class_names == ("for free", "own", "rent")
 
@@ -163,13 +163,13 @@ def test_openml_is_read_from_files_of_its_own_format_without_a_network(tmp_path)
 def test_openml_without_network_or_files_says_where_files_go(tmp_path, monkeypatch):
     message = r"openml credit-g-1 could not be loaded .* put .* into .*openml"
     with pytest.raises(DataError, match=rf"{message}.*data\.root") as caught:
-        CREDIT(DataHome(root=tmp_path, download=False))
+        CREDIT(DataConfig(root=tmp_path, download=False))
     assert "data.download=false" in str(caught.value)
     with served(monkeypatch):
         pass  # the address is now that of a server that is gone
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with pytest.raises(DataError, match=message):
-        CREDIT(DataHome(root=tmp_path))
+        CREDIT(DataConfig(root=tmp_path))
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".gz"]
     assert not list(tmp_path.glob("prepared/openml*/*"))
 
@@ -186,7 +186,7 @@ def test_a_damaged_archive_of_openml_is_named(tmp_path, how):
     }
     archive.write_bytes(damaged[how])
     with pytest.raises(DataError, match=r"openml"):
-        CREDIT(DataHome(root=tmp_path, download=False))
+        CREDIT(DataConfig(root=tmp_path, download=False))
 
 
 @pytest.mark.parametrize("method", ["scrub", "ssd"])

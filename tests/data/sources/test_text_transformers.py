@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import isolated
 from erasure.data.sources.huggingface.texts import HuggingFaceText
@@ -23,7 +23,7 @@ def test_a_missing_library_is_told_with_the_setting_that_needs_it(monkeypatch):
     with pytest.raises(
         ConfigError, match=r'tokenizer must be words .*pip install "erasure\[text\]"'
     ):
-        SyntheticText(tokenizer="org/tiny")(DataHome())
+        SyntheticText(tokenizer="org/tiny")(DataConfig())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_texts_are_tokenized_as_the_pretrained_tokenizer_does(root):
     rows = {"text": ["Playing the game!", "the plays", "is"], "label": ["a", "b", "a"]}
     pd.DataFrame(rows).to_csv(root / "rows.csv", index=False)
     settings = {"path": "rows.csv", "text": ["text"], "target": "label", "tokenizer": "org/tiny"}
-    home = DataHome(root=root, download=False)
+    home = DataConfig(root=root, download=False)
     pool = HuggingFaceText(**settings, max_length=6)(home)
     assert pool.fetch(torch.arange(3))["input_ids"].tolist() == [
         [2, 5, 6, 7, 8, 3],  # cut: the exclamation mark does not fit
@@ -77,7 +77,7 @@ def test_texts_are_tokenized_as_the_pretrained_tokenizer_does(root):
 @pytest.mark.slow
 def test_a_tokenizer_that_is_not_there_is_told_with_what_to_do(root):
     with pytest.raises(DataError, match=r"no/such .*hf-models .*|or use tokenizer=words"):
-        SyntheticText(tokenizer="no/such")(DataHome(root=root, download=False))
+        SyntheticText(tokenizer="no/such")(DataConfig(root=root, download=False))
 
 
 def trial(compose_config, root, store, *changes):

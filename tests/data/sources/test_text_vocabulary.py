@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.sources.synthetic_text import SyntheticText
 from erasure.data.sources.texts import TextSettings
@@ -81,9 +81,9 @@ def test_tokens_are_those_of_a_loop_over_texts(texts, size):
 
 def test_official_parts_decide_what_the_vocabulary_is_made_of():
     official = torch.tensor([0, 2, 1], dtype=torch.int8)
-    found = TextSettings().tokenized(DataHome(), ["a", "b", "c"], official)
+    found = TextSettings().tokenized(DataConfig(), ["a", "b", "c"], official)
     assert found.words == (*SPECIAL, "a")
-    assert TextSettings().tokenized(DataHome(), ["a", "b", "c"], None).vocab_size == 7
+    assert TextSettings().tokenized(DataConfig(), ["a", "b", "c"], None).vocab_size == 7
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,16 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 def test_made_up_texts_have_the_words_their_settings_say():
     """Each share of n = 40,000 draws has a standard error below 0.5 / sqrt(n) = 0.0025."""
-    found = SyntheticText(signal=0.3, signature=0.2, topic_words=1, words=5)(DataHome())
+    found = SyntheticText(signal=0.3, signature=0.2, topic_words=1, words=5)(DataConfig())
     assert found.vocab_size == 4 + 5 + 4 + 40  # shared words, topics, authors
     inner = found.flat[found.flat > 3].bincount()[4:].sort().values
     assert inner[:40].sum() / inner.sum() == pytest.approx(0.2, abs=0.01)
-    pool = SyntheticText(noise=0.0, max_length=64)(DataHome())
+    pool = SyntheticText(noise=0.0, max_length=64)(DataConfig())
     lengths = pool.offsets.diff() - 2
     assert (lengths.min(), lengths.max()) == (8, 32)
     assert pool.num_classes == 4
     assert pool.vocab_size <= 4 + 800 + 20 * 44
-    topics = SyntheticText(noise=0.0, signal=1.0, signature=0.0)(DataHome())
+    topics = SyntheticText(noise=0.0, signal=1.0, signature=0.0)(DataConfig())
     used = [topics.fetch(EVERY[topics.targets == c])["input_ids"].unique() for c in range(4)]
     shared = set(used[0].tolist()) & set(used[1].tolist())
     assert shared == {0, 2, 3}  # of two topics that have words of their own
@@ -126,9 +126,9 @@ def test_made_up_texts_have_the_words_their_settings_say():
 
 def test_labels_of_made_up_texts_are_noisy_before_any_split():
     """Of 2,000 labels 0.4 * 3/4 change; the standard error is sqrt(0.3 * 0.7 / 2000) = 0.01."""
-    clean, noisy = (SyntheticText(noise=noise)(DataHome()) for noise in (0.0, 0.4))
+    clean, noisy = (SyntheticText(noise=noise)(DataConfig()) for noise in (0.0, 0.4))
     assert torch.equal(clean.flat, noisy.flat)
     share = (clean.targets != noisy.targets).double().mean().item()
     assert share == pytest.approx(0.3, abs=0.04)
-    other = SyntheticText(data_seed=8)(DataHome())
-    assert other.fingerprint != SyntheticText()(DataHome()).fingerprint
+    other = SyntheticText(data_seed=8)(DataConfig())
+    assert other.fingerprint != SyntheticText()(DataConfig()).fingerprint

@@ -12,7 +12,7 @@ from loopback import serving
 from sklearn.datasets import load_iris
 from tabular_trial import run_trial
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.sources.uci import Uci
 
@@ -57,11 +57,11 @@ def toy(**fields):
 
 
 def test_a_table_is_fetched_once_and_kept(tmp_path, monkeypatch):
-    home = DataHome(root=tmp_path)
+    home = DataConfig(root=tmp_path)
     with served(monkeypatch) as asked:
         pool = toy()(home)
         assert asked == ["/api/dataset?id=7", "/7.csv"]
-        again = [toy()(home), toy(id=None, name="toy")(DataHome(root=tmp_path, download=False))]
+        again = [toy()(home), toy(id=None, name="toy")(DataConfig(root=tmp_path, download=False))]
         assert len(asked) == 2
     assert [other.fingerprint for other in again] == [pool.fingerprint] * 2
     kept = sorted(path.name for path in (tmp_path / "uci").iterdir())
@@ -71,7 +71,7 @@ def test_a_table_is_fetched_once_and_kept(tmp_path, monkeypatch):
 
 def test_roles_are_those_of_the_repository_and_unknown_is_missing(tmp_path, monkeypatch):
     with served(monkeypatch):
-        pool = toy()(DataHome(root=tmp_path))
+        pool = toy()(DataConfig(root=tmp_path))
     assert list(pool.features) == ["size", "colour"]
     assert pool.class_names == ("a", "b")
     assert pool.targets.tolist() == [1, 0, 1, 0, 1, 0]
@@ -85,7 +85,7 @@ def test_roles_are_those_of_the_repository_and_unknown_is_missing(tmp_path, monk
 def test_columns_can_be_given_other_roles(tmp_path, monkeypatch):
     with served(monkeypatch):
         pool = toy(target="colour", missing="drop", attributes=["key", "kind"])(
-            DataHome(root=tmp_path)
+            DataConfig(root=tmp_path)
         )
     assert list(pool.features) == ["size"]
     assert sorted(pool.attributes) == ["key", "kind", "size"]
@@ -98,7 +98,7 @@ def test_missing_values_are_an_error_unless_something_is_said(tmp_path, monkeypa
         served(monkeypatch),
         pytest.raises(DataError, match=r"size \(1\), colour \(2\) of 6 rows"),
     ):
-        Uci(id=7)(DataHome(root=tmp_path))
+        Uci(id=7)(DataConfig(root=tmp_path))
 
 
 def test_a_part_of_a_name_is_refused_with_the_whole(tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ def test_a_part_of_a_name_is_refused_with_the_whole(tmp_path, monkeypatch):
         served(monkeypatch),
         pytest.raises(ConfigError, match=r"name must be .* in full, got 'to', .* 'Toy' \(id 7\)"),
     ):
-        toy(id=None, name="to")(DataHome(root=tmp_path))
+        toy(id=None, name="to")(DataConfig(root=tmp_path))
     assert not list((tmp_path / "uci").glob("*.csv"))
 
 
@@ -114,8 +114,8 @@ def test_several_targets_have_to_be_chosen_from(tmp_path, monkeypatch):
     roles = {**ROLES, "note": ("Target", "Categorical")}
     with served(monkeypatch, roles=roles):
         with pytest.raises(ConfigError, match=r"target must be named, .* knows 2: note, kind"):
-            toy()(DataHome(root=tmp_path))
-        pool = toy(target="kind")(DataHome(root=tmp_path))
+            toy()(DataConfig(root=tmp_path))
+        pool = toy(target="kind")(DataConfig(root=tmp_path))
     assert list(pool.features) == ["size", "colour"]
 
 
@@ -130,7 +130,7 @@ def test_several_targets_have_to_be_chosen_from(tmp_path, monkeypatch):
 )
 def test_what_the_server_cannot_give_is_one_error(tmp_path, monkeypatch, fields, serving, reason):
     with served(monkeypatch, **serving), pytest.raises(DataError) as caught:
-        toy(**fields)(DataHome(root=tmp_path))
+        toy(**fields)(DataConfig(root=tmp_path))
     message = str(caught.value)
     assert message.startswith(f"uci {fields.get('id', 7)} could not be loaded from ucimlrepo")
     assert reason in message
@@ -143,28 +143,28 @@ def test_without_a_network_the_error_says_what_to_put_where(tmp_path, monkeypatc
         pass  # the address is now that of a server that is gone
     for download in (True, False):
         with pytest.raises(DataError, match=r"put what http.*\?id=7 answers as 7\.json and"):
-            toy()(DataHome(root=tmp_path, download=download))
+            toy()(DataConfig(root=tmp_path, download=download))
     assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_files_placed_by_hand_are_read(tmp_path):
     uci(tmp_path, 7, "Toy", COLUMNS, ROLES)
-    assert len(toy()(DataHome(root=tmp_path, download=False)).targets) == 6
+    assert len(toy()(DataConfig(root=tmp_path, download=False)).targets) == 6
 
 
 def test_what_was_altered_since_it_was_fetched_is_noticed(tmp_path, monkeypatch):
     with served(monkeypatch):
-        toy()(DataHome(root=tmp_path))
+        toy()(DataConfig(root=tmp_path))
     csv = tmp_path / "uci" / "7.csv"
     csv.write_text(csv.read_text()[:-9])
     with pytest.raises(DataError, match=r"7\.csv is not what was fetched; delete it"):
-        toy()(DataHome(root=tmp_path))
+        toy()(DataConfig(root=tmp_path))
     (tmp_path / "uci" / "7.json").write_text("{")
     with pytest.raises(DataError, match=r"7\.json is no answer of the UCI repository"):
-        toy()(DataHome(root=tmp_path))
+        toy()(DataConfig(root=tmp_path))
     csv.unlink()
     with served(monkeypatch) as asked:
-        assert len(toy()(DataHome(root=tmp_path)).targets) == 6
+        assert len(toy()(DataConfig(root=tmp_path)).targets) == 6
         assert len(asked) == 2
 
 
@@ -179,7 +179,7 @@ ADULT_SETTINGS = {"id": 2, "target": "income", "missing": "mean", "dotted": True
 
 def test_the_labels_of_adult_are_two_and_its_test_set_is_told_by_their_dots(tmp_path):
     craft(tmp_path, "adult")
-    home = DataHome(root=tmp_path, download=False)
+    home = DataConfig(root=tmp_path, download=False)
     pool = Uci(**ADULT_SETTINGS)(home)
     assert pool.class_names == ("<=50K", ">50K")
     assert list(pool.features) == list(ADULT)
@@ -194,14 +194,14 @@ def test_the_labels_of_adult_are_two_and_its_test_set_is_told_by_their_dots(tmp_
 
 def test_people_of_adult_without_all_answers_can_be_left_out(tmp_path):
     craft(tmp_path, "adult")
-    pool = Uci(**{**ADULT_SETTINGS, "missing": "drop"})(DataHome(root=tmp_path))
+    pool = Uci(**{**ADULT_SETTINGS, "missing": "drop"})(DataConfig(root=tmp_path))
     assert len(pool.targets) == len(pool.official) == 240 - 12 - 6
     assert all(int(pool.features[name].values.min()) >= 0 for name in ("workclass", "occupation"))
 
 
 def test_iris_of_the_repository_is_that_of_sklearn(tmp_path):
     craft(tmp_path, "iris_uci")
-    pool = Uci(id=53)(DataHome(root=tmp_path))
+    pool = Uci(id=53)(DataConfig(root=tmp_path))
     values = torch.stack([column.values for column in pool.features.values()], dim=1)
     assert torch.equal(values, torch.from_numpy(load_iris().data))
     assert pool.class_names == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")

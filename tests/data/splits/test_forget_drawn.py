@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
 from erasure.core.task_types import Multilabel
@@ -24,7 +24,7 @@ label_lists = st.lists(st.integers(0, 4), min_size=12, max_size=80)
 
 @pytest.fixture(scope="module")
 def digits():
-    return Digits()(DataHome())
+    return Digits()(DataConfig())
 
 
 def split(strategy, pool, seed=0):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from erasure.core.errors import ConfigError
 from erasure.training.model_store import ModelStore
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.run import run, run_trial
 from erasure.trial.trial import assemble
 
@@ -32,7 +32,7 @@ def trial(compose_config, folder):
 
     def carry_out(*overrides):
         parts = assemble(compose_config(*QUICK, *overrides), device=CPU)
-        watch = Watch(Console(file=io.StringIO()))
+        watch = Progress(Console(file=io.StringIO()))
         return run_trial(parts, ModelStore(folder / "store"), watch), parts, watch
 
     return carry_out

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from erasure.core.context import evaluating
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
@@ -28,7 +28,7 @@ STAR = torch.tensor([[0, 0, 0, 1, 2, 3, 3, 4], [1, 2, 3, 0, 0, 0, 4, 3]])  # 1, 
 
 @pytest.fixture(scope="module")
 def graph():
-    return StochasticBlockModel(num_nodes=200, inside=0.15, across=0.01)(DataHome())
+    return StochasticBlockModel(num_nodes=200, inside=0.15, across=0.01)(DataConfig())
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_settings_that_cannot_work_are_refused(make, message):
 
 @pytest.mark.parametrize("strategy", [NodeForget(), EdgeForget()])
 def test_samples_that_are_no_nodes_are_refused(strategy):
-    pool = SyntheticGraphs(num_graphs=30)(DataHome())
+    pool = SyntheticGraphs(num_graphs=30)(DataConfig())
     with pytest.raises(UnsupportedError, match="needs a data set that is one graph"):
         split(strategy, pool)
 
@@ -283,7 +283,7 @@ def test_a_graph_without_edges_has_none_to_forget(graph):
 @pytest.fixture(scope="module")
 def story():
     """The finding of the specification, small: labels-only and node-removal retraining."""
-    pool = StochasticBlockModel(num_nodes=400, inside=0.08, across=0.01, signal=0.3)(DataHome())
+    pool = StochasticBlockModel(num_nodes=400, inside=0.08, across=0.01, signal=0.3)(DataConfig())
     strategy = NodeForget(fraction=0.2)
     indices = split(strategy, pool)
 

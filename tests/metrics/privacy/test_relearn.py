@@ -9,7 +9,7 @@ import torch
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.values import Measured, missing
+from erasure.core.values import MetricValue, missing
 from erasure.evaluation.evaluator import Evaluator
 from erasure.metrics.privacy.ain import AIN
 from erasure.metrics.privacy.relearn import Relearn
@@ -85,7 +85,7 @@ def test_who_never_gets_there_is_censored(two_rows):
 def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, own, gold, expected):
     ctx = two_rows(unlearned=1.0, gold=1.0)
     for who, (value, censored) in {"unlearned": own, "gold": gold}.items():
-        measured = Measured(value=value, extras={"censored": censored})
+        measured = MetricValue(value=value, extras={"censored": censored})
         ctx.results[who] = {"relearn/steps": measured}
     found = AIN()(ctx)["ain/value"]
     assert (found.value, found.extras["bound"]) == (pytest.approx(expected[0]), expected[1])
@@ -94,8 +94,8 @@ def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, own, gold, e
 @pytest.mark.parametrize(
     ("own", "gold", "reason"),
     [
-        (Measured(value=3.0, extras={"censored": 0}), 0.0, "gold_at_target"),
-        (Measured(value=500.0, extras={"censored": 1}), 500.0, "censored"),
+        (MetricValue(value=3.0, extras={"censored": 0}), 0.0, "gold_at_target"),
+        (MetricValue(value=500.0, extras={"censored": 1}), 500.0, "censored"),
         (missing("degenerate", "diverged"), 40.0, "diverged"),
     ],
 )
@@ -103,7 +103,7 @@ def test_without_a_ratio_there_is_a_reason(two_rows, own, gold, reason):
     ctx = two_rows(unlearned=1.0, gold=1.0)
     ctx.results["unlearned"] = {"relearn/steps": own}
     censored = {"censored": int(gold == 500.0)}
-    ctx.results["gold"] = {"relearn/steps": Measured(value=gold, extras=censored)}
+    ctx.results["gold"] = {"relearn/steps": MetricValue(value=gold, extras=censored)}
     assert AIN()(ctx)["ain/value"].reason == reason
 
 

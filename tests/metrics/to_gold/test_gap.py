@@ -3,7 +3,7 @@ import math
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, missing
+from erasure.core.values import MetricValue, missing
 from erasure.metrics.to_gold.gap import Gap
 
 SALUN = (2.39, 0.38, 0.33, 1.51)
@@ -14,9 +14,9 @@ DEFAULT = Gap(of=["forget/accuracy", "retain/accuracy", "heldout/accuracy", "mia
 
 def measured(ctx, unlearned, gold):
     ctx.results["unlearned"] = {
-        n: Measured(value=v) for n, v in zip(NAMES, unlearned, strict=True)
+        n: MetricValue(value=v) for n, v in zip(NAMES, unlearned, strict=True)
     }
-    ctx.results["gold"] = {n: Measured(value=v) for n, v in zip(NAMES, gold, strict=True)}
+    ctx.results["gold"] = {n: MetricValue(value=v) for n, v in zip(NAMES, gold, strict=True)}
     return ctx
 
 

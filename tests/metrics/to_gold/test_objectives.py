@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from erasure.core.errors import ConfigError
-from erasure.core.values import Measured, missing
+from erasure.core.values import MetricValue, missing
 from erasure.metrics.to_gold.objectives import Objectives
 
 OWN = {"retain/accuracy": 0.90, "test/accuracy": 0.85, "forget/accuracy": 0.95,
@@ -16,8 +16,8 @@ GOLD = {"retain/accuracy": 0.96, "test/accuracy": 0.83, "forget/accuracy": 0.80,
 
 
 def measured(ctx, own=OWN, gold=GOLD, subject="unlearned"):
-    ctx.results[subject] = {name: Measured(value=value) for name, value in own.items()}
-    ctx.results["gold"] = {name: Measured(value=value) for name, value in gold.items()}
+    ctx.results[subject] = {name: MetricValue(value=value) for name, value in own.items()}
+    ctx.results["gold"] = {name: MetricValue(value=value) for name, value in gold.items()}
     return replace(ctx, subject=subject)
 
 
@@ -36,7 +36,7 @@ def test_worked_values(random_ctx):
 
 def test_the_retrained_model_is_at_the_origin(random_ctx):
     ctx = measured(random_ctx(), own={**GOLD, "forget/js_to_gold": 0.0}, subject="gold")
-    ctx.results["gold"]["forget/js_to_gold"] = Measured(value=0.0)
+    ctx.results["gold"]["forget/js_to_gold"] = MetricValue(value=0.0)
     assert {found.value for found in Objectives()(ctx).values()} == {0.0}
 
 

@@ -22,12 +22,12 @@ from erasure.metrics.utility.brier import Brier
 from erasure.metrics.utility.ece import ECE
 from erasure.metrics.utility.f1 import F1
 from erasure.metrics.utility.per_class import PerClass
-from erasure.metrics.utility.same_population import Sides
+from erasure.metrics.utility.same_population import SamePopulation
 from erasure.metrics.utility.topk import TopK
 
 METRICS = {
     "accuracy": Accuracy(),
-    "sides": Sides(),
+    "sides": SamePopulation(),
     "per_class": PerClass(),
     "balanced": BalancedAccuracy(),
     "topk": TopK(k=2),

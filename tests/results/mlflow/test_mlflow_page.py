@@ -80,14 +80,14 @@ def test_processes_that_start_at_once_share_one_database(tmp_path):
 import multiprocessing
 from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store
-from erasure.results.record import Trial, TrialResult
+from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.mlflow.tracker import MLflowTracker
 
 def work(me, barrier):
     tracker = MLflowTracker(uri="sqlite:///{path}")
     barrier.wait()
     tracker.prepare()
-    trial = Trial(name=me, fingerprint=me, params={{"me": me}}, tags={{}})
+    trial = TrialRecord(name=me, fingerprint=me, params={{"me": me}}, tags={{}})
     result = TrialResult(trial=trial, outcome="finished", metrics={{"me": float(me)}})
     tracker.finish(tracker.start(trial), result, Path("missing"))
 

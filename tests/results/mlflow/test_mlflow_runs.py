@@ -131,9 +131,9 @@ def test_the_run_that_waits_for_a_result_is_found(tracker, result, tmp_path):
 def test_another_process_reports_below_its_parent(tracker, client, trial):
     parent = tracker.start(trial)
     code = f"""
-from erasure.results.record import Trial
+from erasure.results.record import TrialRecord
 from erasure.results.mlflow.tracker import MLflowTracker
-trial = Trial(name="child", fingerprint="child", params={{}}, tags={{}})
+trial = TrialRecord(name="child", fingerprint="child", params={{}}, tags={{}})
 print(MLflowTracker(uri={tracker.uri!r}).start(trial, {parent!r}))
 """
     command = [sys.executable, "-c", code]

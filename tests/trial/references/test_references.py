@@ -20,12 +20,12 @@ from erasure.data.splits.difficulty import read_scores
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import write_memorization
 from erasure.trial.checks import check_reference
-from erasure.trial.progress import Watch
+from erasure.trial.progress import Progress
 from erasure.trial.references import many
 from erasure.trial.references import pool as pooling
-from erasure.trial.references.logits import ReferencePool
+from erasure.trial.references.logits import TrialReferences
 from erasure.trial.references.pool import assembled_pool
-from erasure.trial.references.settings import FIRST_SEED, Reference
+from erasure.trial.references.settings import FIRST_SEED, ReferenceSettings
 from erasure.trial.trial import assemble
 
 QUICK = (
@@ -40,7 +40,7 @@ QUICK = (
 
 
 def quiet():
-    return Watch(Console(quiet=True))
+    return Progress(Console(quiet=True))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def quick(compose_config):
 @pytest.fixture
 def pool_of(tmp_path):
     def made(parts, heldout="test"):
-        return ReferencePool(parts=parts, store=ModelStore(tmp_path), heldout=heldout)
+        return TrialReferences(parts=parts, store=ModelStore(tmp_path), heldout=heldout)
 
     return made
 
@@ -120,7 +120,7 @@ def test_logits_are_those_of_the_stored_models_and_computed_once(quick, pool_of,
         torch.testing.assert_close(found[1], alone, rtol=1e-5, atol=1e-5)
         assert not torch.equal(found[0], found[1])
     assert not torch.equal(pool.logits("original", view), pool.logits("unlearned", view))
-    monkeypatch.setattr(ReferencePool, "_forward", forbidden)
+    monkeypatch.setattr(TrialReferences, "_forward", forbidden)
     later = pool_of(parts)
     later.fill(2, quiet())
     assert torch.equal(later.logits("gold", view), pool.logits("gold", view))
@@ -204,7 +204,7 @@ def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tm
     for engine in ("alone", "processes", "stacked"):
         parts = quick("pool.size=2", f"pool.engine={engine}", "pool.workers=2")
         store = ModelStore(tmp_path / engine)
-        pool = ReferencePool(parts=parts, store=store, heldout="test")
+        pool = TrialReferences(parts=parts, store=store, heldout="test")
         pool.fill(2, quiet())
         states[engine] = (pool.keys["gold"], [store.state(key) for key in pool.keys["gold"]])
     (names, alone), (same, processes), (others, stacked) = states.values()
@@ -235,7 +235,7 @@ def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
         parts = quick("trainer.fit.epochs=1", "pool.size=3", "pool.engine=stacked", *network)
         store = ModelStore(tmp_path / str(chunk))
         view = View(parts.pool, parts.indices.train)
-        wanted = [many.Wanted(seed=seed, view=view) for seed in parts.reference.seeds]
+        wanted = [many.ReferenceRequest(seed=seed, view=view) for seed in parts.reference.seeds]
         keys, trained = many.obtain_many(parts, store, wanted, lambda *_a, **_k: None)
         assert trained == len(wanted)
         states.append([store.state(key) for key in keys])
@@ -282,7 +282,7 @@ def test_the_pool_stops_growing_when_the_attack_is_decided(
 ):
     asked = []
     monkeypatch.setattr(pooling, "ulira_interval", lambda ctx: interval)
-    monkeypatch.setattr(ReferencePool, "fill", lambda self, size, watch: asked.append(size))
+    monkeypatch.setattr(TrialReferences, "fill", lambda self, size, watch: asked.append(size))
     parts = quick("pool.size=5", "pool.first=2")
     splits = DataSplits.of(parts.pool, parts.indices)
     assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
@@ -327,13 +327,13 @@ def test_a_context_looks_at_the_pool(quick, tmp_path):
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        Reference(**settings)
+        ReferenceSettings(**settings)
 
 
 def test_stages_double_up_to_the_size():
-    assert Reference(size=100, first=16).stages == [16, 32, 64, 100]
-    assert Reference(size=8, first=32).stages == [8]
-    assert Reference(size=0).stages == []
+    assert ReferenceSettings(size=100, first=16).stages == [16, 32, 64, 100]
+    assert ReferenceSettings(size=8, first=32).stages == [8]
+    assert ReferenceSettings(size=0).stages == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import torch
 from filelock import FileLock
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.pools.graphs import GraphPool
 from erasure.data.sources.files import content, reading
@@ -51,7 +51,7 @@ HARMLESS = frozenset(
 
 
 def present(
-    home: DataHome, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
+    home: DataConfig, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
 ) -> Mapping[str, str]:
     """Make sure that the files ``needed`` are in ``folder`` and return their hashes.
 
@@ -104,7 +104,7 @@ def unzipped(archive: Path) -> None:
 
 
 def packed_graphs(
-    home: DataHome, found: Prepared, names: Sequence[str], *, edge_features: bool
+    home: DataConfig, found: Prepared, names: Sequence[str], *, edge_features: bool
 ) -> GraphPool:
     """Return the pool of prepared graphs; they stay in memory where they are too many for a GPU.
 

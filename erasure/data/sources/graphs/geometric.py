@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
@@ -42,7 +42,7 @@ class TUGraphs:
         edge_features: Use the labels of edges, as one-hot features, where there are any.
         class_names: Names in the order of the labels; empty for the labels themselves.
 
-    References:
+    ReferenceModels:
         C. Morris et al., "TUDataset: A collection of benchmark datasets for learning with
         graphs", 2020, arXiv:2007.08663.
     """
@@ -52,7 +52,7 @@ class TUGraphs:
     edge_features: bool = False
     class_names: Sequence[str] = ()
 
-    def __call__(self, home: DataHome) -> GraphPool:
+    def __call__(self, home: DataConfig) -> GraphPool:
         """Return the graphs."""
         folder = home.root / self.name / "raw"
         needed = [f"{self.name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")]
@@ -87,7 +87,7 @@ class Citations:
             papers that are neither in their validation nor their test part.
         normalize: Divide the word counts of a paper by their sum.
 
-    References:
+    ReferenceModels:
         Z. Yang, W. Cohen and R. Salakhutdinov, "Revisiting Semi-Supervised Learning with Graph
         Embeddings", ICML 2016, arXiv:1603.08861; for ``full`` J. Chen, T. Ma and C. Xiao,
         "FastGCN", ICLR 2018, arXiv:1801.10247.
@@ -103,7 +103,7 @@ class Citations:
         if self.train not in ("public", "full"):
             raise ConfigError(f"train must be public or full, got {self.train!r}")
 
-    def __call__(self, home: DataHome) -> NodePool:
+    def __call__(self, home: DataConfig) -> NodePool:
         """Return the graph."""
         folder = home.root / self.name / "raw"
         names = [f"ind.{self.name.lower()}.{part}" for part in PARTS]
@@ -143,13 +143,13 @@ class KarateClub:
     The features of a member are its number, one-hot. The four labelled members of the original
     experiment are no official part here: they would leave nothing to forget.
 
-    References:
+    ReferenceModels:
         W. Zachary, "An Information Flow Model for Conflict and Fission in Small Groups", Journal
         of Anthropological Research, 1977; communities of T. Kipf and M. Welling, 2017,
         arXiv:1609.02907.
     """
 
-    def __call__(self, home: DataHome) -> NodePool:
+    def __call__(self, home: DataConfig) -> NodePool:
         """Return the graph."""
         found = prepared(home, "karate", {}, _karate).tensors
         return NodePool(

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.pools.nodes import NodePool
@@ -32,7 +32,7 @@ class StochasticBlockModel:
         signal: Standard deviation of the means; that of the noise is one.
         seed: Seed of the graph; part of the data set, not of the trial.
 
-    References:
+    ReferenceModels:
         P. Holland, K. Laskey and S. Leinhardt, "Stochastic blockmodels: First steps", Social
         Networks, 1983.
     """
@@ -57,7 +57,7 @@ class StochasticBlockModel:
         if self.signal < 0:
             raise ConfigError(f"signal must be >= 0, got {self.signal}")
 
-    def __call__(self, home: DataHome) -> NodePool:
+    def __call__(self, home: DataConfig) -> NodePool:
         """Draw the graph."""
         generator = Generator().manual_seed(self.seed)
         targets = torch.arange(self.num_nodes) % self.num_classes
@@ -110,7 +110,7 @@ class SyntheticGraphs:
         for name in ("density", "noise"):
             _check_share(name, getattr(self, name))
 
-    def __call__(self, home: DataHome) -> GraphPool:
+    def __call__(self, home: DataConfig) -> GraphPool:
         """Draw the graphs; the attribute ``motif`` has what was planted in them."""
         generator = Generator().manual_seed(self.seed)
         count = self.num_graphs

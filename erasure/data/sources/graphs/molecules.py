@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.sources.fetching import fetching
@@ -58,7 +58,7 @@ class Molecules:
         edge_features: Use the numbers about bonds.
         class_names: Names of the labels 0 and 1; empty for the labels themselves.
 
-    References:
+    ReferenceModels:
         Z. Wu et al., "MoleculeNet: A Benchmark for Molecular Machine Learning", Chemical Science
         2018, arXiv:1703.00564.
     """
@@ -71,7 +71,7 @@ class Molecules:
         if self.name not in MOLECULES:
             raise ConfigError(f"name must be one of {', '.join(MOLECULES)}, got {self.name!r}")
 
-    def __call__(self, home: DataHome) -> GraphPool:
+    def __call__(self, home: DataConfig) -> GraphPool:
         """Return the molecules."""
         folder = home.root / self.name / "raw"
         collection = MOLECULES[self.name]

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.data.pools.rows import files_stamp
 from erasure.data.sources.fetching import fetching
@@ -55,7 +55,7 @@ class HubFiles:
         return files_stamp([file for file in found if file.is_file()], {})
 
     @contextmanager
-    def opened(self, home: DataHome) -> Iterator[Mapping[str, Any]]:
+    def opened(self, home: DataConfig) -> Iterator[Mapping[str, Any]]:
         """Give the splits of the source by name; they are readable inside the block only.
 
         What the library writes while it reads local files is removed afterwards. Of the hub, the
@@ -124,7 +124,7 @@ class HubFiles:
 
 
 @contextmanager
-def _library(download: bool) -> Iterator[None]:  # noqa: FBT001  # DataHome.download
+def _library(download: bool) -> Iterator[None]:  # noqa: FBT001  # DataConfig.download
     """Keep the library off the network inside the block, unless downloads are allowed.
 
     It reads its environment variables when it is imported, so that these need not be set. What

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.types import Pool
 from erasure.data.frames.attributes import Attribute, readers
@@ -70,7 +70,7 @@ class HuggingFaceImages(HubRows, ImageSettings):
         HubRows.__post_init__(self)
         ImageSettings.__post_init__(self)
 
-    def __call__(self, home: DataHome) -> Pool:
+    def __call__(self, home: DataConfig) -> Pool:
         """Return the pool, uint8 until a batch is fetched.
 
         Raises:
@@ -88,7 +88,7 @@ class HuggingFaceImages(HubRows, ImageSettings):
         rows = TensorRows(found.tensors["pixels"], found.key)
         return image_pool(home, file_name(self.path), rows, self, unpack(found, home))
 
-    def _made(self, home: DataHome) -> Prepared:
+    def _made(self, home: DataConfig) -> Prepared:
         wanted = readers(self.attributes)
         columns = {self.target: "target"}
         columns |= {name: "attributes" for reader in wanted.values() for name in reader.reads}

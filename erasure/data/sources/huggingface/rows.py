@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import fingerprint
 from erasure.data.frames.attributes import Attribute, Category
@@ -172,7 +172,7 @@ class HubRows:
             files=self.files,
         )
 
-    def causes(self, home: DataHome, *others: type | Callable[..., Any]) -> dict[str, Any]:
+    def causes(self, home: DataConfig, *others: type | Callable[..., Any]) -> dict[str, Any]:
         """Return all that the rows and what is made of them depend on, for :func:`prepared`.
 
         Args:
@@ -187,7 +187,7 @@ class HubRows:
 
     @contextmanager
     def opened(
-        self, home: DataHome, columns: Mapping[str, str], other: Mapping[str, str] | None = None
+        self, home: DataConfig, columns: Mapping[str, str], other: Mapping[str, str] | None = None
     ) -> Iterator[HubFrame]:
         """Give the rows; pictures are readable inside the block only.
 

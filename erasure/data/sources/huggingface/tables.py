@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.frames.attributes import Members
 from erasure.data.frames.table import Table, require_columns
@@ -59,12 +59,12 @@ class HuggingFaceTable(HubRows, Table):
         if both:
             raise ConfigError(f"sets must have names of their own, got {', '.join(both)}")
 
-    def __call__(self, home: DataHome) -> TabularPool:
+    def __call__(self, home: DataConfig) -> TabularPool:
         """Return the table; it is encoded by its training samples once these are known."""
         source = self.causes(home, HuggingFaceTable, Members)
         return self.load(home, file_name(self.path), source, lambda: self._read(home))
 
-    def _read(self, home: DataHome) -> TabularPool:
+    def _read(self, home: DataConfig) -> TabularPool:
         with self.opened(home, {}) as rows:
             frame = _with_names(rows)
         lists = [reader.column for reader in self.sets.values()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.frames.attributes import Attribute, joined, readers
 from erasure.data.frames.labelling import Holds, labels_of, split_lists
@@ -50,7 +50,7 @@ class HuggingFaceText(HubRows, TextSettings):
     Raises:
         ConfigError: If a setting makes no sense.
 
-    References:
+    ReferenceModels:
         Q. Lhoest et al., "Datasets: A Community Library for Natural Language Processing", 2021,
         arXiv:2109.02846.
     """
@@ -71,7 +71,7 @@ class HuggingFaceText(HubRows, TextSettings):
         if not self.separator:
             raise ConfigError("separator must be a text, got nothing")
 
-    def __call__(self, home: DataHome) -> TokenPool:
+    def __call__(self, home: DataConfig) -> TokenPool:
         """Return the pool; texts are tokenized once and kept below ``home.prepared``.
 
         Raises:
@@ -86,7 +86,7 @@ class HuggingFaceText(HubRows, TextSettings):
         causes = {**self.causes(home, *code), "tokenizer": self.tokenizer_files(home)}
         return self.token_pool(home, prepared(home, file_name(self.path), causes, make))
 
-    def _made(self, home: DataHome) -> Prepared:
+    def _made(self, home: DataConfig) -> Prepared:
         wanted = readers(self.attributes)
         columns = dict.fromkeys(self.text, "text") | {self.target: "target"}
         columns |= {name: "attributes" for reader in wanted.values() for name in reader.reads}

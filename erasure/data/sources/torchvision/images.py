@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from erasure.core.columns import Column
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.core.task_types import Multilabel
 from erasure.core.types import Pool
@@ -74,7 +74,7 @@ class TorchvisionImages(ImageSettings):
                 f"target must be a column, a list of them or null, got {self.target}"
             )
 
-    def __call__(self, home: DataHome) -> Pool:
+    def __call__(self, home: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
         opened = cache(lambda: open_parts(self.name, self.options, self.parts, home))
         found = prepared(
@@ -88,7 +88,7 @@ class TorchvisionImages(ImageSettings):
         }
         return image_pool(home, self.name.lower(), self._rows(home, found), self, labels)
 
-    def _causes(self, home: DataHome, opened: Callable[[], object]) -> Mapping[str, Any]:
+    def _causes(self, home: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
         """Return what the content of the files and how they are read depend on."""
         version = "verified"
         root = torchvision_root(home)
@@ -106,7 +106,7 @@ class TorchvisionImages(ImageSettings):
             "code": [Path(str(module.__file__)).read_text() for module in _CODE],
         }
 
-    def _rows(self, home: DataHome, found: Prepared) -> Rows:
+    def _rows(self, home: DataConfig, found: Prepared) -> Rows:
         if "pictures" in found.tensors:
             return array_rows(found.tensors["pictures"], self.form, found.key)
         root = torchvision_root(home)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from erasure.core.data_config import DataHome
+from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.sources.torchvision.files import reading
@@ -65,7 +65,7 @@ def open_parts(
     name: str,
     options: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Any]] | None,
-    home: DataHome,
+    home: DataConfig,
 ) -> list[Part]:
     """Open a data set of torchvision, part by part; fetches it if that is allowed and needed.
 
@@ -106,7 +106,7 @@ def open_parts(
     return opened
 
 
-def torchvision_root(home: DataHome) -> Path:
+def torchvision_root(home: DataConfig) -> Path:
     """Return the folder in which torchvision looks for files."""
     return home.root / "torchvision"
 
