@@ -24,9 +24,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from erasure.core.data_config import DataConfig
+from erasure.core.pool import Pool
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.core.types import Pool
 from erasure.data.pools.augment import augmentation
 from erasure.data.pools.lazy import LazyPool
 from erasure.data.pools.rows import TensorRows

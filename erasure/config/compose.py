@@ -2,12 +2,14 @@
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -116,3 +118,15 @@ def _overlap(one: str, other: str) -> bool:
 @lru_cache(maxsize=1024)
 def _key(line: str) -> str:
     return str(OverridesParser.create().parse_override(line).key_or_group)
+
+
+@contextmanager
+def hydra_sees(config: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:...}`` refer to ``config`` for a block."""
+    holder = HydraConfig.instance()
+    before = holder.cfg
+    holder.cfg = cast("Any", config)  # set_config would copy it, which takes longest here
+    try:
+        yield
+    finally:
+        holder.cfg = before

@@ -50,6 +50,7 @@ class ReferenceKeys:
 class TuningKeys:
     """What a run knows about the study it belongs to; a tuning sweep sets it."""
 
+    _target_: str = "erasure.tuning.monitor_of"
     study: str = ""
     trial: int | None = None
     place: int = 0

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, ids_fingerprint
-from erasure.core.types import Batch, Pool
+from erasure.core.pool import Batch, Pool
 
 PARTS = ("forget", "retain", "val", "test")
 """Names of the parts of a split."""

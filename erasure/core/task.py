@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.splits import View
-from erasure.core.task_types import TaskType
-from erasure.core.types import Batch, Loss
+from erasure.core.task_types import Loss, TaskType
 
 
 class Report(Protocol):
@@ -92,3 +92,10 @@ class UnlearningTask:
     def objective(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean training loss of ``model`` on ``batch``, a scalar."""
         return self.loss(model(batch.inputs), batch.targets).mean()
+
+
+class Unlearner(Protocol):
+    """A method that makes a trained model forget."""
+
+    def __call__(self, task: UnlearningTask) -> nn.Module:
+        """Return a model that behaves as if ``task.forget`` had never been trained on."""

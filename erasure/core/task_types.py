@@ -1,13 +1,16 @@
 """What a task's labels mean: losses and divergences that fit them, one value per sample."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Logits ``(B, C)`` and targets ``(B,)`` to one loss per sample ``(B,)``."""
 
 
 class TaskType(Protocol):

@@ -9,10 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from erasure.core.context import EvalContext, Who
+from erasure.core.context import EvalContext, Metric, Who
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import stream
-from erasure.core.types import Metric
 from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.evaluation.recording import recording
 

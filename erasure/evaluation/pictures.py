@@ -10,10 +10,10 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.values import NotComputableError
-from erasure.evaluation.attacks.nonmembers import non_members
+from erasure.evaluation.attacks.nonmembers import attack_losses, non_members
+from erasure.evaluation.attacks.values import LOW_FPR
 from erasure.evaluation.evaluator import SUBJECTS
 from erasure.evaluation.statistics.roc import auc, roc
-from erasure.metrics.privacy.loss_mia import LOW_FPR, attack_losses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

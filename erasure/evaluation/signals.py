@@ -71,7 +71,7 @@ def phi(kind: TaskType, logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         ``(..., n)`` float64, not cut off.
 
-    ReferenceModels:
+    References:
         N. Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022,
         arXiv:2112.03570.
     """
@@ -95,7 +95,7 @@ def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         ``(n,)`` float64, in nats; 0 for a certain right answer.
 
-    ReferenceModels:
+    References:
         L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
         Models", USENIX Security 2021, arXiv:2003.10595.
     """

@@ -14,7 +14,7 @@ from rich.console import Console
 from erasure.launch.interrupts import Stop, patient
 from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
-from erasure.sweep.run import Run
+from erasure.launch.run import Run
 
 BASIC = "BasicLauncher"
 """Hydra's launcher that runs trials one after another in this process. Known by its name, because

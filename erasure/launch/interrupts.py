@@ -11,6 +11,8 @@ from types import FrameType
 
 from rich.console import Console
 
+from erasure.core.errors import ConfigError
+
 INTERRUPTED = "interrupted"
 
 
@@ -55,3 +57,17 @@ def patient(stop: Stop, console: Console) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def check_time(name: str, value: object) -> None:
+    """Refuse what is neither None nor a positive number.
+
+    Raises:
+        ConfigError: The message names ``hydra.sweeper.<name>``.
+    """
+    if value is not None and not _is_positive(value):
+        raise ConfigError(f"hydra.sweeper.{name} must be null or > 0, got {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

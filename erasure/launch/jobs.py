@@ -16,10 +16,10 @@ import cloudpickle  # type: ignore[import-untyped]
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
+from erasure.config.compose import hydra_sees
 from erasure.core.errors import ErasureError
 from erasure.launch.slots import Slot
 from erasure.launch.worker import Job, work
-from erasure.sweep.run import hydra_sees
 
 PATIENCE = 5.0
 """Seconds between asking a process to end and ending it."""

@@ -24,7 +24,7 @@ class AllCNN(nn.Module):
         UnsupportedError: If samples are not images.
         ConfigError: If a setting is out of range, or images have other channels.
 
-    ReferenceModels:
+    References:
         J. T. Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR
         workshop 2015, arXiv:1412.6806; A. Golatkar et al., "Eternal Sunshine of the Spotless
         Net", CVPR 2020, arXiv:1911.04933.

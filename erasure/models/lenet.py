@@ -24,7 +24,7 @@ class LeNet(nn.Module):
         UnsupportedError: If samples are not images, or too small.
         ConfigError: If images have other channels.
 
-    ReferenceModels:
+    References:
         Y. LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings
         of the IEEE 86, 1998.
     """

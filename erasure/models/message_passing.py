@@ -37,7 +37,7 @@ class GCNLayer(nn.Module):
     Raises:
         UnsupportedError: If edges have features.
 
-    ReferenceModels:
+    References:
         T. Kipf and M. Welling, "Semi-Supervised Classification with Graph Convolutional
         Networks", ICLR 2017, arXiv:1609.02907.
     """
@@ -70,7 +70,7 @@ class SAGELayer(nn.Module):
     Raises:
         UnsupportedError: If edges have features.
 
-    ReferenceModels:
+    References:
         W. Hamilton, R. Ying and J. Leskovec, "Inductive Representation Learning on Large
         Graphs", NeurIPS 2017, arXiv:1706.02216.
     """
@@ -105,7 +105,7 @@ class GINLayer(nn.Module):
     Raises:
         ConfigError: If there is no such normalization.
 
-    ReferenceModels:
+    References:
         K. Xu et al., "How Powerful are Graph Neural Networks?", ICLR 2019, arXiv:1810.00826.
         W. Hu et al., "Strategies for Pre-training Graph Neural Networks", ICLR 2020,
         arXiv:1905.12265, for edges.
@@ -149,7 +149,7 @@ class GATLayer(nn.Module):
     Raises:
         ConfigError: If the features cannot be shared out among the heads.
 
-    ReferenceModels:
+    References:
         P. Velickovic et al., "Graph Attention Networks", ICLR 2018, arXiv:1710.10903.
     """
 

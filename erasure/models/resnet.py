@@ -28,7 +28,7 @@ def resnet18(
         UnsupportedError: If samples are not images.
         ConfigError: If images are too small for the stem, or have other channels.
 
-    ReferenceModels:
+    References:
         K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
         arXiv:1512.03385.
     """

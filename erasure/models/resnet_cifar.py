@@ -24,7 +24,7 @@ class ResNetCifar(nn.Module):
         UnsupportedError: If samples are not images.
         ConfigError: If depth or width cannot be, or images have other channels.
 
-    ReferenceModels:
+    References:
         K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2,
         arXiv:1512.03385.
     """

@@ -25,7 +25,7 @@ class BagOfEmbeddings(nn.Module):
         UnsupportedError: If the data are not texts.
         ConfigError: If a setting is out of range.
 
-    ReferenceModels:
+    References:
         A. Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017,
         arXiv:1607.01759.
     """

@@ -40,7 +40,7 @@ def timm_model(
         UnsupportedError: If timm is not installed, or samples are not images.
         ConfigError: If the name is unknown, or weights cannot be found or do not fit.
 
-    ReferenceModels:
+    References:
         R. Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models.
     """
     timm = _timm()

@@ -31,7 +31,7 @@ class VGG(nn.Module):
         UnsupportedError: If samples are not images, or too small.
         ConfigError: If depth or head cannot be, or images have other channels.
 
-    ReferenceModels:
+    References:
         K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
         Recognition", ICLR 2015, arXiv:1409.1556.
     """

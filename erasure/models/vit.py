@@ -29,7 +29,7 @@ class ViT(nn.Module):
         UnsupportedError: If samples are not images.
         ConfigError: If patches do not tile the image, or another setting is out of range.
 
-    ReferenceModels:
+    References:
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, arXiv:2010.11929;
         H. Touvron et al., "Training Data-Efficient Image Transformers", ICML 2021,
         arXiv:2012.12877.

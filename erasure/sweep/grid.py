@@ -11,22 +11,22 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from erasure.config.compose import Compositions
+from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.errors import SweepError
 from erasure.config.overrides import Axes, read_axes, swept
 from erasure.core.errors import ConfigError
 from erasure.launch.dispatch import dispatch, hands_out_one_by_one, patience
-from erasure.launch.interrupts import INTERRUPTED, Stop
+from erasure.launch.interrupts import INTERRUPTED, Stop, check_time
 from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
+from erasure.launch.run import Run
 from erasure.sweep.files import SweepSummary
 from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.plan import plan
 from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.records import SweepRecords, open_desk
-from erasure.sweep.run import Run, hydra_sees, plan
 from erasure.sweep.run_results import Entry
 from erasure.trial.table import show_address
-from erasure.tuning.settings import check_time
 
 
 @dataclass(frozen=True, kw_only=True)

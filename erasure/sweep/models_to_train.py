@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from erasure.core.splits import View
 from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
+from erasure.trial.assemble import assemble, build_tracker
 from erasure.trial.references.many import requests_of
 from erasure.trial.references.members import members
-from erasure.trial.trial import Trial, assemble, build_tracker
+from erasure.trial.trial import Trial
 
 SPOKEN = {
     "original": ("original", "originals"),

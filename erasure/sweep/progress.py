@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from erasure.sweep.run import Run
+from erasure.launch.run import Run
 from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import figure
 from erasure.trial.objective import Objective

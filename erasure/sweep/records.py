@@ -11,21 +11,23 @@ from rich.console import Console
 
 from erasure.config.build import build
 from erasure.config.command import typed_command
+from erasure.config.compose import hydra_sees
 from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
+from erasure.launch.run import Run
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.run import Run, hydra_sees
 from erasure.sweep.run_results import EarlierResults, Entry, finished_before
 from erasure.sweep.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
+from erasure.trial.assemble import build_tracker, data_source, store_root
 from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
-from erasure.trial.trial import DATA_TAG, build_tracker, data_source, store_root
+from erasure.trial.trial import DATA_TAG
 
 
 class Summary(Protocol):

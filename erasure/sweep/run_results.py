@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from erasure.launch.jobs import JobResult
+from erasure.launch.run import Run
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
-from erasure.sweep.run import Run
 
 State = Literal["finished", "failed", "not run"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from erasure.core.types import Unlearner
+from erasure.core.task import Unlearner
 from erasure.testing.contract import CLAUSES, PARTS, Case
 from erasure.testing.toy import TOY_MODELS, ToyModel
 

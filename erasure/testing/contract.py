@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from erasure.core.context import evaluating
-from erasure.core.types import Unlearner
+from erasure.core.task import Unlearner
 from erasure.testing.surroundings import hooks_of
 from erasure.testing.toy import NUM_TRAIN, ToyModel
 from erasure.testing.unlearner_run import UnlearnerRun, run_unlearner, same_values

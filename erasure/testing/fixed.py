@@ -10,10 +10,10 @@ from torch import Generator, Tensor, nn
 
 from erasure.core.columns import Column
 from erasure.core.fingerprint import tensor_fingerprint
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.core.task_types import Multiclass, TaskType
-from erasure.core.types import Batch
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
 """Batches ``(inputs, targets)`` in the order in which they are to be visited."""

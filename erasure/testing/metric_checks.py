@@ -8,9 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from erasure.core.context import EvalContext, Who
+from erasure.core.context import EvalContext, Metric, Who
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.types import Metric
 from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
 from erasure.testing.surroundings import Surroundings, hooks_of, seed_everything
 from erasure.testing.toy import toy_context

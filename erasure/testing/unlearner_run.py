@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from erasure.core.fingerprint import tensor_fingerprint
 from erasure.core.splits import View
-from erasure.core.task import UnlearningTask
-from erasure.core.types import Unlearner
+from erasure.core.task import Unlearner, UnlearningTask
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.pools.through import AuditedPool
 from erasure.testing.surroundings import Surroundings, seed_everything

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.context import evaluating
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task_types import TaskType
-from erasure.core.types import Batch
 
 Objective = Callable[[nn.Module, Batch], Tensor]
 """Model and batch to a scalar."""

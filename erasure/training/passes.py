@@ -6,9 +6,9 @@ from typing import Generic, TypeVar
 
 from torch import Generator
 
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.splits import View
-from erasure.core.types import Batch
 
 T = TypeVar("T")
 

@@ -59,7 +59,7 @@ class OneCycle:
         max_lr: Highest rate, replacing the optimizer's own.
         rise: Share of the run spent rising, in (0, 1).
 
-    ReferenceModels:
+    References:
         L. Smith and N. Topin, "Super-Convergence", 2017, arXiv:1708.07120.
     """
 
@@ -115,7 +115,7 @@ class WarmRestarts:
             epoch.
         final: Rate towards the end of a cycle as a share of the first, in [0, 1].
 
-    ReferenceModels:
+    References:
         I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
         ICLR 2017, arXiv:1608.03983.
     """

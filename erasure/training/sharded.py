@@ -13,11 +13,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch, Inputs
 from erasure.core.seeding import branch, isolated
 from erasure.core.splits import View
 from erasure.core.task import Cached, Fresh, Report, computed, silent
 from erasure.core.task_types import TaskType
-from erasure.core.types import Batch, Inputs
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 
@@ -72,7 +72,7 @@ class Sharded:
         vote: How predictions are combined, ``mean`` or ``majority``.
         kept: Remembers the state after each stage.
 
-    ReferenceModels:
+    References:
         L. Bourtoule et al., "Machine Unlearning", IEEE S&P 2021, arXiv:1912.03817.
 
     Notes:

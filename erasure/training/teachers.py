@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.context import evaluating
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 
 
 class TeacherTarget(NamedTuple):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import Report, silent
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,12 +12,10 @@ from erasure.core.errors import ConfigError
 from erasure.evaluation.evaluator import Evaluator
 from erasure.training.many.ensemble import obstacle
 from erasure.trial.objective import Objective
-
-if TYPE_CHECKING:
-    from erasure.trial.trial import Trial
+from erasure.trial.trial import Trial
 
 
-def check_reference(parts: "Trial") -> None:
+def check_reference(parts: Trial) -> None:
     """Refuse reference models that cannot be made, before anything is trained."""
     asked = parts.reference
     if parts.evaluator.needs_pool and asked.size == 0:
@@ -59,7 +57,7 @@ def check_objective(objective: Objective, evaluator: Evaluator) -> None:
             )
 
 
-def check_model(parts: "Trial") -> None:
+def check_model(parts: Trial) -> None:
     """Run two samples through a fresh model; what does not fit shows here, not in an epoch."""
     model = parts.fresh()
     inputs = parts.pool.fetch(parts.indices.train[:2].to(parts.pool.targets.device))
@@ -80,7 +78,7 @@ def check_model(parts: "Trial") -> None:
         )
 
 
-def unstackable(parts: "Trial") -> str:
+def unstackable(parts: Trial) -> str:
     """Return why several models of a trial cannot be trained as one, or nothing."""
     if parts.recipe["precision"] != "32":
         return "precision is not 32"

@@ -11,7 +11,7 @@ from erasure.core.context import EvalContext, Who
 from erasure.core.errors import DivergedError, ErasureError, NoOpError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.splits import DataSplits
-from erasure.core.types import Unlearner
+from erasure.core.task import Unlearner
 from erasure.core.values import NotComputableError
 from erasure.unlearners.identity import Identity
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from erasure.core.protocols import ComposingTrainer, Trainer
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.core.types import ComposingTrainer, Trainer
 from erasure.training.model_store import ModelRequest, ModelStore, Trained, Training
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.progress import Progress

@@ -24,9 +24,10 @@ from erasure.trial.artifacts import (
     write_model,
     write_split,
 )
+from erasure.trial.assemble import assemble, build_tracker, store_root
 from erasure.trial.output import TrialOutput
 from erasure.trial.progress import Progress
-from erasure.trial.trial import DATA_TAG, Trial, assemble, build_tracker, store_root
+from erasure.trial.trial import DATA_TAG, Trial
 
 Story = Callable[[Trial, ModelStore, Progress], TrialOutput]
 

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from functools import partial
+from typing import cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -9,15 +10,18 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 
+from erasure.config.build import build
 from erasure.core.context import EvalContext, ReferenceModels, Who
 from erasure.core.errors import ConfigError
 from erasure.core.splits import DataSplits, View
 from erasure.training.model_store import ModelStore, Trained
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.assemble import store_root
 from erasure.trial.describe import describe
 from erasure.trial.flops import counted_flops
 from erasure.trial.guards import duplicates, output_change, untouched
 from erasure.trial.models import obtain_trained
+from erasure.trial.monitor import Monitor
 from erasure.trial.output import TrialOutput
 from erasure.trial.progress import Progress
 from erasure.trial.recorded import Bench
@@ -25,7 +29,6 @@ from erasure.trial.references.pool import assembled_pool
 from erasure.trial.table import show_address, show_result
 from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
-from erasure.tuning.pruning import PruningCallback, judge_of
 
 
 def run(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -39,7 +42,7 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
     torch.set_num_threads(cfg.threads)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     bench = Bench.of(cfg, describe(cfg, choices), Console())
-    result = bench.result(partial(run_trial, judge=judge_of(cfg)))
+    result = bench.result(partial(run_trial, monitor=_monitor(cfg)))
     show_result(result, bench.console)
     show_address(bench.tracker, bench.console)
     values = bench.parts.objective.values(result.metrics)
@@ -47,11 +50,11 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
 
 
 def run_trial(
-    parts: Trial, store: ModelStore, watch: Progress, judge: PruningCallback | None = None
+    parts: Trial, store: ModelStore, watch: Progress, monitor: Monitor | None = None
 ) -> TrialOutput:
     """Carry out the stages of a trial; every model that is trained comes out of ``store``.
 
-    A ``judge`` may end it while the method runs.
+    A ``monitor`` may end it while the method runs.
     """
     obtained: list[tuple[str, Trained]] = []
 
@@ -61,9 +64,9 @@ def run_trial(
         return model, trained
 
     original, training = obtain(View(parts.pool, parts.indices.train), "original")
-    if judge is not None:
-        judge.prepare(parts, original, obtain(parts.remaining, "gold")[0])
-    limit = nullcontext() if judge is None else judge.limiting()
+    if monitor is not None:
+        monitor.prepare(parts, original, obtain(parts.remaining, "gold")[0])
+    limit = nullcontext() if monitor is None else monitor.limiting()
     with watch.stage("unlearn", "unlearning") as report, limit:
         unlearned, facts = unlearn(
             parts,
@@ -71,7 +74,7 @@ def run_trial(
             lambda view: obtain(view, "requested"),
             TensorCache(store.root),
             report,
-            judge,
+            monitor,
         )
     models: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
     facts["original_seconds"] = training.seconds
@@ -119,3 +122,10 @@ def _context(
         fresh=parts.fresh,
         references=references,
     )
+
+
+def _monitor(cfg: DictConfig) -> Monitor | None:
+    """Build what watches the method, if the run belongs to a study; a study names it."""
+    if not cfg.tuning.study:
+        return None
+    return cast("Monitor | None", build(cfg.tuning, "tuning", store=store_root(cfg)))

@@ -1,41 +1,21 @@
-"""The parts of a trial, built from its configuration and checked against each other."""
+"""A trial, before anything is trained: its data, what trains it, what forgets, what measures."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
-from erasure.config.build import build, owner
-from erasure.core.data_config import DataConfig
-from erasure.core.errors import ConfigError, DataError
-from erasure.core.seeding import isolated, stream
+from erasure.core.pool import Pool
+from erasure.core.protocols import Trainer
 from erasure.core.splits import SplitIndices, View
-from erasure.core.task import Fresh
-from erasure.core.types import (
-    AlteringSplit,
-    ComposingTrainer,
-    DeletingSplit,
-    EvaluatingSplit,
-    FittingPool,
-    Pool,
-    SplitStrategy,
-    Trainer,
-    Unlearner,
-)
+from erasure.core.task import Fresh, Unlearner
 from erasure.evaluation.evaluator import Evaluator
-from erasure.models.precision import with_precision
-from erasure.results.tracker import Tracker
-from erasure.training.compute import resolve_device
-from erasure.trial.checks import check_keys, check_model, check_objective, check_reference
-from erasure.trial.describe import files, plain_config, sources, to_absolute
 from erasure.trial.objective import Objective
 from erasure.trial.references.settings import ReferenceSettings
+
+DATA_TAG = "store.data"
+"""Tag of a trial that holds the fingerprint of its data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +66,7 @@ class Trial:
     objective: Objective
     device: torch.device
     seeds: Seeds
-    reference: "ReferenceSettings"
+    reference: ReferenceSettings
 
     @property
     def fresh(self) -> Fresh:
@@ -96,155 +76,3 @@ class Trial:
     def seeded(self, seed: int) -> "Trial":
         """Return the same trial with another seed for training and unlearning."""
         return replace(self, seeds=replace(self.seeds, train=seed, unlearn=seed))
-
-
-def assemble(cfg: DictConfig, device: torch.device | None = None) -> Trial:
-    """Build all parts of the trial ``cfg`` and check that they fit together.
-
-    Args:
-        cfg: The composed configuration.
-        device: Overrides the configured device.
-
-    Raises:
-        ErasureError: With one message that names the setting and what is allowed.
-    """
-    plain = plain_config(cfg)
-    check_keys(plain)
-    place = device or resolve_device(cfg.device)
-    evaluator = build(cfg.evaluator, "evaluator")
-    objective = build(cfg.objective, "objective")
-    check_objective(objective, evaluator)
-    unlearner = build(cfg.unlearner, "unlearner")
-    trainer = build(cfg.trainer, "trainer")
-    seeds = Seeds(**plain["seeds"])
-    source, pool, indices, remaining, evaluated, probes = _data(cfg, plain, place, seeds.split)
-    parts = Trial(
-        source=source,
-        pool=pool,
-        indices=indices,
-        remaining=remaining,
-        evaluated=evaluated,
-        probes=probes,
-        fresh_of=lambda seed: _composed(trainer, _model_builder(cfg, pool, seed, place), pool),
-        recipe=_recipe(plain, place),
-        method={"unlearner": plain["unlearner"], "sources": sources(plain["unlearner"])},
-        trainer=trainer,
-        unlearner=unlearner,
-        evaluator=evaluator,
-        objective=objective,
-        device=place,
-        seeds=seeds,
-        reference=_reference(plain["pool"]),
-    )
-    check_model(parts)
-    check_reference(parts)
-    return parts
-
-
-def build_tracker(cfg: DictConfig) -> Tracker:
-    """Build the tracker of ``cfg``."""
-    return cast("Tracker", build(cfg.tracking, "tracking"))
-
-
-def store_root(cfg: DictConfig) -> Path:
-    """Return the absolute folder of the store, relative to where the command was typed."""
-    return _absolute(str(cfg.store.root), "store.root")
-
-
-DATA_TAG = "store.data"
-"""Tag of a trial that holds the fingerprint of its data."""
-
-
-def data_source(cfg: DictConfig) -> str:
-    """Return the fingerprint of the data of ``cfg`` as they are now."""
-    dataset = json.dumps(plain_config(cfg)["dataset"], sort_keys=True)
-    return _pool(dataset, data_home(cfg, torch.device("cpu"))).fingerprint
-
-
-def data_home(cfg: DictConfig, device: torch.device) -> DataConfig:
-    """Return where data lie, relative to where the command was typed."""
-    with owner("data", cfg.data):
-        return DataConfig(
-            device=device,
-            root=_absolute(str(cfg.data.root), "data.root"),
-            resident_limit=cfg.data.resident_limit,
-            download=cfg.data.download,
-            verify=cfg.data.verify,
-        )
-
-
-def _absolute(path: str, key: str) -> Path:
-    if not path:
-        raise ConfigError(f"{key} must be a folder, got nothing")
-    return to_absolute(path)
-
-
-@lru_cache(maxsize=1)
-def _pool(dataset: str, home: DataConfig) -> Pool:
-    """Load a data set; a sweep that checks its trials loads it once.
-
-    Raises:
-        DataError: If a file or folder cannot be read or written.
-    """
-    node = OmegaConf.create({"dataset": json.loads(dataset)})
-    source = build(node.dataset, "dataset")
-    with owner("dataset", node.dataset):
-        try:
-            pool: Pool = source(home)
-        except OSError as error:  # such as a full disk, or a folder that belongs to another
-            raise DataError(
-                f"the data set cannot be read, or not be kept below data.root={home.root}: {error}"
-            ) from error
-    return pool
-
-
-def _data(
-    cfg: DictConfig, plain: Mapping[str, Any], place: torch.device, seed: int
-) -> tuple[str, Pool, SplitIndices, View, Pool, Mapping[str, View]]:
-    """Load, split, fit what preprocessing there is on the training set, alter, and delete."""
-    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), data_home(cfg, place))
-    source = pool.fingerprint
-    strategy: SplitStrategy = build(cfg.split, "split")
-    with owner("split", cfg.split):
-        indices = strategy(pool, stream(seed, "split"))
-        if isinstance(pool, FittingPool):
-            pool = pool.fitted(indices.train)
-        probes: Mapping[str, View] = {}
-        if isinstance(strategy, AlteringSplit):
-            probes = strategy.probes(pool, indices)
-            pool = strategy.altered(pool, indices)
-        remaining = View(pool, indices.retain)
-        if isinstance(strategy, DeletingSplit):
-            remaining = strategy.remaining(pool, indices)
-        evaluated = pool
-        if isinstance(strategy, EvaluatingSplit):
-            evaluated = strategy.evaluated(pool, indices)
-    return source, pool, indices, remaining, evaluated, probes
-
-
-def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
-    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes, **pool.facts}
-
-    def fresh(salt: str = "") -> nn.Module:
-        with isolated(seed, "model", *([salt] if salt else [])):
-            model: nn.Module = build(cfg.model, "model", **offered)
-        return with_precision(model, cfg.precision).to(device)
-
-    return fresh
-
-
-def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
-    return trainer.compose(fresh, pool.task) if isinstance(trainer, ComposingTrainer) else fresh
-
-
-def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
-    """Return the causes of weights; threads and the kind of device move their last bits."""
-    recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
-    recipe |= {"device": device.type, "sources": sources(recipe)}
-    weights = files(plain, ("model",))
-    return {**recipe, "files": weights} if weights else recipe
-
-
-def _reference(settings: Mapping[str, Any]) -> ReferenceSettings:
-    with owner("pool", settings):
-        return ReferenceSettings(**settings)

@@ -27,10 +27,10 @@ from erasure.training.compute import ComputeCost, measured_cost, warm_up
 from erasure.training.model_store import Trained
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.guards import relative_change, require_effect, untouched
+from erasure.trial.monitor import Monitor
 from erasure.trial.requests import ForgetRequest, requested
 from erasure.trial.steps import counted_steps
 from erasure.trial.trial import Trial
-from erasure.tuning.pruning import PruningCallback
 
 Obtain = Callable[[View], tuple[nn.Module, Trained]]
 
@@ -41,7 +41,7 @@ def unlearn(
     obtain: Obtain,
     cache: TensorCache,
     report: Report,
-    judge: PruningCallback | None = None,
+    monitor: Monitor | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Run the method on a copy of ``original`` and return its model with facts about the run.
 
@@ -52,7 +52,7 @@ def unlearn(
 
     Raises:
         DivergedError: If a weight is not finite.
-        PrunedError: If ``judge`` ended it.
+        PrunedError: If ``monitor`` ended it.
         NoOpError: If nothing changed, unless the method is ``identity``.
         ErasureError: If the method changed the original itself.
     """
@@ -65,8 +65,8 @@ def unlearn(
     with counted_steps() as steps:
         for request in requests:
             task = _task(parts, account, model, request, request.reported(notes))
-            if judge is not None:
-                task = replace(task, report=judge.watching(task.model, task.report))
+            if monitor is not None:
+                task = replace(task, report=monitor.watching(task.model, task.report))
             with (
                 untouched({"original": original}, "the unlearner"),
                 isolated(parts.seeds.unlearn, "unlearn", "layers", *request.path),
@@ -76,7 +76,7 @@ def unlearn(
             costs.append(cost)
             request.note(model, parts, report)
     require_effect(parts.unlearner, original, model)
-    judged = judge.seconds if judge is not None else 0.0
+    judged = monitor.seconds if monitor is not None else 0.0
     facts = {
         **notes.last,
         "unlearn_seconds": sum(cost.seconds for cost in costs) + account.seconds - judged,

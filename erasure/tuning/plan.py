@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.distributions import BaseDistribution, distribution_to_json
 
 from erasure.config.build import build
-from erasure.config.compose import Compositions, add_overrides
+from erasure.config.compose import Compositions, add_overrides, hydra_sees
 from erasure.config.overrides import product, swept
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
-from erasure.sweep.run import Run, hydra_sees
+from erasure.launch.run import Run
 from erasure.trial.describe import describe, plain_config, trial_fingerprint
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand

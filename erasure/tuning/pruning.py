@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
 from optuna.trial import Trial as OptunaTrial
 from torch import nn
@@ -22,7 +22,7 @@ from erasure.core.splits import View
 from erasure.core.task import Report
 from erasure.training.scoring import accuracy
 from erasure.trial.guards import relative_change
-from erasure.trial.trial import Trial, store_root
+from erasure.trial.trial import Trial
 from erasure.tuning.notes import FACTS, NOTES
 from erasure.tuning.sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
 from erasure.tuning.storage import open_storage
@@ -141,29 +141,39 @@ class PruningCallback:
         return {part: accuracy(model, view) for part, view in views.items() if len(view)}
 
 
-def judge_of(cfg: DictConfig) -> PruningCallback | None:
-    """Return the judge of a run, or None if it belongs to no study that would stop it.
+def monitor_of(
+    *,
+    study: str,
+    trial: int,
+    store: Path,
+    place: int = 0,
+    storage: str = "",
+    max_seconds: float | None = None,
+) -> PruningCallback | None:
+    """Return what watches a run of a study, or None if nothing would stop it.
+
+    Args:
+        study: Name of the study.
+        trial: Number of the trial in it.
+        store: Folder of the store, below which studies are kept by default.
+        place: Place of the run's seed among those of the trial.
+        storage: Where the study is; empty if nothing is compared while the method runs.
+        max_seconds: Time the method may take, or None.
 
     Raises:
         ConfigError: If the study's storage cannot be reached.
     """
-    tuning = OmegaConf.select(cfg, "tuning")
-    if tuning is None or not tuning.study:
+    watched, maximize = _trial(study, trial, storage, store) if storage else (None, False)
+    if watched is None and max_seconds is None:
         return None
-    trial, maximize = _trial(cfg) if tuning.storage else (None, False)
-    if trial is None and tuning.max_seconds is None:
-        return None
-    return PruningCallback(
-        trial=trial, maximize=maximize, place=int(tuning.place), cap=tuning.max_seconds
-    )
+    return PruningCallback(trial=watched, maximize=maximize, place=place, cap=max_seconds)
 
 
-def _trial(cfg: DictConfig) -> tuple[OptunaTrial | None, bool]:
+def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTrial | None, bool]:
     """Open the trial of a run, unless its pruner or objective has no use for what is reported."""
-    storage = open_storage(str(cfg.tuning.storage), store_root(cfg))
     with quiet_optuna():
         study = optuna.load_study(
-            study_name=str(cfg.tuning.study), storage=storage, sampler=RandomSampler(seed=0)
+            study_name=name, storage=open_storage(storage, store), sampler=RandomSampler(seed=0)
         )
         facts: Mapping[str, Any] = json.loads(study.user_attrs[FACTS])
         notes: Mapping[str, Any] = json.loads(study.user_attrs[NOTES])
@@ -171,9 +181,8 @@ def _trial(cfg: DictConfig) -> tuple[OptunaTrial | None, bool]:
         (metric, direction), *others = facts["objective"].items()
         if others or metric not in PROXIES or is_by_seed(study.pruner):
             return None, False
-        number = int(cfg.tuning.trial)
-        found = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
-        return OptunaTrial(study, found._trial_id), direction == "maximize"
+        frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
+        return OptunaTrial(study, frozen._trial_id), direction == "maximize"
 
 
 def _is_main_thread() -> bool:

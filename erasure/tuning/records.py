@@ -12,7 +12,7 @@ from erasure.results.tracker import Sweep
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
-from erasure.trial.trial import build_tracker, store_root
+from erasure.trial.assemble import build_tracker, store_root
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings

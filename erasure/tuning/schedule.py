@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import JobResult
+from erasure.launch.run import Run
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run import Run
 from erasure.sweep.run_results import EarlierResults, Entry
 from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning

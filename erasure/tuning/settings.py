@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from erasure.core.errors import ConfigError
+from erasure.launch.interrupts import check_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +75,6 @@ def check_seeds(name: str, seeds: object) -> None:
     distinct = cast("Sequence[int]", seeds)
     if len(set(distinct)) != len(distinct):
         raise ConfigError(f"hydra.sweeper.{name} must be distinct, got {list(distinct)}")
-
-
-def check_time(name: str, value: object) -> None:
-    """Refuse what is neither None nor a positive number.
-
-    Raises:
-        ConfigError: The message names ``hydra.sweeper.<name>``.
-    """
-    if value is not None and not (_is_number(value) and cast("float", value) > 0):
-        raise ConfigError(f"hydra.sweeper.{name} must be null or > 0, got {value!r}")
 
 
 def _is_whole(value: object) -> bool:

@@ -12,19 +12,20 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+from erasure.config.compose import hydra_sees
 from erasure.config.errors import SweepError
 from erasure.launch.dispatch import below, dispatch, is_basic, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
+from erasure.launch.run import Run
 from erasure.sweep.grid import checked, keep_config
 from erasure.sweep.models_to_train import RequiredModel, in_words
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run import Run, hydra_sees
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
+from erasure.trial.assemble import store_root
 from erasure.trial.table import show_address
-from erasure.trial.trial import store_root
 from erasure.tuning.client import StudyClient, open_book
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
 from erasure.training.scoring import Stop, check_stop, has_forgotten
@@ -27,7 +27,7 @@ class AdvancedNegGrad:
             accuracy on the validation set, as for random samples; ``chance``: one over the
             number of classes, as for whole classes. ``never`` runs all epochs.
 
-    ReferenceModels:
+    References:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks", 2023, arXiv:2311.02240.
 
     Notes:

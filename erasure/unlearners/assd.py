@@ -24,7 +24,7 @@ class ASSD:
     Args:
         batch_size: Samples per batch of both importances; part of the method.
 
-    ReferenceModels:
+    References:
         S. Schoepf, J. Foster and A. Brintrup, "Parameter-tuning-free data entry error unlearning
         with adaptive selective synaptic dampening", 2024, arXiv:2402.10098.
 

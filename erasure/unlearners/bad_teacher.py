@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
 from erasure.training.teachers import TeacherTarget, taught_logits
@@ -37,7 +37,7 @@ class BadTeacher:
             by the number of samples and classes, as the authors' code does, which makes the
             gradient smaller by the number of classes.
 
-    ReferenceModels:
+    References:
         V. Chundawat, A. Tarun, M. Mandal and M. Kankanhalli, "Can Bad Teaching Induce
         Forgetting?", AAAI 2023, arXiv:2205.08096.
 

@@ -27,7 +27,7 @@ class BoundaryExpand:
     Args:
         fit: Optimizer, epochs and batch size.
 
-    ReferenceModels:
+    References:
         M. Chen, W. Gao, G. Liu, K. Peng and C. Wang, "Boundary Unlearning", CVPR 2023,
         arXiv:2303.11570.
 

@@ -31,7 +31,7 @@ class BoundaryShrink:
             reach another class the label stays, and the step *reinforces* the sample: the share
             of samples with a new label is reported as ``relabeled``.
 
-    ReferenceModels:
+    References:
         M. Chen, W. Gao, G. Liu, K. Peng and C. Wang, "Boundary Unlearning", CVPR 2023,
         arXiv:2303.11570.
 

@@ -7,8 +7,7 @@ from torch import nn
 
 from erasure.core.errors import ConfigError
 from erasure.core.seeding import branch
-from erasure.core.task import Report, UnlearningTask, computed
-from erasure.core.types import Unlearner
+from erasure.core.task import Report, Unlearner, UnlearningTask, computed
 from erasure.unlearners.identity import Identity
 
 

@@ -42,7 +42,7 @@ class CertifiedLinear:
         rounds: Most iterations of L-BFGS, at least 1.
         batch_size: Samples per forward pass for the features.
 
-    ReferenceModels:
+    References:
         C. Guo, T. Goldstein, A. Hannun and L. van der Maaten, "Certified Data Removal from
         Machine Learning Models", ICML 2020, arXiv:1911.03030.
 

@@ -30,7 +30,7 @@ class CFk:
             normalizes by the batch and lets the running statistics follow the retain set;
             ``frozen`` uses and keeps the running statistics.
 
-    ReferenceModels:
+    References:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr and P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.
 

@@ -6,9 +6,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.models.layers import kernels, own_weight
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
@@ -29,7 +29,7 @@ class CFW:
         sigma: Standard deviation of the first noise, at least 0.
         sigma_end: That of the second, at least 0; a run of a single epoch has none.
 
-    ReferenceModels:
+    References:
         Third of the NeurIPS 2023 unlearning competition (Seif; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

@@ -22,7 +22,7 @@ class ConvolutionTranspose:
         fit: Optimizer, epochs and batch size; no epochs leave the swap alone, which twice is
             nothing.
 
-    ReferenceModels:
+    References:
         X. F. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning for Image
         Classification", arXiv:2410.01276, for a method of the NeurIPS 2023 unlearning
         competition (fifth: toshi_k and marvelworld; E. Triantafillou et al., arXiv:2406.09073).

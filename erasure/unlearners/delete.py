@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 from erasure.training.teachers import TeacherTarget, taught_logits
@@ -26,7 +26,7 @@ class Delete:
         fit: Optimizer, epochs and batch size. Its mode matters: batch normalization in ``train``
             or ``frozen_norm`` needs different rates.
 
-    ReferenceModels:
+    References:
         Y. Zhou, D. Zheng, Q. Mo, R. Lu, K. Lin and W. Zheng, "Decoupled Distillation to Erase: A
         General Unlearning Method for Any Class-centric Tasks", CVPR 2025, arXiv:2503.23751.
 

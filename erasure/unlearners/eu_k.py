@@ -30,7 +30,7 @@ class EUk:
             pretrained needs.
         norms: Batch normalization among the frozen layers, as for :class:`CFk`.
 
-    ReferenceModels:
+    References:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr and P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.
 

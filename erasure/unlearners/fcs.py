@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired, shuffled
 
@@ -36,7 +36,7 @@ class FCS:
         rounds: Number of rounds, at least 0.
         temperature: The temperature :math:`\tau`, above 0.
 
-    ReferenceModels:
+    References:
         First of the NeurIPS 2023 unlearning competition (fanchuan; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

@@ -19,7 +19,7 @@ class Finetune:
         fit: Optimizer, epochs and batch size. Near the last learning rate of training nothing
             happens; a large rate is a warm restart that forgets by instability.
 
-    ReferenceModels:
+    References:
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933,
         as a baseline; A. Warnecke et al., "Machine Unlearning of Features and Labels",
         NDSS 2023, arXiv:2108.11577.

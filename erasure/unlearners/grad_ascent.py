@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 from erasure.training.scoring import Stop, check_stop, has_forgotten
@@ -25,7 +25,7 @@ class GradAscent:
             accuracy on the validation set, as for random samples; ``chance``: one over the
             number of classes, as for whole classes. ``never`` runs all epochs.
 
-    ReferenceModels:
+    References:
         A. Golatkar et al., CVPR 2020, arXiv:1911.04933; A. Thudi et al., "Unrolling SGD",
         EuroS&P 2022, arXiv:2109.13398.
     """

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import tensor_fingerprint
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.gradients import summed_gradients
 from erasure.training.per_sample.gradients import sample_gradients
 
@@ -36,7 +36,7 @@ class InfluenceWoodFisher:
         samples: The constant N, and the largest number of retain samples after the first.
         max_norm: Trust region: a longer step is shortened to this L2 norm. None never does.
 
-    ReferenceModels:
+    References:
         P. W. Koh and P. Liang, ICML 2017; Z. Izzo et al., AISTATS 2021, arXiv:2002.10077;
         S. P. Singh and D. Alistarh, "WoodFisher", NeurIPS 2020, arXiv:2004.14340. The form is that
         of the code of OPTML-Group (Unlearn-Sparse).

@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
 
@@ -34,7 +34,7 @@ class JiT:
         zero_grad: Start every step from a gradient of zero. Otherwise gradients add up over all
             steps of the run, so that a step moves along everything seen so far.
 
-    ReferenceModels:
+    References:
         J. Foster, K. Fogarty, S. Schoepf, C. Oztireli and A. Brintrup, "Zero-Shot Machine
         Unlearning at Scale via Lipschitz Regularization", 2024, arXiv:2402.01401.
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.models.layers import head, reset_layers, weighted_layers
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
@@ -29,7 +29,7 @@ class KDE:
         warmup: The first phase, on the validation set.
         temperature: The temperature T, above 0.
 
-    ReferenceModels:
+    References:
         Sixth of the NeurIPS 2023 unlearning competition (Amnesiacs; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
 
@@ -26,7 +26,7 @@ class L1Sparse:
             on a sum over all weights: 0.2 destroys a ResNet-18.
         tail: Number of last epochs without a penalty, at most all.
 
-    ReferenceModels:
+    References:
         J. Jia, J. Liu, P. Ram, Y. Yao, G. Liu, Y. Liu, P. Sharma and S. Liu, "Model Sparsity Can
         Simplify Machine Unlearning", NeurIPS 2023, arXiv:2304.04934.
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.gradients import mean_absolute_gradients
 from erasure.unlearners.ssd import check_dampening, dampen, training_set
 
@@ -26,7 +26,7 @@ class LFSSD:
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances; part of the method.
 
-    ReferenceModels:
+    References:
         J. Foster, S. Schoepf and A. Brintrup, "Loss-Free Machine Unlearning", 2024,
         arXiv:2402.19308.
 

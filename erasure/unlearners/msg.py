@@ -32,7 +32,7 @@ class MSG:
         frac: Share of each convolution that is drawn again, in [0, 1].
         scale: Factor on the gradients of the weights that are not, in [0, 1].
 
-    ReferenceModels:
+    References:
         X. F. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning for Image
         Classification", arXiv:2410.01276, for a method of the NeurIPS 2023 unlearning
         competition (second: Kookmin University; E. Triantafillou et al., arXiv:2406.09073).

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
 
@@ -23,7 +23,7 @@ class NegGradPlus:
         alpha: Weight of the retain loss, in ``[0, 1]``; 1 gives the parameters of fine-tuning.
         forget_batch_size: Batch size on the forget set; None takes that of the retain set.
 
-    ReferenceModels:
+    References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
 

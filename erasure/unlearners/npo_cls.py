@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
 from erasure.training.teachers import TeacherTarget, taught_logits
@@ -29,7 +29,7 @@ class NpoCls:
         beta: Above 0; the smaller, the closer to plain ascent.
         retain_weight: Weight w of the retain loss, at least 0.
 
-    ReferenceModels:
+    References:
         After R. Zhang, L. Lin, Y. Bai and S. Mei, "Negative Preference Optimization", COLM 2024,
         arXiv:2404.05868, which is about language models. This form for classifiers is our own;
         there are no published results for it.

@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.models.layers import linear_maps, own_weight
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import Pass, shuffled
@@ -34,7 +34,7 @@ class PRMQ:
         amount: Share that is pruned, in [0, 1).
         tail: Share of one more pass, in [0, 1), plus one step: 3.2 epochs are 3 and 0.2.
 
-    ReferenceModels:
+    References:
         Fourth of the NeurIPS 2023 unlearning competition (Sebastian; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

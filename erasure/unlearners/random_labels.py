@@ -8,10 +8,10 @@ import torch
 from torch import Generator, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.passes import Pass
 
@@ -32,7 +32,7 @@ class RandomLabels:
             that the order is from does: true labels are possible, except in ``mixed_fixed``.
         retain_share: Share of the retain set that is trained on, chosen once, in ``[0, 1]``.
 
-    ReferenceModels:
+    References:
         A. Golatkar et al., CVPR 2020, arXiv:1911.04933; L. Graves, V. Nagisetty and V. Ganesh,
         "Amnesiac Machine Learning", AAAI 2021, arXiv:2010.10981. The orders are those of the code
         of SalUn (Fan et al., ICLR 2024, arXiv:2310.12508) and of "Can Bad Teaching Induce

@@ -33,7 +33,7 @@ class RNI:
         share: Share of ``tensors``, in [0, 1], rounded down, that may get noise in an epoch.
         last: Factor on the learning rate in the last epoch, above 0.
 
-    ReferenceModels:
+    References:
         Seventh of the NeurIPS 2023 unlearning competition (Sun Jiao Song; E. Triantafillou et
         al., arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
 

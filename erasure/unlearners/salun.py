@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.task import UnlearningTask, computed
-from erasure.core.types import Batch, Unlearner
+from erasure.core.pool import Batch
+from erasure.core.task import Unlearner, UnlearningTask, computed
 from erasure.training.gradients import summed_gradients
 from erasure.training.restrict import only, scaled_gradients
 
@@ -31,7 +31,7 @@ class SalUn:
             weight decay still moves what is masked, as the authors' code did until 2026 and as
             the results published before were made.
 
-    ReferenceModels:
+    References:
         C. Fan, J. Liu, Y. Zhang, E. Wong, D. Wei and S. Liu, "SalUn: Empowering Machine
         Unlearning via Gradient-based Weight Saliency", ICLR 2024, arXiv:2310.12508.
 

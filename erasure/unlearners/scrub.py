@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
 from erasure.training.teachers import TeacherTarget, taught_logits
@@ -35,7 +35,7 @@ class Scrub:
         decay_epochs: Epochs after which the learning rate is multiplied by ``decay``.
         decay: That factor, in (0, 1].
 
-    ReferenceModels:
+    References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
 

@@ -23,7 +23,7 @@ class ScrubR:
     Args:
         scrub: The method that is rewound; E epochs keep E + 1 copies of the weights.
 
-    ReferenceModels:
+    References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
 

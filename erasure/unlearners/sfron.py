@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit, Loop, Objective
 from erasure.training.passes import Pass, shuffled
 from erasure.training.restrict import scaled_gradients
@@ -42,7 +42,7 @@ class SFRon:
             forgotten yet; 0 weighs all the same.
         every: Number of retain steps per forget step, at least 1.
 
-    ReferenceModels:
+    References:
         Z. Huang, X. Cheng, J. Zheng, H. Wang, Z. He, T. Li and X. Huang, "Unified Gradient-Based
         Machine Unlearning with Remain Geometry Enhancement", NeurIPS 2024, arXiv:2409.19732.
 

@@ -9,8 +9,7 @@ from torch import Generator, Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import branch
-from erasure.core.task import UnlearningTask
-from erasure.core.types import Unlearner
+from erasure.core.task import Unlearner, UnlearningTask
 
 
 @dataclass(frozen=True, kw_only=True)

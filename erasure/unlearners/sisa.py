@@ -18,7 +18,7 @@ class SISA:
     holds none of it stay as they are; the others are trained again from the first slice that
     does. With a forget set of many random samples that is nearly everything.
 
-    ReferenceModels:
+    References:
         L. Bourtoule et al., "Machine Unlearning", IEEE S&P 2021, arXiv:1912.03817.
 
     Notes:

@@ -29,7 +29,7 @@ class SSD:
         batch_size: Samples per batch of both importances. It is part of the method: the
             importance shrinks with the batch.
 
-    ReferenceModels:
+    References:
         J. Foster, S. Schoepf and A. Brintrup, "Fast Machine Unlearning Without Retraining Through
         Selective Synaptic Dampening", AAAI 2024, arXiv:2308.07707.
 

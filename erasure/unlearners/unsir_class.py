@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.noise import NoiseSearch, input_range
 from erasure.training.passes import Pass, shuffled
@@ -38,7 +38,7 @@ class Impair:
         clamp: Clamp the noise, once found, to the range of the retained samples, by channel of
             images or column of tables. The authors do not.
 
-    ReferenceModels:
+    References:
         A. Tarun, V. Chundawat, M. Mandal and M. Kankanhalli, "Fast Yet Effective Machine
         Unlearning", IEEE TNNLS 2023, arXiv:2111.08947.
 
@@ -119,7 +119,7 @@ class Repair:
         fit: Optimizer, epochs and batch size. One epoch is one pass over these samples.
         per_class: Number of samples per class, at least 1; the first ones are taken.
 
-    ReferenceModels:
+    References:
         A. Tarun et al., IEEE TNNLS 2023, arXiv:2111.08947.
     """
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
-from erasure.core.types import Batch
 from erasure.training.fit import Fit
 from erasure.training.noise import NoiseSearch, in_mode, input_range
 from erasure.training.passes import paired
@@ -29,7 +29,7 @@ class UnsirSample:
         fit: Optimizer, epochs and batch size of both parts.
         search: How the noise is found. The authors leave the network in ``train`` mode meanwhile.
 
-    ReferenceModels:
+    References:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks: Forgetting the Personal
         Identities in Facial Recognition Systems", 2023, arXiv:2311.02240, after A. Tarun et al.,
         IEEE TNNLS 2023, arXiv:2111.08947.

@@ -9,9 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from erasure.config.compose import Compositions, add_overrides
+from erasure.config.compose import Compositions, add_overrides, hydra_sees
 from erasure.config.schema import register_schema
-from erasure.sweep.run import hydra_sees
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from erasure.core.errors import ErasureError
-from erasure.trial.trial import assemble
+from erasure.trial.assemble import assemble
 
 pytestmark = pytest.mark.slow
 

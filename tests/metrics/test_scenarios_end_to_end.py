@@ -12,9 +12,9 @@ from rich.console import Console
 from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
 from erasure.training.model_store import ModelStore
+from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
-from erasure.trial.trial import assemble
 
 CONF = Path(__file__).parents[2] / "conf"
 QUICK = ("tracking=none", "pictures=false", "dataset=digits", "trainer.fit.epochs=6")

@@ -9,10 +9,10 @@ from torch import nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
+from erasure.core.pool import Batch
 from erasure.core.seeding import isolated
 from erasure.core.splits import View
 from erasure.core.task_types import Multiclass
-from erasure.core.types import Batch
 from erasure.data.pools.tensor import TensorPool
 from erasure.models.allcnn import AllCNN
 from erasure.models.cnn import CNN

@@ -6,9 +6,9 @@ from rich.console import Console
 from erasure.core.errors import ConfigError
 from erasure.sweep.models_to_train import check, in_words, missing
 from erasure.training.model_store import ModelStore
+from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
-from erasure.trial.trial import assemble
 
 QUICK = (
     "dataset=digits",

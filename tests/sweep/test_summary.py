@@ -6,10 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.sweep.files import SweepSummary
 from erasure.sweep.progress import Tally, progress
-from erasure.sweep.run import Run
 from erasure.sweep.run_results import Entry
 from erasure.sweep.summary import figure, leaderboard
 from erasure.trial.objective import Objective

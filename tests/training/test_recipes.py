@@ -11,9 +11,9 @@ from erasure.core.context import evaluating
 from erasure.core.splits import DataSplits
 from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy
+from erasure.trial.assemble import assemble
 from erasure.trial.models import obtain_trained
 from erasure.trial.progress import Progress
-from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,14 @@ import time
 import optuna
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from erasure.core.errors import ConfigError, PrunedError
+from erasure.core.errors import PrunedError
 from erasure.core.task import silent
+from erasure.trial.assemble import assemble
 from erasure.trial.recorded import _failed
-from erasure.trial.trial import assemble
+from erasure.trial.run import _monitor
 from erasure.tuning.notes import FACTS, NOTES
-from erasure.tuning.pruning import PruningCallback, judge_of
+from erasure.tuning.pruning import PruningCallback, monitor_of
 from erasure.tuning.storage import open_storage
 
 
@@ -171,13 +171,11 @@ def configured(tmp_path, objective, pruner="optuna.pruners.MedianPruner", storag
     study.set_user_attr(NOTES, json.dumps({"pruner": {"_target_": pruner}}))
     known = {"study": "s", "trial": 0, "place": 1, "max_seconds": None, **tuning}
     storage = url if storage is None else storage
-    return OmegaConf.create(
-        {"tuning": {**known, "storage": storage}, "store": {"root": str(tmp_path)}}
-    )
+    return {**known, "storage": storage, "store": tmp_path}
 
 
 def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
-    found = judge_of(configured(tmp_path, {"tow/score": "maximize"}))
+    found = monitor_of(**configured(tmp_path, {"tow/score": "maximize"}))
     assert (found.trial.number, found.maximize, found.place) == (0, True, 1)
     assert isinstance(found.trial.study.pruner, optuna.pruners.MedianPruner)
 
@@ -189,39 +187,13 @@ def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
         ({"gap/avg": "minimize", "cost/unlearn_seconds": "minimize"}, {}),
         ({"gap/avg": "minimize"}, {"pruner": "optuna.pruners.WilcoxonPruner"}),
         ({"gap/avg": "minimize"}, {"storage": ""}),
-        ({"gap/avg": "minimize"}, {"study": ""}),
     ],
 )
 def test_a_run_is_left_alone_where_nothing_could_be_said(tmp_path, objective, changes):
-    assert judge_of(configured(tmp_path, objective, **changes)) is None
-    if "study" not in changes:
-        capped = OmegaConf.create({"tuning": {"study": "s", "trial": 0, "place": 0,
-                                              "storage": "", "max_seconds": 3.0}})  # fmt: skip
-        assert judge_of(capped).cap == 3.0
+    assert monitor_of(**configured(tmp_path, objective, **changes)) is None
+    capped = {"study": "s", "trial": 0, "place": 0, "storage": "", "max_seconds": 3.0}
+    assert monitor_of(**capped, store=tmp_path).cap == 3.0
 
 
-def test_a_trial_outside_of_studies_has_no_judge(compose_config):
-    assert judge_of(compose_config()) is None
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("nowhere", "got nowhere: it is neither a URL"),
-        ("sqlite:///:memory:", "cannot be shared"),
-        ("sqlite:////proc/none/studies.db", "storage must be a database that can be reached"),
-        ("postgresql://me:secret@127.0.0.1:9/x", r"postgresql://me:\*\*\*@127.0.0.1"),
-        ("nosuch://x", "nosuch"),
-    ],
-)
-def test_a_storage_that_cannot_be_reached_is_one_message(tmp_path, url, message):
-    with pytest.raises(ConfigError, match=message) as found:
-        open_storage(url, tmp_path)
-    assert str(found.value).startswith("hydra.sweeper.storage must be")
-    assert "secret" not in str(found.value)
-
-
-def test_a_journal_is_a_storage_too(tmp_path):
-    url = f"journal:{tmp_path}/deep/studies.log"
-    optuna.create_study(study_name="s", storage=open_storage(url, tmp_path))
-    assert optuna.get_all_study_names(open_storage(url, tmp_path)) == ["s"]
+def test_a_trial_outside_of_studies_has_no_monitor(compose_config):
+    assert _monitor(compose_config()) is None

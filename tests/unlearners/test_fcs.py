@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
+from erasure.core.pool import Batch
 from erasure.core.seeding import branch
-from erasure.core.types import Batch
 from erasure.testing import toy_task
 from erasure.unlearners.fcs import FCS
 

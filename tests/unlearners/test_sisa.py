@@ -12,9 +12,9 @@ from erasure.core.splits import DataSplits
 from erasure.testing import toy_task
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.assemble import assemble
 from erasure.trial.models import obtain_trained
 from erasure.trial.progress import Progress
-from erasure.trial.trial import assemble
 from erasure.trial.unlearning import unlearn
 from erasure.unlearners.sisa import SISA
 

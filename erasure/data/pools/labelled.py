@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
+from erasure.core.pool import Inputs
 from erasure.core.task_types import Multiclass, TaskType
-from erasure.core.types import Inputs
 
 TRAIN, VAL, TEST, NOWHERE = 0, 1, 2, -1
 """Codes of the official parts."""

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint
-from erasure.core.types import Inputs
+from erasure.core.pool import Inputs
 from erasure.data.pools.hashing import row_hashes
 from erasure.data.pools.labelled import Labelled
 from erasure.data.pools.tensor import TensorPool

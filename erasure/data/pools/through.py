@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.columns import Column
+from erasure.core.pool import Inputs, Pool
 from erasure.core.task_types import TaskType
-from erasure.core.types import Inputs, Pool
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Digits:
         crop: Training images are shifted by up to this many pixels.
         flip: Training images are mirrored half of the time.
 
-    ReferenceModels:
+    References:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
 

@@ -8,7 +8,7 @@ import torch
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import DataError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.pools.rows import files_stamp
 from erasure.data.sources.imaging import ImageSettings, file_rows, image_pool

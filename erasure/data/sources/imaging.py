@@ -10,7 +10,7 @@ from torch import Tensor
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.pools.augment import Augmentation, augmentation
 from erasure.data.pools.lazy import LazyPool
 from erasure.data.pools.rows import DecodedRows, Rows, TensorRows

@@ -33,7 +33,7 @@ class OpenMl(Table):
         version: Its version.
         data_id: Its number at OpenML, which stands for one version.
 
-    ReferenceModels:
+    References:
         J. Vanschoren et al., "OpenML: networked science in machine learning", 2013,
         arXiv:1407.7722.
     """

@@ -23,7 +23,7 @@ class Bundled:
         name: ``breast_cancer`` (569 x 30, two classes), ``wine`` (178 x 13, three), ``iris``
             (150 x 4, three) or ``diabetes`` (442 x 10, two).
 
-    ReferenceModels:
+    References:
         W. Wolberg et al., "Breast Cancer Wisconsin (Diagnostic)", UCI, 1995.
         S. Aeberhard and M. Forina, "Wine", UCI, 1991.
         R. Fisher, "The use of multiple measurements in taxonomic problems", 1936.

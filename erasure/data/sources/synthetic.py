@@ -29,7 +29,7 @@ class Synthetic:
         separation: Half the side of the hypercube; less is harder.
         seed: Seed of the data; part of the data set, not of the trial.
 
-    ReferenceModels:
+    References:
         I. Guyon, "Design of experiments for the NIPS 2003 variable selection benchmark", 2003,
         as in ``sklearn.datasets.make_classification``.
     """

@@ -45,7 +45,7 @@ class SyntheticText(TextSettings):
     Raises:
         ConfigError: If a setting is out of range.
 
-    ReferenceModels:
+    References:
         G. K. Zipf, "Human Behavior and the Principle of Least Effort", 1949.
     """
 

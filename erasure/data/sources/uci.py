@@ -47,7 +47,7 @@ class Uci(Table):
         dotted: Labels of the official test set end in a dot, as in Adult. The dot is removed and
             the parts are kept.
 
-    ReferenceModels:
+    References:
         M. Kelly, R. Longjohn and K. Nottingham, "The UCI Machine Learning Repository", 2023.
     """
 

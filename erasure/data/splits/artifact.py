@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, DataError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
+from erasure.core.pool import Pool
 from erasure.core.splits import PARTS, SplitIndices, View
-from erasure.core.types import Pool
 from erasure.data.splits.confusion import swapped
 from erasure.data.splits.poison import poisoned, triggered
 

@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, tensor_fingerprint
+from erasure.core.pool import Pool
 from erasure.core.splits import SplitIndices, View
-from erasure.core.types import Pool
 from erasure.data.pools.through import Through
 from erasure.data.splits.drawn import check_amount
 from erasure.data.splits.forgetting import Forgetting
@@ -35,7 +35,7 @@ class ConfusionForget(Forgetting):
             the two, in (0, 1); give this or ``count``.
         count: Number of samples in both classes together; even.
 
-    ReferenceModels:
+    References:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr, P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.
     """

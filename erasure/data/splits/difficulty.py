@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.splits.drawn import amount, check_amount
 from erasure.data.splits.forgetting import Forgetting
 from erasure.data.splits.ids import tensors_in

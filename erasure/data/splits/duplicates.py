@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 
 BLOCK = 2048
 """Samples per side whose sketches are compared at once."""

@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Pool
 from erasure.core.splits import SplitIndices
-from erasure.core.types import Pool
 from erasure.data.splits.duplicates import copies
 from erasure.data.splits.holdout import Holdout
 

@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Pool
 from erasure.core.seeding import branch
 from erasure.core.splits import SplitIndices, View
-from erasure.core.types import Pool
 from erasure.data.pools.nodes import NodePool
 from erasure.data.splits.drawn import amount, check_amount
 from erasure.data.splits.forgetting import Forgetting
@@ -39,7 +39,7 @@ class NodeForget(Forgetting):
             was forgotten is asked about as whoever knows it would ask. In the ``cut`` one it has
             neither edges nor features, which no model can tell from a stranger.
 
-    ReferenceModels:
+    References:
         J. Cheng et al., "GNNDelete: A General Strategy for Unlearning in Graph Neural Networks",
         ICLR 2023, arXiv:2302.13406. M. Chen et al., "Graph Unlearning", CCS 2022,
         arXiv:2103.14991.
@@ -101,7 +101,7 @@ class EdgeForget(Forgetting):
         evaluate_on: The graph in which all models are evaluated: the ``full`` one, or the
             ``cut`` one that lacks the edges.
 
-    ReferenceModels:
+    References:
         J. Cheng et al., "GNNDelete: A General Strategy for Unlearning in Graph Neural Networks",
         ICLR 2023, arXiv:2302.13406.
     """

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.splits.selecting import column, label_codes
 

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.splits.forgetting import Forgetting
 from erasure.data.splits.selecting import shown
 

@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, ids_fingerprint
+from erasure.core.pool import Inputs, Pool
 from erasure.core.splits import SplitIndices, View
-from erasure.core.types import Inputs, Pool
 from erasure.data.pools.hashing import row_hashes
 from erasure.data.pools.through import Through
 from erasure.data.splits.confusion import Relabelled
@@ -51,7 +51,7 @@ class PoisonForget(Forgetting):
             largest value in the images that are poisoned.
         corner: Where the patch is.
 
-    ReferenceModels:
+    References:
         T. Gu, B. Dolan-Gavitt, S. Garg, "BadNets: Identifying Vulnerabilities in the Machine
         Learning Model Supply Chain", 2017, arXiv:1708.06733; as a check of unlearning in
         D. M. Sommer, L. Song, S. Wagh, P. Mittal, "Athena: Probabilistic Verification of Machine

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.splits.forgetting import Forgetting
 from erasure.data.splits.selecting import labels, named
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from erasure.core.columns import Column
 from erasure.core.errors import ConfigError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 
 
 def column(pool: Pool, name: str, setting: str) -> Column:

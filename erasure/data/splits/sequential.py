@@ -7,8 +7,9 @@ import torch
 from torch import Generator
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.pool import Pool
+from erasure.core.protocols import AlteringSplit, DeletingSplit, SplitStrategy
 from erasure.core.splits import SplitIndices, View
-from erasure.core.types import AlteringSplit, DeletingSplit, Pool, SplitStrategy
 
 
 @dataclass(frozen=True, kw_only=True)

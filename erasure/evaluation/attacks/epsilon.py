@@ -57,7 +57,7 @@ def best_rules(ours: Tensor, theirs: Tensor, *, confidence: float | None = None)
         confidence: Level of the Clopper-Pearson interval whose upper ends are taken for the
             rates of errors, so that epsilon is a lower bound; None takes the rates themselves.
 
-    ReferenceModels:
+    References:
         E. Triantafillou et al., "Are we making progress in unlearning? Findings from the first
         NeurIPS unlearning competition", 2024, arXiv:2406.09073.
     """

@@ -55,7 +55,7 @@ def fit_gaussian_head(features: Tensor, values: Tensor, ridge: float) -> Gaussia
         values: ``(n,)`` float64.
         ridge: Penalty per sample on standardized features; intercepts are free.
 
-    ReferenceModels:
+    References:
         A. Harvey, "Estimating Regression Models with Multiplicative Heteroscedasticity",
         Econometrica 44, 1976.
     """

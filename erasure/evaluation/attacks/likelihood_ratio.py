@@ -48,7 +48,7 @@ def likelihood_ratios(ours: Tensor, theirs: Tensor) -> Scores:
             model says nothing about a sample, at least 4 others per sample.
         theirs: Values under the other hypothesis, ``(M, n)``, likewise.
 
-    ReferenceModels:
+    References:
         J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False
         Sense of Privacy", SaTML 2025, arXiv:2403.01218; N. Carlini et al., "Membership Inference
         Attacks From First Principles", S&P 2022, arXiv:2112.03570.

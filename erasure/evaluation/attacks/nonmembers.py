@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext
+from erasure.core.context import EvalContext, Who
 from erasure.core.values import NotComputableError
+from erasure.evaluation.signals import losses
 
 ENOUGH = 10
 """Held-out samples of the forgotten population from which on they alone are the non-members."""
@@ -64,3 +65,13 @@ def _choice(ctx: EvalContext, members: Tensor, others: Tensor) -> NonMembers:
     if ctx.kind.name == "multilabel":
         return NonMembers(torch.ones(len(others), dtype=torch.bool), "all")
     return NonMembers(torch.isin(others, members), "classes")
+
+
+def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Tensor]:
+    """Return the losses of members ``(n,)`` and of non-members ``(m,)`` under a role.
+
+    Raises:
+        NotComputableError: If a side has fewer than ``min_n`` samples.
+    """
+    chosen = non_members(ctx, min_n=min_n).chosen
+    return losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)[chosen]

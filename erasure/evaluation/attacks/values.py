@@ -18,6 +18,9 @@ from erasure.evaluation.statistics.roc import (
     roc,
 )
 
+LOW_FPR = 0.01
+"""False-positive rate of ``mia/loss/tpr_at_1_fpr``."""
+
 LOW_FPRS: Mapping[str, float] = {"tpr_at_1_fpr": 0.01, "tpr_at_0.1_fpr": 0.001}
 """False-positive rates at which true-positive rates are reported, by the end of the name."""
 

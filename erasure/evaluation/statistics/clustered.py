@@ -66,7 +66,7 @@ def two_way_error(sides: Sequence[tuple[Observed, Tensor]]) -> float:
         sides: Of each mean its observations, and how far each pulls the sum from its value,
             ``(n,)``: deviations that add up to zero, over n, times the weight of the mean.
 
-    ReferenceModels:
+    References:
         C. Cameron et al., "Robust inference with multiway clustering", Journal of Business and
         Economic Statistics 29, 2011; N. Obuchowski, "Nonparametric analysis of clustered ROC
         curve data", Biometrics 53, 1997.

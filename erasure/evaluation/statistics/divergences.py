@@ -13,7 +13,7 @@ def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
 
     A class of probability zero, ``-inf``, contributes nothing on its side.
 
-    ReferenceModels:
+    References:
         J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on
         Information Theory 37, 1991.
     """

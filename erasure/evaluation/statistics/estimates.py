@@ -51,7 +51,7 @@ def normal_interval(value: float, error: float, low: float, high: float) -> tupl
 def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
     """Return the exact interval of a binomial proportion after ``hits`` successes in ``n``.
 
-    ReferenceModels:
+    References:
         C. Clopper and E. Pearson, "The use of confidence or fiducial limits illustrated in the
         case of the binomial", Biometrika 26, 1934.
     """

@@ -26,7 +26,7 @@ def histogram_kl(ours: Tensor, theirs: Tensor) -> Tensor:
     Returns:
         ``(n,)`` in nats, at least 0; 0 for samples whose margins are all the same.
 
-    ReferenceModels:
+    References:
         K. Georgiev et al., "Attribute-to-Delete: Machine Unlearning via Datamodel Matching",
         ICLR 2025, arXiv:2410.23232.
     """

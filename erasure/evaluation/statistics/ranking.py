@@ -47,7 +47,7 @@ def average_precisions(scores: Tensor, positive: Tensor) -> Tensor:
     That is the area under the precision-recall curve by steps, not interpolated. Arguments and
     NaN are those of :func:`roc_areas`.
 
-    ReferenceModels:
+    References:
         M. Zhu, "Recall, Precision and Average Precision", University of Waterloo 2004.
     """
     return _blockwise(_average_precisions, scores, positive)

@@ -56,7 +56,7 @@ def delong_error(positives: Tensor, negatives: Tensor) -> float:
 
     It is 0 for perfect separation, where it understates what is not known.
 
-    ReferenceModels:
+    References:
         E. DeLong et al., "Comparing the areas under two or more correlated receiver operating
         characteristic curves", Biometrics 44, 1988.
     """

@@ -22,7 +22,7 @@ class AIN:
         forget sets, there is no index. Where one model never reached the target the ratio is a
         bound, and the extras say which (``bound``); where both did not there is none.
 
-    ReferenceModels:
+    References:
         V. Chundawat et al., "Zero-Shot Machine Unlearning", IEEE TIFS 2023, arXiv:2201.05629.
     """
 

@@ -35,7 +35,7 @@ class AttributeInference:
         components: Number of main directions of the features.
         min_per_class: Fewest samples on each side of a question, at least ten.
 
-    ReferenceModels:
+    References:
         C. Song and V. Shmatikov, "Overlearning Reveals Sensitive Attributes", ICLR 2020,
         arXiv:1905.11742.
     """

@@ -31,7 +31,7 @@ class BackdoorVerify:
         alpha: How often the test may refute a deletion that took place, in (0, 1).
         min_n: Fewest triggered samples.
 
-    ReferenceModels:
+    References:
         D. Sommer et al., "Athena: Probabilistic Verification of Machine Unlearning", PoPETs 2022,
         arXiv:2003.04247; T. Gu et al., "BadNets", 2017, arXiv:1708.06733.
     """

@@ -49,7 +49,7 @@ class Certificate:
         ErasureError: If a method is exact here, and the attack tells the models of the pool
             from retrained ones.
 
-    ReferenceModels:
+    References:
         C. Guo et al., "Certified Data Removal from Machine Learning Models", ICML 2020,
         arXiv:1911.03030; P. Kairouz et al., "The Composition Theorem for Differential Privacy",
         ICML 2015, arXiv:1311.0776: the bounds on attacks.

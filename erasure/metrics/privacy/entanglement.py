@@ -23,7 +23,7 @@ class Entanglement:
     one set and keep the other. It describes the task, not a method: only the unlearned model has
     it, and the mapping of any other is empty.
 
-    ReferenceModels:
+    References:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
         arXiv:2406.01257; M. Goldblum et al., "Unraveling Meta-Learning", ICML 2020,
         arXiv:2002.06753.

@@ -25,7 +25,7 @@ class EpistemicEfficacy:
         The retrained model is what to compare with. A model that predicts nothing has small
         gradients too, and so has one that fits the forget set perfectly: this is no guarantee.
 
-    ReferenceModels:
+    References:
         A. Becker and T. Liebig, "Evaluating Machine Unlearning via Epistemic Uncertainty", 2022,
         arXiv:2208.10836.
     """

@@ -22,7 +22,7 @@ class InterclassConfusion:
     they say whether what the swapped labels taught is gone, on the retain set whether other
     samples of these classes suffered. The retrained model is what to compare with.
 
-    ReferenceModels:
+    References:
         S. Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,
         arXiv:2201.06640; M. Kurmanji et al., "Towards Unbounded Machine Unlearning",
         NeurIPS 2023, arXiv:2302.09880.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext, evaluating
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Inputs
 from erasure.core.seeding import stream
-from erasure.core.types import Inputs
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.signals import require_multiclass
 from erasure.evaluation.statistics.estimates import mean, proportion
@@ -46,7 +46,7 @@ class Inversion:
         that does not know the class, an input that is like no other class can be nearest to it:
         ``reidentified`` means little where the retrained model has it as well.
 
-    ReferenceModels:
+    References:
         M. Fredrikson et al., "Model Inversion Attacks that Exploit Confidence Information and
         Basic Countermeasures", CCS 2015; H. Hu et al., "Learn What You Want to Unlearn", S&P
         2024, arXiv:2404.03233.

@@ -5,15 +5,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from erasure.core.context import EvalContext, Who
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
-from erasure.evaluation.attacks.nonmembers import non_members
-from erasure.evaluation.attacks.values import attack_accuracy, attack_auc, attack_tpr
-from erasure.evaluation.signals import losses
-
-LOW_FPR = 0.01
-"""False-positive rate of ``mia/loss/tpr_at_1_fpr``."""
+from erasure.evaluation.attacks.nonmembers import attack_losses
+from erasure.evaluation.attacks.values import LOW_FPR, attack_accuracy, attack_auc, attack_tpr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +31,7 @@ class LossMIA:
         A constant loss has no usable threshold; it counts as guessing, with a TPR equal to the
         FPR, and is flagged ``constant_score``.
 
-    ReferenceModels:
+    References:
         S. Yeom et al., "Privacy Risk in Machine Learning: Analyzing the Connection to
         Overfitting", CSF 2018, arXiv:1709.01604.
     """
@@ -69,16 +65,6 @@ class LossMIA:
             "mia/loss/tpr_at_1_fpr": attack_tpr(-members, -others, LOW_FPR),
             "mia/loss/balanced_accuracy": _accuracy(members, others),
         }
-
-
-def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Tensor]:
-    """Return the losses of members ``(n,)`` and of non-members ``(m,)`` under a role.
-
-    Raises:
-        NotComputableError: If a side has fewer than ``min_n`` samples.
-    """
-    chosen = non_members(ctx, min_n=min_n).chosen
-    return losses(ctx, "forget", who), losses(ctx, ctx.heldout, who)[chosen]
 
 
 def _schema(description: str) -> Meaning:

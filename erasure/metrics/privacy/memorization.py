@@ -41,7 +41,7 @@ class Memorization:
     originals against retrained models, and all samples from shadows; it is measured once, with
     the unlearned model.
 
-    ReferenceModels:
+    References:
         V. Feldman, "Does learning require memorization? A short tale about a long tail", STOC
         2020, arXiv:1906.05271.
     """

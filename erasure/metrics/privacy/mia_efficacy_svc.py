@@ -53,7 +53,7 @@ class MIAEfficacySVC:
         An attack whose training samples all look alike guesses: 0.5, flagged as
         ``constant_score``.
 
-    ReferenceModels:
+    References:
         J. Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
         arXiv:2304.04934; C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508.
     """

@@ -35,7 +35,7 @@ class MIAEntropyLR:
     Args:
         min_n: Fewest samples per side for which a value is given, at least 5.
 
-    ReferenceModels:
+    References:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096,
         with the regression of J. Foster et al., "Fast Machine Unlearning Without Retraining
         Through Selective Synaptic Dampening", AAAI 2024, arXiv:2308.07707.

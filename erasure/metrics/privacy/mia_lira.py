@@ -51,7 +51,7 @@ class MIALiRA:
         median, and with pooled variance uses that of one side for both. A standard deviation
         below a thousandth of the pooled one is raised to it and counted in the extras.
 
-    ReferenceModels:
+    References:
         N. Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022,
         arXiv:2112.03570.
     """

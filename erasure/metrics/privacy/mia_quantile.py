@@ -42,7 +42,7 @@ class MIAQuantile:
             a quantile this far out.
         min_n: Fewest samples per side for which a value is given, at least 2.
 
-    ReferenceModels:
+    References:
         M. Bertran et al., "Scalable Membership Inference Attacks via Quantile Regression",
         NeurIPS 2023, arXiv:2307.03694.
     """

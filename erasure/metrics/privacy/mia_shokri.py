@@ -50,7 +50,7 @@ class MIAShokri:
         sample is thus in about half of them. None of the samples it is trained on is in the
         forget set.
 
-    ReferenceModels:
+    References:
         R. Shokri et al., "Membership Inference Attacks Against Machine Learning Models",
         S&P 2017, arXiv:1610.05820; Z. Ma et al., "Learn to Forget: Machine Unlearning via Neuron
         Masking", TDSC 2022, arXiv:2003.10933: the forgetting rate.

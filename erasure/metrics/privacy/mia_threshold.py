@@ -42,7 +42,7 @@ class MIAThreshold:
         The intervals are those of one repetition: repeating removes the noise of the split, not
         that of the samples. A constant signal gives 0.5.
 
-    ReferenceModels:
+    References:
         L. Song and P. Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning
         Models", USENIX Security 2021, arXiv:2003.10595. Halves and repetitions as in S. Goel et
         al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,

@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError, DivergedError
+from erasure.core.pool import Batch
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.core.types import Batch
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.statistics.estimates import mean
 from erasure.training.fit import Fit, Loop
@@ -53,7 +53,7 @@ class Relearn:
     Notes:
         Curves are in the extras, those of a network that never saw data too (of the original).
 
-    ReferenceModels:
+    References:
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933;
         A. Tarun et al., "Fast Yet Effective Machine Unlearning", TNNLS 2023, arXiv:2111.08947.
     """

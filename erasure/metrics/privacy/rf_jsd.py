@@ -28,7 +28,7 @@ class RetrainFreeJSD:
         The released code normalizes over the whole matrix and divides by the number of rows once
         more, which makes its values depend on the number of classes.
 
-    ReferenceModels:
+    References:
         C. Spartalis et al., "LoTUS: Large-Scale Machine Unlearning with a Taste of Uncertainty",
         CVPR 2025, arXiv:2503.18314.
     """

@@ -60,7 +60,7 @@ class RMIA:
         min_population: Fewest population samples for which a value is given.
         min_n: Fewest forget samples for which a value is given, at least 2.
 
-    ReferenceModels:
+    References:
         S. Zarifzadeh et al., "Low-Cost High-Power Membership Inference Attacks", ICML 2024,
         arXiv:2312.03262.
     """

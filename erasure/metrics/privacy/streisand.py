@@ -34,7 +34,7 @@ class Streisand:
     Args:
         min_n: Fewest samples per side for which a value is given, at least 2.
 
-    ReferenceModels:
+    References:
         M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
         arXiv:2302.09880: the forget error should be that of unseen samples of the same classes.
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933:

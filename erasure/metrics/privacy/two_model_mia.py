@@ -46,7 +46,7 @@ class TwoModelMIA:
         n_attack: Most training pairs per side.
         min_n: Fewest samples per side, at least ten.
 
-    ReferenceModels:
+    References:
         M. Chen et al., "When Machine Unlearning Jeopardizes Privacy", CCS 2021, arXiv:2005.02205.
     """
 

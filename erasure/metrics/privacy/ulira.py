@@ -45,7 +45,7 @@ class ULiRA:
         Intervals count scores of one sample, and of one model, as dependent, see
         :mod:`erasure.evaluation.statistics.clustered`.
 
-    ReferenceModels:
+    References:
         J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False
         Sense of Privacy", SaTML 2025, arXiv:2403.01218.
     """

@@ -44,7 +44,7 @@ class UMIALR:
             linear rule see over-forgetting that lies on both sides of the unseen losses.
         min_n: Fewest samples per side for which a value is given, at least 10.
 
-    ReferenceModels:
+    References:
         E. Triantafillou et al., starting kit of the NeurIPS 2023 machine unlearning challenge;
         M. Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023,
         arXiv:2302.09880.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import UnsupportedError
+from erasure.core.pool import Inputs
 from erasure.core.splits import View
-from erasure.core.types import Inputs
 from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
 from erasure.evaluation.signals import require_multiclass
 from erasure.models.layers import head
@@ -29,7 +29,7 @@ class WeightDiffLeak:
     retrained model leaks as well and is what to compare with; the extras have what a random
     direction gives. The original has no values.
 
-    ReferenceModels:
+    References:
         H. Hu et al., "Learn What You Want to Unlearn: Unlearning Inversion Attacks against
         Machine Unlearning", S&P 2024, arXiv:2404.03233; M. Bertran et al., "Reconstruction
         Attacks on Machine Unlearning: Simple Models are Vulnerable", NeurIPS 2024,

@@ -30,7 +30,7 @@ class ZRF:
         The released code divides by samples times classes and takes the divergence the other way
         around, which gives scores close to 1 for everything; they cannot be compared with these.
 
-    ReferenceModels:
+    References:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096.
     """
 

@@ -25,7 +25,7 @@ class ActivationDistance:
     several labels it is the mean over labels of the distance of the probabilities of off and on.
     With several retrained models in a pool the extras hold what it is between two of them.
 
-    ReferenceModels:
+    References:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096.
         A. Golatkar et al., "Mixed-Privacy Forgetting in Deep Networks", CVPR 2021,
         arXiv:2012.13431: the L1 form.

@@ -20,7 +20,7 @@ class Agreement:
     Where a sample has several labels it is the share of labels that are predicted the same. With
     several retrained models in a pool the extras hold their agreement with each other.
 
-    ReferenceModels:
+    References:
         Y. Cao and J. Yang, "Towards Making Systems Forget with Machine Unlearning", S&P 2015:
         completeness.
     """

@@ -30,7 +30,7 @@ class AUS:
         mode: Which of the two forms. ``auto`` takes the class form if no retain sample is of a
             class in the forget set; the extras say which it was.
 
-    ReferenceModels:
+    References:
         M. Cotogni et al., "DUCK: Distance-based Unlearning via Centroid Kinematics", 2023,
         arXiv:2312.02052.
     """

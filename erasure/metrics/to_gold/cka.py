@@ -28,7 +28,7 @@ class CKA:
 
     Features are recorded in the forward pass that gives the logits.
 
-    ReferenceModels:
+    References:
         S. Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019,
         arXiv:1905.00414.
         L. Song et al., "Feature Selection via Dependence Maximization", JMLR 13, 2012: the

@@ -38,7 +38,7 @@ class ForgetQuality:
             ``epsilon_lower``; None does not.
         min_models: Fewest models of a pool, at least 4.
 
-    ReferenceModels:
+    References:
         E. Triantafillou et al., "Are we making progress in unlearning? Findings from the first
         NeurIPS unlearning competition", 2024, arXiv:2406.09073.
     """

@@ -22,7 +22,7 @@ class Gap:
         of: Names of metrics measured before this one; ``heldout/accuracy`` means the accuracy
             on the held-out part in use, and so does ``heldout`` between other slashes.
 
-    ReferenceModels:
+    References:
         C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508: the average gap.
     """
 

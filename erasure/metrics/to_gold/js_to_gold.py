@@ -20,7 +20,7 @@ class JSToGold:
     the mean over labels. With several retrained models in a pool the extras hold what it is
     between two of them.
 
-    ReferenceModels:
+    References:
         J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on
         Information Theory 37, 1991.
     """

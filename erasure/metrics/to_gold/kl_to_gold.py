@@ -25,7 +25,7 @@ class KLToGold:
     what the divergence is between two of them. Where a sample has several labels everything is
     a mean over labels.
 
-    ReferenceModels:
+    References:
         S. Kullback and R. Leibler, "On Information and Sufficiency", Annals of Mathematical
         Statistics 22, 1951.
     """

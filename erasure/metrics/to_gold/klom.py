@@ -35,7 +35,7 @@ class KLoM:
     Args:
         min_models: Fewest models of a pool, at least 4.
 
-    ReferenceModels:
+    References:
         K. Georgiev et al., "Attribute-to-Delete: Machine Unlearning via Datamodel Matching",
         ICLR 2025, arXiv:2410.23232; 20 bins, margins cut off at +-100, empty bins 1e-5.
     """

@@ -23,7 +23,7 @@ class NoMUS:
         attack: Name of the attack's accuracy, measured before; 0.5 is chance.
         weight: Weight of the accuracy, in [0, 1].
 
-    ReferenceModels:
+    References:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks: Forgetting the Personal
         Identities in Facial Recognition Systems", 2023, arXiv:2311.02240.
     """

@@ -32,7 +32,7 @@ class NormalizedGap:
             With five retrained models or more in a pool it is at least two standard deviations
             between them, for accuracies and the loss attack.
 
-    ReferenceModels:
+    References:
         X. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning", 2024,
         arXiv:2410.01276: retention and relative errors.
     """

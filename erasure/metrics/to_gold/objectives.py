@@ -29,7 +29,7 @@ class Objectives:
     Args:
         utility: ``drop`` counts only what is lost, ``gap`` any distance.
 
-    ReferenceModels:
+    References:
         X. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning", 2024,
         arXiv:2410.01276: distances to the retrained model as objectives of a search.
     """

@@ -21,7 +21,7 @@ class ToW:
         of: Names of values in [0, 1] measured before this one; ``heldout`` stands for the
             held-out part.
 
-    ReferenceModels:
+    References:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
         arXiv:2406.01257.
     """

@@ -16,7 +16,7 @@ class UnlearningAccuracy:
     It has a name of its own because tables that say "UA" and "forget accuracy" are mixed up
     easily. Larger is not better: the target is the value of the retrained model.
 
-    ReferenceModels:
+    References:
         J. Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
         arXiv:2304.04934.
     """

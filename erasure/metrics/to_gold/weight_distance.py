@@ -55,7 +55,7 @@ class WeightDistance:
       row of the same matrix in the other model; by matrix in the extras.
     * ``buffers_l2``: Euclidean distance of running statistics, which are not parameters.
 
-    ReferenceModels:
+    References:
         A. Tarun et al., "Fast Yet Effective Machine Unlearning", IEEE Transactions on Neural
         Networks and Learning Systems 2023, arXiv:2111.08947: the distance of weights per layer.
     """

@@ -19,7 +19,7 @@ class AUPRC:
     extras hold that of each class. With several labels per sample
     see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
-    ReferenceModels:
+    References:
         J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",
         ICML 2006.
     """

@@ -18,7 +18,7 @@ class AUROC:
     class has no value. The extras hold the area of each class. With several labels per sample
     see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
 
-    ReferenceModels:
+    References:
         D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for
         Multiple Class Classification Problems", Machine Learning 45, 2001.
     """

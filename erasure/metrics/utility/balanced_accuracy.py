@@ -15,7 +15,7 @@ from erasure.evaluation.statistics.estimates import normal_interval
 class BalancedAccuracy:
     """Mean of the accuracies of the classes that occur, per part.
 
-    ReferenceModels:
+    References:
         K. Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution", ICPR 2010.
     """
 

@@ -16,7 +16,7 @@ class Brier:
 
     It is summed over classes, so that a certain error costs 2.
 
-    ReferenceModels:
+    References:
         G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
         Review 78, 1950.
     """

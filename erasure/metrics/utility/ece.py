@@ -25,7 +25,7 @@ class ECE:
     Args:
         bins: Number of bins, at least 2.
 
-    ReferenceModels:
+    References:
         C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599.
         J. Nixon et al., "Measuring Calibration in Deep Learning", CVPR workshops 2019,
         arXiv:1904.01685: the adaptive form.

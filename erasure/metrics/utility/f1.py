@@ -24,7 +24,7 @@ class F1:
     On a part with samples of a single class precision means nothing; there ``macro`` is the
     recall of that class, and the extras name it as ``only_class``.
 
-    ReferenceModels:
+    References:
         C. van Rijsbergen, "Information Retrieval", 2nd edition, 1979.
     """
 

@@ -32,7 +32,7 @@ class MultilabelScores:
     means over the labels that some but not all samples of the part have. For tasks with exactly
     one class per sample every value is skipped.
 
-    ReferenceModels:
+    References:
         M. Zhang and Z. Zhou, "A Review on Multi-Label Learning Algorithms", IEEE Transactions on
         Knowledge and Data Engineering 26, 2014.
     """

@@ -7,9 +7,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from erasure.core.errors import DivergedError, UnsupportedError
+from erasure.core.pool import Batch
+from erasure.core.protocols import Trainer
 from erasure.core.splits import View, bounds
 from erasure.core.task import Report, silent
-from erasure.core.types import Batch, Trainer
 from erasure.training.many.stacked import Stacked, traced
 from erasure.training.model_store import Training
 from erasure.training.passes import Pass

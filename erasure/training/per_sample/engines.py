@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.func import functional_call, grad, vmap
 
-from erasure.core.types import Batch
+from erasure.core.pool import Batch
 from erasure.training.per_sample.layers import has_rule, layer_gradients, layer_squares
 
 Objectives = Callable[[Tensor, Tensor], Iterable[Tensor]]

@@ -13,9 +13,9 @@ from torch import Generator, Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from erasure.core.context import evaluating
+from erasure.core.pool import Batch, Inputs
 from erasure.core.splits import View
-from erasure.core.task_types import TaskType
-from erasure.core.types import Batch, Inputs, Loss
+from erasure.core.task_types import Loss, TaskType
 from erasure.training.per_sample.engines import (
     AT_ONCE,
     ByLayers,

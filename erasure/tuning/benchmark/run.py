@@ -14,14 +14,14 @@ from erasure.config.errors import SweepError
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
+from erasure.launch.run import Run
 from erasure.results.store import ResultStore
 from erasure.sweep.grid import Grid, checked, run_planned
 from erasure.sweep.models_to_train import RequiredModel, in_words
-from erasure.sweep.run import Run
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
+from erasure.trial.assemble import store_root
 from erasure.trial.describe import to_absolute
-from erasure.trial.trial import store_root
 from erasure.tuning.benchmark.table import Comparison, Method, MetricValue
 from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
 from erasure.tuning.plan import StudyPlan

@@ -15,7 +15,7 @@ from erasure.config.build import build
 from erasure.core.columns import Column, coded
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.types import FittingPool
+from erasure.core.pool import FittingPool
 from erasure.data.frames.series import as_column, cleaned
 from erasure.data.frames.table import Table, packed, unpacked
 from erasure.data.pools.tabular import MOST_CATEGORIES, TabularPool

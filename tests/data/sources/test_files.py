@@ -15,8 +15,8 @@ from erasure.core.errors import ConfigError, DataError
 from erasure.core.task_types import Multilabel
 from erasure.data.sources.files import TableFile
 from erasure.data.sources.tensor_file import TensorFile
+from erasure.trial.assemble import assemble
 from erasure.trial.describe import plain_config, trial_fingerprint
-from erasure.trial.trial import assemble
 
 
 @pytest.fixture

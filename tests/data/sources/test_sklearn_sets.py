@@ -21,7 +21,7 @@ from erasure.data.sources.openml import OpenMl
 from erasure.data.sources.sklearn_sets import Bundled
 from erasure.data.sources.synthetic import Synthetic, SyntheticMultilabel
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.trial import assemble
+from erasure.trial.assemble import assemble
 from erasure.trial.unlearning import unlearn
 
 HOME = DataConfig()

@@ -7,10 +7,10 @@ import torch
 from crafted_splits import people_pool
 
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.protocols import AlteringSplit
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits
 from erasure.core.task_types import Multilabel
-from erasure.core.types import AlteringSplit
 from erasure.data.splits.confusion import ConfusionForget
 from erasure.data.splits.drawn import RandomForget
 

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from erasure.core.errors import ConfigError
 from erasure.training.model_store import ModelStore
+from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
 from erasure.trial.run import run, run_trial
-from erasure.trial.trial import assemble
 
 pytestmark = pytest.mark.slow
 

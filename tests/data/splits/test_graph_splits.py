@@ -9,9 +9,9 @@ import torch
 from erasure.core.context import evaluating
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
+from erasure.core.protocols import DeletingSplit
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.core.types import DeletingSplit
 from erasure.data.pools.nodes import NodePool
 from erasure.data.pools.through import AuditedPool
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
@@ -20,8 +20,8 @@ from erasure.data.splits.graph import EdgeForget, NodeForget
 from erasure.models.graphs import GraphNetwork
 from erasure.models.message_passing import GCNLayer
 from erasure.training.scoring import accuracy
+from erasure.trial.assemble import assemble
 from erasure.trial.run import run
-from erasure.trial.trial import assemble
 
 STAR = torch.tensor([[0, 0, 0, 1, 2, 3, 3, 4], [1, 2, 3, 0, 0, 0, 4, 3]])  # 1, 2, 3 - 0; 3 - 4
 

@@ -6,7 +6,8 @@ from scipy.stats import mannwhitneyu
 
 from erasure.core.errors import ConfigError
 from erasure.core.values import NotComputableError
-from erasure.metrics.privacy.loss_mia import LossMIA, attack_losses
+from erasure.evaluation.attacks.nonmembers import attack_losses
+from erasure.metrics.privacy.loss_mia import LossMIA
 
 MEMBERS = [0.1, 0.2, 0.3, 0.9]
 OTHERS = [0.25, 0.6, 0.8, 1.2]

@@ -19,6 +19,7 @@ from erasure.core.splits import DataSplits, View
 from erasure.data.splits.difficulty import read_scores
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import write_memorization
+from erasure.trial.assemble import assemble
 from erasure.trial.checks import check_reference
 from erasure.trial.progress import Progress
 from erasure.trial.references import many
@@ -26,7 +27,6 @@ from erasure.trial.references import pool as pooling
 from erasure.trial.references.logits import TrialReferences
 from erasure.trial.references.pool import assembled_pool
 from erasure.trial.references.settings import FIRST_SEED, ReferenceSettings
-from erasure.trial.trial import assemble
 
 QUICK = (
     "dataset=digits",

@@ -18,11 +18,10 @@ from rich.console import Console
 from studies import opened, planned, settings
 
 from erasure.cli.hydra import conf_folder
-from erasure.config.compose import Compositions
+from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.errors import SweepError
 from erasure.config.schema import register_schema
 from erasure.core.errors import ConfigError
-from erasure.sweep.run import hydra_sees
 from erasure.trial.objective import Objective
 from erasure.tuning.benchmark import run as benchmark
 from erasure.tuning.benchmark.run import run_benchmark

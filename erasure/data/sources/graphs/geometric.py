@@ -42,7 +42,7 @@ class TUGraphs:
         edge_features: Use the labels of edges, as one-hot features, where there are any.
         class_names: Names in the order of the labels; empty for the labels themselves.
 
-    ReferenceModels:
+    References:
         C. Morris et al., "TUDataset: A collection of benchmark datasets for learning with
         graphs", 2020, arXiv:2007.08663.
     """
@@ -87,7 +87,7 @@ class Citations:
             papers that are neither in their validation nor their test part.
         normalize: Divide the word counts of a paper by their sum.
 
-    ReferenceModels:
+    References:
         Z. Yang, W. Cohen and R. Salakhutdinov, "Revisiting Semi-Supervised Learning with Graph
         Embeddings", ICML 2016, arXiv:1603.08861; for ``full`` J. Chen, T. Ma and C. Xiao,
         "FastGCN", ICLR 2018, arXiv:1801.10247.
@@ -143,7 +143,7 @@ class KarateClub:
     The features of a member are its number, one-hot. The four labelled members of the original
     experiment are no official part here: they would leave nothing to forget.
 
-    ReferenceModels:
+    References:
         W. Zachary, "An Information Flow Model for Conflict and Fission in Small Groups", Journal
         of Anthropological Research, 1977; communities of T. Kipf and M. Welling, 2017,
         arXiv:1609.02907.

@@ -32,7 +32,7 @@ class StochasticBlockModel:
         signal: Standard deviation of the means; that of the noise is one.
         seed: Seed of the graph; part of the data set, not of the trial.
 
-    ReferenceModels:
+    References:
         P. Holland, K. Laskey and S. Leinhardt, "Stochastic blockmodels: First steps", Social
         Networks, 1983.
     """

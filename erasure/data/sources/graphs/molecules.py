@@ -58,7 +58,7 @@ class Molecules:
         edge_features: Use the numbers about bonds.
         class_names: Names of the labels 0 and 1; empty for the labels themselves.
 
-    ReferenceModels:
+    References:
         Z. Wu et al., "MoleculeNet: A Benchmark for Molecular Machine Learning", Chemical Science
         2018, arXiv:1703.00564.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.types import Pool
+from erasure.core.pool import Pool
 from erasure.data.frames.attributes import Attribute, readers
 from erasure.data.frames.labelling import labels_of
 from erasure.data.frames.series import as_column

@@ -50,7 +50,7 @@ class HuggingFaceText(HubRows, TextSettings):
     Raises:
         ConfigError: If a setting makes no sense.
 
-    ReferenceModels:
+    References:
         Q. Lhoest et al., "Datasets: A Community Library for Natural Language Processing", 2021,
         arXiv:2109.02846.
     """

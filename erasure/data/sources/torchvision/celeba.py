@@ -16,7 +16,7 @@ def celeba_columns(datasets: Sequence[Any]) -> Mapping[str, Column]:
     Args:
         datasets: Instances of ``torchvision.datasets.CelebA``, one per part.
 
-    ReferenceModels:
+    References:
         Z. Liu, P. Luo, X. Wang and X. Tang, "Deep Learning Face Attributes in the Wild", 2015,
         arXiv:1411.7766.
     """

@@ -20,7 +20,7 @@ def coarse_labels(datasets: Sequence[Any]) -> Column:
     Raises:
         DataError: If a file has no superclasses.
 
-    ReferenceModels:
+    References:
         A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
     folder = Path(datasets[0].root) / datasets[0].base_folder

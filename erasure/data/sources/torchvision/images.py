@@ -12,8 +12,8 @@ from torch import Tensor
 from erasure.core.columns import Column
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
+from erasure.core.pool import Pool
 from erasure.core.task_types import Multilabel
-from erasure.core.types import Pool
 from erasure.data.frames import numbering
 from erasure.data.pools.labelled import NOWHERE
 from erasure.data.pools.rows import Rows

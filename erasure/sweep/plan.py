@@ -1,41 +1,11 @@
 """From overrides to trials that are composed, named and distinct, before anything runs."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
-from erasure.config.compose import Compositions
+from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.overrides import Axes, product, swept
-from erasure.results.record import TrialRecord
+from erasure.launch.run import Run
 from erasure.trial.describe import GROUPS, describe
-
-if TYPE_CHECKING:
-    from hydra.conf import HydraConf
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A trial of a sweep, ready to run.
-
-    Args:
-        number: Its place in the grid, and Hydra's ``hydra.job.num``.
-        overrides: What tells Hydra to compose it.
-        config: The composed configuration, ``hydra`` node included.
-        trial: Its name and fingerprint.
-        label: Its name, with swept settings that the name leaves out.
-        variant: What it shares with the trials that differ from it by seeds alone.
-    """
-
-    number: int
-    overrides: tuple[str, ...]
-    config: DictConfig
-    trial: TrialRecord
-    label: str
-    variant: str
 
 
 def plan(compositions: Compositions, axes: Axes) -> list[Run]:
@@ -50,18 +20,6 @@ def plan(compositions: Compositions, axes: Axes) -> list[Run]:
         planned = plan_one(compositions, overrides, number=len(found), varying=varying)
         found.setdefault(planned.trial.fingerprint, planned)
     return list(found.values())
-
-
-@contextmanager
-def hydra_sees(config: DictConfig) -> Iterator[None]:
-    """Let ``${hydra:...}`` refer to ``config`` for a block."""
-    holder = HydraConfig.instance()
-    before = holder.cfg
-    holder.cfg = cast("HydraConf", config)  # set_config would copy it, which takes longest here
-    try:
-        yield
-    finally:
-        holder.cfg = before
 
 
 def plan_one(
