@@ -107,7 +107,7 @@ def context(pool: TensorPool, sizes: tuple[int, int, int, int]) -> EvalContext:
     return EvalContext(
         models={"original": network(0), "unlearned": network(1), "gold": network(2)},
         splits=DataSplits.of(pool, indices),
-        kind=pool.task,
+        task_type=pool.task_type,
         num_classes=pool.num_classes,
         heldout="test",
         seed=0,

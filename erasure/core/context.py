@@ -64,12 +64,12 @@ class EvalContext:
     Args:
         models: The models by role; a role may be missing.
         splits: The data; parts are named ``forget``, ``retain``, ``val`` and ``test``.
-        kind: What the labels mean.
+        task_type: What the labels mean.
         num_classes: Number of classes.
         heldout: The held-out part this evaluation may look at, ``test`` or ``val``. The other
             one is refused, so that tuning cannot touch the test set by accident.
         seed: Seed of metrics that draw; each takes ``stream(ctx.seed, <its name>)``.
-        facts: Numbers known about a role without its outputs (seconds, bytes, passes).
+        costs: Numbers known about a role without its outputs (seconds, bytes, passes).
         results: What was measured before in this evaluation, by role and name.
         subject: The role being measured.
         batch_size: Samples per forward pass.
@@ -80,11 +80,11 @@ class EvalContext:
 
     models: Mapping[Who, nn.Module]
     splits: DataSplits
-    kind: TaskType
+    task_type: TaskType
     num_classes: int
     heldout: Literal["test", "val"]
     seed: int
-    facts: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
     results: dict[Who, dict[str, MetricValue]] = field(default_factory=dict)
     subject: Who = "unlearned"
     batch_size: int = 1024
@@ -100,13 +100,13 @@ class EvalContext:
         return ("forget", "retain", self.heldout)
 
     @property
-    def sides(self) -> tuple[str, ...]:
+    def population_parts(self) -> tuple[str, ...]:
         """The two sides of the held-out part, where the split tells them apart.
 
         ``test_forget`` has the samples of the forgotten population, ``test_retain`` the others.
         A side may be empty.
         """
-        if self.splits.kin is None:
+        if self.splits.same_population is None:
             return ()
         return (f"{self.heldout}_forget", f"{self.heldout}_retain")
 
@@ -148,7 +148,7 @@ class EvalContext:
         """
         who = who or self.subject
         self.logits(part, who)
-        if part in self.sides:
+        if part in self.population_parts:
             found = self._features.get((self.heldout, who))
             found = None if found is None else found[self._side(part)]
         else:
@@ -214,7 +214,7 @@ class EvalContext:
 
     def losses(self, part: str, who: Who | None = None) -> Tensor:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
-        return self.kind.loss(self.logits(part, who), self.targets(part))
+        return self.task_type.loss(self.logits(part, who), self.targets(part))
 
     def measured(self, name: str, who: Who | None = None) -> MetricValue:
         """Return a value measured earlier in this evaluation.
@@ -230,18 +230,18 @@ class EvalContext:
         return found
 
     def _allowed(self, part: str) -> str:
-        known = (*self.parts, *self.sides, *self.splits.probes)
+        known = (*self.parts, *self.population_parts, *self.splits.probes)
         if part not in known:
             raise KeyError(f"part {part!r} is not evaluated here, only {', '.join(known)}")
         return part
 
     def _side(self, part: str) -> Tensor:
-        ours = self.splits.of_kin(self.heldout).cpu()
+        ours = self.splits.of_same_population(self.heldout).cpu()
         return ours if part.endswith("_forget") else ~ours
 
     def _whole(self, part: str, who: Who) -> Tensor:
         """Return the logits of a part; those of a side are among those of the held-out part."""
-        if part in self.sides:
+        if part in self.population_parts:
             return self._whole(self.heldout, who)[self._side(part)]
         key = (part, who)
         if key not in self._cache:

@@ -28,7 +28,7 @@ class Pool(Protocol):
         """Labels ``(N,)``, on the device of the pool."""
 
     @property
-    def task(self) -> TaskType:
+    def task_type(self) -> TaskType:
         """What the labels mean and which losses fit them."""
 
     @property
@@ -48,7 +48,7 @@ class Pool(Protocol):
         """Part each sample has in the split of its authors: 0 train, 1 val, 2 test, ``(N,)``."""
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def properties(self) -> Mapping[str, Any]:
         """What a model may need to know besides shape and classes, such as ``vocab_size``."""
 
     @property

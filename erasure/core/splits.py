@@ -27,8 +27,8 @@ class SplitIndices:
         retain: The rest of the training set.
         val: Held out for tuning.
         test: Held out for reporting.
-        kin: Held-out samples of the population that is forgotten: of the same class, the same
-            person. None where the forget set is a sample of everything.
+        same_population: Held-out samples of the population that is forgotten: of the same class,
+            the same person. None where the forget set is a sample of everything.
         requests: The forget set in the order in which it is asked for, if in more than one
             request.
         scenario: What a metric may need to know about the choice, such as the two classes whose
@@ -43,7 +43,7 @@ class SplitIndices:
     retain: Tensor
     val: Tensor
     test: Tensor
-    kin: Tensor | None = None
+    same_population: Tensor | None = None
     requests: tuple[Tensor, ...] = ()
     scenario: Mapping[str, Any] = field(default_factory=dict)
 
@@ -179,7 +179,7 @@ class DataSplits:
         retain: The rest of the training set.
         val: Held out for tuning.
         test: Held out for reporting.
-        kin: Ids of held-out samples of the forgotten population, or None, as in
+        same_population: Ids of held-out samples of the forgotten population, or None, as in
             :class:`SplitIndices`.
         probes: Further samples by name, such as held-out ones with a trigger.
         scenario: What a metric may need to know about the choice of the forget set.
@@ -189,7 +189,7 @@ class DataSplits:
     retain: View
     val: View
     test: View
-    kin: Tensor | None = None
+    same_population: Tensor | None = None
     probes: Mapping[str, View] = field(default_factory=dict)
     scenario: Mapping[str, Any] = field(default_factory=dict)
 
@@ -199,7 +199,12 @@ class DataSplits:
     ) -> "DataSplits":
         """Look at ``pool`` through ``indices``."""
         parts = {name: View(pool, getattr(indices, name)) for name in PARTS}
-        return cls(**parts, kin=indices.kin, probes=probes or {}, scenario=dict(indices.scenario))
+        return cls(
+            **parts,
+            same_population=indices.same_population,
+            probes=probes or {},
+            scenario=dict(indices.scenario),
+        )
 
     @property
     def train(self) -> View:
@@ -217,15 +222,15 @@ class DataSplits:
             return self.probes[name]
         whole, _, side = name.partition("_")
         view: View = getattr(self, whole)
-        return view.take(self.of_kin(whole) == (side == "forget")) if side else view
+        return view.take(self.of_same_population(whole) == (side == "forget")) if side else view
 
-    def of_kin(self, name: str) -> Tensor:
+    def of_same_population(self, name: str) -> Tensor:
         """Return which samples ``(n,)`` bool of a held-out part are of the forgotten population.
 
         Raises:
             KeyError: If the split does not tell them apart.
         """
-        if self.kin is None:
+        if self.same_population is None:
             raise KeyError(f"{name} is not divided: forgotten samples are a sample of everything")
         view: View = getattr(self, name)
-        return torch.isin(view.index, self.kin.to(view.index.device))
+        return torch.isin(view.index, self.same_population.to(view.index.device))

@@ -61,7 +61,7 @@ class UnlearningTask:
         forget: Samples to forget, part of the original's training set.
         retain: The rest of the training set.
         val: Held-out samples for methods that tune themselves; never the test set.
-        kind: What the labels mean.
+        task_type: What the labels mean.
         num_classes: Number of classes.
         generator: The only source of randomness.
         fresh: Builds the same architecture with the weights the original started from, or with
@@ -76,7 +76,7 @@ class UnlearningTask:
     forget: View
     retain: View
     val: View
-    kind: TaskType
+    task_type: TaskType
     num_classes: int
     generator: Generator
     fresh: Fresh
@@ -87,7 +87,7 @@ class UnlearningTask:
     @property
     def loss(self) -> Loss:
         """The training loss per sample."""
-        return self.kind.loss
+        return self.task_type.loss
 
     def objective(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean training loss of ``model`` on ``batch``, a scalar."""

@@ -10,6 +10,6 @@ def fact(ctx: EvalContext, name: str) -> float:
     Raises:
         NotComputableError: If it was not noted.
     """
-    if name not in ctx.facts:
+    if name not in ctx.costs:
         raise NotComputableError("skipped", f"missing_fact:{name}")
-    return ctx.facts[name]
+    return ctx.costs[name]

@@ -34,7 +34,7 @@ def gold_null(ctx: EvalContext, part: str, compare: Compare) -> dict[str, float]
     if ctx.subject != "unlearned" or ctx.references is None or ctx.references.size("gold") < 2:
         return {}
     first, *others = ctx.stack("gold", part)[: MOST + 1].double()
-    means = torch.stack([compare(ctx.kind, other, first).double().mean() for other in others])
+    means = torch.stack([compare(ctx.task_type, other, first).double().mean() for other in others])
     return {
         "gold_null": means.mean().item(),
         "gold_null_low": means.min().item(),

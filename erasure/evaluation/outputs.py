@@ -30,7 +30,7 @@ def compared(divergence: Divergence, kind: TaskType, logits: Tensor, others: Ten
 
 def divergences(ctx: EvalContext, divergence: Divergence, part: str, who: Who) -> Tensor:
     """Return a divergence of the subject's predictions from those of a role, ``(n,)``."""
-    return compared(divergence, ctx.kind, ctx.logits(part), ctx.logits(part, who))
+    return compared(divergence, ctx.task_type, ctx.logits(part), ctx.logits(part, who))
 
 
 def require_multilabel(ctx: EvalContext) -> None:
@@ -39,5 +39,5 @@ def require_multilabel(ctx: EvalContext) -> None:
     Raises:
         NotComputableError: If it is not.
     """
-    if ctx.kind.name != "multilabel":
+    if ctx.task_type.name != "multilabel":
         raise NotComputableError("skipped", "needs_multilabel")

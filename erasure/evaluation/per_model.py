@@ -35,7 +35,7 @@ def paired_aucs(positives: Tensor, negatives: Tensor) -> Tensor:
 
 
 def _accuracies(ctx: EvalContext, role: ReferenceRole, *, part: str) -> Tensor:
-    right = ctx.kind.predicted(pooled(ctx, role, part)) == ctx.sampled(part).targets.cpu()
+    right = ctx.task_type.predicted(pooled(ctx, role, part)) == ctx.sampled(part).targets.cpu()
     return right.double().flatten(1).mean(dim=1)
 
 
@@ -51,5 +51,5 @@ def _losses(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     found = []
     for some in logits.split(rows):
         every = targets.repeat(len(some), *[1] * (targets.ndim - 1))
-        found.append(ctx.kind.loss(some.double().flatten(0, 1), every).view(len(some), -1))
+        found.append(ctx.task_type.loss(some.double().flatten(0, 1), every).view(len(some), -1))
     return torch.cat(found)

@@ -49,7 +49,7 @@ def _rows(ctx: EvalContext, part: str) -> "DataFrame":
 def _columns(ctx: EvalContext, part: str, who: Who) -> dict[str, Any]:
     import pandas as pd
 
-    multilabel = ctx.kind.name == "multilabel"
+    multilabel = ctx.task_type.name == "multilabel"
     kinds = dict.fromkeys(SIGNALS, "float32") | {"predicted": "string" if multilabel else "Int64"}
     try:
         values: dict[str, Any] = {n: _column(t) for n, t in _signals(ctx, part, who).items()}
@@ -70,7 +70,7 @@ def _signals(ctx: EvalContext, part: str, who: Who) -> dict[str, Tensor]:
 
 def _margins(ctx: EvalContext, part: str, who: Who) -> Tensor:
     logits, targets = ctx.logits(part, who).double(), ctx.targets(part)
-    if ctx.kind.name == "multilabel":
+    if ctx.task_type.name == "multilabel":
         return ((2 * targets.double() - 1) * logits).amin(dim=-1)
     return margins(logits, targets)
 

@@ -115,7 +115,7 @@ def margins_of(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     """Return the logit-scaled confidences ``(N, n)`` of a role on a part, not cut off."""
     logits, targets = pooled(ctx, role, part), ctx.sampled(part).targets.cpu()
     rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))
-    return torch.cat([phi(ctx.kind, some, targets) for some in logits.split(rows)])
+    return torch.cat([phi(ctx.task_type, some, targets) for some in logits.split(rows)])
 
 
 def _checked(ours: Tensor, theirs: Tensor, at_least: int) -> Margins:

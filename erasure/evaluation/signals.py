@@ -23,7 +23,7 @@ PHI_LIMIT = 100.0
 
 def losses(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
     """Return the loss ``(n,)`` of each sample of a part under a role."""
-    return ctx.kind.loss(ctx.logits(part, who).double(), ctx.targets(part))
+    return ctx.task_type.loss(ctx.logits(part, who).double(), ctx.targets(part))
 
 
 def log_probs(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
@@ -33,12 +33,12 @@ def log_probs(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
 
 def entropies(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
     """Return the entropy ``(n,)`` in nats of each prediction of a role on a part."""
-    return ctx.kind.entropy(ctx.logits(part, who).double())
+    return ctx.task_type.entropy(ctx.logits(part, who).double())
 
 
 def predictions(ctx: EvalContext, part: str, who: Who | None = None) -> Tensor:
     """Return what a role predicts for each sample of a part, shaped as the targets are."""
-    return ctx.kind.predicted(ctx.logits(part, who))
+    return ctx.task_type.predicted(ctx.logits(part, who))
 
 
 def margins(logits: Tensor, targets: Tensor) -> Tensor:
@@ -116,9 +116,9 @@ def member_score(ctx: EvalContext, part: str, signal: MemberSignal) -> Tensor:
     require_multiclass(ctx)
     logits, targets = ctx.logits(part).double(), ctx.targets(part)
     if signal == "correctness":
-        return ctx.kind.correct(logits, targets).double()
+        return ctx.task_type.correct(logits, targets).double()
     if signal == "confidence":
-        return (-ctx.kind.loss(logits, targets)).exp()
+        return (-ctx.task_type.loss(logits, targets)).exp()
     if signal == "entropy":
         return -entropies(ctx, part)
     return -modified_entropies(logits, targets)
@@ -130,7 +130,7 @@ def require_multiclass(ctx: EvalContext) -> None:
     Raises:
         NotComputableError: If it has not.
     """
-    if ctx.kind.name == "multilabel":
+    if ctx.task_type.name == "multilabel":
         raise NotComputableError("skipped", "needs_multiclass")
 
 

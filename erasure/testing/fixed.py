@@ -71,7 +71,7 @@ def fixed_task(
         forget=views[0],
         retain=views[1],
         val=views[2],
-        kind=pool.task,
+        task_type=pool.task_type,
         num_classes=num_classes,
         generator=Generator().manual_seed(seed),
         fresh=fresh,
@@ -106,9 +106,9 @@ class _FixedPool:
     inputs: Tensor
     targets: Tensor
     num_classes: int
-    task: TaskType
+    task_type: TaskType
     attributes: Mapping[str, Column] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
     official: Tensor | None = None
 
     @classmethod

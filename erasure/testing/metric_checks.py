@@ -210,7 +210,7 @@ def _contexts() -> list[EvalContext]:
     without: dict[Who, nn.Module] = {
         who: model for who, model in usual.models.items() if who != "gold"
     }
-    alone = replace(usual, models=without, facts={}, results={})
+    alone = replace(usual, models=without, costs={}, results={})
     return [usual, replace(usual, heldout="val", results={}), broken, alone]
 
 

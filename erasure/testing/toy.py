@@ -125,7 +125,7 @@ def toy_task(
         forget=splits.forget,
         retain=splits.retain,
         val=splits.val,
-        kind=pool.task,
+        task_type=pool.task_type,
         num_classes=pool.num_classes,
         generator=stream(seed, "unlearn"),
         fresh=partial(_fresh, model),
@@ -150,11 +150,11 @@ def toy_context(
     return EvalContext(
         models={"original": original, "unlearned": unlearned, "gold": gold},
         splits=splits,
-        kind=pool.task,
+        task_type=pool.task_type,
         num_classes=pool.num_classes,
         heldout=heldout,
         seed=0,
-        facts=dict(FACTS),
+        costs=dict(FACTS),
         fresh=partial(_fresh, model),
     )
 

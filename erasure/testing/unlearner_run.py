@@ -43,7 +43,11 @@ class UnlearnerRun:
     @property
     def ids(self) -> dict[str, Tensor]:
         """Sample ids by part; what no view of the task shows is the test set."""
-        views = {"forget": self.task.forget, "retain": self.task.retain, "val": self.task.val}
+        views = {
+            "forget": self.task.forget,
+            "retain": self.task.retain,
+            "val": self.task.val,
+        }
         shown = {name: view.index for name, view in views.items()}
         every = torch.arange(len(self.reads))
         return {**shown, "test": every[~torch.isin(every, torch.cat(list(shown.values())))]}

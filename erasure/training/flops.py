@@ -51,7 +51,7 @@ def _counted(model: nn.Module, view: View) -> float:
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     counter = FlopCounterMode(display=False)
     with evaluating(model), torch.enable_grad(), counter:
-        loss = view.pool.task.loss(model(batch.inputs), batch.targets).mean()
+        loss = view.pool.task_type.loss(model(batch.inputs), batch.targets).mean()
         if weights:
             torch.autograd.grad(loss, weights, allow_unused=True)
     return float(counter.get_total_flops())

@@ -41,7 +41,7 @@ def check_stop(stop: Stop) -> None:
 
 def accuracy(model: nn.Module, view: View, batch_size: int = 1024) -> float:
     """Return the share of ``view`` that ``model`` classifies correctly, in eval mode."""
-    kind = view.pool.task
+    kind = view.pool.task_type
     with evaluating(model), torch.inference_mode():
         correct = [
             kind.correct(model(batch.inputs), batch.targets).sum()

@@ -127,7 +127,7 @@ class Sharded:
         self, member: nn.Module, fit: Fit, view: View, generator: Generator, pace: "_Pace"
     ) -> None:
         """Train ``member`` for one stage, or take over what that gave before."""
-        loss, seed = view.pool.task.loss, generator.initial_seed()
+        loss, seed = view.pool.task_type.loss, generator.initial_seed()
 
         def objective(model: nn.Module, batch: Batch) -> Tensor:
             return loss(model(batch.inputs), batch.targets).mean()

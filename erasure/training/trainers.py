@@ -25,7 +25,7 @@ class Standard:
         self, model: nn.Module, data: View, generator: Generator, report: Report = silent
     ) -> nn.Module:
         """Train ``model`` on ``data``."""
-        loss = data.pool.task.loss
+        loss = data.pool.task_type.loss
 
         def objective(trained: nn.Module, batch: Batch) -> Tensor:
             return loss(trained(batch.inputs), batch.targets).mean()

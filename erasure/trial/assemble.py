@@ -155,7 +155,7 @@ def _data(
 
 
 def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
-    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes, **pool.facts}
+    offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes, **pool.properties}
 
     def fresh(salt: str = "") -> nn.Module:
         with isolated(seed, "model", *([salt] if salt else [])):
@@ -166,7 +166,9 @@ def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device)
 
 
 def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
-    return trainer.compose(fresh, pool.task) if isinstance(trainer, ComposingTrainer) else fresh
+    return (
+        trainer.compose(fresh, pool.task_type) if isinstance(trainer, ComposingTrainer) else fresh
+    )
 
 
 def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:

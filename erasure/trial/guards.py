@@ -67,7 +67,7 @@ def output_change(ctx: EvalContext) -> dict[str, float]:
     """Return how far the predictions on the forget set moved: mean total variation, in [0, 1]."""
     roles: tuple[Who, Who] = ("original", "unlearned")
     try:
-        old, new = (ctx.kind.log_probs(ctx.logits("forget", who)).exp() for who in roles)
+        old, new = (ctx.task_type.log_probs(ctx.logits("forget", who)).exp() for who in roles)
     except NotComputableError:
         return {}  # logits that are not finite; every metric of theirs says so
     return {"forget_output_change": 0.5 * (old - new).abs().sum(dim=-1).mean().item()}

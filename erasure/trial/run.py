@@ -113,11 +113,11 @@ def _context(
     return EvalContext(
         models=models,
         splits=splits,
-        kind=parts.pool.task,
+        task_type=parts.pool.task_type,
         num_classes=parts.pool.num_classes,
         heldout=parts.evaluator.heldout,
         seed=parts.seeds.evaluate,
-        facts=facts,
+        costs=facts,
         batch_size=parts.evaluator.batch_size,
         fresh=parts.fresh,
         references=references,

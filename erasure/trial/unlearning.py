@@ -126,7 +126,7 @@ def _task(
         forget=request.forget,
         retain=request.retain,
         val=View(account.audited, parts.indices.val),
-        kind=parts.pool.task,
+        task_type=parts.pool.task_type,
         num_classes=parts.pool.num_classes,
         generator=stream(parts.seeds.unlearn, "unlearn", *request.path),
         fresh=parts.fresh,

@@ -83,7 +83,8 @@ class BadTeacher:
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
             logits = student(batch.inputs)
-            return task.kind.predictive_kl(taught(batch), logits, self.temperature).mean() / scale
+            kl = task.task_type.predictive_kl(taught(batch), logits, self.temperature)
+            return kl.mean() / scale
 
         return objective
 

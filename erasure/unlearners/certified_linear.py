@@ -128,7 +128,7 @@ class CertifiedLinear:
         if head(task.model)[1].bias is not None:
             found = torch.cat([found, torch.ones_like(found[:, :1])], dim=1)
         norms = found.norm(dim=1)
-        has = task.kind.indicators(view.targets, task.num_classes)
+        has = task.task_type.indicators(view.targets, task.num_classes)
         tiny = torch.finfo(torch.float64).tiny
         return Rows(found / norms.clamp(min=tiny)[:, None], 2.0 * has.double() - 1.0), norms
 

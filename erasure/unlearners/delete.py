@@ -46,7 +46,7 @@ class Delete:
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
             believed = _without(taught(batch), batch.targets)
-            return task.kind.predictive_kl(believed, student(batch.inputs), 1.0).mean()
+            return task.task_type.predictive_kl(believed, student(batch.inputs), 1.0).mean()
 
         batches = shuffled(
             task.forget, self.fit.batch_size, task.generator, augment=self.fit.augment

@@ -82,7 +82,7 @@ class FCS:
 
     def _flatten(self, task: UnlearningTask) -> None:
         def objective(model: nn.Module, batch: Batch) -> Tensor:
-            return task.kind.uniform_kl(model(batch.inputs)).mean()
+            return task.task_type.uniform_kl(model(batch.inputs)).mean()
 
         aside = branch(task.generator, "fcs", "flatten")
         size, augment = self.flatten.batch_size, self.flatten.augment

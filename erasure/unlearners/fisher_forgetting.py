@@ -112,9 +112,9 @@ class FisherForgetting:
 
         def compute() -> Mapping[str, Tensor]:
             if self.estimator == "batch":
-                return expected_batch_gradients(task.model, view, self.batch_size, task.kind)
+                return expected_batch_gradients(task.model, view, self.batch_size, task.task_type)
             return expected_fisher(
-                task.model, view, task.kind, estimator=self.estimator, generator=aside
+                task.model, view, task.task_type, estimator=self.estimator, generator=aside
             )
 
         return task.cached("expected_fisher", view, compute, **settings)

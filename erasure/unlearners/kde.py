@@ -62,7 +62,7 @@ class KDE:
 
         def follow(student: nn.Module, batch: Batch) -> Tensor:
             target, logits = taught(batch), student(batch.inputs)
-            soft = task.kind.soft_loss(logits, target, self.temperature).mean()
+            soft = task.task_type.soft_loss(logits, target, self.temperature).mean()
             loss = task.loss(logits, batch.targets).mean()
             return loss + soft + self._divergence(task, target, logits)
 
@@ -74,5 +74,5 @@ class KDE:
         return second(task.model, retain, follow, report=task.report)
 
     def _divergence(self, task: UnlearningTask, teacher: Tensor, student: Tensor) -> Tensor:
-        scaled = task.kind.predictive_kl(teacher, student, self.temperature).mean()
+        scaled = task.task_type.predictive_kl(teacher, student, self.temperature).mean()
         return scaled / self.temperature**2

@@ -99,10 +99,10 @@ def _objective(task: UnlearningTask, teacher: nn.Module) -> Objective[Batch]:
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
-            taught = task.kind.entropy(teacher(batch.inputs))
+            taught = task.task_type.entropy(teacher(batch.inputs))
         logits = model(batch.inputs)
         weights = counts[batch.ids] ** -0.1
         loss = (weights * task.loss(logits, batch.targets)).sum() / weights.sum()
-        return loss + (task.kind.entropy(logits) - taught).square().mean()
+        return loss + (task.task_type.entropy(logits) - taught).square().mean()
 
     return objective

@@ -88,7 +88,7 @@ class RandomLabels:
         """Return what gives the forget set under random labels."""
         fixed = self.order == "mixed_fixed"
         exclude = fixed if self.exclude_true is None else self.exclude_true
-        draw = task.kind.wrong_labels if exclude else task.kind.any_labels
+        draw = task.task_type.wrong_labels if exclude else task.task_type.any_labels
         # Drawn for all training samples: the few to forget say little about label frequencies.
         targets = (task.forget + task.retain).targets
 

@@ -94,7 +94,7 @@ class Scrub:
         taught = taught_logits(task, lessons, augment=self.fit.augment)
 
         def divergence(logits: Tensor, batch: Batch) -> Tensor:
-            return task.kind.predictive_kl(taught(batch), logits, self.temperature).mean()
+            return task.task_type.predictive_kl(taught(batch), logits, self.temperature).mean()
 
         def leave(student: nn.Module, batch: Batch) -> Tensor:
             return -divergence(student(batch.inputs), batch)

@@ -30,7 +30,7 @@ def ctx(make_pool):
     return EvalContext(
         models={"original": Counting(), "unlearned": Counting()},
         splits=DataSplits.of(make_pool(torch.arange(9) % 3), indices),
-        kind=Multiclass(),
+        task_type=Multiclass(),
         num_classes=3,
         heldout="test",
         seed=0,

@@ -66,7 +66,7 @@ def test_a_metric_can_use_the_values_of_all_models_before_it(random_ctx):
 
 
 def test_costs_are_reported_once(random_ctx):
-    flat = Evaluator(metrics={"cost": Cost()})(random_ctx(facts={"unlearn_seconds": 2.0})).flat()
+    flat = Evaluator(metrics={"cost": Cost()})(random_ctx(costs={"unlearn_seconds": 2.0})).flat()
     assert flat == {"cost/unlearn_seconds": 2.0}
 
 

@@ -161,4 +161,4 @@ def test_member_scores_are_higher_for_the_confident_and_right(ctx):
 
 def test_signals_that_need_one_class_say_so(ctx):
     with pytest.raises(NotComputableError, match="needs_multiclass"):
-        require_multiclass(replace(ctx, kind=Multilabel()))
+        require_multiclass(replace(ctx, task_type=Multilabel()))

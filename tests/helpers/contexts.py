@@ -30,7 +30,7 @@ class Lookup(nn.Module):
 def make_ctx():
     """Build a context from targets and logits by part: ``(targets, {who: logits})``."""
 
-    def make(parts, *, heldout="test", seed=0, facts=None, batch_size=1024):
+    def make(parts, *, heldout="test", seed=0, costs=None, batch_size=1024):
         filled = {name: parts.get(name, _filler(parts)) for name in PARTS}
         targets = torch.cat([labels for labels, _ in filled.values()])
         bounds = torch.tensor([0, *(len(labels) for labels, _ in filled.values())]).cumsum(0)
@@ -46,11 +46,11 @@ def make_ctx():
         return EvalContext(
             models=models,
             splits=DataSplits.of(pool, SplitIndices(**dict(zip(PARTS, ids, strict=True)))),
-            kind=Multiclass(),
+            task_type=Multiclass(),
             num_classes=num_classes,
             heldout=heldout,
             seed=seed,
-            facts=facts or {},
+            costs=costs or {},
             batch_size=batch_size,
         )
 

@@ -176,7 +176,7 @@ def test_several_labels_skip_what_needs_one_class(make, make_ctx):
     pool = ctx.splits.forget.pool
     labels = torch.nn.functional.one_hot(pool.targets, 3)
     object.__setattr__(pool, "targets", labels)
-    found = measured(replace(ctx, kind=Multilabel())).results["unlearned"]
+    found = measured(replace(ctx, task_type=Multilabel())).results["unlearned"]
     for name, value in found.items():
         expected = (
             ("skipped", "needs_multiclass") if name.startswith(NEED_ONE_CLASS) else ("ok", "")

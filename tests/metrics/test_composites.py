@@ -187,7 +187,7 @@ def test_a_failed_attack_is_no_score(random_ctx):
 def test_sides_divide_the_heldout_part(random_ctx):
     ctx = random_ctx()
     kin = ctx.ids("test")[:20]
-    ctx = replace(ctx, splits=replace(ctx.splits, kin=kin))
+    ctx = replace(ctx, splits=replace(ctx.splits, same_population=kin))
     found = SamePopulation()(ctx)
     right_ones = (ctx.logits("test").argmax(-1) == ctx.targets("test")).double()
     assert found["test_forget/accuracy"].value == pytest.approx(right_ones[:20].mean().item())
@@ -207,7 +207,9 @@ def test_without_a_population_there_are_no_sides(random_ctx):
 
 def test_a_side_without_samples_is_empty(random_ctx):
     ctx = random_ctx()
-    ctx = replace(ctx, splits=replace(ctx.splits, kin=torch.empty(0, dtype=torch.int64)))
+    ctx = replace(
+        ctx, splits=replace(ctx.splits, same_population=torch.empty(0, dtype=torch.int64))
+    )
     found = SamePopulation()(ctx)
     assert found["test_forget/accuracy"].reason == "empty_split"
     assert found["test_retain/accuracy"].value == Accuracy()(ctx)["test/accuracy"].value

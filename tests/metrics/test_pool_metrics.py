@@ -117,7 +117,7 @@ def multilabel_context(models=20):
     return EvalContext(
         models={},
         splits=DataSplits.of(pool, indices),
-        kind=Multilabel(),
+        task_type=Multilabel(),
         num_classes=labels,
         heldout="test",
         seed=0,

@@ -56,7 +56,7 @@ def digits():
     return EvalContext(
         models={},
         splits=splits,
-        kind=pool.task,
+        task_type=pool.task_type,
         num_classes=10,
         heldout="test",
         seed=0,

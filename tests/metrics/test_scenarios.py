@@ -75,7 +75,7 @@ def test_confusion_needs_swapped_classes_and_samples_of_them(confused):
     assert found["interclass_confusion/retain/ic_err"].status == "ok"
     found = InterclassConfusion()(said(ctx, {}))
     assert {m.reason for m in found.values()} == {"needs_confusion"}
-    found = InterclassConfusion()(replace(ctx, kind=Multilabel()))
+    found = InterclassConfusion()(replace(ctx, task_type=Multilabel()))
     assert {m.reason for m in found.values()} == {"needs_multiclass"}
 
 
@@ -178,7 +178,7 @@ def linear_ctx(weight, inputs, targets):
     return EvalContext(
         models={"unlearned": model},
         splits=DataSplits.of(pool, SplitIndices(**dict(parts))),
-        kind=Multiclass(),
+        task_type=Multiclass(),
         num_classes=len(weight),
         heldout="test",
         seed=0,

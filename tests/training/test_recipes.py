@@ -50,7 +50,7 @@ def attack_auc(model, splits):
     with evaluating(model), torch.inference_mode():
         for part, member in (("forget", 1), ("test", 0)):
             for batch in splits.part(part).batches(512):
-                loss = splits.test.pool.task.loss(model(batch.inputs), batch.targets)
+                loss = splits.test.pool.task_type.loss(model(batch.inputs), batch.targets)
                 scores += (-loss).tolist()
                 members += [member] * len(loss)
     return roc_auc_score(members, scores)

@@ -62,7 +62,7 @@ def multilabel_task():
             inputs=inputs,
             targets=(inputs[:, :3] > 0).long(),
             class_names=("one", "two", "three"),
-            task=Multilabel(),
+            task_type=Multilabel(),
         )
         forget, retain, val, test = torch.arange(60).split([11, 29, 12, 8])
         indices = SplitIndices(forget=forget, retain=retain, val=val, test=test)
@@ -72,7 +72,7 @@ def multilabel_task():
             forget=splits.forget,
             retain=splits.retain,
             val=splits.val,
-            kind=pool.task,
+            task_type=pool.task_type,
             num_classes=3,
             generator=stream(0, "unlearn"),
             fresh=fresh,

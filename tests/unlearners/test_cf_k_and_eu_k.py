@@ -189,8 +189,8 @@ def test_sets_of_labels(fit, method, multilabel_task):
     after = method(fit=fit(lr=0.5, epochs=20), k=1)(task)
     assert changed(before, after) == {"layers.3.weight", "layers.3.bias"}
     inputs = task.retain.pool.fetch(task.retain.index)
-    loss = task.kind.loss(after(inputs), task.retain.targets).mean()
-    assert loss < task.kind.loss(task.fresh()(inputs), task.retain.targets).mean()
+    loss = task.task_type.loss(after(inputs), task.retain.targets).mean()
+    assert loss < task.task_type.loss(task.fresh()(inputs), task.retain.targets).mean()
 
 
 def test_shared_weights_are_trained_with_the_layer_that_moves(fit):

@@ -61,7 +61,7 @@ class Scores(nn.Module):
 def rows_task(make_pool, labels):
     pool = make_pool(labels, num_classes=4)
     forget = View(pool, torch.arange(len(labels)))
-    return replace(toy_task(), forget=forget, num_classes=4, kind=pool.task)
+    return replace(toy_task(), forget=forget, num_classes=4, task_type=pool.task_type)
 
 
 def test_the_gradient_is_zero_where_the_student_is_the_renormalized_teacher(make_pool, fit):

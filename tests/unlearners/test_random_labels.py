@@ -186,7 +186,7 @@ def test_sets_of_labels_are_drawn_from_their_frequencies_in_the_training_set(
     targets[:, 2] = 0
     seen = []
 
-    class Watched(type(task.kind)):
+    class Watched(type(task.task_type)):
         def loss(self, logits, labels):
             seen.append(labels.clone())
             return super().loss(logits, labels)

@@ -184,7 +184,7 @@ def test_impairing_destroys_the_class_and_repairing_mends_the_rest(fit):
         net = MLP(pool.input_shape, 10, hidden=(256, 128))
     train = Finetune(fit=fit(torch.optim.Adam, lr=0.002, epochs=30, batch_size=64))
     views = {"forget": splits.forget, "retain": splits.train, "val": splits.val}
-    task = replace(toy_task(), model=net, kind=pool.task, num_classes=10, **views)
+    task = replace(toy_task(), model=net, task_type=pool.task_type, num_classes=10, **views)
     task = replace(task, model=train(task), retain=splits.retain)
     assert accuracy(task.model, task.forget) > 0.95
     loop = fit(torch.optim.Adam, lr=0.02, epochs=1, batch_size=256)

@@ -164,12 +164,12 @@ def packed(pool: TabularPool) -> Prepared:
     tensors["targets"] = pool.targets
     if pool.official is not None:
         tensors["official"] = pool.official
-    facts = {
+    properties = {
         "class_names": list(pool.class_names),
         "columns": [[name, list(pool.attributes[name].names)] for name in names],
         "features": list(pool.features),
     }
-    return Prepared(tensors, facts)
+    return Prepared(tensors, properties)
 
 
 def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
@@ -181,13 +181,13 @@ def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
     require_resident(home, found.tensors, name)
     held = {
         column: Column(found.tensors[f"column {i}"], tuple(names))
-        for i, (column, names) in enumerate(found.facts["columns"])
+        for i, (column, names) in enumerate(found.properties["columns"])
     }
     return TabularPool(
-        features={column: held[column] for column in found.facts["features"]},
+        features={column: held[column] for column in found.properties["features"]},
         attributes=held,
         targets=found.tensors["targets"].to(home.device),
-        class_names=tuple(found.facts["class_names"]),
+        class_names=tuple(found.properties["class_names"]),
         official=found.tensors.get("official"),
         missing="mean",
     )

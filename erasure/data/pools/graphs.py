@@ -47,7 +47,7 @@ class GraphPool(Labelled):
         self.check(len(self.node_ptr) - 1)
         _check_packing(self)
         known = {"level": "graph", "num_edge_features": self.num_edge_features}
-        object.__setattr__(self, "facts", {**self.facts, **known})
+        object.__setattr__(self, "properties", {**self.properties, **known})
 
     @property
     def num_edge_features(self) -> int:

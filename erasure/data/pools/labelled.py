@@ -28,7 +28,7 @@ class Labelled:
         official: Part of each sample ``(N,)`` int8 in the split of the authors: 0 train, 1 val,
             2 test, -1 none.
         task: What the labels mean.
-        facts: What a model may need to know besides shape and classes.
+        properties: What a model may need to know besides shape and classes.
 
     Raises:
         DataError: If lengths differ, or a label is not one of the classes.
@@ -38,8 +38,8 @@ class Labelled:
     class_names: tuple[str, ...]
     attributes: Mapping[str, Column] = field(default_factory=dict)
     official: Tensor | None = None
-    task: TaskType = field(default_factory=Multiclass)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    task_type: TaskType = field(default_factory=Multiclass)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, length: int) -> None:
         """Refuse labels and columns that do not fit ``length`` inputs or the classes."""
@@ -70,7 +70,7 @@ class Labelled:
     @property
     def labels_fingerprint(self) -> str:
         """Hash of labels, names and columns."""
-        names = [list(self.class_names), self.task.name]
+        names = [list(self.class_names), self.task_type.name]
         columns = [
             fingerprint([name, self.attributes[name].fingerprint])
             for name in sorted(self.attributes)

@@ -79,8 +79,8 @@ class LazyPool(Labelled):
             class_names=self.class_names,
             attributes=self.attributes,
             official=self.official,
-            task=self.task,
-            facts=self.facts,
+            task_type=self.task_type,
+            properties=self.properties,
             divisor=self.divisor,
             mean=self.mean,
             std=self.std,
@@ -168,7 +168,7 @@ class _Survey:
     @classmethod
     def of(cls, found: Prepared) -> "_Survey":
         sketches = found.tensors.get("sketches")
-        return cls(found.tensors["hashes"], sketches, found.facts["contents"])
+        return cls(found.tensors["hashes"], sketches, found.properties["contents"])
 
 
 def _surveyed(rows: Rows) -> Prepared:

@@ -44,7 +44,7 @@ class NodePool(Labelled):
         if not bool(self.x.isfinite().all()):
             raise DataError("x holds features that are not finite (NaN or infinite)")
         known = {"level": "node", "num_edge_features": 0}
-        object.__setattr__(self, "facts", {**self.facts, **known})
+        object.__setattr__(self, "properties", {**self.properties, **known})
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -161,11 +161,11 @@ def files_stamp(files: Sequence[Path], settings: Mapping[str, Any]) -> str:
         settings: What decoding depends on besides them: a size, a crop.
     """
     stats = [file.stat() for file in files]
-    facts = [
+    properties = [
         [str(file), stat.st_size, stat.st_mtime_ns]
         for file, stat in zip(files, stats, strict=True)
     ]
-    return fingerprint({"files": facts, "settings": dict(settings)})
+    return fingerprint({"files": properties, "settings": dict(settings)})
 
 
 def row_bytes(rows: Rows) -> int:

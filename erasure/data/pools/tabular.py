@@ -95,8 +95,8 @@ class TabularPool(Labelled):
             class_names=self.class_names,
             attributes=self.attributes,
             official=self.official,
-            task=self.task,
-            facts=self.facts,
+            task_type=self.task_type,
+            properties=self.properties,
         )
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Inputs:

@@ -46,9 +46,9 @@ class Through:
         return self.pool.targets
 
     @property
-    def task(self) -> TaskType:
+    def task_type(self) -> TaskType:
         """Task of the pool."""
-        return self.pool.task
+        return self.pool.task_type
 
     @property
     def num_classes(self) -> int:
@@ -71,9 +71,9 @@ class Through:
         return self.pool.official
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def properties(self) -> Mapping[str, Any]:
         """Facts of the pool."""
-        return self.pool.facts
+        return self.pool.properties
 
     @property
     def augments(self) -> bool:

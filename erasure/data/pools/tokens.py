@@ -24,7 +24,7 @@ class TokenPool(Labelled):
     """N texts as token ids, one after the other in one resident tensor.
 
     A batch is as wide as its longest text. Models are told ``vocab_size``, ``pad_id``,
-    ``max_length`` and ``modality``, which are added to ``facts``.
+    ``max_length`` and ``modality``, which are added to ``properties``.
 
     Args:
         flat: All ids, ``(T,)`` int32.
@@ -57,7 +57,7 @@ class TokenPool(Labelled):
             raise DataError(f"token ids must be in [0, {self.vocab_size - 1}]")
         told = {"vocab_size": self.vocab_size, "pad_id": self.pad_id}
         told |= {"max_length": self.max_length}
-        object.__setattr__(self, "facts", {**self.facts, **told, "modality": "text"})
+        object.__setattr__(self, "properties", {**self.properties, **told, "modality": "text"})
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ def pack(
     attributes: Mapping[str, Column],
     official: Tensor | None,
     tensors: Mapping[str, Tensor],
-    **facts: Any,
+    **properties: Any,
 ) -> Prepared:
     """Return everything together; names of ``tensors`` must be none of those used here."""
     columns = {f"column {i}": column.values for i, column in enumerate(attributes.values())}
@@ -25,7 +25,7 @@ def pack(
     names = [[name, list(column.names)] for name, column in attributes.items()]
     return Prepared(
         {**tensors, **columns, **parts, "targets": labels.targets},
-        {**facts, "columns": names, "class_names": list(labels.names)},
+        {**properties, "columns": names, "class_names": list(labels.names)},
     )
 
 
@@ -34,12 +34,12 @@ def unpack(found: Prepared, home: DataConfig) -> dict[str, Any]:
     targets = found.tensors["targets"]
     columns = {
         name: Column(found.tensors[f"column {i}"], tuple(names))
-        for i, (name, names) in enumerate(found.facts["columns"])
+        for i, (name, names) in enumerate(found.properties["columns"])
     }
     return {
         "targets": targets.to(home.device),
-        "class_names": tuple(found.facts["class_names"]),
+        "class_names": tuple(found.properties["class_names"]),
         "attributes": columns,
         "official": found.tensors.get("official"),
-        "task": Multilabel() if targets.ndim == 2 else Multiclass(),
+        "task_type": Multilabel() if targets.ndim == 2 else Multiclass(),
     }

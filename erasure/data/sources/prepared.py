@@ -25,12 +25,12 @@ class Prepared:
 
     Args:
         tensors: By name.
-        facts: Plain JSON data: names of classes, of columns.
+        properties: Plain JSON data: names of classes, of columns.
         key: Hash-bearing name of the entry, empty before it is one.
     """
 
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
 
 
@@ -68,8 +68,8 @@ def _read(folder: Path) -> Prepared:
     from safetensors.torch import load_file
 
     try:
-        facts = json.loads((folder / "facts.json").read_text())
-        return Prepared(load_file(folder / "tensors.safetensors"), facts, folder.name)
+        properties = json.loads((folder / "properties.json").read_text())
+        return Prepared(load_file(folder / "tensors.safetensors"), properties, folder.name)
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(
             f"the prepared data in {folder} are damaged ({error}); delete that folder and run "
@@ -87,7 +87,7 @@ def _write(folder: Path, made: Prepared) -> None:
     try:
         tensors = {name: value.detach().cpu().contiguous() for name, value in made.tensors.items()}
         save_file(tensors, partial / "tensors.safetensors")
-        (partial / "facts.json").write_text(json.dumps(made.facts))
+        (partial / "properties.json").write_text(json.dumps(made.properties))
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

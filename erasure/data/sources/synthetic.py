@@ -131,7 +131,7 @@ def _pool(
         features={f"x{i}": Column(values.clone()) for i, values in enumerate(inputs.unbind(1))},
         targets=labels.long().to(home.device),
         class_names=tuple(str(label) for label in range(classes)),
-        task=task,
+        task_type=task,
     )
 
 

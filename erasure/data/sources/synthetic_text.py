@@ -90,8 +90,8 @@ class SyntheticText(TextSettings):
         targets = topics.where(~noisy, _some(self.classes, self.samples, generator))
         names = tuple(f"topic {i}" for i in range(self.classes))
         written = Column(authors, tuple(f"author {i}" for i in range(self.authors)))
-        tensors, facts = token_parts(self.tokenized(home, texts, None))
-        made = pack(Labels(targets, names), {"author": written}, None, tensors, **facts)
+        tensors, properties = token_parts(self.tokenized(home, texts, None))
+        made = pack(Labels(targets, names), {"author": written}, None, tensors, **properties)
         return self.token_pool(home, made)
 
     def _texts(self, topics: Tensor, authors: Tensor, generator: Generator) -> list[str]:

@@ -73,7 +73,7 @@ class TensorFile:
             class_names=classes,
             attributes={n: _column(n, arrays[n]) for n in sorted(arrays) if n not in ROLES},
             official=_official(arrays),
-            task=Multilabel() if several else Multiclass(),
+            task_type=Multilabel() if several else Multiclass(),
             divisor=1.0 if inputs.is_floating_point() else 255.0,
             mean=tuple(self.mean),
             std=tuple(self.std),

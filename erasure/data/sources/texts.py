@@ -110,14 +110,14 @@ class TextSettings:
             **unpack(found, home),
             flat=found.tensors["flat"].to(home.device),
             offsets=found.tensors["offsets"].to(home.device),
-            vocab_size=found.facts["vocab_size"],
-            pad_id=found.facts["pad_id"],
+            vocab_size=found.properties["vocab_size"],
+            pad_id=found.properties["pad_id"],
             max_length=self.max_length,
-            facts={**told, "models_folder": str(home.root / "hf-models")},
+            properties={**told, "models_folder": str(home.root / "hf-models")},
         )
 
 
 def token_parts(tokens: Tokens) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tokens as tensors and facts, to be prepared."""
-    facts = {"vocab_size": tokens.vocab_size, "pad_id": tokens.pad_id}
-    return {"flat": tokens.flat, "offsets": tokens.offsets}, facts
+    """Return tokens as tensors and properties, to be prepared."""
+    properties = {"vocab_size": tokens.vocab_size, "pad_id": tokens.pad_id}
+    return {"flat": tokens.flat, "offsets": tokens.offsets}, properties

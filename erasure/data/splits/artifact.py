@@ -85,7 +85,9 @@ def save_split(folder: Path, indices: SplitIndices, data: str, *, deleting: bool
         "hash": digest,
         **facts,
         "counts": {name: len(getattr(indices, name)) for name in PARTS},
-        "kin": None if indices.kin is None else len(indices.kin),
+        "same_population": None
+        if indices.same_population is None
+        else len(indices.same_population),
         "requests": [len(ids) for ids in indices.requests] or [len(indices.forget)],
     }
     (folder / "split.json").write_text(json.dumps(readable, indent=1))
@@ -126,7 +128,7 @@ def read_split(path: Path, data: str) -> SplitIndices:
     sizes = tensors["request_sizes"].tolist()
     return SplitIndices(
         **{name: tensors[name] for name in PARTS},
-        kin=tensors.get("kin"),
+        same_population=tensors.get("same_population"),
         requests=tensors["requests"].split(sizes) if sizes else (),
         scenario=facts["scenario"],
     )
@@ -152,8 +154,8 @@ def _tensors(indices: SplitIndices) -> dict[str, Tensor]:
     found = {name: getattr(indices, name) for name in PARTS}
     found["requests"] = torch.cat(indices.requests) if indices.requests else torch.empty(0)
     found["request_sizes"] = torch.tensor([len(ids) for ids in indices.requests])
-    if indices.kin is not None:
-        found["kin"] = indices.kin
+    if indices.same_population is not None:
+        found["same_population"] = indices.same_population
     return {name: ids.long().cpu().contiguous() for name, ids in found.items()}
 
 

@@ -94,7 +94,7 @@ class Forgetting:
             retain=retain,
             val=val,
             test=test,
-            kin=_kin(strategy.population(pool), torch.cat([val, test])),
+            same_population=_same_population(strategy.population(pool), torch.cat([val, test])),
             requests=strategy.requests(forget),
             scenario=strategy.scenario(pool),
         )
@@ -128,5 +128,5 @@ class Forgetting:
         return forget
 
 
-def _kin(population: Tensor | None, heldout: Tensor) -> Tensor | None:
+def _same_population(population: Tensor | None, heldout: Tensor) -> Tensor | None:
     return None if population is None else heldout[population[heldout]].sort().values

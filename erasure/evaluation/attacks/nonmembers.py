@@ -58,11 +58,11 @@ def non_members(ctx: EvalContext, *, min_n: int = 1) -> NonMembers:
 
 
 def _choice(ctx: EvalContext, members: Tensor, others: Tensor) -> NonMembers:
-    if ctx.sides:
-        kin = ctx.splits.of_kin(ctx.heldout).cpu()
-        if int(kin.sum().item()) >= ENOUGH:
-            return NonMembers(kin, "population")
-    if ctx.kind.name == "multilabel":
+    if ctx.population_parts:
+        same_population = ctx.splits.of_same_population(ctx.heldout).cpu()
+        if int(same_population.sum().item()) >= ENOUGH:
+            return NonMembers(same_population, "population")
+    if ctx.task_type.name == "multilabel":
         return NonMembers(torch.ones(len(others), dtype=torch.bool), "all")
     return NonMembers(torch.isin(others, members), "classes")
 

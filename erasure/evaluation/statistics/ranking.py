@@ -67,7 +67,7 @@ def mean_area(
     Raises:
         NotComputableError: If no class has both.
     """
-    found = areas(scores, ctx.kind.indicators(ctx.targets(part), ctx.num_classes))
+    found = areas(scores, ctx.task_type.indicators(ctx.targets(part), ctx.num_classes))
     defined = found.isfinite().nonzero().squeeze(-1).tolist()
     if not defined:
         raise NotComputableError("degenerate", "one_class")

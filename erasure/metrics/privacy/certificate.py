@@ -154,13 +154,13 @@ def _exact(ctx: EvalContext) -> float:
 def _epsilon(ctx: EvalContext) -> MetricValue:
     if measure(partial(_exact, ctx)).value == 1:
         return MetricValue(value=0.0, extras=_said(0.0, 0.0, "exact", "model"))
-    if "reported/epsilon" not in ctx.facts or "reported/spent" not in ctx.facts:
+    if "reported/epsilon" not in ctx.costs or "reported/spent" not in ctx.costs:
         raise NotComputableError("skipped", "no_certificate")
-    spent = ctx.facts["reported/spent"]
-    said = _said(spent, ctx.facts["reported/delta"], "certified_removal", _scope(ctx))
+    spent = ctx.costs["reported/spent"]
+    said = _said(spent, ctx.costs["reported/delta"], "certified_removal", _scope(ctx))
     noted = {
         name.removeprefix("reported/"): value
-        for name, value in ctx.facts.items()
+        for name, value in ctx.costs.items()
         if name.startswith("reported/")
     }
     return MetricValue(value=spent, extras={**said, "reported": noted})
@@ -195,7 +195,7 @@ def _scope(ctx: EvalContext) -> str:
 
 def _statistic(ctx: EvalContext, role: ReferenceRole) -> Tensor:
     """Return one number per model of a role, ``(N,)``."""
-    found = phi(ctx.kind, ctx.stack(role, "forget"), ctx.targets("forget"))
+    found = phi(ctx.task_type, ctx.stack(role, "forget"), ctx.targets("forget"))
     return found.clamp(-PHI_LIMIT, PHI_LIMIT).mean(dim=1)
 
 

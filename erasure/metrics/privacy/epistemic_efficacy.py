@@ -49,7 +49,7 @@ class EpistemicEfficacy:
         model, forget = copy.deepcopy(ctx.models[ctx.subject]), ctx.splits.forget
         if not any(weight.requires_grad for weight in model.parameters()):
             raise NotComputableError("degenerate", "no_trainable_parameters")
-        squares = mean_squared_sample_gradients(model, forget, ctx.kind.loss)
+        squares = mean_squared_sample_gradients(model, forget, ctx.task_type.loss)
         trace = torch.stack([value.double().sum() for value in squares.values()]).sum().item()
         if not math.isfinite(trace):
             raise NotComputableError("degenerate", "nonfinite_gradients")

@@ -146,7 +146,7 @@ class Inversion:
         labels = classes.repeat_interleave(self.starts).to(centre.device)
         generator = stream(ctx.seed, "inversion")
         drawn = torch.randn(len(labels), *centre.shape[1:], generator=generator).to(centre)
-        model, loss = ctx.models[ctx.subject], ctx.kind.loss
+        model, loss = ctx.models[ctx.subject], ctx.task_type.loss
 
         def objective(units: Tensor) -> Tensor:  # a sum: inputs do not depend on one another
             misfit: Tensor = loss(model(centre + spread * units), labels).sum()

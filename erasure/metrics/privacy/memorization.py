@@ -117,7 +117,7 @@ def _difference(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return scores of a family, their variances and weights ``(n,)``; 0 weight is no score."""
     targets = view.targets.cpu()
-    kind = view.pool.task
+    kind = view.pool.task_type
     right = torch.cat([kind.correct(references.logits(role, view), targets) for role in roles])
     seen = torch.cat([references.trained_on(role, view) for role in roles])
     counts = [side.sum(dim=0).double() for side in (seen, ~seen)]

@@ -83,7 +83,7 @@ class MIALiRA:
             raise NotComputableError("skipped", f"missing_{self.references}_pool")
         pool = reference_models(ctx, self.references, others)
         sides = (_phi(ctx, "forget"), _phi(ctx, ctx.heldout)[others.chosen])
-        own, reference = torch.cat(sides), pool.phi(ctx.kind)
+        own, reference = torch.cat(sides), pool.phi(ctx.task_type)
         out = gaussians(reference, ~pool.seen, variance=self.variance)
         extras: dict[str, Any] = {
             "models_out": int(out.models.min().item()),
@@ -148,7 +148,7 @@ def _log_density(values: Tensor, fitted: Gaussians) -> Tensor:
 
 
 def _phi(ctx: EvalContext, part: str) -> Tensor:
-    return phi(ctx.kind, ctx.logits(part), ctx.targets(part)).clamp(-PHI_LIMIT, PHI_LIMIT)
+    return phi(ctx.task_type, ctx.logits(part), ctx.targets(part)).clamp(-PHI_LIMIT, PHI_LIMIT)
 
 
 def _split(scores: Tensor, pool: ReferenceLogits) -> tuple[Tensor, Tensor]:

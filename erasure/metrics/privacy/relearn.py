@@ -139,7 +139,7 @@ class Relearn:
             judged, taught = order[: len(order) // 2], order[len(order) // 2 :]
         if min(len(judged), len(taught)) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
-        right = ctx.kind.correct(ctx.logits("forget", "original"), ctx.targets("forget"))
+        right = ctx.task_type.correct(ctx.logits("forget", "original"), ctx.targets("forget"))
         target = (1 - self.alpha) * right[judged].double().mean().item()
         return _Draw(forget.take(taught), forget.take(judged), target, path)
 
@@ -159,7 +159,7 @@ class Relearn:
 
     def _advance(self, loop: Loop, batches: Iterator[Batch], ctx: EvalContext) -> None:
         def objective(model: nn.Module, batch: Batch) -> Tensor:
-            return ctx.kind.loss(model(batch.inputs), batch.targets).mean()
+            return ctx.task_type.loss(model(batch.inputs), batch.targets).mean()
 
         some = Pass(self.eval_every, lambda: islice(batches, self.eval_every))
         try:

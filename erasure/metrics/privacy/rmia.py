@@ -97,7 +97,7 @@ class RMIA:
         if len(chosen) // 2 < self.min_population:
             raise NotComputableError("degenerate", "small_population")
         pool = reference_models(ctx, self.references, chosen)
-        reference = pool.losses(ctx.kind).neg().exp()
+        reference = pool.losses(ctx.task_type).neg().exp()
         own = (
             torch.cat([losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen.chosen]]).neg().exp()
         )

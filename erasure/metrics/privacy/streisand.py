@@ -117,4 +117,4 @@ def _distance_to_gold(ctx: EvalContext) -> MetricValue:
 
 
 def _errors(ctx: EvalContext, part: str) -> Tensor:
-    return (~ctx.kind.correct(ctx.logits(part), ctx.targets(part))).double()
+    return (~ctx.task_type.correct(ctx.logits(part), ctx.targets(part))).double()

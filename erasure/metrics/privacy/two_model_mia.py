@@ -187,7 +187,7 @@ def _certainty(scores: Tensor, member: Tensor) -> Tensor:
 
 
 def _probabilities(ctx: EvalContext, logits: Tensor) -> Tensor:
-    if ctx.kind.name == "multilabel":
+    if ctx.task_type.name == "multilabel":
         return logits.double().sigmoid()
     return F.softmax(logits.double(), dim=-1)
 

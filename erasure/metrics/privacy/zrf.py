@@ -58,7 +58,7 @@ class ZRF:
         own = ctx.logits("forget")
         found = torch.stack(
             [
-                compared(jensen_shannon, ctx.kind, own, ctx.random_logits("forget", number))
+                compared(jensen_shannon, ctx.task_type, own, ctx.random_logits("forget", number))
                 for number in range(self.teachers)
             ]
         )

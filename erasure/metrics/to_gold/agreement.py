@@ -44,8 +44,8 @@ class Agreement:
 def _agree(ctx: EvalContext, part: str) -> MetricValue:
     own, gold = ctx.logits(part), ctx.logits(part, "gold")
     extras = gold_null(ctx, part, _equal)
-    same = _equal(ctx.kind, own, gold)
-    if ctx.kind.name == "multilabel":
+    same = _equal(ctx.task_type, own, gold)
+    if ctx.task_type.name == "multilabel":
         return replace(mean(same, low=0.0, high=1.0), extras=extras)
     return proportion(int(same.sum().item()), len(same), extras)
 

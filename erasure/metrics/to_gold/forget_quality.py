@@ -207,5 +207,5 @@ def _accuracy_ratio(ctx: EvalContext, part: str) -> float:
 
 
 def _accuracies(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
-    right = ctx.kind.correct(pooled(ctx, role, part), ctx.sampled(part).targets.cpu())
+    right = ctx.task_type.correct(pooled(ctx, role, part), ctx.sampled(part).targets.cpu())
     return right.double().mean(dim=1)

@@ -39,6 +39,6 @@ class Brier:
 def _score(ctx: EvalContext, part: str) -> MetricValue:
     require_multiclass(ctx)
     probabilities = log_probs(ctx, part).exp()
-    truth = ctx.kind.indicators(ctx.targets(part), ctx.num_classes)
+    truth = ctx.task_type.indicators(ctx.targets(part), ctx.num_classes)
     errors = (probabilities - truth.double()).square().sum(dim=-1)
     return mean(errors.clamp_max(2.0), low=0.0, high=2.0)

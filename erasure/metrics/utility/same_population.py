@@ -56,6 +56,6 @@ class SamePopulation:
 def _on_side(
     ctx: EvalContext, side: str, compute: Callable[[EvalContext, str], MetricValue]
 ) -> MetricValue:
-    if not ctx.sides:
+    if not ctx.population_parts:
         raise NotComputableError("skipped", "no_population")
     return compute(ctx, f"{ctx.heldout}_{side}")

@@ -67,7 +67,7 @@ def train_together(
     if len({len(member.view) for member in members}) > 1:
         raise ValueError("all members need training sets of one size")
     stacked = Stacked([member.model for member in members])
-    kind = members[0].view.pool.task
+    kind = members[0].view.pool.task_type
     fit, count = trainer.fit, len(members)
     totals = torch.zeros(count, device=members[0].view.index.device)
 

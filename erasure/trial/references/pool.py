@@ -39,7 +39,7 @@ def _decided(parts: Trial, splits: DataSplits, pool: TrialReferences) -> bool:
     ctx = EvalContext(
         models={},
         splits=splits,
-        kind=parts.pool.task,
+        task_type=parts.pool.task_type,
         num_classes=parts.pool.num_classes,
         heldout=parts.evaluator.heldout,
         seed=parts.seeds.evaluate,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from tests.data.crafted_geometric import (
+from crafted_geometric import (
     PLANETOID,
     chain,
     craft,
@@ -94,10 +94,10 @@ def test_a_batch_of_nothing_is_empty(several):
 
 
 def test_every_fact_a_model_needs_is_there(several):
-    pool = pooled(several, facts={"more": 1})
-    assert pool.facts == {"more": 1, "level": "graph", "num_edge_features": 2}
+    pool = pooled(several, properties={"more": 1})
+    assert pool.properties == {"more": 1, "level": "graph", "num_edge_features": 2}
     assert pool.input_shape == (3,)
-    assert pooled(several, edge_attr=None).facts["num_edge_features"] == 0
+    assert pooled(several, edge_attr=None).properties["num_edge_features"] == 0
 
 
 def test_one_edge_or_feature_makes_another_data_set(several):
@@ -342,7 +342,7 @@ def test_features_of_bonds_are_on_request(tmp_path):
     write_molecules(tmp_path, "bace")
     assert Molecules(name="bace")(home(tmp_path)).edge_attr is None
     pool = Molecules(name="bace", edge_features=True)(home(tmp_path))
-    assert pool.facts["num_edge_features"] == 3
+    assert pool.properties["num_edge_features"] == 3
 
 
 @pytest.mark.usefixtures("readable")

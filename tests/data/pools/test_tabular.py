@@ -164,12 +164,12 @@ def test_every_feature_is_an_attribute_a_split_can_choose_by():
 
 def test_fitting_keeps_everything_but_the_inputs():
     official = torch.tensor([0, 0, 0, 0, 2, 2], dtype=torch.int8)
-    pool = people(official=official, facts={"level": "row"})
+    pool = people(official=official, properties={"level": "row"})
     fitted = pool.fitted(TRAIN)
     assert isinstance(pool, FittingPool)
     assert isinstance(fitted, TensorPool)
     assert not isinstance(fitted, FittingPool)
-    for name in ("targets", "class_names", "official", "facts", "task", "num_classes"):
+    for name in ("targets", "class_names", "official", "properties", "task_type", "num_classes"):
         assert getattr(fitted, name) is getattr(pool, name) or name == "num_classes"
     assert (pool.input_shape, fitted.input_shape) == ((2,), (4,))
 

@@ -184,7 +184,7 @@ def test_samples_with_several_labels_are_counted_as_samples():
 def test_an_audited_pool_looks_like_its_pool():
     plain = pool(augmentation=CropFlip(padding=1))
     audited = AuditedPool.watch(plain)
-    names = ("task", "num_classes", "class_names", "attributes", "input_shape", "fingerprint")
+    names = ("task_type", "num_classes", "class_names", "attributes", "input_shape", "fingerprint")
     for name in names:
         assert getattr(audited, name) == getattr(plain, name)
     index = torch.tensor([1, 3])

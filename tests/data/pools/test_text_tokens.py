@@ -67,8 +67,8 @@ def test_a_view_visits_each_text_once_with_its_own_label():
 
 
 def test_models_are_told_what_they_need():
-    pool = pool_of(facts={"tokenizer": "words"})
-    assert pool.facts == {
+    pool = pool_of(properties={"tokenizer": "words"})
+    assert pool.properties == {
         "tokenizer": "words",
         "vocab_size": 12,
         "pad_id": 0,
@@ -121,7 +121,7 @@ def test_a_sketch_counts_words_by_the_logarithm_of_their_rarity():
 )
 def test_the_fingerprint_tells_every_change(changed):
     assert pool_of(**changed).fingerprint != pool_of().fingerprint
-    assert pool_of().fingerprint == pool_of(facts={"download": True}).fingerprint
+    assert pool_of().fingerprint == pool_of(properties={"download": True}).fingerprint
 
 
 @pytest.mark.parametrize(

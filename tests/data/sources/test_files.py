@@ -174,7 +174,7 @@ def test_classes_are_the_numbers_that_occur(home):
 def test_several_labels_per_sample_make_a_multilabel_task(home):
     labels = np.eye(8, 3).astype(np.uint8)
     pool = saved(home, targets=labels)
-    assert pool.task == Multilabel()
+    assert pool.task_type == Multilabel()
     assert pool.targets.tolist() == labels.tolist()
     assert pool.class_names == ("0", "1", "2")
 

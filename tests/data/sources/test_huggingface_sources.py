@@ -7,8 +7,8 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+from crafted_huggingface import AGES, OPTIONS, SETTINGS, craft
 from datasets import ClassLabel, Dataset, DatasetDict
-from tests.data.crafted_huggingface import AGES, OPTIONS, SETTINGS, craft
 
 from erasure.config.build import build
 from erasure.core.data_config import DataConfig
@@ -114,7 +114,7 @@ def test_a_game_counts_once_with_its_first_genre_and_all_platforms(load):
 
 def test_all_genres_of_a_game_make_a_task_with_several_labels(load):
     pool = load("playmydata", "dataset.holds=many")
-    assert isinstance(pool.task, Multilabel)
+    assert isinstance(pool.task_type, Multilabel)
     assert pool.class_names == ("5", "12", "31", "33")
     assert pool.targets[:3].tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]]
 

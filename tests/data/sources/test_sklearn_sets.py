@@ -69,7 +69,7 @@ def test_synthetic_tables_are_those_of_sklearn_from_their_seed():
 def test_documents_have_any_number_of_topics_and_words():
     """Four deviations each: of 10,000 draws at 2/5, and of a Poisson mean of 50."""
     pool = SyntheticMultilabel()(HOME)
-    assert pool.task == Multilabel()
+    assert pool.task_type == Multilabel()
     assert pool.targets.shape == (2000, 5)
     assert pool.targets.double().mean().item() == pytest.approx(0.4, abs=4 * 0.24**0.5 / 100)
     assert pool.targets.sum(dim=1).unique().tolist() == [0, 1, 2, 3, 4, 5]
@@ -203,8 +203,8 @@ def test_methods_unlearn_where_samples_have_several_labels(compose_config, tmp_p
     parts = assemble(cfg)
     train = DataSplits.of(parts.pool, parts.indices).train
     original = parts.trainer(parts.fresh(), train, stream(0, "train"))
-    model, facts = unlearn(parts, original, None, TensorCache(tmp_path), silent)
-    assert facts["relative_weight_change"] > 0.0
+    model, properties = unlearn(parts, original, None, TensorCache(tmp_path), silent)
+    assert properties["relative_weight_change"] > 0.0
     assert model(parts.pool.fetch(parts.indices.test)).shape == (60, 5)
 
 

@@ -68,8 +68,8 @@ def test_texts_are_tokenized_as_the_pretrained_tokenizer_does(root):
         [2, 7, 1, 3, 0, 0],
         [2, 9, 3, 0, 0, 0],
     ]
-    assert pool.facts["vocab_size"] == len(SPECIAL) + len(PIECES)
-    assert pool.facts["tokenizer"] == "org/tiny"
+    assert pool.properties["vocab_size"] == len(SPECIAL) + len(PIECES)
+    assert pool.properties["tokenizer"] == "org/tiny"
     ours = HuggingFaceText(**{**settings, "tokenizer": "words"}, max_length=6)(home)
     assert ours.fingerprint != pool.fingerprint
 

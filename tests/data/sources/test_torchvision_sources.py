@@ -59,7 +59,7 @@ def test_every_yaml_loads_files_of_the_real_format(compose_config, tmp_path, opt
     assert tuple((pool.official == part).sum().item() for part in range(3)) == sizes
     assert torch.equal(pool.official, pool.official.sort().values)
     assert pool.inputs.dtype == torch.uint8
-    assert isinstance(pool.task, Multilabel if option == "celeba_multilabel" else Multiclass)
+    assert isinstance(pool.task_type, Multilabel if option == "celeba_multilabel" else Multiclass)
     inputs = pool.fetch(torch.arange(2))
     assert inputs.dtype == torch.float32
     assert inputs.abs().max() < 4
@@ -185,7 +185,7 @@ def test_celeba_can_have_several_labels(portraits):
     pool = TorchvisionImages(name="CelebA", target=ATTRIBUTES[:10], resize=16)(home_at(root))
     assert np.array_equal(pool.targets.numpy(), in_parts(attributes[:, :10], parts))
     assert pool.class_names == tuple(ATTRIBUTES[:10])
-    assert pool.task == Multilabel()
+    assert pool.task_type == Multilabel()
 
 
 def test_labels_of_celeba_must_be_chosen_and_be_on_or_off(portraits):

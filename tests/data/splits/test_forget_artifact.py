@@ -60,8 +60,8 @@ def test_a_split_is_read_back_as_it_was(pool, written, tmp_path, strategy):
         assert found.fingerprint == indices.fingerprint
         assert found.scenario == indices.scenario
         assert [r.tolist() for r in found.requests] == [r.tolist() for r in indices.requests]
-        assert (found.kin is None) == (indices.kin is None)
-        assert found.kin is None or torch.equal(found.kin, indices.kin)
+        assert (found.same_population is None) == (indices.same_population is None)
+        assert found.same_population is None or torch.equal(found.kin, indices.same_population)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
@@ -81,9 +81,9 @@ def test_data_are_altered_again(pool, written, tmp_path, strategy):
 
 def test_an_empty_kin_is_not_none(pool, tmp_path):
     indices = RandomForget()(pool, stream(0, "split"))
-    empty = replace(indices, kin=torch.tensor([], dtype=torch.int64))
+    empty = replace(indices, same_population=torch.tensor([], dtype=torch.int64))
     save_split(tmp_path, empty, pool.fingerprint)
-    assert again(pool, tmp_path).kin.tolist() == []
+    assert again(pool, tmp_path).same_population.tolist() == []
 
 
 def test_people_can_read_what_is_in_it(pool, written, tmp_path):
@@ -94,7 +94,7 @@ def test_people_can_read_what_is_in_it(pool, written, tmp_path):
     }
     assert said["scenario"] == {"kind": "class", "classes": [1], "share": 1.0}
     assert said["requests"] == [len(ids) for ids in indices.requests]
-    assert said["kin"] == len(indices.kin)
+    assert said["same_population"] == len(indices.same_population)
     assert said["data"] == pool.fingerprint
     assert len(said["hash"]) == 32
 

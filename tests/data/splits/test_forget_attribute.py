@@ -40,7 +40,7 @@ def test_their_held_out_samples_are_kin(pool):
     codes = pool.attributes["identity"].values[heldout]
     expected = heldout[torch.isin(codes, torch.tensor([3, 7]))].sort().values
     assert len(expected) > 2
-    assert found.kin.tolist() == expected.tolist()
+    assert found.same_population.tolist() == expected.tolist()
 
 
 def test_kin_are_those_of_the_values_that_were_drawn(pool):
@@ -139,7 +139,7 @@ def test_an_attribute_that_does_not_divide_classes_is_no_subclass(pool):
 def test_whole_people_can_be_held_out_and_then_none_is_kin(pool):
     base = Holdout(group="identity")
     found = split(pool, attribute="identity", n_values=4, base=base)
-    assert found.kin.tolist() == []
+    assert found.same_population.tolist() == []
     other = RandomForget(base=base)(pool, stream(0, "split"))
     assert found.train.tolist() == other.train.tolist()
 

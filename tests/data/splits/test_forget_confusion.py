@@ -121,4 +121,4 @@ def test_requests_that_do_not_fit_the_data_are_refused(pool, settings, message):
 def test_several_labels_per_sample_cannot_be_swapped():
     labels = torch.ones(400, 4, dtype=torch.int64)
     with pytest.raises(UnsupportedError, match="every sample has one class"):
-        split(people_pool(targets=labels, task=Multilabel()))
+        split(people_pool(targets=labels, task_type=Multilabel()))

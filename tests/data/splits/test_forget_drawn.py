@@ -183,7 +183,7 @@ def test_a_stratified_forget_set_has_every_class_in_its_proportion(digits):
 def test_sets_of_labels_are_strata_of_their_own(make_pool):
     """Of 40, 20 and 20 samples with three sets of labels, training keeps 72 % of each."""
     sets = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 0]]).repeat(20, 1)
-    pool = make_pool(sets, class_names=("a", "b"), task=Multilabel())
+    pool = make_pool(sets, class_names=("a", "b"), task_type=Multilabel())
     found = split(StratifiedForget(base=Holdout(test=0.2, val=0.1), fraction=0.5), pool)
     rows = Counter(map(tuple, pool.targets[found.forget].tolist()))
     assert len(found.forget) == round(0.5 * len(found.train))
@@ -193,7 +193,7 @@ def test_sets_of_labels_are_strata_of_their_own(make_pool):
 
 def test_a_class_may_be_one_of_several_labels(make_pool):
     sets = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]).repeat(10, 1)
-    pool = make_pool(sets, class_names=("a", "b"), task=Multilabel())
+    pool = make_pool(sets, class_names=("a", "b"), task_type=Multilabel())
     found = split(ClassForget(classes=["b"]), pool)
     assert pool.targets[found.forget][:, 1].tolist() == [1] * len(found.forget)
     assert pool.targets[found.retain][:, 1].tolist() == [0] * len(found.retain)
@@ -312,9 +312,9 @@ def test_held_out_samples_of_a_class_are_its_kin(digits):
     found = split(ClassForget(classes=[3], share=0.5), digits)
     heldout = torch.cat([found.val, found.test])
     expected = heldout[digits.targets[heldout] == 3].sort().values
-    assert found.kin.tolist() == expected.tolist()
+    assert found.same_population.tolist() == expected.tolist()
     assert found.scenario == {"kind": "class", "classes": [3], "share": 0.5}
-    assert split(RandomForget(), digits).kin is None
+    assert split(RandomForget(), digits).same_population is None
 
 
 def test_a_misspelled_class_gets_a_suggestion(make_pool):

@@ -58,7 +58,7 @@ SEQUENTIAL = ("split=sequential", "split.requests=3")
 @pytest.mark.parametrize("unlearner", ["finetune", "scrub"])
 def test_three_requests_in_a_row(trial, unlearner):
     found, _, watch = trial(*SEQUENTIAL, f"unlearner={unlearner}", "evaluator=fast")
-    assert found.ctx.facts["requests"] == 3
+    assert found.ctx.costs["requests"] == 3
     points = watch.curves["unlearn/requested_accuracy"]
     assert [step for step, _ in points] == [1, 2, 3]
     assert all(0 <= value <= 1 for _, value in points)
@@ -72,8 +72,8 @@ def test_each_request_retains_what_was_not_asked_for_yet(trial):
     """Fine-tuning reads the third part in requests 1 and 2, the second in 1, the first never."""
     settings = ("unlearner=finetune", "unlearner.fit.epochs=2", "evaluator=fast")
     one, _, _ = trial(*SEQUENTIAL, *settings)
-    assert one.ctx.facts["forget_passes"] == pytest.approx(2 * (0 + 1 + 2) / 3)
-    assert one.ctx.facts["retain_passes"] == pytest.approx(2 * 3)
+    assert one.ctx.costs["forget_passes"] == pytest.approx(2 * (0 + 1 + 2) / 3)
+    assert one.ctx.costs["retain_passes"] == pytest.approx(2 * 3)
 
 
 def test_retraining_at_every_request_ends_at_gold(trial):
@@ -81,7 +81,7 @@ def test_retraining_at_every_request_ends_at_gold(trial):
     assert torch.equal(found.ctx.logits("test", "unlearned"), found.ctx.logits("test", "gold"))
     values = found.evaluation.flat()
     assert values["gap/avg"] == 0.0
-    assert found.ctx.facts["unlearn_seconds"] > found.ctx.facts["retrain_seconds"]
+    assert found.ctx.costs["unlearn_seconds"] > found.ctx.costs["retrain_seconds"]
 
 
 def test_requests_share_original_and_gold_with_a_single_one(trial):

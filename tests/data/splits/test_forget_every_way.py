@@ -104,7 +104,7 @@ def test_what_is_drawn_depends_on_the_seed_even_where_all_parts_are_fixed(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_kin_are_held_out_samples(pool, way):
     found = split(pool, way)
-    if found.kin is not None:
+    if found.same_population is not None:
         heldout = torch.cat([found.val, found.test])
         assert torch.isin(found.kin, heldout).all()
         assert 0 < len(found.kin) < len(heldout)

@@ -44,7 +44,7 @@ def test_exactly_these_are_forgotten(pool, train):
     assert found.forget.tolist() == sorted(wanted)
     assert found.train.tolist() == train
     assert found.requests == ()
-    assert found.kin is None
+    assert found.same_population is None
 
 
 @pytest.mark.parametrize("ending", [".txt", ".csv", ".npy", ".safetensors"])

@@ -210,7 +210,7 @@ def test_what_is_no_image_is_refused(make_pool):
 def test_several_labels_per_sample_have_no_target():
     labels = torch.ones(400, 4, dtype=torch.int64)
     with pytest.raises(UnsupportedError, match="every sample has one class"):
-        split(people_pool(targets=labels, task=Multilabel()))
+        split(people_pool(targets=labels, task_type=Multilabel()))
 
 
 def test_a_test_set_of_the_target_class_alone_shows_nothing():

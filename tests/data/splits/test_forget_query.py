@@ -90,7 +90,7 @@ def test_what_it_selects_is_forgotten_and_held_out_samples_are_kin(pool):
     chosen = matching(pool, where)
     assert found.forget.tolist() == found.train[chosen[found.train]].tolist()
     heldout = torch.cat([found.val, found.test]).sort().values
-    assert found.kin.tolist() == heldout[chosen[heldout]].tolist()
+    assert found.same_population.tolist() == heldout[chosen[heldout]].tolist()
     assert found.scenario == {"kind": "query", "where": where}
 
 

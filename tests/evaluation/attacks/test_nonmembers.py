@@ -12,7 +12,7 @@ from erasure.metrics.privacy.loss_mia import LossMIA
 
 def with_kin(ctx, count):
     """Make the first ``count`` test samples those of the forgotten population."""
-    return replace(ctx, splits=replace(ctx.splits, kin=ctx.splits.test.index[:count]))
+    return replace(ctx, splits=replace(ctx.splits, same_population=ctx.splits.test.index[:count]))
 
 
 def test_without_a_population_they_are_of_the_classes_in_the_forget_set(make_ctx):
@@ -38,7 +38,7 @@ def test_a_population_with_few_heldout_samples_is_not_enough(random_ctx):
 
 
 def test_where_samples_have_several_labels_all_are_taken(random_ctx):
-    ctx = replace(random_ctx(), kind=Multilabel())
+    ctx = replace(random_ctx(), task_type=Multilabel())
     found = non_members(ctx)
     assert (found.rule, len(found)) == ("all", 60)
     assert non_members(with_kin(ctx, 12)).rule == "population"

@@ -64,7 +64,7 @@ def test_a_model_with_the_weights_of_gold_is_exact():
 
 def test_what_a_method_reported_last_is_its_certificate():
     ctx = toy_context()
-    found = Certificate()(replace(ctx, facts={**ctx.facts, **REPORTED}))
+    found = Certificate()(replace(ctx, costs={**ctx.costs, **REPORTED}))
     epsilon = found["certificate/epsilon"]
     assert epsilon.value == 0.25
     assert epsilon.extras["scope"] == "head"  # its features were trained on the forget set
@@ -79,7 +79,7 @@ def test_with_nothing_but_a_head_the_certificate_holds_for_the_model():
     with isolated(0, "head"):
         alone = nn.Sequential(nn.Flatten(), nn.Linear(36, 4))
     models = {**ctx.models, "original": alone}
-    found = Certificate()(replace(ctx, models=models, facts=REPORTED))
+    found = Certificate()(replace(ctx, models=models, costs=REPORTED))
     assert found["certificate/epsilon"].extras["scope"] == "model"
 
 
@@ -129,7 +129,7 @@ def test_an_attack_that_contradicts_exact_unlearning_fails_the_trial(make_ctx):
 
 
 def test_a_certificate_with_noise_is_not_refuted_by_models_without(make_ctx):
-    ctx = replace(pool(make_ctx, 3.0), facts=REPORTED)
+    ctx = replace(pool(make_ctx, 3.0), costs=REPORTED)
     found = Certificate()(ctx)
     assert found["certificate/epsilon"].value == 0.25
     assert found["certificate/empirical_epsilon"].value > 0.25

@@ -56,7 +56,7 @@ def test_the_entropy_attack_works_for_several_labels(make_ctx):
         )
         for name in ("forget", "retain", "val", "test")
     }
-    ctx = replace(make_ctx(parts), kind=Multilabel())
+    ctx = replace(make_ctx(parts), task_type=Multilabel())
     for metric in (MIAEntropyLR(), Streisand()):
         assert all(value.status == "ok" for value in metric(ctx).values())
 

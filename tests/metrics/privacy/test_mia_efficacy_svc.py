@@ -68,7 +68,7 @@ def test_efficacy_by_correctness_is_the_forget_error(make_ctx):
         for name, share in right.items()
     }
     ctx = make_ctx(parts)
-    error = 1 - ctx.kind.correct(ctx.logits("forget"), ctx.targets("forget")).double().mean()
+    error = 1 - ctx.task_type.correct(ctx.logits("forget"), ctx.targets("forget")).double().mean()
     for impl, name in (("svc", "correctness"), ("threshold", "threshold/correctness")):
         found = MIAEfficacySVC(features=["correctness"], impl=impl)(ctx)
         assert found[f"mia_efficacy_svc/{name}"].value == pytest.approx(error.item(), abs=1e-12)
@@ -115,7 +115,7 @@ def test_training_privacy_is_scored_on_the_other_half(make_ctx, impl):
 def test_few_samples_and_several_labels_have_no_value(random_ctx):
     ctx = random_ctx()
     assert MIAEfficacySVC(min_n=61, n_attack=80)(ctx)[SVC_NAME].reason == "too_few"
-    several = MIAEfficacySVC()(replace(ctx, kind=Multilabel()))
+    several = MIAEfficacySVC()(replace(ctx, task_type=Multilabel()))
     assert several[SVC_NAME].reason == "needs_multiclass"
 
 

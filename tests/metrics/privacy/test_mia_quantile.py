@@ -112,7 +112,7 @@ def test_features_and_enough_samples_are_needed(make_hard):
     with pytest.raises(NotComputableError, match="too_few"):
         MIAQuantile(min_heldout=2001)(ctx)
     with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAQuantile()(replace(ctx, kind=Multilabel()))
+        MIAQuantile()(replace(ctx, task_type=Multilabel()))
     assert MIAQuantile.needs_features is True
 
 

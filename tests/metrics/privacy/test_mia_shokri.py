@@ -92,7 +92,7 @@ def test_shadows_and_samples_are_needed(make_shadowed):
     with pytest.raises(NotComputableError, match="too_few"):
         MIAShokri(min_n=101)(ctx)
     with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAShokri()(replace(ctx, kind=Multilabel()))
+        MIAShokri()(replace(ctx, task_type=Multilabel()))
     without = replace(ctx, models={"unlearned": ctx.models["unlearned"]})
     found = MIAShokri(epochs=1)(without)
     assert found[RATE].reason == "missing_original"

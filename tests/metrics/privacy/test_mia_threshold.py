@@ -72,7 +72,9 @@ def test_classes_have_thresholds_of_their_own(make_ctx):
 def test_correctness_needs_no_threshold(random_ctx):
     ctx = random_ctx()
     found = MIAThreshold()(ctx)
-    right = {p: ctx.kind.correct(ctx.logits(p), ctx.targets(p)).double().mean() for p in ctx.parts}
+    right = {
+        p: ctx.task_type.correct(ctx.logits(p), ctx.targets(p)).double().mean() for p in ctx.parts
+    }
     assert found["mia_threshold/correctness/tpr"].value == pytest.approx(right["forget"].item())
     assert found["mia_threshold/correctness/tnr"].value == pytest.approx(1 - right["test"].item())
 
@@ -122,7 +124,7 @@ def test_few_samples_and_several_labels_have_no_value(random_ctx):
     with pytest.raises(NotComputableError, match="too_few"):
         MIAThreshold(min_n=41)(ctx)
     with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAThreshold()(replace(ctx, kind=Multilabel()))
+        MIAThreshold()(replace(ctx, task_type=Multilabel()))
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_several_labels_are_attacked_by_their_mean_loss(make_difficult):
     pool = ctx.splits.forget.pool
     several = torch.tensor([1, 0]).expand(len(pool.targets), 2)
     object.__setattr__(pool, "targets", several)
-    found = RMIA()(replace(ctx, kind=Multilabel()))["rmia/auc"]
+    found = RMIA()(replace(ctx, task_type=Multilabel()))["rmia/auc"]
     assert found.value > 0.6
 
 

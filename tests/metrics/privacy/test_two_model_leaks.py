@@ -157,7 +157,7 @@ def one_class_forgotten(step):
     ctx = replace(ctx, splits=only, models=dict(ctx.models))
     model = toy_context().models["original"]
     for batch in only.forget.batches(1024):
-        loss = ctx.kind.loss(model(batch.inputs), batch.targets).mean()
+        loss = ctx.task_type.loss(model(batch.inputs), batch.targets).mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
     with torch.no_grad():
         for weight, gradient in zip(model.parameters(), gradients, strict=True):
@@ -189,7 +189,7 @@ def test_the_cosine_of_a_random_direction_is_as_noted():
     [
         (lambda ctx: one_class_forgotten(0.0), {"constant", "equal_weights"}),
         (lambda ctx: toy_context("cnn"), {"", "needs_linear_first_layer"}),
-        (lambda ctx: replace(ctx, kind=Multilabel()), {"", "needs_multiclass"}),
+        (lambda ctx: replace(ctx, task_type=Multilabel()), {"", "needs_multiclass"}),
     ],
 )
 def test_weights_that_say_nothing_have_a_reason(change, reasons):
@@ -302,7 +302,7 @@ def separate_class():
     ctx = EvalContext(
         models=models,
         splits=DataSplits.of(pool, indices),
-        kind=Multiclass(),
+        task_type=Multiclass(),
         num_classes=10,
         heldout="test",
         seed=0,

@@ -72,7 +72,7 @@ def test_the_starting_kit_on_given_losses_is_the_published_number(monkeypatch, m
     losses = torch.from_numpy(
         np.concatenate([rng.exponential(0.2, 1000), rng.exponential(0.4, 1000)])
     )
-    sides = umia_lr.Sides(losses, torch.arange(2000) < 1000)
+    sides = umia_lr.AttackSides(losses, torch.arange(2000) < 1000)
     monkeypatch.setattr(umia_lr, "balanced_losses", lambda _ctx, _min_n: sides)
     ctx = make_ctx({"forget": with_losses([1.0] * 20), "test": with_losses([1.0] * 20)})
     found = UMIALR(protocols=["starting_kit"])(ctx)["umia_lr/starting_kit/accuracy"]
@@ -132,7 +132,7 @@ def test_several_labels_are_attacked_by_their_loss(make_ctx):
         )
         for name in ("forget", "retain", "val", "test")
     }
-    ctx = replace(make_ctx(parts), kind=Multilabel())
+    ctx = replace(make_ctx(parts), task_type=Multilabel())
     assert all(value.status == "ok" for value in UMIALR()(ctx).values())
 
 

@@ -22,7 +22,7 @@ def measured(ctx, own=OWN, gold=GOLD, subject="unlearned"):
 
 
 def test_worked_values(random_ctx):
-    ctx = measured(random_ctx(facts={"unlearn_seconds": 2.0, "retrain_seconds": 8.0}))
+    ctx = measured(random_ctx(costs={"unlearn_seconds": 2.0, "retrain_seconds": 8.0}))
     found = {name: value.value for name, value in Objectives()(ctx).items()}
     assert found == {
         "objective/utility": pytest.approx((0.06 + 0.0) / 2),
@@ -46,7 +46,7 @@ def test_the_original_took_no_time_to_unlearn(random_ctx):
 
 
 def test_what_is_missing_says_why(random_ctx):
-    ctx = measured(random_ctx(facts={"unlearn_seconds": 0.0, "retrain_seconds": 8.0}))
+    ctx = measured(random_ctx(costs={"unlearn_seconds": 0.0, "retrain_seconds": 8.0}))
     ctx.results["unlearned"]["mia/loss/auc"] = missing("degenerate", "too_few")
     found = Objectives()(ctx)
     assert found["objective/forgetting"].reason.endswith("too_few")

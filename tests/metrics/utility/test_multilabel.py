@@ -55,9 +55,9 @@ def multilabel(make_ctx):
 
 def of_labels(ctx):
     """Say that targets are labels that are each on or off."""
-    pool = replace(ctx.splits.forget.pool, task=Multilabel())
+    pool = replace(ctx.splits.forget.pool, task_type=Multilabel())
     views = {part: View(pool, ctx.splits.part(part).index) for part in PARTS}
-    return replace(ctx, kind=Multilabel(), splits=replace(ctx.splits, **views))
+    return replace(ctx, task_type=Multilabel(), splits=replace(ctx.splits, **views))
 
 
 def example(make_ctx):

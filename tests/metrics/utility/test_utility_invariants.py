@@ -63,7 +63,7 @@ def tables(draw, num_classes=4):
 def evaluated(ctx):
     """Everything, with a few of the held-out samples as the forgotten population."""
     kin = ctx.ids("test")[ctx.targets("test") == 0]
-    ctx = replace(ctx, splits=replace(ctx.splits, kin=kin), fresh=lambda salt: Even())
+    ctx = replace(ctx, splits=replace(ctx.splits, same_population=kin), fresh=lambda salt: Even())
     found = Evaluator(metrics=METRICS)(ctx)
     assert found.errors == ()
     return found

@@ -160,7 +160,7 @@ def make_view(kind=None, count=13):
         inputs=torch.randn(count, *IMAGE, generator=generator),
         targets=targets,
         class_names=names,
-        task=kind,
+        task_type=kind,
     )
     return View(AuditedPool.watch(pool), torch.arange(count))
 
@@ -344,7 +344,7 @@ def test_inputs_that_are_no_tensors_are_visited_one_by_one():
             self.value = value
 
     class Pool:
-        targets, task, num_classes = view.pool.targets, view.pool.task, 3
+        targets, task, num_classes = view.pool.targets, view.pool.task_type, 3
 
         @staticmethod
         def fetch(index, *, augment=None):
@@ -370,7 +370,7 @@ def test_mappings_of_tensors():
     view = make_view()
 
     class Pool:
-        targets, task, num_classes = view.pool.targets, view.pool.task, 3
+        targets, task, num_classes = view.pool.targets, view.pool.task_type, 3
 
         @staticmethod
         def fetch(index, *, augment=None):

@@ -302,7 +302,7 @@ def test_a_context_looks_at_the_pool(quick, tmp_path):
     ctx = EvalContext(
         models={},
         splits=splits,
-        kind=parts.pool.task,
+        task_type=parts.pool.task_type,
         num_classes=10,
         heldout="test",
         seed=0,

@@ -119,7 +119,7 @@ def packed_graphs(
         ConfigError: If there is none, or not a name per class.
     """
     tensors = dict(found.tensors)
-    known = found.facts["class_names"]
+    known = found.properties["class_names"]
     if names and len(names) != len(known):
         raise ConfigError(f"class_names must be {len(known)} names, got {list(names)}")
     if not edge_features:

@@ -87,13 +87,13 @@ class Molecules:
         with fetching(self.name, "MoleculeNet", folder, collection.file):
             files = present(home, folder, [collection.file], fetch)
             found = prepared(home, self.name, {"files": dict(files)}, make)
-        if found.facts["unreadable"] or found.facts["unlabelled"]:
+        if found.properties["unreadable"] or found.properties["unlabelled"]:
             log.warning(
                 "%s: left out %d molecules that RDKit cannot read and %d without a label, of %d",
                 self.name,
-                found.facts["unreadable"],
-                found.facts["unlabelled"],
-                found.facts["lines"],
+                found.properties["unreadable"],
+                found.properties["unlabelled"],
+                found.properties["lines"],
             )
         return packed_graphs(home, found, self.class_names, edge_features=self.edge_features)
 

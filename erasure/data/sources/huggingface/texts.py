@@ -94,8 +94,8 @@ class HuggingFaceText(HubRows, TextSettings):
             rows = found.without(self._absent(found), self.missing)
             labels = rows.labels(self.target, self.holds, self.separator, self.class_names)
             tokens = self.tokenized(home, self._texts(rows), rows.official)
-            tensors, facts = token_parts(tokens)
-            return pack(labels, rows.attributes(wanted), rows.official, tensors, **facts)
+            tensors, properties = token_parts(tokens)
+            return pack(labels, rows.attributes(wanted), rows.official, tensors, **properties)
 
     def _texts(self, rows: HubFrame) -> list[str]:
         return joined([rows.frame[name].fillna("").astype(str) for name in self.text])

@@ -65,8 +65,8 @@ def stamp(root: Path, name: str) -> str:
     """Return a hash of names, sizes and times of the files of a data set; empty without any."""
     found = sorted(path for path in root.glob(_place(name)[1]) if path.name[0] != ".")
     stats = [(path, path.stat()) for path in found]
-    facts = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-    return fingerprint(facts) if facts else ""
+    properties = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    return fingerprint(properties) if properties else ""
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class TorchvisionImages(ImageSettings):
         if "pictures" in found.tensors:
             return array_rows(found.tensors["pictures"], self.form, found.key)
         root = torchvision_root(home)
-        files = [root / file for file in found.facts["files"]]
+        files = [root / file for file in found.properties["files"]]
         return file_rows(files, self.form, found.key)
 
 
@@ -128,23 +128,23 @@ def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
     official = torch.cat(codes)
     if not bool((official == NOWHERE).all()):
         tensors["official"] = official
-    facts: dict[str, Any] = {
+    properties: dict[str, Any] = {
         "main": columns.main,
         "names": {key: list(column.names) for key, column in columns.columns.items()},
     }
     if isinstance(pictures, Tensor):
         tensors["pictures"] = pictures
     else:
-        facts["files"] = [str(file.relative_to(root)) for file in pictures]
-    return Prepared(tensors, facts)
+        properties["files"] = [str(file.relative_to(root)) for file in pictures]
+    return Prepared(tensors, properties)
 
 
 def _columns(found: Prepared) -> Columns:
     columns = {
         name: Column(found.tensors[f"column.{name}"], tuple(names))
-        for name, names in found.facts["names"].items()
+        for name, names in found.properties["names"].items()
     }
-    return Columns(columns, found.facts["main"])
+    return Columns(columns, found.properties["main"])
 
 
 def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any
         "targets": torch.stack([column.values for column in columns], dim=1),
         "class_names": tuple(target),
         "attributes": dict(found.columns),
-        "task": Multilabel(),
+        "task_type": Multilabel(),
     }
 
 
