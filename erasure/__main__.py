@@ -8,7 +8,7 @@ COMMANDS = {
     "store": "look after the store of trained models: ls, verify, gc",
     "studies": "look after tuning sweeps: status, recipe",
     "deliver": "send results that could not be tracked when they were made",
-    "catalogue": "make the tables of data sets and models in the docs",
+    "docs": "make the pages of methods, metrics, data sets and models",
 }
 
 

@@ -24,8 +24,8 @@ class TeacherTarget(NamedTuple):
     name: str
 
 
-def taught_logits(
-    task: UnlearningTask, lessons: Sequence[TeacherTarget], *, augment: bool
+def teacher_logits(
+    task: UnlearningTask, targets: Sequence[TeacherTarget], *, augment: bool
 ) -> Callable[[Batch], Tensor]:
     """Return a function from a batch to the logits ``(B, C)`` of the teachers in charge.
 
@@ -35,40 +35,48 @@ def taught_logits(
 
     Args:
         task: The request; its cache remembers.
-        lessons: Who teaches which samples; no sample may have two teachers.
+        targets: Who teaches which samples; no sample may have two teachers.
         augment: Whether batches will be augmented, where the pool has an augmentation.
     """
     pool = task.forget.pool
-    lessons = [lesson for lesson in lessons if len(lesson.view) > 0]
-    who = torch.zeros(len(pool.targets), dtype=torch.int64, device=pool.targets.device)
-    for number, lesson in enumerate(lessons):
-        who[lesson.view.index] = number
+    targets = [target for target in targets if len(target.view) > 0]
+    # By sample id: which of `targets` is in charge. Samples of nobody keep 0, and nobody asks.
+    in_charge = torch.zeros(len(pool.targets), dtype=torch.int64, device=pool.targets.device)
+    for number, target in enumerate(targets):
+        in_charge[target.view.index] = number
     if augment and pool.augments:
-        return _seen(lessons, who)
-    row = torch.zeros_like(who)
+        return _on_every_batch(targets, in_charge)
+    # By sample id: its row in one table of the logits of all views, one after the other.
+    row = torch.zeros_like(in_charge)
     start = 0
-    for lesson in lessons:
-        row[lesson.view.index] = torch.arange(start, start + len(lesson.view), device=row.device)
-        start += len(lesson.view)
-    table = torch.cat([_remembered(task, lesson) for lesson in lessons] or [torch.empty(0)])
+    for target in targets:
+        row[target.view.index] = torch.arange(start, start + len(target.view), device=row.device)
+        start += len(target.view)
+    table = torch.cat([_remembered(task, target) for target in targets] or [torch.empty(0)])
     return lambda batch: table[row[batch.ids]]
 
 
-def _seen(lessons: Sequence[TeacherTarget], who: Tensor) -> Callable[[Batch], Tensor]:
+def _on_every_batch(
+    targets: Sequence[TeacherTarget], in_charge: Tensor
+) -> Callable[[Batch], Tensor]:
+    # One teacher may be in charge of several views; it runs once per batch all the same.
+    teachers = {id(target.teacher): target.teacher for target in targets}
+
     def logits(batch: Batch) -> Tensor:
         with torch.no_grad():
-            every = {id(t): t(batch.inputs) for t in {id(x[0]): x[0] for x in lessons}.values()}
-        stacked = torch.stack([every[id(lesson.teacher)] for lesson in lessons])
-        chosen: Tensor = stacked[who[batch.ids], torch.arange(len(batch.ids), device=who.device)]
+            outputs = {key: teacher(batch.inputs) for key, teacher in teachers.items()}
+        stacked = torch.stack([outputs[id(target.teacher)] for target in targets])
+        rows = torch.arange(len(batch.ids), device=in_charge.device)
+        chosen: Tensor = stacked[in_charge[batch.ids], rows]
         return chosen
 
     return logits
 
 
-def _remembered(task: UnlearningTask, lesson: TeacherTarget) -> Tensor:
+def _remembered(task: UnlearningTask, target: TeacherTarget) -> Tensor:
     def compute() -> Mapping[str, Tensor]:
-        with evaluating(lesson.teacher), torch.no_grad():
-            found = [lesson.teacher(batch.inputs) for batch in lesson.view.batches(1024)]
-        return {"logits": torch.cat(found)}
+        with evaluating(target.teacher), torch.no_grad():
+            logits = [target.teacher(batch.inputs) for batch in target.view.batches(1024)]
+        return {"logits": torch.cat(logits)}
 
-    return task.cached("logits", lesson.view, compute, teacher=lesson.name)["logits"]
+    return task.cached("logits", target.view, compute, teacher=target.name)["logits"]

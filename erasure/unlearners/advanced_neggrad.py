@@ -27,6 +27,12 @@ class AdvancedNegGrad:
             accuracy on the validation set, as for random samples; ``chance``: one over the
             number of classes, as for whole classes. ``never`` runs all epochs.
 
+    Passes:
+        E times what it takes over forget, E over retain.
+
+    Deviations:
+        No pair is skipped for unequal sizes; optional ``stop`` and clipping.
+
     References:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks", 2023, arXiv:2311.02240.
 

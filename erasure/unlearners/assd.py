@@ -24,6 +24,12 @@ class ASSD:
     Args:
         batch_size: Samples per batch of both importances; part of the method.
 
+    Passes:
+        1 over forget, 1 over retain.
+
+    Deviations:
+        Exact percentile by two order statistics.
+
     References:
         S. Schoepf, J. Foster and A. Brintrup, "Parameter-tuning-free data entry error unlearning
         with adaptive selective synaptic dampening", 2024, arXiv:2402.10098.
@@ -63,5 +69,5 @@ def threshold(
         return 0.0
     rank = quantile * (len(ratios) - 1)
     # torch.quantile refuses more than 16 million values; two order statistics do not.
-    low, high = (ratios.kthvalue(place + 1).values for place in (int(rank), math.ceil(rank)))
+    low, high = (ratios.kthvalue(index + 1).values for index in (int(rank), math.ceil(rank)))
     return float(low.double() + (rank - int(rank)) * (high.double() - low.double()))

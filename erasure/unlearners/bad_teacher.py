@@ -15,7 +15,7 @@ from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
-from erasure.training.teachers import TeacherTarget, taught_logits
+from erasure.training.teachers import TeacherTarget, teacher_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,13 @@ class BadTeacher:
         reduction: ``batchmean`` divides the divergence by the number of samples; ``elementmean``
             by the number of samples and classes, as the authors' code does, which makes the
             gradient smaller by the number of classes.
+
+    Passes:
+        E + 1 over forget, 0.3 (E + 1) over retain.
+
+    Deviations:
+        Divergence is a mean over samples; the authors also divide by classes (``reduction:
+        elementmean``).
 
     References:
         V. Chundawat, A. Tarun, M. Mandal and M. Kankanhalli, "Can Bad Teaching Induce
@@ -69,21 +76,21 @@ class BadTeacher:
         bad = task.fresh(salt=salt).eval().requires_grad_(requires_grad=False)
         count = max(1, int(self.retain_share * len(task.retain)))
         keep = _drawn(task.retain, count, branch(task.generator, "bad_teacher", "retain"))
-        lessons = [TeacherTarget(bad, task.forget, salt), TeacherTarget(good, keep, "original")]
+        targets = [TeacherTarget(bad, task.forget, salt), TeacherTarget(good, keep, "original")]
         size, augment = self.fit.batch_size, self.fit.augment
         batches = shuffled(task.forget + keep, size, task.generator, augment=augment)
-        return self.fit(task.model, batches, self._objective(task, lessons), report=task.report)
+        return self.fit(task.model, batches, self._objective(task, targets), report=task.report)
 
     def _objective(
-        self, task: UnlearningTask, lessons: Sequence[TeacherTarget]
+        self, task: UnlearningTask, targets: Sequence[TeacherTarget]
     ) -> Objective[Batch]:
-        taught = taught_logits(task, lessons, augment=self.fit.augment)
+        teacher_of = teacher_logits(task, targets, augment=self.fit.augment)
         classes = task.num_classes if self.reduction == "elementmean" else 1
         scale = self.temperature**2 * classes  # the divergence of the task has the factor T^2
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
             logits = student(batch.inputs)
-            kl = task.task_type.predictive_kl(taught(batch), logits, self.temperature)
+            kl = task.task_type.predictive_kl(teacher_of(batch), logits, self.temperature)
             return kl.mean() / scale
 
         return objective

@@ -27,6 +27,12 @@ class BoundaryExpand:
     Args:
         fit: Optimizer, epochs and batch size.
 
+    Passes:
+        E over forget, 0 over retain.
+
+    Deviations:
+        Ported code leaves the extra output in.
+
     References:
         M. Chen, W. Gao, G. Liu, K. Peng and C. Wang, "Boundary Unlearning", CVPR 2023,
         arXiv:2303.11570.

@@ -25,6 +25,13 @@ class Cascade:
     Args:
         steps: Methods by name, at least one. A curve is called after its step and itself.
 
+    Passes:
+        Those of its steps.
+
+    Deviations:
+        The first step that is not identity gets the task as it is; later ones a generator named
+        after their step and no cache across trials.
+
     Notes:
         Teachers and importances of a later step are those of its input, not of the original.
     """

@@ -42,6 +42,13 @@ class CertifiedLinear:
         rounds: Most iterations of L-BFGS, at least 1.
         batch_size: Samples per forward pass for the features.
 
+    Passes:
+        1 over forget, 1 over retain.
+
+    Deviations:
+        One budget over all classes; what training left of the gradient counts; the certificate
+        covers the head only.
+
     References:
         C. Guo, T. Goldstein, A. Hannun and L. van der Maaten, "Certified Data Removal from
         Machine Learning Models", ICML 2020, arXiv:1911.03030.
@@ -119,28 +126,28 @@ class CertifiedLinear:
 
     def _rows(self, task: UnlearningTask, view: View) -> tuple[Rows, Tensor]:
         """Return the rows of unit norm of ``view``, and the norms ``(n,)`` they had."""
-        found = task.cached(
+        features = task.cached(
             "head_inputs",
             view,
             lambda: {"features": _features(task.model, view, self.batch_size)},
             batch_size=self.batch_size,
         )["features"].double()
         if head(task.model)[1].bias is not None:
-            found = torch.cat([found, torch.ones_like(found[:, :1])], dim=1)
-        norms = found.norm(dim=1)
+            features = torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+        norms = features.norm(dim=1)
         has = task.task_type.indicators(view.targets, task.num_classes)
         tiny = torch.finfo(torch.float64).tiny
-        return Rows(found / norms.clamp(min=tiny)[:, None], 2.0 * has.double() - 1.0), norms
+        return Rows(features / norms.clamp(min=tiny)[:, None], 2.0 * has.double() - 1.0), norms
 
 
 def _features(model: nn.Module, view: View, batch_size: int) -> Tensor:
-    found = []
-    with evaluating(model), torch.no_grad(), recorded_features(model) as features:
+    batches = []
+    with evaluating(model), torch.no_grad(), recorded_features(model) as recorded:
         for batch in view.batches(batch_size):
             logits = model(batch.inputs)
-            found.append(features.value)
-            _require_head(model, features.value, logits)
-    return torch.cat(found)
+            batches.append(recorded.value)
+            _require_head(model, recorded.value, logits)
+    return torch.cat(batches)
 
 
 def _require_head(model: nn.Module, features: Tensor, logits: Tensor) -> None:

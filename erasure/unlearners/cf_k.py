@@ -30,6 +30,13 @@ class CFk:
             normalizes by the batch and lets the running statistics follow the retain set;
             ``frozen`` uses and keeps the running statistics.
 
+    Passes:
+        0 over forget, E over retain.
+
+    Deviations:
+        Any layer with a weight of two or more dimensions counts; k beyond the number of layers
+        trains everything; ``norms: frozen`` keeps the statistics of frozen norms.
+
     References:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr and P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.

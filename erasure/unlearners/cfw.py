@@ -29,6 +29,12 @@ class CFW:
         sigma: Standard deviation of the first noise, at least 0.
         sigma_end: That of the second, at least 0; a run of a single epoch has none.
 
+    Passes:
+        0 over forget, E over retain.
+
+    Deviations:
+        Convolutions found by type (linear layers if none); the port's balanced weights.
+
     References:
         Third of the NeurIPS 2023 unlearning competition (Seif; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.

@@ -22,6 +22,12 @@ class ConvolutionTranspose:
         fit: Optimizer, epochs and batch size; no epochs leave the swap alone, which twice is
             nothing.
 
+    Passes:
+        0 over forget, E over retain.
+
+    Deviations:
+        Refuses models without square kernels larger than 1 x 1.
+
     References:
         X. F. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning for Image
         Classification", arXiv:2410.01276, for a method of the NeurIPS 2023 unlearning
@@ -47,5 +53,5 @@ class ConvolutionTranspose:
 
 
 def _mirrored(model: nn.Module) -> list[nn.Conv2d]:
-    found = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return [conv for conv in found if conv.kernel_size[0] == conv.kernel_size[1] > 1]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return [conv for conv in convolutions if conv.kernel_size[0] == conv.kernel_size[1] > 1]

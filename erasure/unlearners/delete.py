@@ -10,7 +10,7 @@ from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit
 from erasure.training.passes import shuffled
-from erasure.training.teachers import TeacherTarget, taught_logits
+from erasure.training.teachers import TeacherTarget, teacher_logits
 from erasure.unlearners.shared.requirements import require_one_label
 
 
@@ -25,6 +25,12 @@ class Delete:
     Args:
         fit: Optimizer, epochs and batch size. Its mode matters: batch normalization in ``train``
             or ``frozen_norm`` needs different rates.
+
+    Passes:
+        E + 1 over forget, 0 over retain.
+
+    Deviations:
+        Random forget sets are allowed, and end below test accuracy.
 
     References:
         Y. Zhou, D. Zheng, Q. Mo, R. Lu, K. Lin and W. Zheng, "Decoupled Distillation to Erase: A
@@ -41,12 +47,12 @@ class Delete:
     def __call__(self, task: UnlearningTask) -> nn.Module:
         require_one_label(task.forget, "delete", "random_labels")
         teacher = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
-        lesson = TeacherTarget(teacher, task.forget, "original")
-        taught = taught_logits(task, [lesson], augment=self.fit.augment)
+        target = TeacherTarget(teacher, task.forget, "original")
+        original_logits = teacher_logits(task, [target], augment=self.fit.augment)
 
         def objective(student: nn.Module, batch: Batch) -> Tensor:
-            believed = _without(taught(batch), batch.targets)
-            return task.task_type.predictive_kl(believed, student(batch.inputs), 1.0).mean()
+            without_label = _without(original_logits(batch), batch.targets)
+            return task.task_type.predictive_kl(without_label, student(batch.inputs), 1.0).mean()
 
         batches = shuffled(
             task.forget, self.fit.batch_size, task.generator, augment=self.fit.augment

@@ -30,13 +30,19 @@ class EUk:
             pretrained needs.
         norms: Batch normalization among the frozen layers, as for :class:`CFk`.
 
+    Passes:
+        0 over forget, E over retain.
+
+    Deviations:
+        Nested layers are reset; ``reset: initial`` for pretrained models.
+
     References:
         S. Goel, A. Prabhu, A. Sanyal, S.-N. Lim, P. Torr and P. Kumaraguru, "Towards Adversarial
         Evaluations for Inexact Machine Unlearning", 2022, arXiv:2201.06640.
 
     Notes:
         Code that resets only the direct children of a network leaves the trained weights in
-        nested blocks; here layers are found however deep they are nested.
+        nested blocks; here layers are source_weights however deep they are nested.
     """
 
     fit: Fit
@@ -73,6 +79,6 @@ def _kaiming(layer: nn.Module, generator: Generator) -> None:
 
 
 def _copy(source: nn.Module, layer: nn.Module) -> None:
-    found = dict(source.named_parameters(recurse=False))
+    source_weights = dict(source.named_parameters(recurse=False))
     for name, parameter in layer.named_parameters(recurse=False):
-        parameter.detach().copy_(found[name].detach())
+        parameter.detach().copy_(source_weights[name].detach())

@@ -36,6 +36,12 @@ class FCS:
         rounds: Number of rounds, at least 0.
         temperature: The temperature :math:`\tau`, above 0.
 
+    Passes:
+        1 + rounds over forget, rounds × (1 + partner batches) over retain.
+
+    Deviations:
+        The shorter set starts again, where the authors' zip stops.
+
     References:
         First of the NeurIPS 2023 unlearning competition (fanchuan; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.

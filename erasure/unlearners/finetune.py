@@ -19,6 +19,9 @@ class Finetune:
         fit: Optimizer, epochs and batch size. Near the last learning rate of training nothing
             happens; a large rate is a warm restart that forgets by instability.
 
+    Passes:
+        0 over forget, E over retain.
+
     References:
         A. Golatkar et al., "Eternal Sunshine of the Spotless Net", CVPR 2020, arXiv:1911.04933,
         as a baseline; A. Warnecke et al., "Machine Unlearning of Features and Labels",

@@ -44,6 +44,12 @@ class FisherForgetting:
         head_clamp: The same in the head, above 0.
         boost: Factor of the variance in the head and in vectors, above 0.
 
+    Passes:
+        0 over forget, 1 over retain.
+
+    Deviations:
+        Head found by module, not by shape; ``estimator: exact``, ``sketch`` or ``batch``.
+
     References:
         A. Golatkar, A. Achille and S. Soatto, "Eternal Sunshine of the Spotless Net: Selective
         Forgetting in Deep Networks", CVPR 2020, arXiv:1911.04933.

@@ -25,6 +25,12 @@ class GradAscent:
             accuracy on the validation set, as for random samples; ``chance``: one over the
             number of classes, as for whole classes. ``never`` runs all epochs.
 
+    Passes:
+        E over forget, 0 over retain.
+
+    Deviations:
+        Optional ``stop`` when forget accuracy reaches that of validation, or chance.
+
     References:
         A. Golatkar et al., CVPR 2020, arXiv:1911.04933; A. Thudi et al., "Unrolling SGD",
         EuroS&P 2022, arXiv:2109.13398.

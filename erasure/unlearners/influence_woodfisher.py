@@ -36,6 +36,12 @@ class InfluenceWoodFisher:
         samples: The constant N, and the largest number of retain samples after the first.
         max_norm: Trust region: a longer step is shortened to this L2 norm. None never does.
 
+    Passes:
+        1 over forget, 1 + a share over retain.
+
+    Deviations:
+        Recursion in float64; optional trust region ``max_norm``.
+
     References:
         P. W. Koh and P. Liang, ICML 2017; Z. Izzo et al., AISTATS 2021, arXiv:2002.10077;
         S. P. Singh and D. Alistarh, "WoodFisher", NeurIPS 2020, arXiv:2004.14340. The form is that
@@ -80,14 +86,14 @@ class InfluenceWoodFisher:
         start = forget / size - retain * num_forget / (size * num_retain)
         order = torch.randperm(num_retain, generator=task.generator)
         drawn = task.retain.take(order[: self.samples + 1])
-        found = task.cached(
+        cached = task.cached(
             "woodfisher",
             drawn,
             lambda: {"k": self._recursion(task, drawn, start)},
             samples=self.samples,
             start=tensor_fingerprint(start),
         )
-        return found["k"]
+        return cached["k"]
 
     def _recursion(self, task: UnlearningTask, drawn: View, start: Tensor) -> Tensor:
         k, o = start.clone(), torch.empty(0)
@@ -108,11 +114,11 @@ def _summed(task: UnlearningTask, view: View) -> Tensor:
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         return task.loss(model(batch.inputs), batch.targets).sum()
 
-    found = task.cached(
+    sums = task.cached(
         "summed_gradients",
         view,
         lambda: summed_gradients(task.model, view, BATCH_SIZE, objective),
         objective="loss",
     )
     names = [name for name, p in task.model.named_parameters() if p.requires_grad]
-    return torch.cat([found[name].flatten() for name in names]).double()
+    return torch.cat([sums[name].flatten() for name in names]).double()

@@ -34,6 +34,13 @@ class JiT:
         zero_grad: Start every step from a gradient of zero. Otherwise gradients add up over all
             steps of the run, so that a step moves along everything seen so far.
 
+    Passes:
+        E over forget, 0 over retain.
+
+    Deviations:
+        Gradients add up over steps as in the authors' code, ``zero_grad: true`` corrects it; eval
+        mode is our choice.
+
     References:
         J. Foster, K. Fogarty, S. Schoepf, C. Oztireli and A. Brintrup, "Zero-Shot Machine
         Unlearning at Scale via Lipschitz Regularization", 2024, arXiv:2402.01401.

@@ -29,6 +29,12 @@ class KDE:
         warmup: The first phase, on the validation set.
         temperature: The temperature T, above 0.
 
+    Passes:
+        0 over forget, E (+3 on val) over retain.
+
+    Deviations:
+        Layers found by type; new weights from the model's own initializer.
+
     References:
         Sixth of the NeurIPS 2023 unlearning competition (Amnesiacs; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
@@ -52,16 +58,16 @@ class KDE:
         teacher = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
         reset_layers(task.model, task.fresh(f"kde {task.generator.initial_seed()}"), names)
 
-        def taught(batch: Batch) -> Tensor:
+        def teacher_logits(batch: Batch) -> Tensor:
             with torch.no_grad():
                 logits: Tensor = teacher(batch.inputs)
             return logits
 
         def divergence(student: nn.Module, batch: Batch) -> Tensor:
-            return self._divergence(task, taught(batch), student(batch.inputs))
+            return self._divergence(task, teacher_logits(batch), student(batch.inputs))
 
         def follow(student: nn.Module, batch: Batch) -> Tensor:
-            target, logits = taught(batch), student(batch.inputs)
+            target, logits = teacher_logits(batch), student(batch.inputs)
             soft = task.task_type.soft_loss(logits, target, self.temperature).mean()
             loss = task.loss(logits, batch.targets).mean()
             return loss + soft + self._divergence(task, target, logits)

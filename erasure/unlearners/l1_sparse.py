@@ -26,6 +26,12 @@ class L1Sparse:
             on a sum over all weights: 0.2 destroys a ResNet-18.
         tail: Number of last epochs without a penalty, at most all.
 
+    Passes:
+        0 over forget, E over retain.
+
+    Deviations:
+        Alpha 5e-5, because the 0.2 of the authors' generic command line destroys a model.
+
     References:
         J. Jia, J. Liu, P. Ram, Y. Yao, G. Liu, Y. Liu, P. Sharma and S. Liu, "Model Sparsity Can
         Simplify Machine Unlearning", NeurIPS 2023, arXiv:2304.04934.

@@ -26,6 +26,12 @@ class LFSSD:
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances; part of the method.
 
+    Passes:
+        2 over forget, 1 over retain.
+
+    Deviations:
+        As ``ssd``.
+
     References:
         J. Foster, S. Schoepf and A. Brintrup, "Loss-Free Machine Unlearning", 2024,
         arXiv:2402.19308.

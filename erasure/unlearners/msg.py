@@ -32,6 +32,13 @@ class MSG:
         frac: Share of each convolution that is drawn again, in [0, 1].
         scale: Factor on the gradients of the weights that are not, in [0, 1].
 
+    Passes:
+        1 over forget, E and as many samples as there are to forget over retain.
+
+    Deviations:
+        Gradients in eval mode; biases are not re-drawn; linear layers if there are no
+        convolutions.
+
     References:
         X. F. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning for Image
         Classification", arXiv:2410.01276, for a method of the NeurIPS 2023 unlearning

@@ -23,6 +23,13 @@ class NegGradPlus:
         alpha: Weight of the retain loss, in ``[0, 1]``; 1 gives the parameters of fine-tuning.
         forget_batch_size: Batch size on the forget set; None takes that of the retain set.
 
+    Passes:
+        E times what it takes over forget, E over retain.
+
+    Deviations:
+        Forget batches get a new order at each repetition; the authors' code replays the first
+        pass.
+
     References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.

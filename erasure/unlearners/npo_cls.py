@@ -11,7 +11,7 @@ from erasure.core.pool import Batch
 from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit
 from erasure.training.passes import paired
-from erasure.training.teachers import TeacherTarget, taught_logits
+from erasure.training.teachers import TeacherTarget, teacher_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,12 @@ class NpoCls:
         fit: Optimizer, epochs, and batch size of both parts.
         beta: Above 0; the smaller, the closer to plain ascent.
         retain_weight: Weight w of the retain loss, at least 0.
+
+    Passes:
+        E times what it takes, + 1 over forget, E over retain.
+
+    Deviations:
+        No published results for classifiers.
 
     References:
         After R. Zhang, L. Lin, Y. Bai and S. Mei, "Negative Preference Optimization", COLM 2024,
@@ -47,12 +53,12 @@ class NpoCls:
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
         reference = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
-        lesson = TeacherTarget(reference, task.forget, "original")
-        taught = taught_logits(task, [lesson], augment=self.fit.augment)
+        target = TeacherTarget(reference, task.forget, "original")
+        reference_logits = teacher_logits(task, [target], augment=self.fit.augment)
 
         def objective(model: nn.Module, pair: tuple[Batch, Batch]) -> Tensor:
             keep, drop = pair
-            before = task.loss(taught(drop), drop.targets)
+            before = task.loss(reference_logits(drop), drop.targets)
             gain = before - task.loss(model(drop.inputs), drop.targets)
             forget = 2.0 / self.beta * F.softplus(self.beta * gain).mean()
             return forget + self.retain_weight * task.objective(model, keep)

@@ -34,6 +34,12 @@ class PRMQ:
         amount: Share that is pruned, in [0, 1).
         tail: Share of one more pass, in [0, 1), plus one step: 3.2 epochs are 3 and 0.2.
 
+    Passes:
+        0 over forget, 3.2 over retain.
+
+    Deviations:
+        For multilabel, class weights count whole label sets.
+
     References:
         Fourth of the NeurIPS 2023 unlearning competition (Sebastian; E. Triantafillou et al.,
         arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
@@ -79,14 +85,14 @@ class PRMQ:
 
 def prune_and_draw(model: nn.Module, amount: float, generator: Generator) -> None:
     """Prune the share ``amount`` of smallest magnitude; draw weights anew, set biases to 0."""
-    found = [(m, p) for _, m in linear_maps(model) for p in m.parameters(recurse=False)]
-    sizes = [values.detach().abs().flatten() for _, values in found]
+    weights = [(m, p) for _, m in linear_maps(model) for p in m.parameters(recurse=False)]
+    sizes = [values.detach().abs().flatten() for _, values in weights]
     order = torch.cat(sizes).argsort(stable=True)
     pruned = torch.zeros(len(order), dtype=torch.bool, device=order.device)
     pruned[order[: round(amount * len(order))]] = True
     with torch.no_grad():
         parts = pruned.split([len(part) for part in sizes])
-        for (module, values), mask in zip(found, parts, strict=True):
+        for (module, values), mask in zip(weights, parts, strict=True):
             drawn = torch.zeros(values.shape)
             if values is own_weight(module):
                 reach = values[0].numel() ** -0.5
@@ -99,10 +105,10 @@ def _objective(task: UnlearningTask, teacher: nn.Module) -> Objective[Batch]:
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
-            taught = task.task_type.entropy(teacher(batch.inputs))
+            teacher_entropy = task.task_type.entropy(teacher(batch.inputs))
         logits = model(batch.inputs)
         weights = counts[batch.ids] ** -0.1
         loss = (weights * task.loss(logits, batch.targets)).sum() / weights.sum()
-        return loss + (task.task_type.entropy(logits) - taught).square().mean()
+        return loss + (task.task_type.entropy(logits) - teacher_entropy).square().mean()
 
     return objective

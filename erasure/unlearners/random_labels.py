@@ -32,6 +32,12 @@ class RandomLabels:
             that the order is from does: true labels are possible, except in ``mixed_fixed``.
         retain_share: Share of the retain set that is trained on, chosen once, in ``[0, 1]``.
 
+    Passes:
+        E over forget, E of ``retain_share`` over retain.
+
+    Deviations:
+        Labels are redrawn per epoch, not per batch (the same law).
+
     References:
         A. Golatkar et al., CVPR 2020, arXiv:1911.04933; L. Graves, V. Nagisetty and V. Ganesh,
         "Amnesiac Machine Learning", AAAI 2021, arXiv:2010.10981. The orders are those of the code

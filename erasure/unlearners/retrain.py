@@ -14,6 +14,13 @@ class Retrain:
     The model comes through the store, so it is the gold model itself and is trained once. The
     time that is reported is that of the training, also when the weights were there already.
 
+    Passes:
+        0 over forget, the epochs of training over retain.
+
+    Deviations:
+        Builds a new network; code that resets only direct children keeps trained weights inside
+        blocks.
+
     Notes:
         Starts from the same initial weights as the original, so that an empty forget set would
         give the original bit for bit. Code that only resets direct children of a network keeps

@@ -33,6 +33,12 @@ class RNI:
         share: Share of ``tensors``, in [0, 1], rounded down, that may get noise in an epoch.
         last: Factor on the learning rate in the last epoch, above 0.
 
+    Passes:
+        0 over forget, 9 over retain.
+
+    Deviations:
+        Norms found by type, not by name.
+
     References:
         Seventh of the NeurIPS 2023 unlearning competition (Sun Jiao Song; E. Triantafillou et
         al., arXiv:2406.09073), as in X. F. Cadet et al., "Deep Unlearn", arXiv:2410.01276.
@@ -100,7 +106,7 @@ def plain_names(model: nn.Module) -> list[str]:
 
 def _some(names: Sequence[str], count: int, generator: Generator) -> list[str]:
     order = torch.randperm(len(names), generator=generator)[:count]
-    return [names[place] for place in order.tolist()]
+    return [names[index] for index in order.tolist()]
 
 
 def _epoch(task: UnlearningTask, fit: Fit, factor: float) -> float:

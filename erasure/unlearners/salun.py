@@ -31,6 +31,12 @@ class SalUn:
             weight decay still moves what is masked, as the authors' code did until 2026 and as
             the results published before were made.
 
+    Passes:
+        Inner's + 1 over forget, inner's over retain.
+
+    Deviations:
+        Gradient summed in a fixed order; ``restore: false`` is the authors' code before 2026.
+
     References:
         C. Fan, J. Liu, Y. Zhang, E. Wong, D. Wei and S. Liu, "SalUn: Empowering Machine
         Unlearning via Gradient-based Weight Saliency", ICLR 2024, arXiv:2310.12508.
@@ -76,14 +82,16 @@ class SalUn:
         def ascent(model: nn.Module, batch: Batch) -> Tensor:
             return -task.objective(model, batch)
 
-        found = task.cached(
+        gradients = task.cached(
             "salun",
             task.forget,
             lambda: summed_gradients(task.model, task.forget, self.batch_size, ascent),
             batch_size=self.batch_size,
         )
         # What comes out of the cache may be in another order, and order breaks ties.
-        return {name: found[name] for name, _ in task.model.named_parameters() if name in found}
+        return {
+            name: gradients[name] for name, _ in task.model.named_parameters() if name in gradients
+        }
 
 
 def _put_back(

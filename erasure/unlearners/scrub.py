@@ -12,7 +12,7 @@ from erasure.core.seeding import branch
 from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit, Objective
 from erasure.training.passes import shuffled
-from erasure.training.teachers import TeacherTarget, taught_logits
+from erasure.training.teachers import TeacherTarget, teacher_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,12 @@ class Scrub:
         forget_batch_size: Batch size on the forget set; smaller means more maximizing steps.
         decay_epochs: Epochs after which the learning rate is multiplied by ``decay``.
         decay: That factor, in (0, 1].
+
+    Passes:
+        ``msteps`` + 1 over forget, E + 1 over retain.
+
+    Deviations:
+        One optimizer for both passes and T² in the divergence, as in the authors' code.
 
     References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
@@ -90,11 +96,11 @@ class Scrub:
     def _objectives(
         self, task: UnlearningTask, teacher: nn.Module
     ) -> tuple[Objective[Batch], Objective[Batch]]:
-        lessons = [TeacherTarget(teacher, view, "original") for view in (task.forget, task.retain)]
-        taught = taught_logits(task, lessons, augment=self.fit.augment)
+        targets = [TeacherTarget(teacher, view, "original") for view in (task.forget, task.retain)]
+        logits_of = teacher_logits(task, targets, augment=self.fit.augment)
 
         def divergence(logits: Tensor, batch: Batch) -> Tensor:
-            return task.task_type.predictive_kl(taught(batch), logits, self.temperature).mean()
+            return task.task_type.predictive_kl(logits_of(batch), logits, self.temperature).mean()
 
         def leave(student: nn.Module, batch: Batch) -> Tensor:
             return -divergence(student(batch.inputs), batch)

@@ -23,6 +23,13 @@ class ScrubR:
     Args:
         scrub: The method that is rewound; E epochs keep E + 1 copies of the weights.
 
+    Passes:
+        ``msteps`` + E + 2 over forget, E + 1 over retain.
+
+    Deviations:
+        Among equally close epochs the last wins, in the authors' code the first (often the
+        original).
+
     References:
         M. Kurmanji, P. Triantafillou, J. Hayes and E. Triantafillou, "Towards Unbounded Machine
         Unlearning", NeurIPS 2023, arXiv:2302.09880.
@@ -58,12 +65,12 @@ class ScrubR:
 
 def _alike(val: View, forget: View) -> View:
     """Return the samples of ``val`` whose labels occur in ``forget``."""
-    known = forget.targets.unique(dim=0)
-    same = (val.targets[:, None] == known[None]).reshape(len(val), len(known), -1)
-    found = val.take(same.all(dim=-1).any(dim=-1))
-    if len(found) == 0:
+    labels = forget.targets.unique(dim=0)
+    same = (val.targets[:, None] == labels[None]).reshape(len(val), len(labels), -1)
+    same_labels = val.take(same.all(dim=-1).any(dim=-1))
+    if len(same_labels) == 0:
         raise UnsupportedError(
             "scrub_r needs validation samples with labels of the forget set, and there are none; "
             "use a larger validation set (split.base.val) or unlearner=scrub"
         )
-    return found
+    return same_labels

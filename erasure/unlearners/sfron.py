@@ -42,6 +42,13 @@ class SFRon:
             forgotten yet; 0 weighs all the same.
         every: Number of retain steps per forget step, at least 1.
 
+    Passes:
+        1, and a batch at every fifth retain step, over forget; 1 + E over retain.
+
+    Deviations:
+        Epochs instead of 1500 iterations; no averaging of slow weights (switched off in the
+        authors' settings).
+
     References:
         Z. Huang, X. Cheng, J. Zheng, H. Wang, Z. He, T. Li and X. Huang, "Unified Gradient-Based
         Machine Unlearning with Remain Geometry Enhancement", NeurIPS 2024, arXiv:2409.19732.

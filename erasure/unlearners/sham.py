@@ -28,6 +28,12 @@ class Sham:
             keeps its place if the distance is 0; ``model``: all parameters together move along
             one direction.
 
+    Passes:
+        None, or those of the reference method.
+
+    Deviations:
+        Buffers stay.
+
     Notes:
         Buffers, such as the statistics of batch normalization, stay as they are.
     """

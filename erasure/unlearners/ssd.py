@@ -29,6 +29,13 @@ class SSD:
         batch_size: Samples per batch of both importances. It is part of the method: the
             importance shrinks with the batch.
 
+    Passes:
+        2 over forget, 1 over retain.
+
+    Deviations:
+        Batches in the order of ids; importances are cached, so a sweep over alpha and lambda pays
+        once.
+
     References:
         J. Foster, S. Schoepf and A. Brintrup, "Fast Machine Unlearning Without Retraining Through
         Selective Synaptic Dampening", AAAI 2024, arXiv:2308.07707.

@@ -29,6 +29,12 @@ class UnsirSample:
         fit: Optimizer, epochs and batch size of both parts.
         search: How the noise is found. The authors leave the network in ``train`` mode meanwhile.
 
+    Passes:
+        E times what it takes over forget, 2E + 1 over retain.
+
+    Deviations:
+        Search in eval mode; clamped to the data's range, not [0, 1]; uneven pairs are not skipped.
+
     References:
         D. Choi and D. Na, "Towards Machine Unlearning Benchmarks: Forgetting the Personal
         Identities in Facial Recognition Systems", 2023, arXiv:2311.02240, after A. Tarun et al.,

@@ -1,47 +1,51 @@
-"""The documentation speaks of what there is."""
+"""The documentation speaks of what there is, and what is made of the classes is up to date."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from erasure.cli.pages import datasets, methods, metrics
+from erasure.cli.pages.markdown import parse_docstring, replaced, table
+
 ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
 PAGES = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-METHODS = sorted(path.stem for path in (ROOT / "conf" / "unlearner").glob("*.yaml"))
 
 
-def test_every_method_has_one_row():
-    text = (ROOT / "docs" / "methods.md").read_text().split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
-    assert sorted(rows) == METHODS
+def sections_on(page, level="### "):
+    """Return the sections of a page by the name in their heading."""
+    parts = re.split(rf"^{level}`(\w+)`\n", (ROOT / page).read_text(), flags=re.MULTILINE)
+    texts = (re.split(r"\n<!-- end|\n## ", text)[0].strip() for text in parts[2::2])
+    return dict(zip(parts[1::2], texts, strict=True))
 
 
-def explained():
-    """Return a pattern for every name that the tables of docs/metrics.md have in their first cell.
+def stale(page, made):
+    """Return the sections of a page that are not what is made of the code today.
 
-    A name without a slash stands beside the one before it, as in ``f1/<part>/macro``, ``micro``.
+    One that the page lacks is not among them: a method or metric is one Python file and one YAML
+    file, and whoever releases writes the pages.
     """
-    patterns = []
-    for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
-        names = re.findall(r"`([^`]+)`", line.split(" | ")[0]) if line.startswith("| `") else []
-        for name in names:
-            beside = names[0].rpartition("/")[0]
-            whole = name if "/" in name and not name.startswith("...") else f"{beside}/{name}"
-            whole = whole.replace("/.../", "/") if name.startswith("...") else whole
-            escaped = re.escape(whole).replace(r"\.\.\.", ".+")
-            patterns.append(re.compile(re.sub(r"<\w+>", ".+", escaped)))
-    return patterns
+    kept = sections_on(page)
+    return [n for n, text in kept.items() if made.get(n) != f"### `{n}`\n\n{text}"]
 
 
-@pytest.mark.parametrize("bundle", ["fast", "standard", "full"])
-def test_every_metric_name_is_explained(compose_config, bundle):
-    from erasure.config.build import build
+def test_the_sections_of_methods_are_those_of_the_classes():
+    assert stale(methods.PAGE, methods.sections(CONF)) == [], "python -m erasure docs --write"
+    assert len(sections_on(methods.PAGE)) >= 39
 
-    patterns = explained()
-    evaluator = build(compose_config(f"evaluator={bundle}", "pool.size=8").evaluator, "evaluator")
-    names = {n for metric in evaluator.metrics.values() for n in metric.schema("test")}
-    missing = [name for name in names if not any(p.fullmatch(name) for p in patterns)]
-    assert not missing
+
+def test_every_row_of_the_methods_is_that_of_the_class():
+    made = methods.blocks(CONF)["table"].splitlines()
+    begin, end = "<!-- made: table -->", "<!-- end: table -->"
+    kept = (ROOT / methods.PAGE).read_text().partition(begin)[2].partition(end)[0]
+    assert [row for row in kept.strip().splitlines() if row not in made] == []
+
+
+def test_the_sections_of_metrics_are_those_of_the_classes():
+    made = {n: text for room in metrics.sections(CONF).values() for n, text in room.items()}
+    assert stale(metrics.PAGE, made) == [], "python -m erasure docs --write"
+    assert len(sections_on(metrics.PAGE)) >= 58
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -54,9 +58,42 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.slow
 def test_the_tables_of_data_sets_and_models_are_those_of_the_files():
-    from erasure.cli.catalogue import PAGE, page
-
-    kept = (ROOT / PAGE).read_text()
-    assert kept == page(ROOT / "conf"), "run python -m erasure catalogue --write"
+    page = (ROOT / datasets.PAGE).read_text()
+    assert replaced(page, datasets.blocks(CONF)) == page, "python -m erasure docs --write"
     for option in ("cifar10", "adult", "mutag", "ag_news", "celeba"):
-        assert f"| `{option}` |" in kept
+        assert f"| `{option}` |" in page
+
+
+def test_a_docstring_is_taken_apart():
+    docstring = parse_docstring(
+        """Do it.
+
+        In two ``lines``
+        of :math:`x`.
+
+        Args:
+            alpha: A share,
+                in [0, 1].
+            beta: Another.
+
+        References:
+            A. Author, :class:`~a.b.C`.
+        """
+    )
+    assert docstring.summary == "Do it."
+    assert docstring.body == "In two `lines` of $x$."
+    assert docstring.arguments == {"alpha": "A share, in [0, 1].", "beta": "Another."}
+    assert docstring.sections == {"References": "A. Author, `C`."}
+
+
+def test_a_block_is_replaced_between_its_marks_alone():
+    page = "a\n<!-- made: x -->\nold\n<!-- end: x -->\nb\n"
+    once = replaced(page, {"x": "new"})
+    assert once == "a\n<!-- made: x -->\n\nnew\n\n<!-- end: x -->\nb\n"
+    assert replaced(once, {"x": "new"}) == once
+    with pytest.raises(ValueError, match="the page lacks <!-- made: y -->"):
+        replaced(page, {"y": "new"})
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    assert table(("a",), [("x|y",)])[-1] == "| x\\|y |"

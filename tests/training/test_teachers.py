@@ -9,7 +9,7 @@ from erasure.core.seeding import stream
 from erasure.core.splits import View
 from erasure.data.pools.augment import CropFlip
 from erasure.testing import toy_task
-from erasure.training.teachers import TeacherTarget, taught_logits
+from erasure.training.teachers import TeacherTarget, teacher_logits
 
 
 class Counted(nn.Module):
@@ -41,7 +41,7 @@ def expected(lessons, batch, task):
 def test_every_sample_gets_the_logits_of_its_teacher_and_is_seen_once():
     task = toy_task("cnn")
     lessons = lessons_of(task)
-    taught = taught_logits(task, lessons, augment=True)
+    taught = teacher_logits(task, lessons, augment=True)
     for _ in range(2):
         for batch in (task.forget + task.retain).batches(32, generator=stream(0, "x")):
             torch.testing.assert_close(taught(batch), expected(lessons, batch, task))
@@ -55,12 +55,12 @@ def test_augmented_batches_are_shown_to_the_teacher():
         task, forget=View(pool, task.forget.index), retain=View(pool, task.retain.index)
     )
     lessons = lessons_of(task)
-    taught = taught_logits(task, lessons, augment=True)
+    taught = teacher_logits(task, lessons, augment=True)
     batches = (task.forget + task.retain).batches(32, generator=stream(0, "x"), augment=True)
     for batch in batches:
         torch.testing.assert_close(taught(batch), expected(lessons, batch, task))
     assert lessons[0].teacher.seen == len(task.forget) + len(task.retain)
-    quiet = taught_logits(task, lessons, augment=False)
+    quiet = teacher_logits(task, lessons, augment=False)
     batch = next(task.forget.batches(8))
     torch.testing.assert_close(quiet(batch), expected(lessons, batch, task))
 
@@ -73,7 +73,7 @@ def test_what_is_remembered_is_known_by_teacher_and_view():
         return compute()
 
     task = replace(toy_task(), cached=cached)
-    taught_logits(task, lessons_of(task), augment=False)
+    teacher_logits(task, lessons_of(task), augment=False)
     assert asked == [
         ("logits", len(task.forget), {"teacher": "original"}),
         ("logits", len(task.retain), {"teacher": "other"}),

@@ -12,7 +12,7 @@ def label_counts(view: View) -> Tensor:
     Samples with several labels count as equal if all of these are. Ids outside the view get 0.
     """
     targets = view.targets
-    _, place, counts = targets.unique(dim=0, return_inverse=True, return_counts=True)
-    found = torch.zeros(len(view.pool.targets), device=targets.device)
-    found[view.index] = counts[place].to(found)
-    return found
+    _, label, counts = targets.unique(dim=0, return_inverse=True, return_counts=True)
+    counts_by_id = torch.zeros(len(view.pool.targets), device=targets.device)
+    counts_by_id[view.index] = counts[label].to(counts_by_id)
+    return counts_by_id
