@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from erasure.cli.hydra import conf_folder
-from erasure.cli.pages import datasets, methods, metrics
+from erasure.cli.pages import datasets, layout, methods, metrics
 from erasure.cli.pages.markdown import replaced
 
 PAGES: Mapping[Path, Callable[[Path], Mapping[str, str]]] = {
     methods.PAGE: methods.blocks,
     metrics.PAGE: metrics.blocks,
     datasets.PAGE: datasets.blocks,
+    layout.PAGE: layout.blocks,
 }
 """What is made of the folder of YAML groups on each page, by the name of its place there."""
 

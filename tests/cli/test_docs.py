@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from erasure.cli.pages import datasets, methods, metrics
+from erasure.cli.pages import datasets, layout, methods, metrics
 from erasure.cli.pages.markdown import parse_docstring, replaced, table
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,11 @@ def test_the_sections_of_metrics_are_those_of_the_classes():
     made = {n: text for room in metrics.sections(CONF).values() for n, text in room.items()}
     assert stale(metrics.PAGE, made) == [], "python -m erasure docs --write"
     assert len(sections_on(metrics.PAGE)) >= 58
+
+
+def test_the_layout_is_that_of_the_folders():
+    page = (ROOT / layout.PAGE).read_text()
+    assert replaced(page, layout.blocks(CONF)) == page, "python -m erasure docs --write"
 
 
 @pytest.mark.parametrize("page", PAGES)

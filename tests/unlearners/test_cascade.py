@@ -67,7 +67,7 @@ def test_a_later_step_does_not_take_what_was_remembered_for_the_original(fit):
     assert first.generator is task.generator
     assert second.cached("x", task.forget, lambda: {"y": 1}) == {"y": 1}
     assert second.generator is not task.generator
-    for name in ("forget", "retain", "val", "kind", "fresh", "train"):
+    for name in ("forget", "retain", "val", "task_type", "fresh", "train"):
         assert getattr(second, name) is getattr(task, name)
 
 

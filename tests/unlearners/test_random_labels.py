@@ -86,7 +86,7 @@ def test_it_is_the_plain_loop(fit, model, order):
 )
 def test_number_of_steps_and_what_is_read(fit, order, share, steps):
     kind = Recorded()
-    task = replace(toy_task(), kind=kind)
+    task = replace(toy_task(), task_type=kind)
     loop = fit(lr=1e-3, epochs=2, batch_size=8)
     RandomLabels(fit=loop, order=order, retain_share=share)(task)
     assert len(kind.seen) == 2 * steps
@@ -109,7 +109,7 @@ def labels_of(fit, order, *, epochs=400, **settings):
             drawn.append(super().wrong_labels(*arguments)[:23])
             return torch.cat([drawn[-1], torch.zeros(177, dtype=torch.int64)])
 
-    task = replace(toy_task(), kind=Drawn())
+    task = replace(toy_task(), task_type=Drawn())
     loop = fit(lr=0.0, epochs=epochs, batch_size=200)
     RandomLabels(fit=loop, order=order, retain_share=0.0, **settings)(task)
     return torch.stack(drawn), task.forget.targets
@@ -145,7 +145,7 @@ def test_fixed_labels_are_drawn_once_and_never_true(fit):
 
 def test_fixed_labels_are_the_same_in_every_epoch(fit):
     kind = Recorded()
-    task = replace(toy_task(), kind=kind)
+    task = replace(toy_task(), task_type=kind)
     loop = fit(epochs=3, batch_size=200)
     RandomLabels(fit=loop, order="mixed_fixed", retain_share=0.0)(task)
     assert len({tuple(sorted(labels.tolist())) for labels in kind.seen}) == 1
@@ -192,7 +192,7 @@ def test_sets_of_labels_are_drawn_from_their_frequencies_in_the_training_set(
             return super().loss(logits, labels)
 
     one = task.forget.take(torch.tensor([0]))
-    task = replace(task, forget=one, kind=Watched())
+    task = replace(task, forget=one, task_type=Watched())
     loop = fit(epochs=40, batch_size=64)
     RandomLabels(fit=loop, order=order, retain_share=0.0, exclude_true=False)(task)
     drawn = torch.cat(seen)

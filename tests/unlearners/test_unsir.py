@@ -122,7 +122,7 @@ def sort(rows):
 @MODELS
 def test_the_loss_of_the_forgotten_class_rises_on_the_noise(impair, model):
     kind = Watched()
-    task = replace(toy_task(model, whole_class=True), kind=kind)
+    task = replace(toy_task(model, whole_class=True), task_type=kind)
     impair(steps=30, penalty=0.01, epochs=0)(task)
     losses = [F.cross_entropy(*asked).item() for asked in kind.asked]
     assert len(losses) == 30
@@ -142,7 +142,7 @@ def test_the_search_leaves_the_network_alone(impair, parameters, statistics, mod
 
 def test_it_trains_on_copies_of_the_noise_and_the_first_samples_of_each_class(impair):
     kind = Watched()
-    task = replace(toy_task(whole_class=True), kind=kind)
+    task = replace(toy_task(whole_class=True), task_type=kind)
     impair(copies=4, per_class=7)(task)
     assert kind.asked[-1][1].bincount().tolist() == [7, 7, 7, 4 * 5]
     reads = task.retain.pool.reads
@@ -155,7 +155,7 @@ def test_every_forgotten_class_has_noise_of_its_own_label(impair):
     second = task.retain.targets == 2
     both = replace(
         task,
-        kind=kind,
+        task_type=kind,
         forget=task.forget + task.retain.take(second),
         retain=task.retain.take(~second),
     )
@@ -166,7 +166,7 @@ def test_every_forgotten_class_has_noise_of_its_own_label(impair):
 def test_batches_have_about_one_size_and_miss_nothing(fit):
     """3 * 5 copies of noise and 3 * 2 samples in batches of at most 5: 5, 4, 4, 4, 4."""
     kind = Watched()
-    task = replace(toy_task(whole_class=True), kind=kind)
+    task = replace(toy_task(whole_class=True), task_type=kind)
     search = NoiseSearch(lr=0.1, steps=0)
     loop = fit(epochs=1, batch_size=5)
     Impair(fit=loop, search=search, noise_size=5, copies=3, per_class=2)(task)
@@ -256,7 +256,7 @@ def test_no_pair_is_skipped_and_labels_of_the_forget_set_are_not_used(fit):
 
 def test_a_forget_batch_larger_than_that_of_the_retain_set_repeats_its_labels(fit):
     kind, task = Watched(), toy_task()
-    few = replace(task, kind=kind, retain=task.retain.take(torch.arange(3)))
+    few = replace(task, task_type=kind, retain=task.retain.take(torch.arange(3)))
     UnsirSample(fit=fit(epochs=1), search=NoiseSearch(lr=0.1, steps=0))(few)
     (_, on_noise), (_, on_data) = kind.asked
     assert (len(on_noise), len(on_data)) == (23, 3)
