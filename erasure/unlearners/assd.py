@@ -67,6 +67,7 @@ def threshold(
     ratios = ratios[ratios.isfinite()]
     if len(ratios) == 0:
         return 0.0
+    # Linear interpolation between order statistics, as numpy.percentile does it.
     rank = quantile * (len(ratios) - 1)
     # torch.quantile refuses more than 16 million values; two order statistics do not.
     low, high = (ratios.kthvalue(index + 1).values for index in (int(rank), math.ceil(rank)))

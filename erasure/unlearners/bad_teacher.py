@@ -74,6 +74,7 @@ class BadTeacher:
         good = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
         salt = f"bad_teacher {task.generator.initial_seed()}"  # the method's draw, not training's
         bad = task.fresh(salt=salt).eval().requires_grad_(requires_grad=False)
+        # At least one: without any sample of retain nothing holds the model together.
         count = max(1, int(self.retain_share * len(task.retain)))
         keep = _drawn(task.retain, count, branch(task.generator, "bad_teacher", "retain"))
         targets = [TeacherTarget(bad, task.forget, salt), TeacherTarget(good, keep, "original")]

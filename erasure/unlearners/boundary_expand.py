@@ -66,6 +66,7 @@ def _head(task: UnlearningTask) -> nn.Linear:
 @contextmanager
 def _one_more_output(linear: nn.Linear, generator: Generator) -> Iterator[None]:
     """Add an output, initialized as torch does it, for a block, and then remove it."""
+    # torch draws weights and biases of a linear layer uniformly within 1 / sqrt(inputs).
     classes, bound = linear.out_features, linear.in_features**-0.5
     with torch.no_grad():
         for name, own in _parameters(linear):
@@ -76,6 +77,7 @@ def _one_more_output(linear: nn.Linear, generator: Generator) -> Iterator[None]:
         yield
     finally:
         for name, wide in _parameters(linear):
+            # Cut off again, also after an error: the model must have its own number of outputs.
             _replace(linear, name, wide.detach()[:classes].clone())
         linear.out_features = classes
 

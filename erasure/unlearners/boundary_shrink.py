@@ -80,6 +80,7 @@ class BoundaryShrink:
                 inputs = batch.inputs.clone().requires_grad_()
                 with torch.enable_grad():
                     loss = task.loss(frozen(inputs), batch.targets).sum()
+                # The sum, not the mean: the sign of a sample's slope must not depend on its batch.
                 (slope,) = torch.autograd.grad(loss, [inputs])
                 moved = batch.inputs + self.epsilon * slope.sign()
                 # A range of one value, as of a single row of a table, says nothing about limits.

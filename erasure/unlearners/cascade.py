@@ -46,10 +46,13 @@ class Cascade:
         stage, begun = task, False
         for name, step in self.steps.items():
             stage = replace(stage, report=_named(name, task.report))
+            # What is cached belongs to the original, and this step starts from another model; the
+            # generator is its own, so that adding a step does not move the draws of others.
             if begun:
                 generator = branch(task.generator, "cascade", name)
                 stage = replace(stage, generator=generator, cached=computed)
             stage = replace(stage, model=step(stage))
+            # Identity leaves the original as it is: the step after it may still use the cache.
             begun = begun or not isinstance(step, Identity)
         return stage.model
 

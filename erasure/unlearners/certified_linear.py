@@ -83,6 +83,7 @@ class CertifiedLinear:
     def __call__(self, task: UnlearningTask) -> nn.Module:
         retain, norms = self._rows(task, task.retain)
         forget, _ = self._rows(task, task.forget)
+        # Trained on rows of unit norm, used on features as they come: divide by the mean norm.
         weight = self._removed(task, retain, forget) / norms.mean()
         last = head(task.model)[1]
         with torch.no_grad():
@@ -95,11 +96,13 @@ class CertifiedLinear:
         """Return the head ``(C, d)`` after the removal."""
         generator = branch(task.generator, "certified_linear", "noise")
         shape = (retain.signs.shape[1], retain.inputs.shape[1])
+        # Two draws of noise: a second training must not reuse the noise that was already spent.
         first, again = (
             self.sigma * torch.randn(2, *shape, dtype=torch.float64, generator=generator)
         ).to(retain.inputs)
         weight = train(forget + retain, first, self.lam, self.rounds)
         bound = residual(weight, forget + retain, first, self.lam)
+        # Rounded up: the last removal may be a smaller one.
         steps = -(-len(forget) // self.at_once)
         for step in range(1, steps + 1):
             gone, forget = forget.cut(self.at_once)
@@ -133,6 +136,7 @@ class CertifiedLinear:
             batch_size=self.batch_size,
         )["features"].double()
         if head(task.model)[1].bias is not None:
+            # The bias is the weight of a feature that is always 1.
             features = torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
         norms = features.norm(dim=1)
         has = task.task_type.indicators(view.targets, task.num_classes)

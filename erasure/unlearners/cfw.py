@@ -67,6 +67,7 @@ class CFW:
         batches = shuffled(task.retain, size, task.generator, augment=self.fit.augment)
         loop, objective = self.fit.loop(task.model, epochs * batches.steps), _objective(task)
         for epoch in range(1, epochs + 1):
+            # The last epoch gets a second, smaller confusion, unless it is the first as well.
             if epoch == epochs > 1:
                 confuse(task.model, self.sigma_end, noise)
             task.report(epoch, epochs, loss=loop.run(batches, objective))
@@ -84,6 +85,8 @@ def confuse(model: nn.Module, sigma: float, generator: Generator) -> None:
 def _objective(task: UnlearningTask) -> Objective[Batch]:
     counts = label_counts(task.retain)
     labels = len(task.retain.targets.unique(dim=0))
+    # scikit-learn's "balanced": N / (K n_k), here by sample id. Ids that are not retained are
+    # divided by 0 and never looked up.
     weights = len(task.retain) / (labels * counts)
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:

@@ -45,6 +45,7 @@ class ConvolutionTranspose:
             )
         with torch.no_grad():
             for layer in layers:
+                # (out, in, height, width): the mirror image about the diagonal of each kernel.
                 layer.weight.copy_(layer.weight.transpose(2, 3).clone())
         batches = shuffled(
             task.retain, self.fit.batch_size, task.generator, augment=self.fit.augment

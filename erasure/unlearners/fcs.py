@@ -64,6 +64,7 @@ class FCS:
             raise ConfigError(f"temperature must be > 0, got {self.temperature}")
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
+        # Once, before the rounds: afterwards nothing pulls forget to the uniform distribution.
         self._flatten(task)
         pairs = paired(
             task.forget,
@@ -77,6 +78,7 @@ class FCS:
         retain = shuffled(task.retain, size, task.generator, augment=augment)
         apart = self.contrast.loop(task.model, self.rounds * self.contrast.epochs * pairs.steps)
         mend = self.repair.loop(task.model, self.rounds * self.repair.epochs * retain.steps)
+        # Both loops keep their optimizer and schedule over all rounds.
         for number in range(1, self.rounds + 1):
             curves = {}
             for _ in range(self.contrast.epochs):
@@ -99,4 +101,5 @@ class FCS:
         logits = model(forget.inputs)
         with torch.no_grad():
             others = model(retain.inputs)
+        # (B, C) @ (C, B'): every retain sample is a negative, and there is no positive to pull to.
         return -F.log_softmax(logits @ others.T / self.temperature, dim=-1).mean()

@@ -92,6 +92,7 @@ class FisherForgetting:
                     continue
                 of_head = weight is top.weight or weight is top.bias
                 variance = self.variance(fisher[name], of_head=of_head)
+                # Noise of a variance that does not depend on the data: what the row knew is gone.
                 if of_head and label is not None:
                     weight[label] = 0.0
                     variance[label] = CLASS_VARIANCE * self.boost
@@ -102,7 +103,9 @@ class FisherForgetting:
     def variance(self, fisher: Tensor, *, of_head: bool) -> Tensor:
         """Return the variance of the noise of a parameter from its Fisher information."""
         largest = self.head_clamp if of_head else self.clamp
+        # Where the retain set says nothing (Fisher 0) the variance would be infinite: clamped.
         variance = self.alpha * (1.0 / (fisher + 1e-8)).clamp(max=largest)
+        # As in the authors' code, the mean over the inputs of the layer.
         if variance.ndim > 1:
             variance = variance.mean(dim=1, keepdim=True).expand_as(fisher).clone()
         return variance * self.boost if of_head or variance.ndim == 1 else variance

@@ -83,6 +83,8 @@ class InfluenceWoodFisher:
         forget, retain = _summed(task, task.forget), _summed(task, task.retain)
         num_forget, num_retain = len(task.forget), len(task.retain)
         size = num_forget + num_retain
+        # Gradient of the mean loss over all minus that over retain, rearranged to the two sums:
+        # (F + R) / n - R / n_r = F / n - R n_f / (n n_r).
         start = forget / size - retain * num_forget / (size * num_retain)
         order = torch.randperm(num_retain, generator=task.generator)
         drawn = task.retain.take(order[: self.samples + 1])
@@ -99,6 +101,7 @@ class InfluenceWoodFisher:
         k, o = start.clone(), torch.empty(0)
         for chunk in sample_gradients(task.model, drawn, task.loss):
             for gradient in map(Tensor.double, chunk):
+                # The first gradient starts the recursion; this is why samples + 1 are drawn.
                 if len(o) == 0:
                     o = gradient
                     continue

@@ -63,6 +63,7 @@ class MSG:
             raise ConfigError("fit.schedule must be null: the rate rises and falls by itself")
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
+        # By identity, because two layers may share a weight and names would count it twice.
         owned = {id(own_weight(module)) for _, module in kernels(task.model)}
         named = task.model.named_parameters()
         weights = {n: p for n, p in named if id(p) in owned and p.requires_grad}
@@ -81,6 +82,7 @@ class MSG:
     def _marks(self, task: UnlearningTask, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         generator = branch(task.generator, "msg", "subset")
         order = torch.randperm(len(task.retain), generator=generator)
+        # As many retain samples as there are to forget, so that neither sum outweighs the other.
         some = task.retain.take(order[: len(task.forget)])
         keep, drop = (
             summed_gradients(task.model, view, self.fit.batch_size, task.objective)
@@ -91,6 +93,7 @@ class MSG:
     def _train(self, task: UnlearningTask) -> None:
         epochs, size = self.fit.epochs, self.fit.batch_size
         batches = shuffled(task.retain, size, task.generator, augment=self.fit.augment)
+        # No schedule of the optimizer: the rate is set by hand once per epoch.
         loop = self.fit.loop(task.model, steps=0)
         for epoch in range(1, epochs + 1):
             loop.scale_lr(rise_and_fall(epoch, epochs))
@@ -100,6 +103,7 @@ class MSG:
 def smallest(values: Tensor, share: float) -> Tensor:
     """Return a mask of the ``round(share * n)`` entries of smallest magnitude."""
     mask = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
+    # Stable, so that equal magnitudes (zeros, mostly) are always chosen in the same order.
     order = values.abs().flatten().argsort(stable=True)
     mask[order[: round(share * values.numel())]] = True
     return mask.reshape(values.shape)

@@ -92,6 +92,7 @@ class RNI:
     ) -> None:
         candidates = _some(picked, int(self.share * self.tensors), generator)
         with torch.no_grad():
+            # Sorted: the order of a set depends on the hash seed of the process.
             for name in sorted(set(candidates) - seen):
                 weight = model.get_parameter(name)
                 drawn = torch.randn(weight.shape, generator=generator).to(weight)

@@ -107,6 +107,7 @@ def _put_back(
 def largest(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
     """Return masks of the ``int(ratio * N)`` largest magnitudes among all N values together."""
     magnitudes = torch.cat([value.flatten().abs() for value in values.values()])
+    # One ranking over all layers; stable, so that ties are broken by position.
     order = magnitudes.argsort(descending=True, stable=True)
     chosen = torch.zeros_like(magnitudes, dtype=torch.bool)
     chosen[order[: int(ratio * len(order))]] = True

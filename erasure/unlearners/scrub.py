@@ -83,8 +83,10 @@ class Scrub:
         augment = self.fit.augment
         forget = shuffled(task.forget, self.forget_batch_size, aside, augment=augment)
         retain = shuffled(task.retain, self.fit.batch_size, task.generator, augment=augment)
+        # One optimizer for both passes, as in the authors' code: its momentum crosses over.
         loop = self.fit.loop(task.model, steps=0)
         for epoch in range(1, self.fit.epochs + 1):
+            # Strictly after: with decay_epochs [5] the sixth epoch is the first at a lower rate.
             loop.scale_lr(self.decay ** sum(epoch > at for at in self.decay_epochs))
             curves = {}
             if epoch <= self.msteps:

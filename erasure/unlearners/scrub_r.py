@@ -58,6 +58,8 @@ class ScrubR:
         model = self.scrub(replace(task, report=keep))
         target = 1.0 - accuracy(model, unseen)
         gaps = [abs(error - target) for error in errors]
+        # Closest to the target; among equals the last, which has forgotten longest. Index 0 is the
+        # original itself.
         chosen = max(range(len(gaps)), key=lambda epoch: (-gaps[epoch], epoch))
         model.load_state_dict(weights[chosen])
         return model
@@ -66,6 +68,7 @@ class ScrubR:
 def _alike(val: View, forget: View) -> View:
     """Return the samples of ``val`` whose labels occur in ``forget``."""
     labels = forget.targets.unique(dim=0)
+    # (n, K, labels per sample): all labels of a sample have to agree where there are several.
     same = (val.targets[:, None] == labels[None]).reshape(len(val), len(labels), -1)
     same_labels = val.take(same.all(dim=-1).any(dim=-1))
     if len(same_labels) == 0:

@@ -80,6 +80,7 @@ class SFRon:
         masks = self._masks(task)
         retain = shuffled(task.retain, size, task.generator, augment=augment)
         aside = branch(task.generator, "sfron", "forget")
+        # Endless: the forget set is usually the shorter one, and starts again in a new order.
         forget = _repeated(shuffled(task.forget, size, aside, augment=augment))
         steps = self.fit.epochs * retain.steps
         ascent, descent = self._loops(task.model, steps)
@@ -87,6 +88,7 @@ class SFRon:
         for epoch in range(1, self.fit.epochs + 1):
             total = 0.0
             for batch in retain.start():
+                # Counted over epochs, not within one: the first step of all is an ascent.
                 if done % self.every == 0:
                     with scaled_gradients(task.model, masks):
                         ascent.run(_single(next(forget)), self._leave(task, done / steps))
@@ -106,11 +108,13 @@ class SFRon:
             for view in (task.forget, task.retain)
         )
         return {
+            # Importance to forget over importance to retain; EPSILON keeps 0 / 0 at 1.
             name: (forget[name] + EPSILON) / (retain[name] + EPSILON) >= self.gamma
             for name in forget
         }
 
     def _leave(self, task: UnlearningTask, progress: float) -> Objective[Batch]:
+        # Cosine annealing from alpha to 0 over all retain steps.
         weight = self.alpha * (1.0 + math.cos(math.pi * progress)) / 2.0
 
         def objective(model: nn.Module, batch: Batch) -> Tensor:
@@ -121,6 +125,7 @@ class SFRon:
 
     def _weights(self, losses: Tensor) -> Tensor:
         """Return ``losses ** -adaptivity`` (B,) divided by its sum, whatever its size."""
+        # loss^-a over its sum is a softmax of -a log(loss), which neither over- nor underflows.
         logs = losses.clamp_min(torch.finfo(losses.dtype).tiny).log()
         return torch.softmax(-self.adaptivity * logs, dim=0)
 

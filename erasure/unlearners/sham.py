@@ -59,6 +59,7 @@ class Sham:
         directions = [_normal(weight, generator) for weight in weights]
         scales = [d / _norm(u) for d, u in zip(distances, directions, strict=True)]
         if self.scope == "model":
+            # One scale for all parameters, so that the move as a whole has the length asked for.
             lengths = torch.stack([_norm(direction) for direction in directions])
             scales = [_norm(torch.stack(distances)) / _norm(lengths)] * len(scales)
         for weight, direction, scale in zip(weights, directions, scales, strict=True):

@@ -40,6 +40,7 @@ class SISA:
                 "sisa needs an original that was trained in shards and slices; use "
                 "trainer=sharded, or unlearner=retrain with any other trainer"
             )
+        # The store returns untouched shards as they are; what differs was trained again.
         before = _fingerprints(task.model)
         ensemble = task.train(task.retain)
         changed = sum(a != b for a, b in zip(before, _fingerprints(ensemble), strict=True))

@@ -101,6 +101,7 @@ def dampen(
     for name, weight in model.named_parameters():
         if name not in forget:
             continue
+        # Strictly greater: weights of importance 0 to both are left alone, and nothing is 0 / 0.
         chosen = forget[name] > alpha * whole[name]
         factor = dampening * whole[name][chosen] / forget[name][chosen]
         weight[chosen] = weight[chosen] * factor.clamp(max=1.0)

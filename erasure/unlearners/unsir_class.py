@@ -101,13 +101,16 @@ class Impair:
         inputs, labels = noise
         copied = self.copies * len(labels)
         steps = math.ceil((copied + len(keep)) / self.fit.batch_size)
+        # Noise is never augmented, only the real samples of a batch.
         drawn = task.generator if self.fit.augment else None
 
         def start() -> Iterator[Batch]:
             order = torch.randperm(copied + len(keep), generator=task.generator)
-            for places in order.to(labels.device).tensor_split(steps):
-                made = places[places < copied] % len(labels)
-                real = keep.take(places[places >= copied] - copied)
+            for indices in order.to(labels.device).tensor_split(steps):
+                # Indices below `copied` are copies of the noise, the others samples. Noise has no
+                # id, hence -1.
+                made = indices[indices < copied] % len(labels)
+                real = keep.take(indices[indices >= copied] - copied)
                 fetched = keep.pool.fetch(real.index, augment=drawn)
                 yield Batch(
                     torch.cat([inputs[made], fetched]),
@@ -157,5 +160,5 @@ def _require_whole_classes(task: UnlearningTask) -> None:
 def _first(view: View, count: int) -> View:
     """Return the first ``count`` samples of each class, in the order of ``view``."""
     classes = view.targets.unique()
-    places = [(view.targets == label).nonzero().flatten()[:count] for label in classes]
-    return view.take(torch.cat(places).sort().values)
+    indices = [(view.targets == label).nonzero().flatten()[:count] for label in classes]
+    return view.take(torch.cat(indices).sort().values)

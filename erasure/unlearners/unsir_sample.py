@@ -60,6 +60,7 @@ class UnsirSample:
         def objective(model: nn.Module, pair: tuple[Batch, Batch]) -> Tensor:
             keep, drop = pair
             noise = self._unlike(model, drop.inputs, aside).clamp(low, high)
+            # The retain batch may be the smaller one: its labels start again.
             labels = keep.targets[torch.arange(len(noise)) % len(keep.targets)]
             return task.loss(model(noise), labels).mean() + task.objective(model, keep)
 
