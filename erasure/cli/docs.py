@@ -2,20 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 from erasure.cli.hydra import conf_folder
-from erasure.cli.pages import datasets, layout, methods, metrics
-from erasure.cli.pages.markdown import replaced
 
-PAGES: Mapping[Path, Callable[[Path], Mapping[str, str]]] = {
-    methods.PAGE: methods.blocks,
-    metrics.PAGE: metrics.blocks,
-    datasets.PAGE: datasets.blocks,
-    layout.PAGE: layout.blocks,
-}
-"""What is made of the folder of YAML groups on each page, by the name of its place there."""
+PAGES = ("datasets", "layout", "methods", "metrics")
+"""Modules of ``erasure.cli.pages``: each names its page, and makes the blocks between its marks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,21 +17,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m erasure docs", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the pages that differ")
     options = parser.parse_args(arguments)
-    differing = [page for page, make in PAGES.items() if _update(page, make, write=options.write)]
+    makers = [import_module(f"erasure.cli.pages.{name}") for name in PAGES]
+    differing = [maker.PAGE for maker in makers if _update(maker, write=options.write)]
+    outcome = "written" if options.write else "differs; --write writes it"
     for page in differing:
-        sys.stdout.write(
-            f"{page} {'written' if options.write else 'differs; --write writes it'}\n"
-        )
+        sys.stdout.write(f"{page} {outcome}\n")
     return 0 if options.write or not differing else 1
 
 
-def _update(page: Path, make: Callable[[Path], Mapping[str, str]], *, write: bool) -> bool:
+def _update(maker: Any, *, write: bool) -> bool:
     """Tell whether a page differs from what is made now; bring it up to date if asked to."""
-    before = page.read_text(encoding="utf-8")
-    after = replaced(before, make(conf_folder()))
+    from erasure.cli.pages.markdown import replaced
+
+    before = maker.PAGE.read_text(encoding="utf-8")
+    after = replaced(before, maker.blocks(conf_folder()))
     if write and after != before:
-        page.write_text(after, encoding="utf-8")
-    return after != before
+        maker.PAGE.write_text(after, encoding="utf-8")
+    return bool(after != before)
 
 
 if __name__ == "__main__":
