@@ -9,7 +9,7 @@ from typing import Any
 from erasure.cli.hydra import conf_folder
 
 PAGES = ("datasets", "layout", "methods", "metrics")
-"""Modules of ``erasure.cli.pages``: each names its page, and makes the blocks between its marks."""
+"""Modules of ``erasure.cli.pages``: each names its page and makes the blocks on it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
