@@ -43,21 +43,21 @@ __all__ = [
     "write_tables",
 ]
 
-_HOMES = {
-    "aggregation": ("aggregate",),
-    "best_trial": ("best", "command"),
-    "board": ("Board", "leaderboard"),
-    "comparison": ("side_by_side",),
+_MODULES = {
     "errors": ("AnalysisError",),
-    "frame": ("MetricMeaning", "Results"),
-    "loading": ("load",),
-    "report": ("attach_report", "write_report"),
-    "tables": ("to_csv", "to_latex", "to_markdown", "write_tables"),
+    "leaderboard.aggregation": ("aggregate",),
+    "leaderboard.best_trial": ("best", "command"),
+    "leaderboard.board": ("Board", "leaderboard"),
+    "leaderboard.comparison": ("side_by_side",),
+    "leaderboard.tables": ("to_csv", "to_latex", "to_markdown", "write_tables"),
+    "read.frame": ("MetricMeaning", "Results"),
+    "read.loading": ("load",),
+    "report.build": ("attach_report", "write_report"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import MAIN_METRICS
 from multirun_analysis.errors import AnalysisError, near
 from multirun_analysis.read.frame import MetricMeaning, Results
 from multirun_analysis.statistics import interval_table, null_table, one_metric, to_cost
@@ -11,18 +12,6 @@ from multirun_analysis.statistics import interval_table, null_table, one_metric,
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-MAIN = (
-    "forget/accuracy",
-    "retain/accuracy",
-    "test/accuracy",
-    "val/accuracy",
-    "mia/loss/auc",
-    "gap/avg",
-    "cost/unlearn_seconds",
-    "cost/speedup",
-)
-"""Metrics a reader wants side by side; those that were not measured are left out."""
 
 ROW = ("block", "method", "role", "reference")
 STATED = ("mean", "sd", "low", "high", "n_ok", "n", "units", "interval")
@@ -35,7 +24,7 @@ COLUMNS = (*ROW, "metric", *STATED, *GAPS, *COSTS, *NULLS, "missing")
 
 def main_metrics(results: Results) -> list[str]:
     """Return the metrics of a leaderboard: the usual ones, and what the trials are ranked by."""
-    wanted = dict.fromkeys([*MAIN, *results.objective])
+    wanted = dict.fromkeys([*MAIN_METRICS, *results.objective])
     return [name for name in wanted if name in results.schema]
 
 

@@ -16,7 +16,7 @@ from multirun_analysis.statistics import compare_to_baseline, one_metric, to_cos
 if TYPE_CHECKING:
     import pandas as pd
 
-    from multirun_analysis.statistics import Direction
+    from multirun_analysis.statistics import JudgedDirection
 
 PAIR = ("seed_split", "seed_train")
 
@@ -199,7 +199,7 @@ def _of_block(
 def _costs(rows: "pd.DataFrame", meaning: MetricMeaning) -> tuple[float, float]:
     if meaning.direction == "info":
         return math.nan, math.nan
-    direction: Direction = meaning.direction
+    direction: JudgedDirection = meaning.direction
     costs = to_cost(rows["unlearned"], direction, gold=rows["gold"], ideal=meaning.ideal)
     return float(costs[0]), float(costs[1])
 

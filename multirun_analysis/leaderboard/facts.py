@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
+from erasure.schema import without_password
 from multirun_analysis.read.frame import Results
 
 if TYPE_CHECKING:
@@ -37,16 +37,6 @@ def facts_of(results: Results) -> dict[str, str]:
         "tracked at": without_password(results.uri),
     }
     return {name: told for name, told in facts.items() if told}
-
-
-def without_password(uri: str) -> str:
-    """Return an address as it may be shown."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(
-        parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}")
-    )
 
 
 def _outcomes(runs: "pd.DataFrame") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count, product
 from string import ascii_lowercase
 
+from erasure.schema import NO_NUMBER, format_number
 from multirun_analysis.leaderboard.board import Board, Cell, Line
 from multirun_analysis.read.frame import MetricMeaning
 
@@ -17,7 +18,6 @@ READING = {
     "→ gold": "closer to the retrained model is better",
 }
 NULL_MARK = "≈"
-NOTHING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +87,6 @@ def lay_out(board: Board) -> Layout:
     )
 
 
-def figure(value: float) -> str:
-    """Return a number as a person wants to read it, a dash for none."""
-    if math.isnan(value):
-        return NOTHING
-    plain = value == 0 or 0.0005 <= abs(value) < 1000
-    return f"{value:.3f}" if plain else f"{value:.3g}"
-
-
 def arrow(meaning: MetricMeaning) -> str:
     """Return which way is better, empty for what is not judged."""
     if meaning.direction == "closer_to_ideal" and meaning.ideal is not None:
@@ -114,11 +106,11 @@ def _header(name: str, meaning: MetricMeaning) -> tuple[str, str]:
 
 def _shown(cell: Cell | None, letters: Mapping[str, str]) -> Shown:
     if cell is None:
-        return Shown(mean=NOTHING)
+        return Shown(mean=NO_NUMBER)
     return Shown(
-        mean=figure(cell.mean),
-        half_width="" if math.isnan(cell.half_width) else figure(cell.half_width),
-        gap="" if math.isnan(cell.gap) else figure(cell.gap),
+        mean=format_number(cell.mean),
+        half_width="" if math.isnan(cell.half_width) else format_number(cell.half_width),
+        gap="" if math.isnan(cell.gap) else format_number(cell.gap),
         count=f"{cell.n_ok}/{cell.n}" if cell.n_ok < cell.n else "",
         note=letters.get(cell.missing, ""),
         best=cell.best,

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from erasure.schema import format_number
 from multirun_analysis.leaderboard.best_trial import BestTrial
 from multirun_analysis.leaderboard.board import Board, Line
 from multirun_analysis.leaderboard.comparison import Difference, SideBySide
-from multirun_analysis.leaderboard.layout import Layout, Shown, arrow, figure, lay_out, runs_text
+from multirun_analysis.leaderboard.layout import Layout, Shown, arrow, lay_out, runs_text
 from multirun_analysis.read.frame import Results
 
 FEW = 10
@@ -66,7 +67,7 @@ def show_best(trials: Sequence[BestTrial], console: Console) -> None:
     for trial in trials:
         _say(console, f"{trial.name}  {trial.run_id[:8]}", "bold")
         chosen = f"best of {trial.others + 1} trials on {trial.block}"
-        _say(console, f"{trial.metric} {figure(trial.value)}, {chosen}")
+        _say(console, f"{trial.metric} {format_number(trial.value)}, {chosen}")
         if trial.heldout == "test" and trial.others:
             _say(
                 console,
@@ -152,8 +153,8 @@ def _differences_table(found: SideBySide, block: str) -> Table:
     for one in found.differences:
         if one.block == block:
             unit = f" [{one.meaning.unit}]" if one.meaning.unit else ""
-            cells = [figure(one.a), figure(one.b), _signed(one)]
-            cells += [] if found.are_runs else [str(one.pairs), figure(one.p)]
+            cells = [format_number(one.a), format_number(one.b), _signed(one)]
+            cells += [] if found.are_runs else [str(one.pairs), format_number(one.p)]
             heading = f"{one.metric}{unit} {arrow(one.meaning)}"
             table.add_row(Text(heading), *cells, one.better.upper())
     return table
@@ -161,10 +162,10 @@ def _differences_table(found: SideBySide, block: str) -> Table:
 
 def _signed(one: Difference) -> str:
     if math.isnan(one.difference):
-        return figure(one.difference)
+        return format_number(one.difference)
     sign = "-" if one.difference < 0 else "+"
-    half = "" if math.isnan(one.half_width) else f" ± {figure(one.half_width)}"
-    return f"{sign}{figure(abs(one.difference))}{half}"
+    half = "" if math.isnan(one.half_width) else f" ± {format_number(one.half_width)}"
+    return f"{sign}{format_number(abs(one.difference))}{half}"
 
 
 def _about_pairs(differences: Sequence[Difference]) -> str:
@@ -172,7 +173,9 @@ def _about_pairs(differences: Sequence[Difference]) -> str:
     told.append("p: exact signed-rank test, not corrected for the number of metrics")
     floors = {one.pairs: one.smallest_p for one in differences if not math.isnan(one.smallest_p)}
     told += [
-        f"{n} pairs give no p below {figure(p)}" for n, p in sorted(floors.items()) if p > 0.05
+        f"{n} pairs give no p below {format_number(p)}"
+        for n, p in sorted(floors.items())
+        if p > 0.05
     ]
     return "; ".join(told)
 

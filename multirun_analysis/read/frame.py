@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from erasure.schema import SEED_KINDS, Direction
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
-ROLES = ("unlearned", "original", "gold")
-SEEDS = ("seed_split", "seed_train", "seed_unlearn", "seed_evaluate")
+SEEDS = tuple(f"seed_{kind}" for kind in SEED_KINDS)
+"""Columns of the seeds of a run."""
+
 BLOCK = ("dataset", "model", "split")
 
 

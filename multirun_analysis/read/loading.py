@@ -3,24 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import (
+    CHOICE_TAGS,
+    COMMAND_TAG,
+    COMMIT_TAG,
+    DIRTY_TAG,
+    FINGERPRINT_TAG,
+    HOST_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    REASON_TAG,
+    STORE_TAG,
+    SWEEP_TAG,
+)
 from multirun_analysis.read.conditions import Trial, label
 from multirun_analysis.read.frame import SEEDS, Results, SweepRun
 from multirun_analysis.read.measurements import measure
-from multirun_analysis.read.selection import (
-    PARENT_TAG,
-    SWEEP_TAG,
-    TRIAL_TAG,
-    Selection,
-    refuse_mixed,
-    select,
-)
+from multirun_analysis.read.selection import Selection, refuse_mixed, select
 from multirun_analysis.read.source import RawRun, default_uri, open_source
 from multirun_analysis.read.sweep_files import Listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TAGS = ("unlearner", "dataset", "model", "split", "trainer", "evaluator")
 REFERENCES = ("Retrain", "Identity")
 OBJECTIVE = "objective.metrics."
 
@@ -79,9 +84,9 @@ def load(
 
 def _records(selection: Selection, listed: Mapping[str, Listed]) -> list[dict[str, Any]]:
     """Return one row per trial, those that have no run last."""
-    have = {run.tags[TRIAL_TAG] for run in selection.runs}
+    have = {run.tags[FINGERPRINT_TAG] for run in selection.runs}
     without = [one for fingerprint, one in listed.items() if fingerprint not in have]
-    trials = [_trial(run, listed.get(run.tags[TRIAL_TAG])) for run in selection.runs]
+    trials = [_trial(run, listed.get(run.tags[FINGERPRINT_TAG])) for run in selection.runs]
     trials += [Trial(tags=one.tags, settings=one.settings, complete=False) for one in without]
     rows = [_of_run(run) for run in selection.runs]
     rows += [_of_listed(one, selection) for one in without]
@@ -110,23 +115,23 @@ def _of_run(run: RawRun) -> dict[str, Any]:
     tags, params = run.tags, run.params
     device = params.get("device", "unknown device").partition(":")[0]
     threads = params.get("threads", "?")
-    host = tags.get("erasure.host", "unknown host")
+    host = tags.get(HOST_TAG, "unknown host")
     return {
         "run_id": run.run_id,
         "name": run.name,
         "parent": tags.get(PARENT_TAG, ""),
         "experiment": run.experiment,
-        "outcome": tags.get("erasure.outcome", "running"),
-        "reason": " ".join(tags.get("erasure.reason", "").split()),
-        "commit": tags.get("mlflow.source.git.commit", ""),
-        "dirty": tags.get("erasure.dirty") == "true",
+        "outcome": tags.get(OUTCOME_TAG, "running"),
+        "reason": " ".join(tags.get(REASON_TAG, "").split()),
+        "commit": tags.get(COMMIT_TAG, ""),
+        "dirty": tags.get(DIRTY_TAG) == "true",
         "host": host,
         "device": device,
         "hardware": f"{host}, device={device}, threads={threads}",
         "started": run.started,
-        "fingerprint": tags[TRIAL_TAG],
-        "store_original": tags.get("store.original", ""),
-        "store_gold": tags.get("store.gold", ""),
+        "fingerprint": tags[FINGERPRINT_TAG],
+        "store_original": tags.get(f"{STORE_TAG}original", ""),
+        "store_gold": tags.get(f"{STORE_TAG}gold", ""),
         "artifact_uri": run.artifact_uri,
     }
 
@@ -151,7 +156,7 @@ def _of_listed(one: Listed, selection: Selection) -> dict[str, Any]:
 
 def _choices(tags: Mapping[str, str]) -> dict[str, Any]:
     seeds = {name: _whole(tags.get(name.replace("_", "."))) for name in SEEDS}
-    named = {name: tags.get(name, "") for name in TAGS}
+    named = {name: tags.get(name, "") for name in CHOICE_TAGS}
     return {**named, "seed": _whole(tags.get("seed")), **seeds}
 
 
@@ -206,9 +211,9 @@ def _sweep(run: RawRun, selection: Selection) -> SweepRun:
         run_id=run.run_id,
         name=run.name,
         experiment=run.experiment,
-        command=run.tags.get("erasure.command", ""),
+        command=run.tags.get(COMMAND_TAG, ""),
         fingerprint=run.tags.get(SWEEP_TAG, ""),
-        commit=run.tags.get("mlflow.source.git.commit", ""),
+        commit=run.tags.get(COMMIT_TAG, ""),
         started=run.started,
         artifact_uri=run.artifact_uri,
         overrides={one.fingerprint: list(one.overrides) for one in listed},

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import METRICS_FILE, ROLES
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.read.frame import ROLES, MetricMeaning
+from multirun_analysis.read.frame import MetricMeaning
 from multirun_analysis.read.source import RawRun, artifact, local_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "metrics.json"
 COLUMNS = ("run_id", "role", "metric", "value", "status", "reason", "ci_low", "ci_high", "n")
 NOTED = {
     "cost/models_trained": "Models that this trial had to train; the others were in the store.",
@@ -64,8 +64,8 @@ def measure(
     if finished and not files:
         first = finished[0]
         raise AnalysisError(
-            f"no run has a {FILE} that can be read, so nobody knows what its metrics mean; "
-            f"the first, {first.name}, should have it at {first.artifact_uri}"
+            f"no run has a {METRICS_FILE} that can be read, so nobody knows what its metrics "
+            f"mean; the first, {first.name}, should have it at {first.artifact_uri}"
         )
     declared = _declared(files.values())
     rows = [row for run in runs for row in _rows(run, files.get(run.run_id), declared)]
@@ -99,12 +99,12 @@ def _files(uri: str, runs: Sequence[RawRun]) -> tuple[dict[str, Entries], list[s
     notes = []
     if unread and files:
         notes.append(
-            f"{FILE} of {unread} of {len(runs)} finished runs is missing or cannot be read"
+            f"{METRICS_FILE} of {unread} of {len(runs)} finished runs is missing or cannot be read"
         )
     if len(far) > len(fetched):
         notes.append(
-            f"{FILE} was fetched from {len(fetched)} of {len(far)} runs on another machine; the "
-            "intervals of single runs are known for those only"
+            f"{METRICS_FILE} was fetched from {len(fetched)} of {len(far)} runs on another "
+            "machine; the intervals of single runs are known for those only"
         )
     return files, notes
 
@@ -131,7 +131,7 @@ def _evaluator(run: RawRun) -> tuple[object, ...]:
 
 
 def _read(uri: str, run: RawRun) -> Entries | None:
-    path = artifact(uri, run.run_id, run.artifact_uri, FILE)
+    path = artifact(uri, run.run_id, run.artifact_uri, METRICS_FILE)
     if path is None:
         return None
     try:
@@ -254,4 +254,7 @@ def _why(told: tuple[str, str], read: bool) -> tuple[str, str]:  # noqa: FBT001 
     outcome, reason = told
     if outcome != "finished":
         return outcome, reason
-    return "missing", "the run did not measure it" if read else f"no value, and no {FILE} says why"
+    return (
+        "missing",
+        "the run did not measure it" if read else f"no value, and no {METRICS_FILE} says why",
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.read.frame import ROLES
+from erasure.schema import ROLES
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]

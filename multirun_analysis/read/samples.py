@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erasure.schema import SAMPLES_FILE
 from multirun_analysis.read.frame import Results
 from multirun_analysis.read.sample_file import SampleFile, rates, read_file
 from multirun_analysis.read.source import artifact, local_folder
@@ -18,7 +19,6 @@ Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """Block and method."""
 
-FILE = "per_sample.parquet"
 SIDES = ("forget", "heldout")
 FPR: Floats = np.geomspace(1e-5, 1.0, 251)
 """False-positive rates of the curves, 50 a decade."""
@@ -127,7 +127,7 @@ def read_samples(results: Results) -> Samples:
             skipped += 1
             continue
         fetched += far
-        path = artifact(results.uri, run["run_id"], run["artifact_uri"], FILE)
+        path = artifact(results.uri, run["run_id"], run["artifact_uri"], SAMPLES_FILE)
         file = None if path is None else read_file(path)
         if file is None:
             absent += 1
@@ -153,11 +153,13 @@ def _in_turn(runs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _note(finished: int, absent: int, skipped: int) -> str:
     told = []
     if absent:
-        told.append(f"{FILE} of {absent} of {finished} finished trials is missing or unreadable")
+        told.append(
+            f"{SAMPLES_FILE} of {absent} of {finished} finished trials is missing or unreadable"
+        )
     if skipped:
         told.append(
-            f"{FILE} was fetched from {MOST_FETCHED} trials on another machine and left out for "
-            f"{skipped} more"
+            f"{SAMPLES_FILE} was fetched from {MOST_FETCHED} trials on another machine and left "
+            f"out for {skipped} more"
         )
     return "; ".join(told)
 

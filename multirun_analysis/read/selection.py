@@ -5,13 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from erasure.schema import FINGERPRINT_TAG, OUTCOME_TAG, PARENT_TAG, SWEEP_TAG
 from multirun_analysis.errors import AnalysisError, near
 from multirun_analysis.read.source import RawRun, Source
 from multirun_analysis.read.sweep_files import Listed, read_books
-
-TRIAL_TAG = "erasure.fingerprint"
-SWEEP_TAG = "erasure.sweep"
-PARENT_TAG = "mlflow.parentRunId"
 
 
 @dataclass(kw_only=True)
@@ -108,7 +105,7 @@ def _below(source: Source, known: Iterable[str], selection: Selection) -> list[R
     found: dict[str, RawRun] = {}
     for sweep in selection.sweeps:
         children = source.search(known, PARENT_TAG, sweep.run_id)
-        found |= {run.run_id: run for run in children if TRIAL_TAG in run.tags}
+        found |= {run.run_id: run for run in children if FINGERPRINT_TAG in run.tags}
     listed = [one.run_id for trials in selection.listed.values() for one in trials]
     earlier = [run_id for run_id in dict.fromkeys(listed) if run_id and run_id not in found]
     return [*found.values(), *source.fetch(known, earlier)]
@@ -122,12 +119,12 @@ def _trials_only(
     allow_mixed: bool,
 ) -> list[RawRun]:
     above = {run.run_id for run in sweeps}
-    trials = [run for run in runs if TRIAL_TAG in run.tags]
-    foreign = [r for r in runs if TRIAL_TAG not in r.tags and r.run_id not in above]
+    trials = [run for run in runs if FINGERPRINT_TAG in run.tags]
+    foreign = [r for r in runs if FINGERPRINT_TAG not in r.tags and r.run_id not in above]
     if not foreign:
         return trials
     names = ", ".join(run.name or run.run_id for run in foreign[:3])
-    told = f"{len(foreign)} of {len(runs)} runs lack the tag {TRIAL_TAG} ({names}, ...)"
+    told = f"{len(foreign)} of {len(runs)} runs lack the tag {FINGERPRINT_TAG} ({names}, ...)"
     if not trials:
         raise AnalysisError(f"{told}: they were not written by erasure")
     if not allow_mixed:
@@ -140,11 +137,11 @@ def _latest(runs: Sequence[RawRun], notes: list[str]) -> list[RawRun]:
     """Return one run per trial: the last that finished, or else the last."""
 
     def merit(run: RawRun) -> tuple[bool, float]:
-        return run.tags.get("erasure.outcome") == "finished", run.started
+        return run.tags.get(OUTCOME_TAG) == "finished", run.started
 
     best: dict[str, RawRun] = {}
     for run in sorted(runs, key=merit):
-        best[run.tags[TRIAL_TAG]] = run
+        best[run.tags[FINGERPRINT_TAG]] = run
     if len(best) < len(runs):
         notes.append(f"{len(runs) - len(best)} runs are earlier attempts at the same trials")
     return sorted(best.values(), key=lambda run: run.started)

@@ -8,10 +8,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from erasure.schema import DEFAULT_URI
 from multirun_analysis.errors import AnalysisError
-
-DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
-"""What trials are tracked to unless they are told otherwise, from the current folder."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 CHUNK = 500

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from erasure.schema import SUMMARY_FILE, SWEEP_FILE
 from multirun_analysis.read.source import RawRun, artifact
 
 
@@ -39,7 +40,7 @@ class Listed:
 
 def read_books(uri: str, sweep: RawRun) -> list[Listed]:
     """Return the trials of a sweep, finished before it or by it; none while it runs."""
-    path = artifact(uri, sweep.run_id, sweep.artifact_uri, "sweep.json")
+    path = artifact(uri, sweep.run_id, sweep.artifact_uri, SWEEP_FILE)
     if path is None:
         return []
     try:
@@ -63,7 +64,7 @@ def read_books(uri: str, sweep: RawRun) -> list[Listed]:
 
 def _tags(uri: str, sweep: RawRun) -> dict[str, dict[str, str]]:
     """Return the choices and seeds of the trials by fingerprint."""
-    path = artifact(uri, sweep.run_id, sweep.artifact_uri, "summary.csv")
+    path = artifact(uri, sweep.run_id, sweep.artifact_uri, SUMMARY_FILE)
     if path is None:
         return {}
     with path.open(newline="") as file:

@@ -30,17 +30,17 @@ from multirun_analysis.statistics.pareto import (
     pareto_front,
 )
 from multirun_analysis.statistics.ranks import Ranking, critical_difference, rank_methods
-from multirun_analysis.statistics.values import Direction, one_metric, to_cost
+from multirun_analysis.statistics.values import JudgedDirection, one_metric, to_cost
 from multirun_analysis.statistics.variance import VarianceComponents, variance_components
 
 __all__ = [
     "Agreement",
     "Attainment",
     "Comparison",
-    "Direction",
     "Front",
     "Hypervolume",
     "Interval",
+    "JudgedDirection",
     "NullBand",
     "Objective",
     "Ranking",

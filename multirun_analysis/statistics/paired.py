@@ -9,8 +9,8 @@ import numpy as np
 from multirun_analysis.statistics.intervals import Interval, t_interval
 from multirun_analysis.statistics.signed import cliffs_delta, holm, signed_rank
 from multirun_analysis.statistics.values import (
-    Direction,
     Floats,
+    JudgedDirection,
     Numbers,
     as_floats,
     average,
@@ -87,7 +87,7 @@ def compare_to_baseline(
     *,
     baseline: str,
     on: Sequence[str],
-    direction: Direction,
+    direction: JudgedDirection,
     method: str = "method",
     value: str = "unlearned",
     gold: str = "gold",

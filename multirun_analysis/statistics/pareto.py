@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multirun_analysis.statistics.dominance import dominated_volume, non_dominated
-from multirun_analysis.statistics.values import Direction, Floats, require, to_cost
+from multirun_analysis.statistics.values import Floats, JudgedDirection, require, to_cost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ class Objective:
     """
 
     column: str
-    direction: Direction
+    direction: JudgedDirection
     gold: str | None = None
     ideal: float | None = None
 

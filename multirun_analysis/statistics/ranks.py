@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multirun_analysis.statistics.values import (
-    Direction,
     Floats,
+    JudgedDirection,
     average,
     require,
     require_share,
@@ -78,7 +78,7 @@ class Ranking:
 def rank_methods(
     frame: "pd.DataFrame",
     *,
-    direction: Direction,
+    direction: JudgedDirection,
     method: str = "method",
     block: str = "block",
     value: str = "unlearned",

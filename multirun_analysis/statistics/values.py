@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from erasure.schema import ROLES
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal"]
+JudgedDirection = Literal["max", "min", "closer_to_gold", "closer_to_ideal"]
+"""The directions of :data:`erasure.schema.Direction` in which there is better and worse."""
+
 Floats: TypeAlias = NDArray[np.float64]
 Numbers: TypeAlias = Sequence[float] | Floats
 """Or a pandas Series; nullable numbers are fine."""
 
-ROLES = ("unlearned", "original", "gold")
 DIGITS = 40
 """Binary digits that are compared; float64 has 53, of which a difference loses some."""
 
@@ -32,7 +35,7 @@ def as_floats(values: Numbers) -> Floats:
 
 def to_cost(
     values: Numbers,
-    direction: Direction,
+    direction: JudgedDirection,
     *,
     gold: Numbers | None = None,
     ideal: float | None = None,
@@ -150,13 +153,15 @@ def require_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in (0, 1), got {value}")
 
 
-def _target(direction: Direction, gold: Numbers | None, ideal: float | None) -> Floats:
+def _target(direction: JudgedDirection, gold: Numbers | None, ideal: float | None) -> Floats:
     if direction == "closer_to_gold":
         if gold is None:
             raise ValueError("gold must be given for the direction closer_to_gold")
         return as_floats(gold)
     if direction != "closer_to_ideal":
-        raise ValueError(f"direction must be one of {get_args(Direction)}, got {direction!r}")
+        raise ValueError(
+            f"direction must be one of {get_args(JudgedDirection)}, got {direction!r}"
+        )
     if ideal is None:
         raise ValueError("ideal must be given for the direction closer_to_ideal")
     return np.asarray(ideal, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
 from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
 from multirun_analysis.report.page.study import Study
 from multirun_analysis.statistics import agreement_table, to_cost
@@ -60,11 +60,11 @@ def _table(found: "pd.DataFrame", block: str) -> Table:
         cells = [Cell(text=pair["first"]), Cell(text=pair["second"])]
         for level in LEVELS:
             value, p = pair[f"{level}_value"], pair[f"{level}_p"]
-            floor = figure(pair[f"{level}_smallest_p"])
-            detail = "" if p != p else f"p {figure(p)} ({floor})"
+            floor = format_number(pair[f"{level}_smallest_p"])
+            detail = "" if p != p else f"p {format_number(p)} ({floor})"
             reason = pair[f"{level}_reason"]
             cells.append(
-                Cell(text=figure(value), detail=detail, sort=value, shade=value, tip=reason)
+                Cell(text=format_number(value), detail=detail, sort=value, shade=value, tip=reason)
             )
         count = (
             f"{pair['n_ok']}" if pair["n_ok"] == pair["n"] else f"{pair['n_ok']} of {pair['n']}"

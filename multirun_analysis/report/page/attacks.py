@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
 from multirun_analysis.read.samples import EDGES, FPR, SampleGroup
 from multirun_analysis.report.page.parts import Gallery, Part, Section, Text
 from multirun_analysis.report.page.rendering import slug
@@ -80,7 +80,7 @@ def _curve(study: Study, group: SampleGroup, role: str, name: str) -> Curve | No
     if tpr is None:
         return None
     at = float(np.interp(math.log(0.01), np.log(FPR), tpr))
-    tip = f"{name}\nfinds {figure(at)} of the forget set at 1 % false positives"
+    tip = f"{name}\nfinds {format_number(at)} of the forget set at 1 % false positives"
     return Curve(name=name, look=study.looks[name], tpr=tpr, tip=tip)
 
 

@@ -1,6 +1,7 @@
 """What unlearning costs."""
 
-from multirun_analysis.leaderboard.layout import arrow, figure
+from erasure.schema import format_number
+from multirun_analysis.leaderboard.layout import arrow
 from multirun_analysis.report.page.leaderboard import in_words
 from multirun_analysis.report.page.metrics import metric_picture
 from multirun_analysis.report.page.parts import (
@@ -54,8 +55,8 @@ def _table(study: Study, block: str, names: list[str]) -> Table:
             half = (record["high"] - record["low"]) / 2
             cells.append(
                 Cell(
-                    text=figure(record["mean"]),
-                    detail="" if half != half else f"± {figure(half)}",
+                    text=format_number(record["mean"]),
+                    detail="" if half != half else f"± {format_number(half)}",
                     sort=record["mean"],
                     tip=in_words(study, name, record),
                 )

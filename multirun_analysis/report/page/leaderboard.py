@@ -4,12 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from erasure.schema import format_number
 from multirun_analysis.leaderboard.board import Line
 from multirun_analysis.leaderboard.layout import (
     NULL_MARK,
     Shown,
     arrow,
-    figure,
     lay_out,
     runs_text,
 )
@@ -83,15 +83,15 @@ def in_words(study: Study, metric: str, record: Record) -> str:
     """Return all that is known of a cell, in lines."""
     lines = [f"{record['method']}, {labelled(metric, study.schema[metric])}"]
     if record["n_ok"]:
-        mean = f"mean {figure(record['mean'])}"
-        ends = f"{figure(record['low'])} to {figure(record['high'])}"
+        mean = f"mean {format_number(record['mean'])}"
+        ends = f"{format_number(record['low'])} to {format_number(record['high'])}"
         known = not math.isnan(record["low"])
         lines.append(f"{mean}, {study.percent} interval {ends}" if known else mean)
         lines.append(f"{record['n_ok']} of {record['n']} runs, {record['units']} training seeds")
     if not math.isnan(record["gap"]) and record["role"] != "gold":
-        lines.append(f"mean distance of a run from its gold model {figure(record['gap'])}")
+        lines.append(f"mean distance of a run from its gold model {format_number(record['gap'])}")
     if not math.isnan(record["null_low"]):
-        band = f"{figure(record['null_low'])} to {figure(record['null_high'])}"
+        band = f"{format_number(record['null_low'])} to {format_number(record['null_high'])}"
         lines.append(f"retrained models: {band}")
     lines += [text for text in (record["interval"], record["missing"]) if text]
     return "\n".join(lines)

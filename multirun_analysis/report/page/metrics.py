@@ -2,7 +2,7 @@
 
 import math
 
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
 from multirun_analysis.report.page.leaderboard import in_words, shade
 from multirun_analysis.report.page.parts import (
     Cell,
@@ -162,16 +162,16 @@ def _row(study: Study, block: str, metric: str, record: Record) -> Row:
     cells = [
         Cell(text=method, color=look.color),
         Cell(
-            text=figure(record["mean"]),
+            text=format_number(record["mean"]),
             sort=record["mean"],
             tip=in_words(study, metric, record),
             shade=shade(study, block, metric, record) if role == "unlearned" else math.nan,
             look=" ".join(name for name, there in marks.items() if there),
         ),
-        Cell(text=figure(half), sort=half, tip=record["interval"]),
-        Cell(text=figure(gap), sort=gap),
-        Cell(text=figure(gap_half) if role != "gold" else "–", sort=gap_half),
-        Cell(text=figure(record["sd"]), sort=record["sd"]),
+        Cell(text=format_number(half), sort=half, tip=record["interval"]),
+        Cell(text=format_number(gap), sort=gap),
+        Cell(text=format_number(gap_half) if role != "gold" else "–", sort=gap_half),
+        Cell(text=format_number(record["sd"]), sort=record["sd"]),
         Cell(text=str(record["units"]), sort=record["units"]),
         Cell(text=_count(record), sort=record["n_ok"], tip=record["missing"]),
     ]

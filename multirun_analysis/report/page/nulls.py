@@ -2,7 +2,8 @@
 
 import math
 
-from multirun_analysis.leaderboard.layout import NULL_MARK, figure
+from erasure.schema import format_number
+from multirun_analysis.leaderboard.layout import NULL_MARK
 from multirun_analysis.report.page.metrics import mean_of
 from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
 from multirun_analysis.report.page.study import Study, labelled
@@ -56,12 +57,12 @@ def _row(study: Study, block: str, metric: str) -> Row | None:
     inside = [r["method"] for r in methods if r["indistinguishable"] and not r["reference"]]
     silent = any(record["not_discriminative"] for record in methods)
     gold, start = golds[0], mean_of(study, block, metric, "original")
-    spread = f"s.d. {figure(gold['sd'])}"
+    spread = f"s.d. {format_number(gold['sd'])}"
     cells = [
         Cell(text=labelled(metric, study.schema[metric])),
-        Cell(text=figure(start), sort=start),
-        Cell(text=figure(gold["mean"]), sort=gold["mean"], detail=spread),
-        Cell(text=f"{figure(low)} to {figure(high)}", sort=high - low),
+        Cell(text=format_number(start), sort=start),
+        Cell(text=format_number(gold["mean"]), sort=gold["mean"], detail=spread),
+        Cell(text=f"{format_number(low)} to {format_number(high)}", sort=high - low),
         Cell(text=str(gold["n_ok"]), sort=gold["n_ok"]),
         Cell(text="no" if silent else "yes", look="silent" if silent else ""),
         Cell(text=", ".join(inside) or "none", look="" if inside else "none"),

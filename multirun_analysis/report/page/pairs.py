@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from erasure.schema import format_number
 from multirun_analysis.leaderboard.comparison import PAIR
-from multirun_analysis.leaderboard.layout import figure
 from multirun_analysis.report.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
 from multirun_analysis.report.page.study import Study, words
 from multirun_analysis.statistics import (
@@ -116,8 +116,8 @@ def _baseline(study: Study, block: str) -> str:
 
 def _row(study: Study, metric: str, found: Comparison, ways: Sequence[str]) -> Row:
     difference = found.difference
-    half = "" if math.isnan(difference.half_width) else f"± {figure(difference.half_width)}"
-    mean = figure(difference.mean)
+    half = "" if math.isnan(difference.half_width) else f"± {format_number(difference.half_width)}"
+    mean = format_number(difference.mean)
     signed = mean if mean.startswith("-") or math.isnan(difference.mean) else f"+{mean}"
     verdict = _verdict(found, ways)
     cells = [
@@ -125,10 +125,14 @@ def _row(study: Study, metric: str, found: Comparison, ways: Sequence[str]) -> R
         Cell(text=metric, tip=words(study.schema[metric])),
         Cell(text=signed, detail=half, sort=difference.mean),
         Cell(text=str(difference.n_ok), sort=difference.n_ok, detail=_partial(found)),
-        Cell(text=figure(found.p_wilcoxon_holm), sort=found.p_wilcoxon_holm, tip=_tests(found)),
-        Cell(text=figure(found.smallest_p_holm), sort=found.smallest_p_holm),
-        Cell(text=figure(found.cohen_dz), sort=found.cohen_dz),
-        Cell(text=figure(found.cliffs_delta), sort=found.cliffs_delta),
+        Cell(
+            text=format_number(found.p_wilcoxon_holm),
+            sort=found.p_wilcoxon_holm,
+            tip=_tests(found),
+        ),
+        Cell(text=format_number(found.smallest_p_holm), sort=found.smallest_p_holm),
+        Cell(text=format_number(found.cohen_dz), sort=found.cohen_dz),
+        Cell(text=format_number(found.cliffs_delta), sort=found.cliffs_delta),
         Cell(text=verdict, look="best" if found.significant else "none"),
     ]
     return Row(cells=cells)
@@ -153,8 +157,12 @@ def _tests(found: Comparison) -> str:
         [
             f"{found.subject} against {found.reference}",
             f"lower in {found.lower} pairs, equal in {found.equal}, higher in {found.higher}",
-            f"signed-rank p {figure(found.p_wilcoxon)}, corrected {figure(found.p_wilcoxon_holm)}",
-            f"paired t-test p {figure(found.p_t)}, corrected {figure(found.p_t_holm)}",
+            f"signed-rank p {_corrected(found.p_wilcoxon, found.p_wilcoxon_holm)}",
+            f"paired t-test p {_corrected(found.p_t, found.p_t_holm)}",
             f"{found.family} comparisons corrected together",
         ]
     )
+
+
+def _corrected(p: float, holm: float) -> str:
+    return f"{format_number(p)}, corrected {format_number(holm)}"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
 from multirun_analysis.report.page.parts import (
     Cell,
     Column,
@@ -113,8 +113,8 @@ def _rank(rank: float, found: Ranking) -> Cell:
 def _diagram(study: Study, metric: str, found: Ranking) -> Picture:
     ranks = {str(method): float(rank) for method, rank in found.average_ranks.items()}
     told = (
-        f"{len(found.ranks)} blocks. Friedman: χ² = {found.statistic:.1f}, p = {figure(found.p)}. "
-        "Methods joined by a bar cannot be told apart (Nemenyi"
+        f"{len(found.ranks)} blocks. Friedman: χ² = {found.statistic:.1f}, "
+        f"p = {format_number(found.p)}. Methods joined by a bar cannot be told apart (Nemenyi"
     )
     caption = f"{told}, α = {found.alpha:g}; critical difference {found.critical_difference:.2f})."
     if not found.rejects:

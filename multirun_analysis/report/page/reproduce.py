@@ -2,9 +2,9 @@
 
 import shlex
 
+from erasure.schema import without_password
 from multirun_analysis.errors import AnalysisError
 from multirun_analysis.leaderboard.best_trial import best
-from multirun_analysis.leaderboard.facts import without_password
 from multirun_analysis.report.page.parts import Code, Items, Part, Section
 from multirun_analysis.report.page.study import Study
 

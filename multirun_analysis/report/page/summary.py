@@ -4,8 +4,8 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
+from erasure.schema import format_number
 from multirun_analysis.leaderboard.board import Line
-from multirun_analysis.leaderboard.layout import figure
 from multirun_analysis.report.page.parts import Fold, Items, Part, Section
 from multirun_analysis.report.page.ranks import ranking
 from multirun_analysis.report.page.study import Study
@@ -108,10 +108,10 @@ def _leader(study: Study, block: str, lines: list[Line]) -> str:
         return f"No method has a value of {board.ranked_by}."
     first = scored[0]
     record = study.record(block, board.ranked_by, first.method)
-    told = f"Best by {board.ranked_by}: {first.method}, {figure(record['mean'])}"
+    told = f"Best by {board.ranked_by}: {first.method}, {format_number(record['mean'])}"
     if math.isnan(record["low"]):
         return f"{told}; without an interval, {record['interval']}."
-    half = figure((record["high"] - record["low"]) / 2)
+    half = format_number((record["high"] - record["low"]) / 2)
     rest = [study.record(block, board.ranked_by, line.method) for line in scored[1:]]
     near = [row["method"] for row in rest if not row["cost_low"] > record["cost_high"]]
     if not rest:
@@ -162,8 +162,8 @@ def _seeds(study: Study, block: str) -> str:
     if seeds < 6:
         smallest = 2 / 2**seeds
         return (
-            f"{seeds} training seeds: no signed-rank test can give a p below {figure(smallest)}, "
-            "so none can be significant at 0.05."
+            f"{seeds} training seeds: no signed-rank test can give a p below "
+            f"{format_number(smallest)}, so none can be significant at 0.05."
         )
     return ""
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
 from multirun_analysis.report.page.parts import (
     Cell,
     Column,
@@ -118,7 +118,7 @@ def _ends(row: dict[Any, Any], name: str) -> tuple[float, float, float]:
 
 def _spread(row: dict[Any, Any], name: str) -> str:
     half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2
-    return figure(row[name]) + ("" if math.isnan(half) else f" ± {figure(half)}")
+    return format_number(row[name]) + ("" if math.isnan(half) else f" ± {format_number(half)}")
 
 
 def _table(study: Study, block: str, rows: list[dict[Any, Any]]) -> Table:
@@ -135,9 +135,9 @@ def _table(study: Study, block: str, rows: list[dict[Any, Any]]) -> Table:
     volume = study.trade_offs.volumes[block]
     unit = ", ".join(["1"] * len(names))
     note = (
-        f"Hypervolume of all methods together: {figure(volume.value)}, with the reference point "
-        f"({unit}), the same in every report; {volume.inside} of {volume.n} methods are better "
-        "than that point in everything."
+        f"Hypervolume of all methods together: {format_number(volume.value)}, with the reference "
+        f"point ({unit}), the same in every report; {volume.inside} of {volume.n} methods are "
+        "better than that point in everything."
     )
     return Table(columns=columns, rows=table, block=block, note=note)
 
@@ -146,11 +146,11 @@ def _row(study: Study, row: dict[Any, Any], names: list[str]) -> Row:
     cells = [Cell(text=row["method"], color=study.looks[row["method"]].color)]
     for name in names:
         half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2
-        detail = "" if math.isnan(half) else f"± {figure(half)}"
-        cells.append(Cell(text=figure(row[name]), detail=detail, sort=row[name]))
+        detail = "" if math.isnan(half) else f"± {format_number(half)}"
+        cells.append(Cell(text=format_number(row[name]), detail=detail, sort=row[name]))
     front = "yes" if row["front"] else "" if row["reference"] else "no"
     cells.append(
         Cell(text=front, sort=float(not row["front"]), look="best" if row["front"] else "")
     )
-    cells += [Cell(text=figure(row[name]), sort=row[name]) for name in ("alone", "adds")]
+    cells += [Cell(text=format_number(row[name]), sort=row[name]) for name in ("alone", "adds")]
     return Row(cells=cells, aside=bool(row["reference"]))

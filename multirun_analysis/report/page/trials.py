@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from erasure.schema import format_number
 from multirun_analysis.leaderboard.best_trial import command_of
-from multirun_analysis.leaderboard.layout import figure
 from multirun_analysis.read.samples import Sample, SampleGroup
 from multirun_analysis.report.page.leaderboard import method_key
 from multirun_analysis.report.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
@@ -81,7 +81,7 @@ def _run_row(study: Study, run: Mapping[str, Any], values: Mapping[tuple[str, st
     cells = [name, Cell(text=run["outcome"], detail="", tip=run["reason"])]
     for metric in study.board.metrics:
         value = values.get((run["run_id"], metric), float("nan"))
-        cells.append(Cell(text=figure(value), sort=value))
+        cells.append(Cell(text=format_number(value), sort=value))
     return Row(cells=cells)
 
 
@@ -118,9 +118,9 @@ def _samples_table(group: SampleGroup, samples: Sequence[Sample], title: str, no
         ]
         for role in roles:
             right = one.predicted[role] == one.target
-            cells.append(Cell(text=figure(one.losses[role]), sort=one.losses[role]))
+            cells.append(Cell(text=format_number(one.losses[role]), sort=one.losses[role]))
             cells.append(Cell(text=one.predicted[role], look="best" if right else "none"))
-        cells.append(Cell(text=figure(one.distance), sort=one.distance))
+        cells.append(Cell(text=format_number(one.distance), sort=one.distance))
         rows.append(Row(cells=cells))
     return Table(columns=columns, rows=rows, title=title, note=note, compact=True)
 

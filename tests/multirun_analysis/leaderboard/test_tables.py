@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from tracked import FORGET, GOLD_FORGET, SECONDS
 
+from erasure.schema import format_number, without_password
 from multirun_analysis import AnalysisError, aggregate, leaderboard, load
 from multirun_analysis.leaderboard.board import Board, Cell, Line
-from multirun_analysis.leaderboard.facts import facts_of, without_password
-from multirun_analysis.leaderboard.layout import figure, lay_out
+from multirun_analysis.leaderboard.facts import facts_of
+from multirun_analysis.leaderboard.layout import lay_out
 from multirun_analysis.leaderboard.tables import to_csv, to_latex, to_markdown, write_tables
 from multirun_analysis.read.frame import MetricMeaning
 from multirun_analysis.statistics import t_interval
@@ -149,7 +150,7 @@ def test_markdown_golden(results):
     assert lines[0] == "**digits · mlp · random**"
     assert lines[2] == ("| method | n | forget/accuracy → gold | cost/unlearn_seconds [s] ↓ |")
     # 11.5, 14.0 and 9.5 have the s.d. 2.2546; 4.302653 is Student's quantile for three
-    assert figure(4.302653 * 2.2546 / 3**0.5) == "5.601"
+    assert format_number(4.302653 * 2.2546 / 3**0.5) == "5.601"
     by_method = {line.split(" | ")[0][2:]: line for line in lines if line.startswith("| ")}
     assert by_method["finetune"] == (
         "| finetune | 5 | 0.950 ± 0.000 (0.230) | **1.200** ± 0.211 |"
@@ -218,7 +219,7 @@ def test_a_notebook_shows_markdown(board):
     ],
 )
 def test_figures_are_short(value, text):
-    assert figure(value) == text
+    assert format_number(value) == text
 
 
 def test_letters_of_footnotes_go_on_after_z():

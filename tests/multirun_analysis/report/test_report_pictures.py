@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from erasure.results.mlflow import palette
+from erasure.schema import METHOD_COLORS, OTHER_COLORS, color_of
 from multirun_analysis.report.pictures import looks_of, save
 from multirun_analysis.report.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
 from multirun_analysis.report.pictures.bars import Bar, Bars, bars_picture
 from multirun_analysis.report.pictures.critical import critical_picture
 from multirun_analysis.report.pictures.drawing import legend_rows, shorten, tick
 from multirun_analysis.report.pictures.fronts import Plane, Point, front_picture
-from multirun_analysis.report.pictures.looks import KNOWN, OTHERS, Look
+from multirun_analysis.report.pictures.looks import Look
 
 BLUE, RED = Look(color="#0072B2"), Look(color="#D55E00", marker="s")
 NAN = math.nan
@@ -51,13 +51,11 @@ def ended(axes, gid):
 def test_methods_have_the_colors_of_mlflow_s_pages():
     methods = ["scrub", "retrain", "ssd", "neggrad_plus"]
     found = looks_of({name: name for name in methods})
-    assert {name: found[name].color for name in methods} == {n: palette.color(n) for n in methods}
-    assert palette.KNOWN == KNOWN
-    assert palette.OTHERS == OTHERS
+    assert {name: found[name].color for name in methods} == {n: color_of(n) for n in methods}
 
 
 def test_two_unlearners_never_share_a_color_while_there_are_free_ones():
-    names = [f"method_{k}" for k in range(len(OTHERS))] + list(KNOWN)
+    names = [f"method_{k}" for k in range(len(OTHER_COLORS))] + list(METHOD_COLORS)
     found = looks_of({name: name for name in names})
     assert len({found[name].color for name in names}) == len(names)
 
@@ -71,7 +69,7 @@ def test_more_unlearners_than_colors_still_differ_in_the_marker():
 def test_variants_share_the_color_of_their_unlearner():
     found = looks_of({"scrub (alpha=1)": "scrub", "scrub (alpha=2)": "scrub"})
     first, second = found["scrub (alpha=1)"], found["scrub (alpha=2)"]
-    assert first.color == second.color == KNOWN["scrub"]
+    assert first.color == second.color == METHOD_COLORS["scrub"]
     assert first.marker != second.marker
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.results.mlflow.palette import KNOWN, OTHERS, color
 from erasure.results.mlflow.payload import cut, legal_keys, metrics_of, params_of
 
 
@@ -61,10 +60,3 @@ def test_a_curve_never_hides_a_measured_value(result):
 def test_infinity_is_not_stored_as_a_large_number(result):
     endless = replace(result, metrics={}, curves={"loss": [(0, math.inf)]}, seconds={}, trained=0)
     assert [m.key for m in metrics_of(endless) if math.isnan(m.value)] == ["loss"]
-
-
-def test_a_method_has_one_color_everywhere():
-    assert color("scrub") == KNOWN["scrub"]
-    assert color("my_method") == color("my_method")
-    assert color("my_method") in OTHERS
-    assert len({*KNOWN.values(), *OTHERS}) == len(KNOWN) + len(OTHERS)
