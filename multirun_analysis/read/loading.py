@@ -16,12 +16,13 @@ from erasure.schema import (
     STORE_TAG,
     SWEEP_TAG,
 )
-from multirun_analysis.read.conditions import Trial, label
+from multirun_analysis.read.conditions import TrialSetup, label
 from multirun_analysis.read.frame import SEEDS, Results, SweepRun
 from multirun_analysis.read.measurements import measure
 from multirun_analysis.read.selection import Selection, refuse_mixed, select
-from multirun_analysis.read.source import RawRun, default_uri, open_source
-from multirun_analysis.read.sweep_files import Listed
+from multirun_analysis.read.source import RawRun
+from multirun_analysis.read.sweep_files import ListedTrial
+from multirun_analysis.read.tracking import default_uri, open_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,12 +58,14 @@ def load(
     selection = select(
         open_source(uri), uri, experiments or (), parents or (), allow_mixed=allow_mixed
     )
-    listed = {one.fingerprint: one for trials in selection.listed.values() for one in trials}
-    records = _records(selection, listed)
+    listed_trials = {
+        trial.fingerprint: trial for of_sweep in selection.listed.values() for trial in of_sweep
+    }
+    records = _records(selection, listed_trials)
     finished = [record for record in records if record["outcome"] == "finished"]
     notes = [
         *selection.notes,
-        *refuse_mixed(_facts(finished), allow_mixed=allow_mixed),
+        *refuse_mixed(_same_in_all(finished), allow_mixed=allow_mixed),
         *_remarks(finished, selection),
     ]
     outcomes = {record["run_id"]: (record["outcome"], record["reason"]) for record in records}
@@ -82,14 +85,19 @@ def load(
     )
 
 
-def _records(selection: Selection, listed: Mapping[str, Listed]) -> list[dict[str, Any]]:
+def _records(selection: Selection, listed: Mapping[str, ListedTrial]) -> list[dict[str, Any]]:
     """Return one row per trial, those that have no run last."""
-    have = {run.tags[FINGERPRINT_TAG] for run in selection.runs}
-    without = [one for fingerprint, one in listed.items() if fingerprint not in have]
+    tracked = {run.tags[FINGERPRINT_TAG] for run in selection.runs}
+    untracked = [
+        trial_listed for fingerprint, trial_listed in listed.items() if fingerprint not in tracked
+    ]
     trials = [_trial(run, listed.get(run.tags[FINGERPRINT_TAG])) for run in selection.runs]
-    trials += [Trial(tags=one.tags, settings=one.settings, complete=False) for one in without]
+    trials += [
+        TrialSetup(tags=trial_listed.tags, settings=trial_listed.settings, complete=False)
+        for trial_listed in untracked
+    ]
     rows = [_of_run(run) for run in selection.runs]
-    rows += [_of_listed(one, selection) for one in without]
+    rows += [_of_listed(trial_listed, selection) for trial_listed in untracked]
     return [
         {
             **row,
@@ -104,11 +112,11 @@ def _records(selection: Selection, listed: Mapping[str, Listed]) -> list[dict[st
     ]
 
 
-def _trial(run: RawRun, listed: Listed | None) -> Trial:
+def _trial(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
     """Return how a run was set up; a process that died wrote no parameters, its sweep knows."""
     if run.params or listed is None:
-        return Trial(tags=run.tags, settings=run.params, complete=bool(run.params))
-    return Trial(tags=run.tags, settings=listed.settings, complete=False)
+        return TrialSetup(tags=run.tags, settings=run.params, complete=bool(run.params))
+    return TrialSetup(tags=run.tags, settings=listed.settings, complete=False)
 
 
 def _of_run(run: RawRun) -> dict[str, Any]:
@@ -136,20 +144,20 @@ def _of_run(run: RawRun) -> dict[str, Any]:
     }
 
 
-def _of_listed(one: Listed, selection: Selection) -> dict[str, Any]:
-    sweep = next(run for run in selection.sweeps if one in selection.listed[run.run_id])
+def _of_listed(trial: ListedTrial, selection: Selection) -> dict[str, Any]:
+    sweep = next(run for run in selection.sweeps if trial in selection.listed[run.run_id])
     texts = ("commit", "host", "device", "hardware", "store_original", "store_gold")
     return {
         **dict.fromkeys(texts, ""),
-        "run_id": f"not run:{one.fingerprint}",
-        "name": one.name,
+        "run_id": f"not run:{trial.fingerprint}",
+        "name": trial.name,
         "parent": sweep.run_id,
         "experiment": sweep.experiment,
-        "outcome": "not run" if one.state == "not run" else "failed",
-        "reason": " ".join(one.reason.split()) or one.state,
+        "outcome": "not run" if trial.state == "not run" else "failed",
+        "reason": " ".join(trial.reason.split()) or trial.state,
         "dirty": False,
         "started": 0.0,
-        "fingerprint": one.fingerprint,
+        "fingerprint": trial.fingerprint,
         "artifact_uri": "",
     }
 
@@ -173,7 +181,7 @@ def _is_reference(target: str, unlearner: str) -> bool:
     return name in REFERENCES
 
 
-def _facts(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _same_in_all(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {
         "commits": [record["commit"][:12] or "unknown" for record in finished],
         "hardware": [record["hardware"] for record in finished],
@@ -193,16 +201,16 @@ def _remarks(finished: Sequence[Mapping[str, Any]], selection: Selection) -> lis
 
 def _objectives(runs: Sequence[RawRun]) -> list[dict[str, str]]:
     """Return the distinct objectives of the runs."""
-    found = []
+    objectives = []
     for run in runs:
         chosen = {
             key.removeprefix(OBJECTIVE): value
             for key, value in run.params.items()
             if key.startswith(OBJECTIVE)
         }
-        if chosen and chosen not in found:
-            found.append(chosen)
-    return found
+        if chosen and chosen not in objectives:
+            objectives.append(chosen)
+    return objectives
 
 
 def _sweep(run: RawRun, selection: Selection) -> SweepRun:
@@ -216,7 +224,7 @@ def _sweep(run: RawRun, selection: Selection) -> SweepRun:
         commit=run.tags.get(COMMIT_TAG, ""),
         started=run.started,
         artifact_uri=run.artifact_uri,
-        overrides={one.fingerprint: list(one.overrides) for one in listed},
+        overrides={trial.fingerprint: list(trial.overrides) for trial in listed},
     )
 
 
@@ -224,5 +232,6 @@ def _frame(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = pd.DataFrame(list(records))
-    whole = ("seed", *SEEDS)
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    integer_columns = ("seed", *SEEDS)
+    # nullable: one unknown seed would turn a column of whole numbers into floats
+    return frame.astype(dict.fromkeys(integer_columns, "Int64"))

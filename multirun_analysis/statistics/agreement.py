@@ -47,7 +47,7 @@ class Correlation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class MetricAgreement:
     """How well two metrics agree.
 
     Args:
@@ -78,7 +78,7 @@ def metric_agreement(
     *,
     method: str = "method",
     statistic: Statistic = "kendall",
-) -> Agreement:
+) -> MetricAgreement:
     """Correlate two metrics over runs.
 
     Turn metrics into costs first (:func:`to_cost`), so that a positive value means that they
@@ -96,7 +96,7 @@ def metric_agreement(
     Raises:
         ValueError: If a column is missing or the statistic is unknown.
 
-    ReferenceModels:
+    References:
         M. G. Kendall, "Rank correlation methods", 1970; H. E. Daniels, "The relation between
         measures of correlation in the universe of sample permutations", Biometrika 1944.
     """
@@ -112,7 +112,7 @@ def metric_agreement(
     sizes = np.bincount(codes)
     means = [snap(m, m) for m in (_means(x, codes, sizes), _means(y, codes, sizes))]
     over = _kendall if statistic == "kendall" else _spearman
-    return Agreement(
+    return MetricAgreement(
         first=first,
         second=second,
         statistic=statistic,
@@ -163,10 +163,10 @@ def _kendall(x: Floats, y: Floats, codes: Codes) -> Correlation:
     floor = smallest_p(*np.bincount(codes))
     if reason:
         return _refused(reason, floor, len(x))
-    found = concordance(x, y, codes)
-    if found.scale == 0.0:
+    pairs = concordance(x, y, codes)
+    if pairs.scale == 0.0:
         return _refused("a metric does not vary", floor, len(x))
-    return Correlation(value=found.score / found.scale, p=found.p, smallest_p=floor, units=len(x))
+    return Correlation(value=pairs.score / pairs.scale, p=pairs.p, smallest_p=floor, units=len(x))
 
 
 def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
@@ -182,9 +182,9 @@ def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
     if scale == 0.0:
         return _refused("a metric does not vary", floor, len(x))
     value = float(np.clip(np.dot(a, b) / scale, -1.0, 1.0))
-    df = len(x) - len(sizes) - 1
+    df = len(x) - len(sizes) - 1  # a mean per group and one slope
     if len(sizes) == 1 and len(x) <= ENUMERATED:
-        p = _enumerated(a, b)
+        p = _enumerated(a, b)  # Student's approximation is far off for so few
     elif df < 1:
         return _refused(f"{len(x)} runs of {len(sizes)} methods are too few", floor, len(x))
     else:

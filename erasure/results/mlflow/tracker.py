@@ -127,8 +127,10 @@ class MLflowTracker:
                 experiment = client.get_experiment_by_name(self.experiment)
         except RunLostError:
             return False
-        here = experiment is not None and info.experiment_id == experiment.experiment_id
-        return bool(here and info.lifecycle_stage == "active" and info.status == "FINISHED")
+        in_experiment = experiment is not None and info.experiment_id == experiment.experiment_id
+        return bool(
+            in_experiment and info.lifecycle_stage == "active" and info.status == "FINISHED"
+        )
 
     def reap(self, is_running: Callable[[str], bool]) -> int:
         """Close the runs that dead processes of this machine left open.
@@ -136,8 +138,8 @@ class MLflowTracker:
         A trial is dead when nobody holds its fingerprint and the process that opened its run is
         gone; either alone is not proof, since two stores can share a database.
         """
-        found = self._search({HOST_TAG: host()}, "attributes.status = 'RUNNING'")
-        dead = [run for run in found if not _lives(run, is_running)]
+        open_runs = self._search({HOST_TAG: host()}, "attributes.status = 'RUNNING'")
+        dead = [run for run in open_runs if not _lives(run, is_running)]
         return sum(self._bury(run.info.run_id) for run in dead)
 
     def start_sweep(self, sweep: Sweep) -> str:
@@ -196,8 +198,10 @@ class MLflowTracker:
         with calling(self.uri), locked(self.uri):
             client = client_of(self.uri)
             path = database(self.uri)
-            place = "" if path is None else (path.parent / "artifacts" / self.experiment).as_uri()
-            return client, prepare_experiment(client, self.experiment, place)
+            artifact_uri = (
+                "" if path is None else (path.parent / "artifacts" / self.experiment).as_uri()
+            )
+            return client, prepare_experiment(client, self.experiment, artifact_uri)
 
     def _create(self, name: str, tags: Mapping[str, str], started: float) -> str:
         client, experiment = self._open()

@@ -54,7 +54,7 @@ def _draw(
     figure = new_figure(WIDTH, 0.95 + bars + LINE * half)
     height = float(figure.get_figheight())
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0))  # in inches, from the top left corner
     axes.set_axis_off()
     left, right, top = 1.95, WIDTH - 1.95, 0.68
 
@@ -71,8 +71,9 @@ def _draw(
         bar: Settings = {"color": INK, "linewidth": 3.4, "solid_capstyle": "round", "alpha": 0.75}
         axes.plot([ends[0] - 0.04, ends[1] + 0.04], [y, y], **bar)
     for i, (method, rank) in enumerate(ranks.items()):
-        place = i if i < half else count - 1 - i
-        y = top + 0.2 + bars + LINE * (place + 0.5)
+        # the better half on the left, top down; the other on the right, bottom up
+        row_of_name = i if i < half else count - 1 - i
+        y = top + 0.2 + bars + LINE * (row_of_name + 0.5)
         end = left - 0.25 if i < half else right + 0.25
         color = looks[method].color
         axes.plot([x(rank), x(rank), end], [top, y, y], color=color, linewidth=1.2, gid=f"tip-{i}")
@@ -90,7 +91,7 @@ def _draw_axis(
     axes: "Axes", left: float, right: float, y: float, ticks: Sequence[tuple[float, str]]
 ) -> None:
     axes.plot([left, right], [y, y], color=MUTED, linewidth=1.1)
-    for place, label in ticks:
-        axes.plot([place, place], [y - 0.06, y], color=MUTED, linewidth=0.9)
+    for x, label in ticks:
+        axes.plot([x, x], [y - 0.06, y], color=MUTED, linewidth=0.9)
         if len(ticks) <= 16 or int(label) % 5 in (0, 1):
-            axes.text(place, y - 0.09, label, ha="center", va="bottom", size=8)
+            axes.text(x, y - 0.09, label, ha="center", va="bottom", size=8)

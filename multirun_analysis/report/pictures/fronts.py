@@ -10,11 +10,11 @@ from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
+    axes_within,
     grid,
     legend_below,
     legend_rows,
     new_figure,
-    place,
     plain_numbers,
 )
 from multirun_analysis.report.pictures.looks import GRID, INK, Look
@@ -80,7 +80,7 @@ def _draw(plane: Plane) -> "Figure":
     rows = legend_rows(names)
     below = LEGEND_ROW * rows + 0.1
     figure = new_figure(WIDTH, HEIGHT + below)
-    axes = place(figure, left=0.62, bottom=0.5 + below, top=0.1)
+    axes = axes_within(figure, left=0.62, bottom=0.5 + below, top=0.1)
     grid(axes)
     if plane.log_x:
         axes.set_xscale("log")

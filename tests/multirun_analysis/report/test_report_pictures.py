@@ -25,8 +25,8 @@ def bar(method, mean, low=NAN, high=NAN):
     return Bar(method=method, look=BLUE, mean=mean, low=low, high=high, tip=f"tip of {method}")
 
 
-def bars(*found, **settings):
-    return bars_picture("x", "title", "", Bars(label="x", bars=found, **settings))
+def bars(*shown, **settings):
+    return bars_picture("x", "title", "", Bars(label="x", bars=shown, **settings))
 
 
 def point(method, x, y, *, on_front=False, reference=False):
@@ -50,25 +50,25 @@ def ended(axes, gid):
 
 def test_methods_have_the_colors_of_mlflow_s_pages():
     methods = ["scrub", "retrain", "ssd", "neggrad_plus"]
-    found = looks_of({name: name for name in methods})
-    assert {name: found[name].color for name in methods} == {n: color_of(n) for n in methods}
+    looks = looks_of({name: name for name in methods})
+    assert {name: looks[name].color for name in methods} == {n: color_of(n) for n in methods}
 
 
 def test_two_unlearners_never_share_a_color_while_there_are_free_ones():
     names = [f"method_{k}" for k in range(len(OTHER_COLORS))] + list(METHOD_COLORS)
-    found = looks_of({name: name for name in names})
-    assert len({found[name].color for name in names}) == len(names)
+    looks = looks_of({name: name for name in names})
+    assert len({looks[name].color for name in names}) == len(names)
 
 
 def test_more_unlearners_than_colors_still_differ_in_the_marker():
     names = {f"method_{k:02}": f"method_{k:02}" for k in range(12)}
-    found = looks_of(names)
-    assert len({found[name] for name in names}) == 12
+    looks = looks_of(names)
+    assert len({looks[name] for name in names}) == 12
 
 
 def test_variants_share_the_color_of_their_unlearner():
-    found = looks_of({"scrub (alpha=1)": "scrub", "scrub (alpha=2)": "scrub"})
-    first, second = found["scrub (alpha=1)"], found["scrub (alpha=2)"]
+    looks = looks_of({"scrub (alpha=1)": "scrub", "scrub (alpha=2)": "scrub"})
+    first, second = looks["scrub (alpha=1)"], looks["scrub (alpha=2)"]
     assert first.color == second.color == METHOD_COLORS["scrub"]
     assert first.marker != second.marker
 

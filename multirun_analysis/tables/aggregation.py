@@ -134,12 +134,12 @@ def _with_costs(
             **{cost: table[name] for cost, name in zip(COSTS, source, strict=True)}
         )
     if meaning.direction == "max":
-        mirrored = dict(zip(COSTS, ("mean", "high", "low"), strict=True))
+        mirrored = dict(zip(COSTS, ("mean", "high", "low"), strict=True))  # negation swaps ends
         return table.assign(**{cost: -table[name] for cost, name in mirrored.items()})
     costs = to_cost(rows["value"], meaning.direction, ideal=meaning.ideal)
-    found = _intervals(rows.assign(cost=costs), "cost", level)
-    found = found.rename(columns=dict(zip(ENDS, COSTS, strict=True)))
-    return table.merge(found[[*ROW, *COSTS]], on=list(ROW))
+    cost_table = _intervals(rows.assign(cost=costs), "cost", level)
+    cost_table = cost_table.rename(columns=dict(zip(ENDS, COSTS, strict=True)))
+    return table.merge(cost_table[[*ROW, *COSTS]], on=list(ROW))
 
 
 def _gaps(rows: "pd.DataFrame", meaning: MetricMeaning) -> "np.ndarray":
@@ -155,6 +155,7 @@ def _intervals(rows: "pd.DataFrame", value: str, level: float) -> "pd.DataFrame"
     """Return one interval per row of the table; averaging single runs first is left out."""
     key = [*ROW, "seed_train"]
     plain = rows["seed_train"].notna().all() and not rows.duplicated(key).any()
+    # one run per seed, the usual case, needs no clusters, and they cost time
     cluster = None if plain else "seed_train"
     return interval_table(rows, by=list(ROW), value=value, cluster=cluster, level=level)
 
@@ -165,11 +166,11 @@ def _nulls(methods: "pd.DataFrame", meaning: MetricMeaning, level: float) -> "pd
 
     names = {"low": "null_low", "high": "null_high"}
     columns = ["block", "method", "role", *NULLS]
-    known = methods[methods["gold"].notna()]
-    if meaning.ideal is not None or known.empty:
+    with_gold = methods[methods["gold"].notna()]
+    if meaning.ideal is not None or with_gold.empty:
         return pd.DataFrame(columns=columns)
     seeds = ["seed_split", "seed_train"]
-    table = null_table(known, by=["block", "trainer"], seeds=seeds, level=level)
+    table = null_table(with_gold, by=["block", "trainer"], seeds=seeds, level=level)
     return table.rename(columns=names).assign(role="unlearned")[columns]
 
 
@@ -182,10 +183,10 @@ def _missing(results: Results, methods: "pd.DataFrame", metric: str) -> "pd.Data
     why = methods[["run_id", *ROW]].merge(chosen, on=["run_id", "role"], how="left")
     rows: list[dict[str, Any]] = []
     for key, group in why[why["value"].isna()].groupby(list(ROW), observed=True):
-        told = Counter(
+        reasons = Counter(
             f"{status}: {reason}" if reason else str(status)
             for status, reason in zip(group["status"], group["reason"], strict=True)
         )
-        texts = [f"{count} {text}" for text, count in told.most_common()]
-        rows.append({**dict(zip(ROW, key, strict=True)), "missing": "; ".join(texts)})
+        counted = [f"{count} {text}" for text, count in reasons.most_common()]
+        rows.append({**dict(zip(ROW, key, strict=True)), "missing": "; ".join(counted)})
     return pd.DataFrame(rows, columns=[*ROW, "missing"])
