@@ -89,30 +89,30 @@ def _records(selection: Selection, listed: Mapping[str, ListedTrial]) -> list[di
     """Return one row per trial, those that have no run last."""
     tracked = {run.tags[FINGERPRINT_TAG] for run in selection.runs}
     untracked = [
-        trial_listed for fingerprint, trial_listed in listed.items() if fingerprint not in tracked
+        listed_trial for fingerprint, listed_trial in listed.items() if fingerprint not in tracked
     ]
-    trials = [_trial(run, listed.get(run.tags[FINGERPRINT_TAG])) for run in selection.runs]
-    trials += [
-        TrialSetup(tags=trial_listed.tags, settings=trial_listed.settings, complete=False)
-        for trial_listed in untracked
+    setups = [_setup(run, listed.get(run.tags[FINGERPRINT_TAG])) for run in selection.runs]
+    setups += [
+        TrialSetup(tags=listed_trial.tags, settings=listed_trial.settings, complete=False)
+        for listed_trial in untracked
     ]
     rows = [_of_run(run) for run in selection.runs]
-    rows += [_of_listed(trial_listed, selection) for trial_listed in untracked]
+    rows += [_of_listed(listed_trial, selection) for listed_trial in untracked]
     return [
         {
             **row,
-            **_choices(trial.tags),
-            "target": (target := trial.settings.get("unlearner._target_", "")),
+            **_choices(setup.tags),
+            "target": (target := setup.settings.get("unlearner._target_", "")),
             "block": labels.block,
             "method": labels.method,
             "condition": labels.condition,
-            "reference": _is_reference(target, trial.tags.get("unlearner", "")),
+            "reference": _is_reference(target, setup.tags.get("unlearner", "")),
         }
-        for row, trial, labels in zip(rows, trials, label(trials), strict=True)
+        for row, setup, labels in zip(rows, setups, label(setups), strict=True)
     ]
 
 
-def _trial(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
+def _setup(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
     """Return how a run was set up; a process that died wrote no parameters, its sweep knows."""
     if run.params or listed is None:
         return TrialSetup(tags=run.tags, settings=run.params, complete=bool(run.params))

@@ -117,18 +117,18 @@ def _t_intervals(
 
     require_share("level", level)
     units, owners, unknown = _units(floats, clusters, codes)
-    cell_moments = moments(units, owners, cells)
+    cell = moments(units, owners, cells)
     n = np.bincount(codes, minlength=cells)
     n_ok = np.bincount(codes[np.isfinite(floats)], minlength=cells)
     unknown_counts = np.bincount(codes[unknown], minlength=cells)
-    t = stats.t.ppf((1 + level) / 2, np.maximum(cell_moments.count - 1, 1))
+    t = stats.t.ppf((1 + level) / 2, np.maximum(cell.count - 1, 1))
     word = "value" if clusters is None else "cluster"
     intervals = []
     for i in range(cells):
         count, mean, sd = (
-            int(cell_moments.count[i]),
-            float(cell_moments.mean[i]),
-            float(cell_moments.sd[i]),
+            int(cell.count[i]),
+            float(cell.mean[i]),
+            float(cell.sd[i]),
         )
         reason = _refusal(word, count, sd, int(unknown_counts[i]))
         half = float("nan") if reason else float(t[i]) * sd / count**0.5

@@ -219,7 +219,7 @@ def _within(distance: Floats, half: Floats, center: Floats) -> NDArray[np.bool_]
 
 
 def _flags(flags: NDArray[np.bool_], reference: Floats) -> "pd.Series":
-    """Return a nullable column that is NA where ``known`` is not a number."""
+    """Return a nullable column that is NA where ``reference`` is not a number."""
     import pandas as pd
 
     return pd.Series(pd.array(flags, dtype="boolean")).mask(~np.isfinite(reference))

@@ -90,21 +90,10 @@ def glossary_section(data: ReportData) -> Section:
 
 def metric_picture(data: ReportData, block: str, number: int, metric: str) -> Picture:
     """Return the picture of one metric in a block."""
-    lines = data.methods(block, MOST_BARS)
-    left_out = len(data.methods(block)) - len(lines)
-    bars, bands = [], []
-    for line in lines:
-        record = data.record(block, metric, line.method)
-        look = data.looks[line.method]
-        if not record or not record["n_ok"]:
-            nothing = {"mean": math.nan, "low": math.nan, "high": math.nan}
-            bars.append(Bar(method=line.method, look=look, tip="no value", **nothing))
-            continue
-        numbers = {name: float(record[name]) for name in ("mean", "low", "high")}
-        bars.append(
-            Bar(method=line.method, look=look, tip=describe_cell(data, metric, record), **numbers)
-        )
-        bands.append((float(record["null_low"]), float(record["null_high"])))
+    methods = [line.method for line in data.methods(block, MOST_BARS)]
+    left_out = len(data.methods(block)) - len(methods)
+    records = [data.record(block, metric, method) for method in methods]
+    bands = [(float(r["null_low"]), float(r["null_high"])) for r in records if r and r["n_ok"]]
     meaning, timed = data.schema[metric], metric == SECONDS
     golds = data.models(block, metric, "gold")
     whose = f"The lines are those of {golds[0]['method']}. " if len(golds) > 1 else ""
@@ -117,7 +106,7 @@ def metric_picture(data: ReportData, block: str, number: int, metric: str) -> Pi
         caption,
         Bars(
             label=f"{with_unit(metric, meaning)}: {direction_text(meaning)}",
-            bars=bars,
+            bars=[_bar(data, metric, *pair) for pair in zip(methods, records, strict=True)],
             limits=(meaning.low, meaning.high),
             gold=_retraining(data, block) if timed else mean_of(data, block, metric, "gold"),
             gold_label="retraining" if timed else "gold",
@@ -125,6 +114,14 @@ def metric_picture(data: ReportData, block: str, number: int, metric: str) -> Pi
             band=bands[0] if bands else (math.nan, math.nan),
         ),
     )
+
+
+def _bar(data: ReportData, metric: str, method: str, record: Record) -> Bar:
+    look, names = data.looks[method], ("mean", "low", "high")
+    if not record or not record["n_ok"]:
+        return Bar(method=method, look=look, tip="no value", **dict.fromkeys(names, math.nan))
+    numbers = {name: float(record[name]) for name in names}
+    return Bar(method=method, look=look, tip=describe_cell(data, metric, record), **numbers)
 
 
 def metric_table(data: ReportData, block: str, metric: str) -> Table:

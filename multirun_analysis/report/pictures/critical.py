@@ -71,20 +71,22 @@ def _draw(
         bar: Settings = {"color": INK, "linewidth": 3.4, "solid_capstyle": "round", "alpha": 0.75}
         axes.plot([ends[0] - 0.04, ends[1] + 0.04], [y, y], **bar)
     for i, (method, rank) in enumerate(ranks.items()):
+        on_left = i < half
         # the better half on the left, top down; the other on the right, bottom up
-        row_of_name = i if i < half else count - 1 - i
-        y = top + 0.2 + bars + LINE * (row_of_name + 0.5)
-        end = left - 0.25 if i < half else right + 0.25
+        y = top + 0.2 + bars + LINE * ((i if on_left else count - 1 - i) + 0.5)
+        end = left - 0.25 if on_left else right + 0.25
         color = looks[method].color
         axes.plot([x(rank), x(rank), end], [top, y, y], color=color, linewidth=1.2, gid=f"tip-{i}")
-        side = "right" if i < half else "left"
-        text = (
-            f"{shorten(method, 20)}  {rank:.2f}"
-            if i < half
-            else f"{rank:.2f}  {shorten(method, 20)}"
-        )
-        axes.text(end + (-0.06 if i < half else 0.06), y, text, ha=side, va="center", size=8)
+        _draw_name(axes, shorten(method, 20), f"{rank:.2f}", (end, y), on_left=on_left)
     return figure
+
+
+def _draw_name(
+    axes: "Axes", name: str, rank: str, end: tuple[float, float], *, on_left: bool
+) -> None:
+    text = f"{name}  {rank}" if on_left else f"{rank}  {name}"
+    x = end[0] + (-0.06 if on_left else 0.06)
+    axes.text(x, end[1], text, ha="right" if on_left else "left", va="center", size=8)
 
 
 def _draw_axis(
