@@ -53,6 +53,7 @@ class DatabaseSource:
         where = []
         if tag:
             having = [TAGS.c.key == tag, *([TAGS.c.value == value] if value else [])]
+            # a subquery, as a join would give a run once per tag
             where.append(RUNS.c.run_uuid.in_(sa.select(TAGS.c.run_uuid).where(*having)))
         return self._runs(names, where)
 
@@ -88,6 +89,7 @@ class DatabaseSource:
         return [
             RawRun(
                 run_id=row.run_uuid,
+                # older versions of MLflow have the name in a tag only
                 name=row.name or tags[row.run_uuid].get("mlflow.runName", ""),
                 experiment=names[row.experiment_id],
                 status=row.status or "",

@@ -136,6 +136,7 @@ class Results:
         if metric not in self.schema:
             raise KeyError(metric)
         chosen = self.values[(self.values["metric"] == metric) & (self.values["role"] == role)]
+        # left: a run without the metric stays, with NaN
         return self.runs.merge(chosen.drop(columns="reason"), on="run_id", how="left")
 
 
@@ -161,6 +162,7 @@ def named_runs(results: Results, text: str) -> NamedRuns:
         AnalysisError: If it names nothing, or several things.
     """
     runs = results.runs
+    # methods first: the name of one is never taken for the beginning of an id
     by_method = runs[(runs["method"] == text) | (runs["unlearner"] == text)]
     methods = list(by_method["method"].unique())
     if text in methods or len(methods) == 1:

@@ -121,6 +121,7 @@ def _setup(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
 
 def _of_run(run: RawRun) -> dict[str, Any]:
     tags, params = run.tags, run.params
+    # cuda:0 and cuda:1 are the same hardware
     device = params.get("device", "unknown device").partition(":")[0]
     threads = params.get("threads", "?")
     host = tags.get(HOST_TAG, "unknown host")
@@ -130,6 +131,7 @@ def _of_run(run: RawRun) -> dict[str, Any]:
         "parent": tags.get(PARENT_TAG, ""),
         "experiment": run.experiment,
         "outcome": tags.get(OUTCOME_TAG, "running"),
+        # a reason may have several lines, a cell of a table has one
         "reason": " ".join(tags.get(REASON_TAG, "").split()),
         "commit": tags.get(COMMIT_TAG, ""),
         "dirty": tags.get(DIRTY_TAG) == "true",
@@ -177,6 +179,7 @@ def _whole(text: str | None) -> int | None:
 
 def _is_reference(target: str, unlearner: str) -> bool:
     """Tell whether a method is a yardstick: it retrains, or does nothing."""
+    # a trial that never ran wrote no configuration, its choice has to do
     name = target.rpartition(".")[2] or unlearner.capitalize()
     return name in REFERENCES
 

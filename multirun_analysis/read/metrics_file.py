@@ -44,6 +44,7 @@ def _fetch_needed(uri: str, runs: Sequence[RawRun]) -> dict[str, Entries | None]
     for run in runs:
         key = _evaluator(run)
         expected = metrics_of.get(key)
+        # the first run of an evaluator tells what the others should have
         lacking = expected is None or expected - run.metrics.keys()
         if lacking and len(fetched) < MOST_FETCHED:
             read = _read(uri, run)

@@ -168,6 +168,7 @@ def _take_in(group: SampleGroup, file: SampleFile) -> None:
     """Add the losses of a trial to those of its method."""
     members, non_members = (len(side["id"]) for side in (file.forget, file.heldout))
     group.part = file.part
+    # 0 until the first trial
     group.members = min(group.members or members, members)
     group.non_members = min(group.non_members or non_members, non_members)
     group.trials += 1

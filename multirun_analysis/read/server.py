@@ -56,6 +56,7 @@ class ServerSource:
 
     def search(self, experiments: Iterable[str], tag: str = "", value: str = "") -> list[RawRun]:
         """Return the runs of experiments, with a tag if one is named."""
+        # MLflow cannot ask whether a tag exists; every value is like %
         condition = f"tags.`{tag}` = '{value}'" if value else f"tags.`{tag}` LIKE '%'"
         return self._search(experiments, condition if tag else "")
 

@@ -107,6 +107,7 @@ def metric_agreement(
     require(frame, [first, second, method])
     x, y = as_floats(frame[first]), as_floats(frame[second])
     ok = np.isfinite(x) & np.isfinite(y) & frame[method].notna().to_numpy()
+    # values that differ by rounding alone are ties
     x, y = snap(x[ok], x[ok]), snap(y[ok], y[ok])
     codes = pd.factorize(frame.loc[ok, method])[0]
     sizes = np.bincount(codes)
@@ -116,6 +117,7 @@ def metric_agreement(
         first=first,
         second=second,
         statistic=statistic,
+        # one group: pairs of all runs count
         runs=over(x, y, np.zeros(len(x), dtype=np.intp)),
         within=over(x, y, codes),
         between=over(means[0], means[1], np.zeros(len(sizes), dtype=np.intp)),
@@ -189,6 +191,7 @@ def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
         return _refused(f"{len(x)} runs of {len(sizes)} methods are too few", floor, len(x))
     else:
         p = _student(value, df)
+    # Student's p can fall below what so few orders can give
     return Correlation(value=value, p=max(p, floor), smallest_p=floor, units=len(x))
 
 

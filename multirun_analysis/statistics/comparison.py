@@ -86,6 +86,7 @@ def compare(
     left, right = as_floats(subject), as_floats(reference)
     if left.shape != right.shape:
         raise ValueError(f"reference must be {len(left)} values, got {len(right)}")
+    # 0.3 - 0.1 and 0.5 - 0.3 must be ties
     differences = snap(left - right, left, right)
     interval = t_interval(differences, level=1 - alpha)
     d = differences[np.isfinite(differences)]
@@ -196,5 +197,6 @@ def _t_test(differences: Floats, interval: Interval) -> float:
 
     if not interval.sd > 0:
         return float("nan")
+    # not scipy's ttest_1samp: the s.d. of the interval is 0 for rounding noise
     t = interval.mean / interval.sd * len(differences) ** 0.5
     return float(2 * stats.t.sf(abs(t), len(differences) - 1))

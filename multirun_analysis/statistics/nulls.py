@@ -150,6 +150,7 @@ def null_table(
         raise ValueError(f"min_contrast must be 0 or more, got {min_contrast}")
     require(frame, [*by, *seeds, method, value, original, gold])
     blocks = _blocks(frame, by, seeds, (original, gold), min_contrast)
+    # a seed is a unit, however many runs of unlearning it has
     units = average(frame, [*by, method, *seeds], value)
     grouped = units.groupby([*by, method], dropna=False, observed=True)
     cells = grouped.agg(

@@ -45,6 +45,7 @@ def concordance(x: Floats, y: Floats, codes: NDArray[np.intp]) -> Concordance:
         codes: Group of each unit, from 0.
     """
     score = first = second = variance = 0.0
+    # the distribution of a sum is a convolution; of no group it is 1 at score 0
     exact = np.ones(1) if len(x) <= COUNTED else None
     for code in range(int(codes.max(initial=-1)) + 1):
         a, b = x[codes == code], y[codes == code]

@@ -66,6 +66,7 @@ def compare_to_baseline(
         if column == base:
             continue
         columns = [column, base]
+        # a key that neither has is a pair of nobody
         has_row = ~np.isnan(missing_counts[:, columns]).all(axis=1)
         left, right = values[has_row][:, columns].T
         pair = compare(left, right, names=(name, baseline), alpha=alpha)

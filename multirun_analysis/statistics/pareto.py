@@ -116,6 +116,7 @@ def hypervolume(
     if len(reference) != len(objectives) or not np.isfinite(reference).all():
         raise ValueError(f"reference must be {len(objectives)} numbers, got {reference}")
     array = costs(frame, objectives).to_numpy(dtype=np.float64)
+    # costs negate what is maximized, so its reference is negated too
     signs = [-1.0 if o.direction == "max" else 1.0 for o in objectives]
     corner = np.asarray(reference, dtype=np.float64) * signs
     ok = np.isfinite(array).all(axis=1)

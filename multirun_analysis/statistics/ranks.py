@@ -158,6 +158,7 @@ def cliques(average_ranks: "pd.Series", difference: float) -> tuple[tuple[str, .
     """
     values = average_ranks.to_numpy(dtype=np.float64)
     ends = np.searchsorted(values, values + difference, side="left")
+    # a group that ends where the one before it ends lies within that one
     starts = [i for i in range(len(values)) if i == 0 or ends[i] > ends[i - 1]]
     names = [str(name) for name in average_ranks.index]
     return tuple(tuple(names[i : ends[i]]) for i in starts if ends[i] - i > 1)
@@ -214,6 +215,7 @@ def _positions(complete: "pd.DataFrame", unranked_costs: "pd.DataFrame") -> dict
             continue
         better = (costs[measured] < method_costs[measured, None]).sum(axis=1)
         equal = (costs[measured] == method_costs[measured, None]).sum(axis=1)
+        # half a rank beyond those that are better; a tie counts half
         positions[str(name)] = float(np.mean(0.5 + better + 0.5 * equal))
     return positions
 
@@ -239,6 +241,7 @@ def _tested(ranking: Ranking) -> Ranking:
     columns = [ranking.ranks[name].to_numpy() for name in ranking.ranks.columns]
     statistic, p = stats.friedmanchisquare(*columns)
     difference = critical_difference(len(columns), len(ranking.ranks), ranking.alpha)
+    # Nemenyi's table in the order of the ranks, as the diagram shows them
     order = list(ranking.average_ranks.index)
     groups = cliques(ranking.average_ranks, difference)
     return replace(

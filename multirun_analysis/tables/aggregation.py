@@ -102,6 +102,7 @@ def _models(wide: "pd.DataFrame", role: str) -> "pd.DataFrame":
     import pandas as pd
 
     rows = wide[wide[role].notna()]
+    # the key in the store tells models apart; runs without a store have their seeds
     key = rows[f"store_{role}"].where(
         rows[f"store_{role}"] != "",
         rows["seed_split"].astype(str) + "/" + rows["seed_train"].astype(str),

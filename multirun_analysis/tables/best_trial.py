@@ -114,6 +114,7 @@ def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, optimize: str) -> "np.n
 
 def _from_sweep(sweep: SweepRun, overrides: Sequence[str]) -> str:
     words = shlex.split(sweep.command)
+    # what the sweep swept gives way to the overrides of the trial
     kept = [word for word in words if word not in ("-m", "--multirun") and not _is_override(word)]
     return shlex.join([*kept, *overrides])
 

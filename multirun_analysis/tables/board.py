@@ -108,6 +108,7 @@ def _header(name: str, meaning: MetricMeaning) -> tuple[str, str]:
 def _letters(board: Board) -> dict[str, str]:
     """Return a letter for every reason: a, b, ..., z, aa, ab, ..."""
     reasons = dict.fromkeys(c.missing for line in board.lines for c in line.cells.values())
+    # endless; zip takes as many as there are reasons
     words = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
     return dict(zip(filter(None, reasons), words, strict=False))
 

@@ -78,6 +78,7 @@ def _lines(results: Results, table: "pd.DataFrame") -> list[tuple[Line, str]]:
     models_of: dict[tuple[str, str, str], tuple[bool, int]] = {}
     for record in records:
         key = record["block"], record["method"], record["role"]
+        # a model nobody measured has no line, a method without a value has
         if record["n_ok"] or record["role"] == "unlearned":
             cells.setdefault(key, {})[record["metric"]] = _cell(record, id(record) in best)
         models = models_of.get(key, (False, 0))[1]
@@ -116,6 +117,7 @@ def _cell(record: Mapping[str, Any], best: bool) -> BoardCell:  # noqa: FBT001 -
     return BoardCell(
         mean=record["mean"],
         half_width=(record["high"] - record["low"]) / 2,
+        # gold is its own gold model
         gap=record["gap"] if record["role"] != "gold" else math.nan,
         n_ok=int(record["n_ok"]),
         n=int(record["n"]),

@@ -137,4 +137,5 @@ def _latex_header(name: str, arrow: str) -> str:
 
 
 def _tex(text: str) -> str:
+    # in one pass, or the braces of a replacement would be escaped again
     return SPECIAL.sub(lambda match: LATEX[match.group()], text)

@@ -34,6 +34,7 @@ def show_board(board: Board, results: Results, console: Console, rows: int) -> N
         shown, hidden = _first(lines, rows)
         _say(console, f"\n{block}", "bold")
         wide, narrow = (_table(layout, shown, one_line=fits) for fits in (True, False))
+        # measured without a limit, since Rich never reports more than the width it has
         unlimited = console.options.update(max_width=10_000)
         fits = console.measure(wide, options=unlimited).maximum <= console.width
         console.print(wide if fits else narrow)

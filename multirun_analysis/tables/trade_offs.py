@@ -182,5 +182,6 @@ def _additions(judged: "pd.DataFrame", names: Sequence[str]) -> "pd.Series":
     front = judged[_front(judged, names)]
     volume = _volume(front, names).value
     losses = {i: volume - _volume(front.drop(index=i), names).value for i in front.index}
+    # nothing is left without the only one, and nothing has no volume
     additions = dict.fromkeys(front.index, volume) if len(front) == 1 else losses
     return pd.Series({i: additions.get(i, 0.0) for i in judged.index}, dtype=np.float64)

@@ -79,6 +79,7 @@ def _curve(data: ReportData, group: SampleGroup, role: str, name: str) -> Curve 
     tpr = group.roc(role)
     if tpr is None:
         return None
+    # between two rates as the picture draws it, on logarithmic axes
     at = float(np.interp(math.log(0.01), np.log(FPR), tpr))
     tip = f"{name}\nfinds {format_number(at)} of the forget set at 1 % false positives"
     return Curve(name=name, look=data.looks[name], tpr=tpr, tip=tip)
@@ -95,6 +96,7 @@ def _losses(
     panels = [panel for panel in (*models, *methods) if panel is not None]
     if not panels:
         return None
+    # bins that no panel needs are cut off on both sides
     used = np.flatnonzero(np.sum([p.forget + p.heldout for p in panels], axis=0))
     first, last = int(used[0]), int(used[-1]) + 1
     caption = (

@@ -70,6 +70,7 @@ def shade(data: ReportData, block: str, metric: str, record: Record) -> float:
         distance, start = record["gap"], originals[0]["gap"]
     if not start > 0 or math.isnan(distance):
         return math.nan
+    # twice as far as the original is as bad as any farther
     return max(-1.0, 1.0 - float(distance) / float(start))
 
 

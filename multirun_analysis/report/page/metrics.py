@@ -161,6 +161,7 @@ def _row(data: ReportData, block: str, metric: str, record: Record) -> TableRow:
     marks = {"silent": record["not_discriminative"], "null": record["indistinguishable"]}
     half = (record["high"] - record["low"]) / 2
     gap_half = (record["gap_high"] - record["gap_low"]) / 2
+    # gold is its own gold model
     gap = record["gap"] if role != "gold" else math.nan
     cells = [
         Cell(text=method, color=look.color),
@@ -197,4 +198,5 @@ def _retraining(data: ReportData, block: str) -> float:
     """Return the time that retraining takes, NaN if nobody measured it."""
     records = data.records.get((block, "cost/retrain_seconds"), {}).values()
     measured = [row for row in records if row["n_ok"]]
+    # one time per model: of the row that rests on most runs
     return float(max(measured, key=lambda row: row["n_ok"])["mean"]) if measured else math.nan

@@ -119,6 +119,7 @@ def _draw_roc(fpr: Floats, curves: Sequence[Curve], non_members: int) -> "Figure
     axes = axes_within(figure, left=0.66, bottom=0.5 + below, top=0.12)
     grid(axes)
     finest = 1 / max(non_members, 1)
+    # half the smallest rate that so many samples resolve, and never above 0.5 %
     low = max(LOWEST, min(finest, 0.01) / 2)
     axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
     for i, curve in enumerate(curves):
@@ -141,6 +142,7 @@ def _draw_roc(fpr: Floats, curves: Sequence[Curve], non_members: int) -> "Figure
 
 
 def _draw_losses(edges: Floats, shown: Sequence[Histogram], part: str) -> "Figure":
+    # two panels a row, rounded up
     rows = -(-len(shown) // 2)
     below = 0.72
     height = below + PANEL * rows + 0.05

@@ -62,6 +62,7 @@ def _draw(
         return left + (rank - 1) / max(count - 1, 1) * (right - left)
 
     _draw_axis(axes, x(1), x(count), top, [(x(k), str(k)) for k in range(1, count + 1)])
+    # a critical difference longer than the axis is in the caption alone
     if difference <= count - 1:
         axes.plot([x(1), x(1 + difference)], [0.22, 0.22], color=INK, linewidth=1.6)
         axes.text(x(1), 0.15, f"critical difference {difference:.2f}", va="bottom", size=8)

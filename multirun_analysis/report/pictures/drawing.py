@@ -92,6 +92,7 @@ def save(picture: Picture, folder: Path) -> Drawing:
     import matplotlib as mpl
 
     folder.mkdir(parents=True, exist_ok=True)
+    # salted ids and no date: the same numbers give the same file, byte by byte
     with mpl.rc_context({**STYLE, "svg.hashsalt": picture.name}):
         figure = picture.draw()
         text = io.StringIO()
@@ -182,6 +183,7 @@ def legend_below(
 def legend_rows(entries: Sequence[str]) -> int:
     """Return how many rows a legend of these texts takes in the width of a figure."""
     longest = max((len(shorten(text, 24)) for text in entries), default=0)
+    # inches of a letter, and of the mark with its gaps
     columns = max(1, int(WIDTH / (0.075 * longest + 0.35)))
     return -(-len(entries) // columns)
 
