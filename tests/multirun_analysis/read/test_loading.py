@@ -146,16 +146,16 @@ def test_the_server_and_the_database_say_the_same(uri):
 
 def test_files_on_another_machine_are_fetched_only_as_needed(uri, results, monkeypatch):
     """One per evaluator for the meaning, and the run that lacks a value, for the reason."""
-    from multirun_analysis.read import measurements
+    from multirun_analysis.read import metrics_file
 
-    local, fetched = measurements.artifact, []
+    local, fetched = metrics_file.artifact, []
 
     def remember(uri, run_id, artifact_uri, name):
         fetched.append(run_id)
         return local(uri, run_id, artifact_uri, name)
 
-    monkeypatch.setattr(measurements, "local_folder", lambda _: None)
-    monkeypatch.setattr(measurements, "artifact", remember)
+    monkeypatch.setattr(metrics_file, "local_folder", lambda _: None)
+    monkeypatch.setattr(metrics_file, "artifact", remember)
     far = load(uri, parents=["6 methods × 5 seeds"])
     assert len(fetched) == 2
     assert any("fetched from 2 of 28 runs" in note for note in far.notes)
