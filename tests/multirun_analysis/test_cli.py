@@ -206,3 +206,17 @@ print(sorted(ours | {{"mlflow", "torch", "hydra"}} & sys.modules.keys()))
 """
     shown = python("-W", "error", "-c", code)
     assert shown.stdout.splitlines()[-1] == "[]", shown.stderr
+
+
+def test_public_names_are_what_they_say_however_much_was_imported_before(python):
+    """A package of the name of a public function would hide it."""
+    code = """
+import importlib, pkgutil, types
+import multirun_analysis as package
+for module in pkgutil.walk_packages(package.__path__, "multirun_analysis."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+offered = {name: getattr(package, name) for name in package.__all__}
+print([name for name, value in offered.items() if isinstance(value, types.ModuleType)])
+"""
+    assert python("-c", code).stdout == "[]\n"
