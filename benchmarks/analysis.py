@@ -59,8 +59,8 @@ def entries(values: Mapping[str, float]) -> str:
     """Return the values as a ``metrics.json``."""
     meaning = {"direction": "min", "range": [0.0, 1.0], "ideal": None, "unit": "", "n": 500}
     rest = {"status": "ok", "reason": "", "ci": [0.0, 1.0], "extras": {}, "description": "x"}
-    found = {name: {"value": value, **meaning, **rest} for name, value in values.items()}
-    return json.dumps(found, indent=1)
+    written = {name: {"value": value, **meaning, **rest} for name, value in values.items()}
+    return json.dumps(written, indent=1)
 
 
 def samples(seed: int) -> pd.DataFrame:
@@ -83,11 +83,11 @@ def rows_of(folder: Path) -> Iterator[dict[str, list[dict[str, Any]]]]:
         product(range(METHODS), range(BLOCKS), range(SEEDS))
     ):
         run = f"{number:032x}"
-        place = folder / "artifacts" / run / "artifacts"
-        place.mkdir(parents=True)
+        artifacts = folder / "artifacts" / run / "artifacts"
+        artifacts.mkdir(parents=True)
         values = metrics_of(method, block, seed)
-        (place / "metrics.json").write_text(entries(values))
-        samples(number).to_parquet(place / "per_sample.parquet", index=False)
+        (artifacts / "metrics.json").write_text(entries(values))
+        samples(number).to_parquet(artifacts / "per_sample.parquet", index=False)
         seeds = {f"seed.{kind}": seed for kind in ("split", "train", "unlearn", "evaluate")}
         tags = {
             "unlearner": f"method_{method}",
@@ -110,7 +110,7 @@ def rows_of(folder: Path) -> Iterator[dict[str, list[dict[str, Any]]]]:
         info = {"run_uuid": run, "name": f"run {number}", "status": "FINISHED"}
         info |= {"source_type": "LOCAL", "source_name": "run.py", "entry_point_name": ""}
         info |= {"user_id": "x", "source_version": "", "lifecycle_stage": "active"}
-        info |= {"start_time": number, "end_time": number + 1, "artifact_uri": place.as_uri()}
+        info |= {"start_time": number, "end_time": number + 1, "artifact_uri": artifacts.as_uri()}
         points = [
             {"run_uuid": run, "key": k, "value": v, "timestamp": 0, "step": 0, "is_nan": False}
             for k, v in values.items()
@@ -131,13 +131,13 @@ def write(folder: Path) -> str:
     experiment = int(store.create_experiment("erasure"))
     rows: dict[str, list[dict[str, Any]]] = {}
     for tables in rows_of(folder):
-        for table, found in tables.items():
-            rows.setdefault(table, []).extend(found)
+        for table, table_rows in tables.items():
+            rows.setdefault(table, []).extend(table_rows)
     for info in rows["runs"]:
         info["experiment_id"] = experiment
     with store.engine.begin() as connection:
-        for table, found in rows.items():
-            connection.execute(models.Base.metadata.tables[table].insert(), found)
+        for table, table_rows in rows.items():
+            connection.execute(models.Base.metadata.tables[table].insert(), table_rows)
     store.engine.dispose()
     return uri
 
@@ -154,12 +154,12 @@ def seconds(action: Callable[[], object], rounds: int = 3) -> float:
 
 def searched(uri: str) -> int:
     """Read all runs by MLflow's search, in its largest usual pages."""
-    client, token, found = MlflowClient(tracking_uri=uri), None, 0
+    client, token, count = MlflowClient(tracking_uri=uri), None, 0
     while True:
         page = client.search_runs(["1"], max_results=1000, page_token=token)
-        found, token = found + len(page), page.token
+        count, token = count + len(page), page.token
         if not token:
-            return found
+            return count
 
 
 def called(uri: str) -> None:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multirun_analysis.errors import AnalysisError
-    from multirun_analysis.leaderboard.aggregation import aggregate
-    from multirun_analysis.leaderboard.best_trial import best, command
-    from multirun_analysis.leaderboard.board import Board, leaderboard
-    from multirun_analysis.leaderboard.comparison import side_by_side
-    from multirun_analysis.leaderboard.tables import to_csv, to_latex, to_markdown, write_tables
     from multirun_analysis.read.frame import MetricMeaning, Results
     from multirun_analysis.read.loading import load
     from multirun_analysis.report.build import attach_report, write_report
+    from multirun_analysis.tables.aggregation import aggregate
+    from multirun_analysis.tables.best_trial import best, command
+    from multirun_analysis.tables.board import Board, to_markdown
+    from multirun_analysis.tables.build import leaderboard
+    from multirun_analysis.tables.comparison import side_by_side
+    from multirun_analysis.tables.export import to_csv, to_latex, write_tables
 
 __all__ = [
     "AnalysisError",
@@ -43,21 +44,22 @@ __all__ = [
     "write_tables",
 ]
 
-_HOMES = {
-    "aggregation": ("aggregate",),
-    "best_trial": ("best", "command"),
-    "board": ("Board", "leaderboard"),
-    "comparison": ("side_by_side",),
+_MODULES = {
     "errors": ("AnalysisError",),
-    "frame": ("MetricMeaning", "Results"),
-    "loading": ("load",),
-    "report": ("attach_report", "write_report"),
-    "tables": ("to_csv", "to_latex", "to_markdown", "write_tables"),
+    "tables.aggregation": ("aggregate",),
+    "tables.best_trial": ("best", "command"),
+    "tables.board": ("Board", "to_markdown"),
+    "tables.build": ("leaderboard",),
+    "tables.comparison": ("side_by_side",),
+    "tables.export": ("to_csv", "to_latex", "write_tables"),
+    "read.frame": ("MetricMeaning", "Results"),
+    "read.loading": ("load",),
+    "report.build": ("attach_report", "write_report"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

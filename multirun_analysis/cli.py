@@ -75,8 +75,8 @@ def _loaded(options: argparse.Namespace) -> "Results":
 def _show_leaderboard(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.leaderboard.board import leaderboard
-    from multirun_analysis.leaderboard.terminal import show_board
+    from multirun_analysis.tables.build import leaderboard
+    from multirun_analysis.tables.terminal import show_board
 
     board = leaderboard(results, options.metric or None, level=options.level)
     show_board(board, results, Console(), options.rows)
@@ -85,8 +85,8 @@ def _show_leaderboard(results: "Results", options: argparse.Namespace) -> None:
 def _compare(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.leaderboard.comparison import side_by_side
-    from multirun_analysis.leaderboard.terminal import show_comparison
+    from multirun_analysis.tables.comparison import side_by_side
+    from multirun_analysis.tables.terminal import show_comparison
 
     a, b = options.names
     show_comparison(side_by_side(results, a, b, options.metric or None), Console())
@@ -95,8 +95,8 @@ def _compare(results: "Results", options: argparse.Namespace) -> None:
 def _show_best(results: "Results", options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from multirun_analysis.leaderboard.best_trial import best
-    from multirun_analysis.leaderboard.terminal import show_best
+    from multirun_analysis.tables.best_trial import best
+    from multirun_analysis.tables.terminal import show_best
 
     show_best(best(results, *options.metric), Console())
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
+from erasure.schema import Direction as Direction  # noqa: PLC0414 - metrics import it from here
+
 Status = Literal["ok", "degenerate", "skipped", "error"]
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import psutil
 
+from erasure.schema import COMMIT_TAG, DIRTY_TAG, HOST_TAG
+
 
 def process_tags() -> dict[str, str]:
     """Return the tags that identify this process, its user and its source."""
     process = psutil.Process()
     return {
-        "erasure.host": host(),
+        HOST_TAG: host(),
         "erasure.pid": str(process.pid),
         "erasure.born": f"{process.create_time():.2f}",
         "mlflow.user": _user(),
@@ -58,8 +60,8 @@ def git_tags(folder: Path) -> dict[str, str]:
     lines = done.stdout.splitlines()
     commit = next((line.split()[2] for line in lines if line.startswith("# branch.oid")), "")
     dirty = any(not line.startswith("#") for line in lines)
-    named = {} if commit in ("", "(initial)") else {"mlflow.source.git.commit": commit}
-    return {**named, "erasure.dirty": str(dirty).lower()}
+    named = {} if commit in ("", "(initial)") else {COMMIT_TAG: commit}
+    return {**named, DIRTY_TAG: str(dirty).lower()}
 
 
 def _user() -> str:

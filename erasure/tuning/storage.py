@@ -9,8 +9,8 @@ from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from erasure.config.command import without_password
 from erasure.core.errors import ConfigError
+from erasure.schema import without_password
 from erasure.trial.describe import to_absolute
 
 JOURNAL = "journal:"

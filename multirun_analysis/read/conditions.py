@@ -15,7 +15,7 @@ IGNORED = {*NOT_A_CAUSE, *HARDWARE, "seed", "seeds"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class RunLabels:
     """What a run is compared as.
 
     Args:
@@ -33,7 +33,7 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TrialSetup:
     """What is known about how a trial was set up.
 
     Args:
@@ -62,7 +62,7 @@ class Trial:
         return tuple(self.tag(name) for name in CHOICES)
 
 
-def label(trials: Sequence[Trial]) -> list[Labels]:
+def label(trials: Sequence[TrialSetup]) -> list[RunLabels]:
     """Return the labels of trials.
 
     A setting is swept if trials of one unlearner on one data set, model and split differ in it. So
@@ -71,33 +71,35 @@ def label(trials: Sequence[Trial]) -> list[Labels]:
     differ: what they measure cannot be compared.
     """
     blocks = _grouped(trials, lambda trial: trial.block)
-    found: dict[int, Labels] = {}
+    labels: dict[int, RunLabels] = {}  # by identity: a setup holds dicts and has no hash
     for members in blocks.values():
-        shared, own = _swept(members)
+        shared, by_unlearner = _swept(members)
         for trial in members:
-            found[id(trial)] = Labels(
+            labels[id(trial)] = RunLabels(
                 block=_named(" · ".join(filter(None, trial.block)), shared, trial),
-                method=_named(trial.tag("unlearner"), own[trial.tag("unlearner")], trial),
+                method=_named(trial.tag("unlearner"), by_unlearner[trial.tag("unlearner")], trial),
             )
-    return [found[id(trial)] for trial in trials]
+    return [labels[id(trial)] for trial in trials]
 
 
-def _swept(members: Sequence[Trial]) -> tuple[list[str], dict[str, list[str]]]:
+def _swept(members: Sequence[TrialSetup]) -> tuple[list[str], dict[str, list[str]]]:
     """Return the swept settings of a block, and those of each of its unlearners."""
-    shared: dict[str, None] = {}
-    own: dict[str, list[str]] = {}
+    shared: dict[str, None] = {}  # a set that keeps the order of the configuration
+    by_unlearner: dict[str, list[str]] = {}
     if len({trial.tag("evaluator") for trial in members}) > 1:
         shared["evaluator"] = None
     for unlearner, group in _grouped(members, lambda trial: trial.tag("unlearner")).items():
         shared |= dict.fromkeys(n for n in CHOICES if len({trial.tag(n) for trial in group}) > 1)
-        alike = _grouped(group, lambda trial: trial.choices).values()
-        keys = dict.fromkeys(key for same in alike for key in _varying(same))
-        own[unlearner] = [key for key in keys if key.startswith("unlearner.")]
+        same_choices = _grouped(group, lambda trial: trial.choices).values()
+        keys = dict.fromkeys(
+            key for group_of_choices in same_choices for key in _varying(group_of_choices)
+        )
+        by_unlearner[unlearner] = [key for key in keys if key.startswith("unlearner.")]
         shared |= {key: None for key in keys if not key.startswith("unlearner.")}
-    return list(shared), own
+    return list(shared), by_unlearner
 
 
-def _varying(trials: Sequence[Trial]) -> list[str]:
+def _varying(trials: Sequence[TrialSetup]) -> list[str]:
     complete = [trial for trial in trials if trial.complete]
     # An override such as unlearner=scrub is no setting: a configuration has no key of that name.
     keys = dict.fromkeys(key for trial in complete or trials for key in trial.settings)
@@ -105,21 +107,21 @@ def _varying(trials: Sequence[Trial]) -> list[str]:
     return [key for key in causes if len(_values(trials, key)) > 1]
 
 
-def _values(trials: Sequence[Trial], key: str) -> set[str | None]:
+def _values(trials: Sequence[TrialSetup], key: str) -> set[str | None]:
     """Return the values of a setting; where only overrides are known, no value says nothing."""
-    known = (trial for trial in trials if trial.complete or key in trial.settings)
-    values = (trial.settings.get(key) for trial in known)
+    informed = (trial for trial in trials if trial.complete or key in trial.settings)
+    values = (trial.settings.get(key) for trial in informed)
     return {None if value is None else _spelled(value) for value in values}
 
 
-def _named(name: str, settings: Sequence[str], trial: Trial) -> str:
+def _named(name: str, settings: Sequence[str], trial: TrialSetup) -> str:
     values = {key: (trial.tags if key in CHOICES else trial.settings).get(key) for key in settings}
-    told = [
+    pairs = [
         f"{key.removeprefix('unlearner.')}={_spelled(value)}"
         for key, value in values.items()
         if value is not None
     ]
-    return f"{name} ({', '.join(told)})" if told else name
+    return f"{name} ({', '.join(pairs)})" if pairs else name
 
 
 def _spelled(value: str) -> str:
@@ -130,8 +132,10 @@ def _spelled(value: str) -> str:
         return value
 
 
-def _grouped(trials: Iterable[Trial], key: Callable[[Trial], K]) -> dict[K, list[Trial]]:
-    groups: dict[K, list[Trial]] = defaultdict(list)
+def _grouped(
+    trials: Iterable[TrialSetup], key: Callable[[TrialSetup], K]
+) -> dict[K, list[TrialSetup]]:
+    groups: dict[K, list[TrialSetup]] = defaultdict(list)
     for trial in trials:
         groups[key(trial)].append(trial)
     return groups

@@ -53,6 +53,7 @@ class DatabaseSource:
         where = []
         if tag:
             having = [TAGS.c.key == tag, *([TAGS.c.value == value] if value else [])]
+            # a subquery, as a join would give a run once per tag
             where.append(RUNS.c.run_uuid.in_(sa.select(TAGS.c.run_uuid).where(*having)))
         return self._runs(names, where)
 
@@ -65,6 +66,7 @@ class DatabaseSource:
     @cached_property
     def _engine(self) -> sa.Engine:
         try:
+            # no pool: a connection that stays open keeps SQLite's log from being folded in
             return sa.create_engine(self.uri, poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, ImportError) as error:
             raise AnalysisError(f"tracking-uri cannot be used: {error}") from error
@@ -76,25 +78,29 @@ class DatabaseSource:
     def _runs(self, names: dict[int, str], where: Sequence[Any]) -> list[RawRun]:
         columns = [RUNS.c.run_uuid, RUNS.c.name, RUNS.c.experiment_id, RUNS.c.status]
         columns += [RUNS.c.start_time, RUNS.c.end_time, RUNS.c.artifact_uri]
-        here = [RUNS.c.experiment_id.in_(list(names)), RUNS.c.lifecycle_stage == "active"]
-        found = list(self._rows(sa.select(*columns).where(*here, *where)))
-        ids = [row.run_uuid for row in found]
+        in_experiments = [
+            RUNS.c.experiment_id.in_(list(names)),
+            RUNS.c.lifecycle_stage == "active",
+        ]
+        rows = list(self._rows(sa.select(*columns).where(*in_experiments, *where)))
+        ids = [row.run_uuid for row in rows]
         tags, params = self._texts(TAGS, ids), self._texts(PARAMS, ids)
         metrics = self._metrics(ids)
         return [
             RawRun(
                 run_id=row.run_uuid,
+                # older versions of MLflow have the name in a tag only
                 name=row.name or tags[row.run_uuid].get("mlflow.runName", ""),
                 experiment=names[row.experiment_id],
                 status=row.status or "",
-                started=(row.start_time or 0) / 1000,
+                started=(row.start_time or 0) / 1000,  # MLflow counts milliseconds
                 ended=(row.end_time or 0) / 1000,
                 artifact_uri=row.artifact_uri or "",
                 tags=tags[row.run_uuid],
                 params=params[row.run_uuid],
                 metrics=metrics[row.run_uuid],
             )
-            for row in found
+            for row in rows
         ]
 
     def _texts(self, table: sa.TableClause, ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
+
+from erasure.schema import SEED_KINDS, Direction
+from multirun_analysis.errors import AnalysisError, near
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
-ROLES = ("unlearned", "original", "gold")
-SEEDS = ("seed_split", "seed_train", "seed_unlearn", "seed_evaluate")
+SEEDS = tuple(f"seed_{kind}" for kind in SEED_KINDS)
+"""Columns of the seeds of a run."""
+
+SHORTEST_ID = 4
+"""Characters from which on a text may be the beginning of an id."""
+
 BLOCK = ("dataset", "model", "split")
 
 
@@ -130,4 +136,51 @@ class Results:
         if metric not in self.schema:
             raise KeyError(metric)
         chosen = self.values[(self.values["metric"] == metric) & (self.values["role"] == role)]
+        # left: a run without the metric stays, with NaN
         return self.runs.merge(chosen.drop(columns="reason"), on="run_id", how="left")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedRuns:
+    """A run, or all runs of a method.
+
+    Args:
+        name: For a reader.
+        is_run: Whether it is a single run.
+        runs: Ids of its runs.
+    """
+
+    name: str
+    is_run: bool
+    runs: Sequence[str]
+
+
+def named_runs(results: Results, text: str) -> NamedRuns:
+    """Return what ``text`` names: a run by id, beginning of an id or name, or a method.
+
+    Raises:
+        AnalysisError: If it names nothing, or several things.
+    """
+    runs = results.runs
+    # methods first: the name of one is never taken for the beginning of an id
+    by_method = runs[(runs["method"] == text) | (runs["unlearner"] == text)]
+    methods = list(by_method["method"].unique())
+    if text in methods or len(methods) == 1:
+        name = text if text in methods else methods[0]
+        return NamedRuns(
+            name=name, is_run=False, runs=list(runs[runs["method"] == name]["run_id"])
+        )
+    if methods:
+        raise AnalysisError(f"{text!r} fits {len(methods)} methods: {', '.join(methods)}")
+    begins = (
+        runs["run_id"].str.startswith(text) if len(text) >= SHORTEST_ID else runs["name"] == ""
+    )
+    matching: list[dict[Any, Any]] = runs[begins | (runs["name"] == text)].to_dict("records")
+    if len(matching) == 1:
+        run = matching[0]
+        return NamedRuns(name=run["name"], is_run=True, runs=[run["run_id"]])
+    if matching:
+        ids = ", ".join(run["run_id"][:8] for run in matching[:5])
+        raise AnalysisError(f"{text!r} fits {len(matching)} runs: {ids}; give an id")
+    hint = near(text, [*runs["method"], *runs["unlearner"], *runs["name"]])
+    raise AnalysisError(f"no run and no method is called {text!r}; {hint}")

@@ -3,24 +3,30 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multirun_analysis.read.conditions import Trial, label
+from erasure.schema import (
+    CHOICE_TAGS,
+    COMMAND_TAG,
+    COMMIT_TAG,
+    DIRTY_TAG,
+    FINGERPRINT_TAG,
+    HOST_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    REASON_TAG,
+    STORE_TAG,
+    SWEEP_TAG,
+)
+from multirun_analysis.read.conditions import TrialSetup, label
 from multirun_analysis.read.frame import SEEDS, Results, SweepRun
 from multirun_analysis.read.measurements import measure
-from multirun_analysis.read.selection import (
-    PARENT_TAG,
-    SWEEP_TAG,
-    TRIAL_TAG,
-    Selection,
-    refuse_mixed,
-    select,
-)
-from multirun_analysis.read.source import RawRun, default_uri, open_source
-from multirun_analysis.read.sweep_files import Listed
+from multirun_analysis.read.selection import Selection, refuse_mixed, select
+from multirun_analysis.read.source import RawRun
+from multirun_analysis.read.sweep_files import ListedTrial
+from multirun_analysis.read.tracking import default_uri, open_source
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TAGS = ("unlearner", "dataset", "model", "split", "trainer", "evaluator")
 REFERENCES = ("Retrain", "Identity")
 OBJECTIVE = "objective.metrics."
 
@@ -52,12 +58,14 @@ def load(
     selection = select(
         open_source(uri), uri, experiments or (), parents or (), allow_mixed=allow_mixed
     )
-    listed = {one.fingerprint: one for trials in selection.listed.values() for one in trials}
-    records = _records(selection, listed)
+    listed_trials = {
+        trial.fingerprint: trial for of_sweep in selection.listed.values() for trial in of_sweep
+    }
+    records = _records(selection, listed_trials)
     finished = [record for record in records if record["outcome"] == "finished"]
     notes = [
         *selection.notes,
-        *refuse_mixed(_facts(finished), allow_mixed=allow_mixed),
+        *refuse_mixed(_same_in_all(finished), allow_mixed=allow_mixed),
         *_remarks(finished, selection),
     ]
     outcomes = {record["run_id"]: (record["outcome"], record["reason"]) for record in records}
@@ -77,81 +85,88 @@ def load(
     )
 
 
-def _records(selection: Selection, listed: Mapping[str, Listed]) -> list[dict[str, Any]]:
+def _records(selection: Selection, listed: Mapping[str, ListedTrial]) -> list[dict[str, Any]]:
     """Return one row per trial, those that have no run last."""
-    have = {run.tags[TRIAL_TAG] for run in selection.runs}
-    without = [one for fingerprint, one in listed.items() if fingerprint not in have]
-    trials = [_trial(run, listed.get(run.tags[TRIAL_TAG])) for run in selection.runs]
-    trials += [Trial(tags=one.tags, settings=one.settings, complete=False) for one in without]
+    tracked = {run.tags[FINGERPRINT_TAG] for run in selection.runs}
+    untracked = [
+        listed_trial for fingerprint, listed_trial in listed.items() if fingerprint not in tracked
+    ]
+    setups = [_setup(run, listed.get(run.tags[FINGERPRINT_TAG])) for run in selection.runs]
+    setups += [
+        TrialSetup(tags=listed_trial.tags, settings=listed_trial.settings, complete=False)
+        for listed_trial in untracked
+    ]
     rows = [_of_run(run) for run in selection.runs]
-    rows += [_of_listed(one, selection) for one in without]
+    rows += [_of_listed(listed_trial, selection) for listed_trial in untracked]
     return [
         {
             **row,
-            **_choices(trial.tags),
-            "target": (target := trial.settings.get("unlearner._target_", "")),
+            **_choices(setup.tags),
+            "target": (target := setup.settings.get("unlearner._target_", "")),
             "block": labels.block,
             "method": labels.method,
             "condition": labels.condition,
-            "reference": _is_reference(target, trial.tags.get("unlearner", "")),
+            "reference": _is_reference(target, setup.tags.get("unlearner", "")),
         }
-        for row, trial, labels in zip(rows, trials, label(trials), strict=True)
+        for row, setup, labels in zip(rows, setups, label(setups), strict=True)
     ]
 
 
-def _trial(run: RawRun, listed: Listed | None) -> Trial:
+def _setup(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
     """Return how a run was set up; a process that died wrote no parameters, its sweep knows."""
     if run.params or listed is None:
-        return Trial(tags=run.tags, settings=run.params, complete=bool(run.params))
-    return Trial(tags=run.tags, settings=listed.settings, complete=False)
+        return TrialSetup(tags=run.tags, settings=run.params, complete=bool(run.params))
+    return TrialSetup(tags=run.tags, settings=listed.settings, complete=False)
 
 
 def _of_run(run: RawRun) -> dict[str, Any]:
     tags, params = run.tags, run.params
+    # cuda:0 and cuda:1 are the same hardware
     device = params.get("device", "unknown device").partition(":")[0]
     threads = params.get("threads", "?")
-    host = tags.get("erasure.host", "unknown host")
+    host = tags.get(HOST_TAG, "unknown host")
     return {
         "run_id": run.run_id,
         "name": run.name,
         "parent": tags.get(PARENT_TAG, ""),
         "experiment": run.experiment,
-        "outcome": tags.get("erasure.outcome", "running"),
-        "reason": " ".join(tags.get("erasure.reason", "").split()),
-        "commit": tags.get("mlflow.source.git.commit", ""),
-        "dirty": tags.get("erasure.dirty") == "true",
+        "outcome": tags.get(OUTCOME_TAG, "running"),
+        # a reason may have several lines, a cell of a table has one
+        "reason": " ".join(tags.get(REASON_TAG, "").split()),
+        "commit": tags.get(COMMIT_TAG, ""),
+        "dirty": tags.get(DIRTY_TAG) == "true",
         "host": host,
         "device": device,
         "hardware": f"{host}, device={device}, threads={threads}",
         "started": run.started,
-        "fingerprint": tags[TRIAL_TAG],
-        "store_original": tags.get("store.original", ""),
-        "store_gold": tags.get("store.gold", ""),
+        "fingerprint": tags[FINGERPRINT_TAG],
+        "store_original": tags.get(f"{STORE_TAG}original", ""),
+        "store_gold": tags.get(f"{STORE_TAG}gold", ""),
         "artifact_uri": run.artifact_uri,
     }
 
 
-def _of_listed(one: Listed, selection: Selection) -> dict[str, Any]:
-    sweep = next(run for run in selection.sweeps if one in selection.listed[run.run_id])
+def _of_listed(trial: ListedTrial, selection: Selection) -> dict[str, Any]:
+    sweep = next(run for run in selection.sweeps if trial in selection.listed[run.run_id])
     texts = ("commit", "host", "device", "hardware", "store_original", "store_gold")
     return {
         **dict.fromkeys(texts, ""),
-        "run_id": f"not run:{one.fingerprint}",
-        "name": one.name,
+        "run_id": f"not run:{trial.fingerprint}",
+        "name": trial.name,
         "parent": sweep.run_id,
         "experiment": sweep.experiment,
-        "outcome": "not run" if one.state == "not run" else "failed",
-        "reason": " ".join(one.reason.split()) or one.state,
+        "outcome": "not run" if trial.state == "not run" else "failed",
+        "reason": " ".join(trial.reason.split()) or trial.state,
         "dirty": False,
         "started": 0.0,
-        "fingerprint": one.fingerprint,
+        "fingerprint": trial.fingerprint,
         "artifact_uri": "",
     }
 
 
 def _choices(tags: Mapping[str, str]) -> dict[str, Any]:
     seeds = {name: _whole(tags.get(name.replace("_", "."))) for name in SEEDS}
-    named = {name: tags.get(name, "") for name in TAGS}
+    named = {name: tags.get(name, "") for name in CHOICE_TAGS}
     return {**named, "seed": _whole(tags.get("seed")), **seeds}
 
 
@@ -164,11 +179,12 @@ def _whole(text: str | None) -> int | None:
 
 def _is_reference(target: str, unlearner: str) -> bool:
     """Tell whether a method is a yardstick: it retrains, or does nothing."""
+    # a trial that never ran wrote no configuration, its choice has to do
     name = target.rpartition(".")[2] or unlearner.capitalize()
     return name in REFERENCES
 
 
-def _facts(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _same_in_all(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {
         "commits": [record["commit"][:12] or "unknown" for record in finished],
         "hardware": [record["hardware"] for record in finished],
@@ -188,16 +204,16 @@ def _remarks(finished: Sequence[Mapping[str, Any]], selection: Selection) -> lis
 
 def _objectives(runs: Sequence[RawRun]) -> list[dict[str, str]]:
     """Return the distinct objectives of the runs."""
-    found = []
+    objectives = []
     for run in runs:
         chosen = {
             key.removeprefix(OBJECTIVE): value
             for key, value in run.params.items()
             if key.startswith(OBJECTIVE)
         }
-        if chosen and chosen not in found:
-            found.append(chosen)
-    return found
+        if chosen and chosen not in objectives:
+            objectives.append(chosen)
+    return objectives
 
 
 def _sweep(run: RawRun, selection: Selection) -> SweepRun:
@@ -206,12 +222,12 @@ def _sweep(run: RawRun, selection: Selection) -> SweepRun:
         run_id=run.run_id,
         name=run.name,
         experiment=run.experiment,
-        command=run.tags.get("erasure.command", ""),
+        command=run.tags.get(COMMAND_TAG, ""),
         fingerprint=run.tags.get(SWEEP_TAG, ""),
-        commit=run.tags.get("mlflow.source.git.commit", ""),
+        commit=run.tags.get(COMMIT_TAG, ""),
         started=run.started,
         artifact_uri=run.artifact_uri,
-        overrides={one.fingerprint: list(one.overrides) for one in listed},
+        overrides={trial.fingerprint: list(trial.overrides) for trial in listed},
     )
 
 
@@ -219,5 +235,6 @@ def _frame(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = pd.DataFrame(list(records))
-    whole = ("seed", *SEEDS)
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    integer_columns = ("seed", *SEEDS)
+    # nullable: one unknown seed would turn a column of whole numbers into floats
+    return frame.astype(dict.fromkeys(integer_columns, "Int64"))

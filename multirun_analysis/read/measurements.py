@@ -1,29 +1,25 @@
 """Values with their status, and what their names mean, from metrics and ``metrics.json``."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import METRICS_FILE, ROLES
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.read.frame import ROLES, MetricMeaning
-from multirun_analysis.read.source import RawRun, artifact, local_folder
+from multirun_analysis.read.frame import MetricMeaning
+from multirun_analysis.read.metrics_file import Entries, read_metrics_files
+from multirun_analysis.read.source import RawRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "metrics.json"
 COLUMNS = ("run_id", "role", "metric", "value", "status", "reason", "ci_low", "ci_high", "n")
 NOTED = {
     "cost/models_trained": "Models that this trial had to train; the others were in the store.",
     "seconds/": "Wall time of a stage of the trial's process.",
 }
 CURVE = "Last value of a curve; the method or trainer names it."
-MOST_FETCHED = 200
-"""Files that are fetched from another machine, at a call each."""
-
-Entries = Mapping[str, Mapping[str, Any]]
 Key = tuple[str, str]
 """Role and metric."""
 
@@ -60,18 +56,18 @@ def measure(
         AnalysisError: If runs finished, but the meaning of their metrics cannot be found.
     """
     finished = [run for run in runs if outcomes[run.run_id][0] == "finished"]
-    files, notes = _files(uri, finished)
+    files, notes = read_metrics_files(uri, finished)
     if finished and not files:
         first = finished[0]
         raise AnalysisError(
-            f"no run has a {FILE} that can be read, so nobody knows what its metrics mean; "
-            f"the first, {first.name}, should have it at {first.artifact_uri}"
+            f"no run has a {METRICS_FILE} that can be read, so nobody knows what its metrics "
+            f"mean; the first, {first.name}, should have it at {first.artifact_uri}"
         )
     declared = _declared(files.values())
     rows = [row for run in runs for row in _rows(run, files.get(run.run_id), declared)]
     schema = _schema(files.values(), {str(row[2]) for row in rows})
     keys = [key for key in _keys(files.values()) if key[1] in schema]
-    why = {run: _why(told, run in files) for run, told in outcomes.items()}
+    why = {run: _why(outcome, run in files) for run, outcome in outcomes.items()}
     return Measurements(values=_completed(rows, keys, why), schema=schema, notes=notes)
 
 
@@ -82,68 +78,9 @@ def role_of(name: str, declared: Iterable[str] = ()) -> Key:
     what remains is declared.
     """
     role, _, rest = name.partition("/")
-    if role in ROLES[1:] and rest in declared:
+    if role in ROLES[1:] and rest in declared:  # the first role, unlearned, has no prefix
         return role, rest
     return "unlearned", name
-
-
-def _files(uri: str, runs: Sequence[RawRun]) -> tuple[dict[str, Entries], list[str]]:
-    """Return the contents of the files that are here or needed, by run id."""
-    here = {run.run_id for run in runs if local_folder(run.artifact_uri) is not None}
-    files = {run.run_id: read for run in runs if run.run_id in here and (read := _read(uri, run))}
-    unread = len(here) - len(files)
-    far = [run for run in runs if run.run_id not in here]
-    fetched = _fetch_needed(uri, far)
-    unread += sum(1 for read in fetched.values() if read is None)
-    files |= {run: read for run, read in fetched.items() if read is not None}
-    notes = []
-    if unread and files:
-        notes.append(
-            f"{FILE} of {unread} of {len(runs)} finished runs is missing or cannot be read"
-        )
-    if len(far) > len(fetched):
-        notes.append(
-            f"{FILE} was fetched from {len(fetched)} of {len(far)} runs on another machine; the "
-            "intervals of single runs are known for those only"
-        )
-    return files, notes
-
-
-def _fetch_needed(uri: str, runs: Sequence[RawRun]) -> dict[str, Entries | None]:
-    """Fetch the file of one run per evaluator, then of the runs that lack a declared metric."""
-    fetched: dict[str, Entries | None] = {}
-    known: dict[tuple[object, ...], set[str]] = {}
-    for run in runs:
-        key = _evaluator(run)
-        expected = known.get(key)
-        lacking = expected is None or expected - run.metrics.keys()
-        if lacking and len(fetched) < MOST_FETCHED:
-            read = _read(uri, run)
-            fetched[run.run_id] = read
-            if read:
-                known.setdefault(key, set()).update(read)
-    return fetched
-
-
-def _evaluator(run: RawRun) -> tuple[object, ...]:
-    settings = (item for item in run.params.items() if item[0].startswith("evaluator."))
-    return (run.tags.get("evaluator"), *sorted(settings))
-
-
-def _read(uri: str, run: RawRun) -> Entries | None:
-    path = artifact(uri, run.run_id, run.artifact_uri, FILE)
-    if path is None:
-        return None
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None  # cut while it was copied; the run keeps its tracked values
-    sound = isinstance(found, dict) and all(_is_entry(entry) for entry in found.values())
-    return found if sound else None
-
-
-def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and {"value", "status", "direction"} <= entry.keys()
 
 
 def _declared(files: Iterable[Entries]) -> set[str]:
@@ -167,13 +104,13 @@ def _rows(run: RawRun, file: Entries | None, declared: set[str]) -> Iterable[tup
         size = _size(entries.get(name))
         status = ("degenerate", "not a number") if math.isnan(value) else ("ok", "")
         yield run.run_id, role, metric, value, *status, low, high, size
-    for name in entries.keys() - run.metrics.keys():
+    for name in (name for name in entries if name not in run.metrics):  # in the order of the file
         role, metric = role_of(name, declared)
         entry = entries[name]
-        told = str(entry["status"]), str(entry.get("reason") or "")
-        if told[0] == "ok":  # JSON and MLflow have no infinity
-            told = "degenerate", "infinite"
-        yield run.run_id, role, metric, math.nan, *told, *[math.nan] * 3
+        status = str(entry["status"]), str(entry.get("reason") or "")
+        if status[0] == "ok":  # JSON and MLflow have no infinity
+            status = "degenerate", "infinite"
+        yield run.run_id, role, metric, math.nan, *status, *[math.nan] * 3
 
 
 def _interval(entry: Mapping[str, Any] | None) -> tuple[float, float]:
@@ -215,13 +152,13 @@ def _meaning(entry: Mapping[str, Any]) -> MetricMeaning:
 
 
 def _noted(name: str) -> MetricMeaning:
-    known = (text for start, text in NOTED.items() if name.startswith(start))
+    descriptions = (text for start, text in NOTED.items() if name.startswith(start))
     return MetricMeaning(
         direction="info",
         low=-math.inf,
         high=math.inf,
         ideal=None,
-        description=next(known, CURVE),
+        description=next(descriptions, CURVE),
         unit="s" if name.startswith("seconds/") else "",
         declared=False,
     )
@@ -250,8 +187,11 @@ def _completed(
     return pd.concat([values, absent[list(COLUMNS)]], ignore_index=True)
 
 
-def _why(told: tuple[str, str], read: bool) -> tuple[str, str]:  # noqa: FBT001 - a fact
-    outcome, reason = told
+def _why(result: tuple[str, str], read: bool) -> tuple[str, str]:  # noqa: FBT001 - a fact
+    outcome, reason = result
     if outcome != "finished":
         return outcome, reason
-    return "missing", "the run did not measure it" if read else f"no value, and no {FILE} says why"
+    return (
+        "missing",
+        "the run did not measure it" if read else f"no value, and no {METRICS_FILE} says why",
+    )

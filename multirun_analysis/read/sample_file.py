@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.read.frame import ROLES
+from erasure.schema import ROLES
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
@@ -38,8 +38,8 @@ class SampleFile:
     def losses(self, role: str, side: str) -> Floats:
         """Return the finite losses of ``forget`` or ``heldout`` samples."""
         values = (self.forget if side == "forget" else self.heldout)[f"{role}_loss"]
-        found = values.astype(np.float64)
-        return found[np.isfinite(found)]
+        losses = values.astype(np.float64)
+        return losses[np.isfinite(losses)]
 
 
 def read_file(path: Path) -> SampleFile | None:
@@ -63,13 +63,21 @@ def read_file(path: Path) -> SampleFile | None:
 def rates(members: Floats, non_members: Floats, fpr: Floats) -> Floats:
     """Return the largest true-positive rates at which no more than ``fpr`` is accused wrongly.
 
+    scikit-learn's ``roc_curve`` has the corners of the curve, whose number differs from trial to
+    trial; here are its heights on one grid, which can be averaged.
+
     Args:
         members: Scores ``(n,)``; higher ones are accused.
         non_members: Scores ``(m,)`` of samples never trained on.
         fpr: False-positive rates ``(k,)``.
+
+    Returns:
+        True-positive rates ``(k,)``.
     """
     ordered = np.sort(non_members)[::-1]
+    # 0.3 * 10 is a little less than 3
     wrong = np.floor(fpr * len(ordered) + 1e-9).astype(np.intp)
+    # who scores above the first that must not be accused is found; -inf: all may be accused
     limits = np.append(ordered, -np.inf)[np.minimum(wrong, len(ordered))]
     above = len(members) - np.searchsorted(np.sort(members), limits, side="right")
     return np.asarray(above / len(members), dtype=np.float64)

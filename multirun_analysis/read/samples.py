@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erasure.schema import SAMPLES_FILE
 from multirun_analysis.read.frame import Results
 from multirun_analysis.read.sample_file import SampleFile, rates, read_file
-from multirun_analysis.read.source import artifact, local_folder
+from multirun_analysis.read.tracking import artifact, local_folder
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """Block and method."""
 
-FILE = "per_sample.parquet"
 SIDES = ("forget", "heldout")
 FPR: Floats = np.geomspace(1e-5, 1.0, 251)
 """False-positive rates of the curves, 50 a decade."""
@@ -34,7 +34,7 @@ EXTREMES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class ForgetSample:
     """A forget sample as one trial left it.
 
     Args:
@@ -75,7 +75,7 @@ class SampleGroup:
         curves: Trials in that sum, by role.
         least: Forget samples that the model knows best, compared with retraining, first ones most.
         most: Those it knows worst.
-        against: The role that :attr:`Sample.distance` is measured from.
+        against: The role that :attr:`ForgetSample.distance` is measured from.
     """
 
     trials: int = 0
@@ -85,8 +85,8 @@ class SampleGroup:
     counts: dict[tuple[str, str], Floats] = field(default_factory=dict)
     tpr: dict[str, Floats] = field(default_factory=dict)
     curves: dict[str, int] = field(default_factory=dict)
-    least: list[Sample] = field(default_factory=list)
-    most: list[Sample] = field(default_factory=list)
+    least: list[ForgetSample] = field(default_factory=list)
+    most: list[ForgetSample] = field(default_factory=list)
     against: str = "gold"
 
     def roc(self, role: str) -> Floats | None:
@@ -119,15 +119,15 @@ def read_samples(results: Results) -> Samples:
     """
     finished = results.runs[results.runs["outcome"] == "finished"].to_dict("records")
     groups: dict[Key, SampleGroup] = {}
-    ends: dict[Key, list[Sample]] = defaultdict(list)
+    ends: dict[Key, list[ForgetSample]] = defaultdict(list)
     fetched = skipped = absent = 0
     for run in _in_turn(finished):
-        far = local_folder(run["artifact_uri"]) is None
-        if far and fetched >= MOST_FETCHED:
+        is_remote = local_folder(run["artifact_uri"]) is None
+        if is_remote and fetched >= MOST_FETCHED:
             skipped += 1
             continue
-        fetched += far
-        path = artifact(results.uri, run["run_id"], run["artifact_uri"], FILE)
+        fetched += is_remote
+        path = artifact(results.uri, run["run_id"], run["artifact_uri"], SAMPLES_FILE)
         file = None if path is None else read_file(path)
         if file is None:
             absent += 1
@@ -136,8 +136,8 @@ def read_samples(results: Results) -> Samples:
         group = groups.setdefault(key, SampleGroup())
         _take_in(group, file)
         ends[key] += _outermost(file, group.against, run)
-    for key, found in ends.items():
-        _pick_extremes(groups[key], found)
+    for key, samples in ends.items():
+        _pick_extremes(groups[key], samples)
     return Samples(groups=groups, note=_note(len(finished), absent, skipped))
 
 
@@ -151,79 +151,88 @@ def _in_turn(runs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _note(finished: int, absent: int, skipped: int) -> str:
-    told = []
+    sentences = []
     if absent:
-        told.append(f"{FILE} of {absent} of {finished} finished trials is missing or unreadable")
-    if skipped:
-        told.append(
-            f"{FILE} was fetched from {MOST_FETCHED} trials on another machine and left out for "
-            f"{skipped} more"
+        sentences.append(
+            f"{SAMPLES_FILE} of {absent} of {finished} finished trials is missing or unreadable"
         )
-    return "; ".join(told)
+    if skipped:
+        sentences.append(
+            f"{SAMPLES_FILE} was fetched from {MOST_FETCHED} trials on another machine and left "
+            f"out for {skipped} more"
+        )
+    return "; ".join(sentences)
 
 
 def _take_in(group: SampleGroup, file: SampleFile) -> None:
     """Add the losses of a trial to those of its method."""
-    members, others = (len(side["id"]) for side in (file.forget, file.heldout))
+    members, non_members = (len(side["id"]) for side in (file.forget, file.heldout))
     group.part = file.part
+    # 0 until the first trial
     group.members = min(group.members or members, members)
-    group.non_members = min(group.non_members or others, others)
+    group.non_members = min(group.non_members or non_members, non_members)
     group.trials += 1
     group.against = "gold" if "gold" in file.roles else "original"
     for role in file.roles:
         forget, heldout = (file.losses(role, side) for side in SIDES)
         for side, losses in zip(SIDES, (forget, heldout), strict=True):
+            # histogram drops what lies outside the edges
             inside = np.clip(losses, EDGES[0], EDGES[-1])
             counts = np.histogram(inside, EDGES)[0].astype(np.float64)
             group.counts[role, side] = group.counts.get((role, side), 0.0) + counts
         if len(forget) and len(heldout):
-            found = rates(-forget, -heldout, FPR)
-            group.tpr[role] = group.tpr.get(role, 0.0) + found
+            tpr = rates(-forget, -heldout, FPR)
+            group.tpr[role] = group.tpr.get(role, 0.0) + tpr
             group.curves[role] = group.curves.get(role, 0) + 1
 
 
-def _outermost(file: SampleFile, against: str, run: Mapping[str, Any]) -> list[Sample]:
+def _outermost(file: SampleFile, against: str, run: Mapping[str, Any]) -> list[ForgetSample]:
     """Return the samples of one trial that can be among the extremes of its method."""
     if against not in file.roles:
         return []
-    mine, other = (file.forget[f"{r}_loss"].astype(np.float64) for r in ("unlearned", against))
-    distance = mine - other
-    known = np.flatnonzero(np.isfinite(distance))
-    order = known[np.argsort(distance[known], kind="stable")]
+    unlearned, baseline = (
+        file.forget[f"{r}_loss"].astype(np.float64) for r in ("unlearned", against)
+    )
+    distance = unlearned - baseline
+    comparable = np.flatnonzero(np.isfinite(distance))
+    order = comparable[np.argsort(distance[comparable], kind="stable")]
+    # what is not outermost in its trial is not outermost among all trials
     ends = order if len(order) <= 2 * EXTREMES else np.r_[order[:EXTREMES], order[-EXTREMES:]]
     return [_sample(file, int(i), float(distance[i]), run) for i in ends]
 
 
-def _pick_extremes(group: SampleGroup, found: list[Sample]) -> None:
-    found.sort(key=lambda sample: sample.distance)
-    group.least = [_with_picture(one) for one in found[:EXTREMES] if one.distance < 0]
-    group.most = [_with_picture(one) for one in found[: -EXTREMES - 1 : -1] if one.distance > 0]
+def _pick_extremes(group: SampleGroup, samples: list[ForgetSample]) -> None:
+    samples.sort(key=lambda sample: sample.distance)
+    group.least = [_with_picture(sample) for sample in samples[:EXTREMES] if sample.distance < 0]
+    group.most = [
+        _with_picture(sample) for sample in samples[: -EXTREMES - 1 : -1] if sample.distance > 0
+    ]
 
 
-def _sample(file: SampleFile, place: int, distance: float, run: Mapping[str, Any]) -> Sample:
-    own, seed = file.forget, run["seed_train"]
-    said = {role: own.get(f"{role}_predicted") for role in file.roles}
-    return Sample(
-        id=int(own["id"][place]),
+def _sample(file: SampleFile, row: int, distance: float, run: Mapping[str, Any]) -> ForgetSample:
+    columns, seed = file.forget, run["seed_train"]
+    predictions = {role: columns.get(f"{role}_predicted") for role in file.roles}
+    return ForgetSample(
+        id=int(columns["id"][row]),
         run_id=run["run_id"],
         artifact_uri=run["artifact_uri"],
         seed=int(seed) if isinstance(seed, int | np.integer) else None,
-        target=str(own["target"][place]),
-        losses={role: float(own[f"{role}_loss"][place]) for role in file.roles},
-        predicted={role: _label(values, place) for role, values in said.items()},
+        target=str(columns["target"][row]),
+        losses={role: float(columns[f"{role}_loss"][row]) for role in file.roles},
+        predicted={role: _label(values, row) for role, values in predictions.items()},
         distance=distance,
     )
 
 
-def _label(values: "NDArray[Any] | None", place: int) -> str:
+def _label(values: "NDArray[Any] | None", row: int) -> str:
     """Return a prediction as its label is written; missing ones made it a column of floats."""
     if values is None:
         return ""
-    value = values[place]
+    value = values[row]
     return str(int(value)) if isinstance(value, np.floating) and value == value else str(value)
 
 
-def _with_picture(sample: Sample) -> Sample:
+def _with_picture(sample: ForgetSample) -> ForgetSample:
     """Add the file ``samples/<id>.png`` of the trial, if it is on this machine."""
     folder = local_folder(sample.artifact_uri)
     path = None if folder is None else folder / "samples" / f"{sample.id}.png"

@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from erasure.schema import FINGERPRINT_TAG, OUTCOME_TAG, PARENT_TAG, SWEEP_TAG
 from multirun_analysis.errors import AnalysisError, near
+from multirun_analysis.read.frame import SHORTEST_ID
 from multirun_analysis.read.source import RawRun, Source
-from multirun_analysis.read.sweep_files import Listed, read_books
-
-TRIAL_TAG = "erasure.fingerprint"
-SWEEP_TAG = "erasure.sweep"
-PARENT_TAG = "mlflow.parentRunId"
+from multirun_analysis.read.sweep_files import ListedTrial, read_listed
 
 
 @dataclass(kw_only=True)
@@ -27,7 +25,7 @@ class Selection:
 
     runs: list[RawRun] = field(default_factory=list)
     sweeps: list[RawRun] = field(default_factory=list)
-    listed: dict[str, list[Listed]] = field(default_factory=dict)
+    listed: dict[str, list[ListedTrial]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -52,11 +50,12 @@ def select(
     Raises:
         AnalysisError: If there is nothing, or what was named is not there.
     """
-    known = source.experiments()
-    chosen = _experiments(known, experiments)
-    found = source.search(chosen, SWEEP_TAG)
-    sweeps = sorted(found, key=lambda run: max(run.started, run.ended), reverse=True)
-    picked = [_parent(source, known, sweeps, name) for name in parents]
+    experiment_names = source.experiments()
+    experiment_ids = _experiments(experiment_names, experiments)
+    runs = source.search(experiment_ids, SWEEP_TAG)
+    # a sweep that was resumed keeps its start, so its end says how recent it is
+    sweeps = sorted(runs, key=lambda run: max(run.started, run.ended), reverse=True)
+    picked = [_parent(source, experiment_names, sweeps, name) for name in parents]
     selection = Selection()
     if not picked and not experiments and sweeps:
         picked = sweeps[:1]
@@ -65,36 +64,42 @@ def select(
                 f"the last of {len(sweeps)} sweeps; choose others with --parent or --experiment"
             )
     selection.sweeps = picked or sweeps
-    selection.listed = {run.run_id: read_books(uri, run) for run in selection.sweeps}
+    selection.listed = {run.run_id: read_listed(uri, run) for run in selection.sweeps}
     if picked:
-        found = _below(source, known, selection)
+        runs = _below(source, experiment_names, selection)
     else:
-        found = source.search(chosen)
-        found = _trials_only(found, sweeps, selection.notes, allow_mixed=allow_mixed)
-    if not found and not any(selection.listed.values()):
-        where = f"the sweep {picked[0].name}" if picked else _where(known, chosen)
+        runs = source.search(experiment_ids)
+        runs = _trials_only(runs, sweeps, selection.notes, allow_mixed=allow_mixed)
+    if not runs and not any(selection.listed.values()):
+        where = (
+            f"the sweep {picked[0].name}" if picked else _where(experiment_names, experiment_ids)
+        )
         raise AnalysisError(f"no runs found in {where} at {uri}")
-    selection.runs = _latest(found, selection.notes)
+    selection.runs = _latest(runs, selection.notes)
     return selection
 
 
-def _experiments(known: dict[str, str], wanted: Sequence[str]) -> list[str]:
-    by_name = {name: key for key, name in known.items()}
+def _experiments(experiment_names: dict[str, str], wanted: Sequence[str]) -> list[str]:
+    by_name = {name: key for key, name in experiment_names.items()}
     for name in wanted:
         if name not in by_name:
             raise AnalysisError(f"there is no experiment {name!r}; {near(name, by_name)}")
-    return [by_name[name] for name in wanted] if wanted else list(known)
+    return [by_name[name] for name in wanted] if wanted else list(experiment_names)
 
 
-def _parent(source: Source, known: Iterable[str], sweeps: Sequence[RawRun], name: str) -> RawRun:
-    by_id = [run for run in sweeps if run.run_id.startswith(name)] if len(name) >= 4 else []
+def _parent(
+    source: Source, experiment_ids: Iterable[str], sweeps: Sequence[RawRun], name: str
+) -> RawRun:
+    by_id = (
+        [run for run in sweeps if run.run_id.startswith(name)] if len(name) >= SHORTEST_ID else []
+    )
     matching = by_id or [run for run in sweeps if run.name == name]
     if len(matching) == 1:
         return matching[0]
     if matching:
         lines = ", ".join(f"{run.run_id[:8]} of {_day(run.started)}" for run in matching)
         raise AnalysisError(f"parent {name!r} fits {len(matching)} sweeps: {lines}; give an id")
-    trial = next(iter(source.fetch(known, [name])), None)
+    trial = next(iter(source.fetch(experiment_ids, [name])), None)
     if trial is not None:
         above = trial.tags.get(PARENT_TAG, "")
         hint = f"its sweep is {above}" if above else "it belongs to no sweep"
@@ -103,15 +108,15 @@ def _parent(source: Source, known: Iterable[str], sweeps: Sequence[RawRun], name
     raise AnalysisError(f"there is no sweep {name!r}; {hint}")
 
 
-def _below(source: Source, known: Iterable[str], selection: Selection) -> list[RawRun]:
+def _below(source: Source, experiment_ids: Iterable[str], selection: Selection) -> list[RawRun]:
     """Return the trials of the chosen sweeps: below them, or finished before and listed."""
-    found: dict[str, RawRun] = {}
+    runs: dict[str, RawRun] = {}
     for sweep in selection.sweeps:
-        children = source.search(known, PARENT_TAG, sweep.run_id)
-        found |= {run.run_id: run for run in children if TRIAL_TAG in run.tags}
-    listed = [one.run_id for trials in selection.listed.values() for one in trials]
-    earlier = [run_id for run_id in dict.fromkeys(listed) if run_id and run_id not in found]
-    return [*found.values(), *source.fetch(known, earlier)]
+        children = source.search(experiment_ids, PARENT_TAG, sweep.run_id)
+        runs |= {run.run_id: run for run in children if FINGERPRINT_TAG in run.tags}
+    listed_ids = [trial.run_id for listed in selection.listed.values() for trial in listed]
+    earlier = [run_id for run_id in dict.fromkeys(listed_ids) if run_id and run_id not in runs]
+    return [*runs.values(), *source.fetch(experiment_ids, earlier)]
 
 
 def _trials_only(
@@ -121,18 +126,20 @@ def _trials_only(
     *,
     allow_mixed: bool,
 ) -> list[RawRun]:
-    above = {run.run_id for run in sweeps}
-    trials = [run for run in runs if TRIAL_TAG in run.tags]
-    foreign = [r for r in runs if TRIAL_TAG not in r.tags and r.run_id not in above]
+    sweep_ids = {run.run_id for run in sweeps}
+    trials = [run for run in runs if FINGERPRINT_TAG in run.tags]
+    foreign = [r for r in runs if FINGERPRINT_TAG not in r.tags and r.run_id not in sweep_ids]
     if not foreign:
         return trials
     names = ", ".join(run.name or run.run_id for run in foreign[:3])
-    told = f"{len(foreign)} of {len(runs)} runs lack the tag {TRIAL_TAG} ({names}, ...)"
+    message = f"{len(foreign)} of {len(runs)} runs lack the tag {FINGERPRINT_TAG} ({names}, ...)"
     if not trials:
-        raise AnalysisError(f"{told}: they were not written by erasure")
+        raise AnalysisError(f"{message}: they were not written by erasure")
     if not allow_mixed:
-        raise AnalysisError(f"{told}; name another --experiment, or --allow-mixed leaves them out")
-    notes.append(f"left out: {told}")
+        raise AnalysisError(
+            f"{message}; name another --experiment, or --allow-mixed leaves them out"
+        )
+    notes.append(f"left out: {message}")
     return trials
 
 
@@ -140,32 +147,32 @@ def _latest(runs: Sequence[RawRun], notes: list[str]) -> list[RawRun]:
     """Return one run per trial: the last that finished, or else the last."""
 
     def merit(run: RawRun) -> tuple[bool, float]:
-        return run.tags.get("erasure.outcome") == "finished", run.started
+        return run.tags.get(OUTCOME_TAG) == "finished", run.started
 
     best: dict[str, RawRun] = {}
-    for run in sorted(runs, key=merit):
-        best[run.tags[TRIAL_TAG]] = run
+    for run in sorted(runs, key=merit):  # the last one written wins
+        best[run.tags[FINGERPRINT_TAG]] = run
     if len(best) < len(runs):
         notes.append(f"{len(runs) - len(best)} runs are earlier attempts at the same trials")
     return sorted(best.values(), key=lambda run: run.started)
 
 
-def refuse_mixed(facts: dict[str, list[str]], *, allow_mixed: bool) -> list[str]:
-    """Refuse runs that differ in a fact that should be the same.
+def refuse_mixed(properties: dict[str, list[str]], *, allow_mixed: bool) -> list[str]:
+    """Refuse runs that differ in what should be the same.
 
     Args:
-        facts: Values over the runs, by name of the fact.
+        properties: Values over the runs, by name of the property.
         allow_mixed: Return notes instead.
 
     Raises:
-        AnalysisError: If a fact has several values; the message names them.
+        AnalysisError: If a property has several values; the message names them.
     """
     notes = []
-    for name, values in facts.items():
+    for name, values in properties.items():
         counts = Counter(values)
         if len(counts) > 1:
-            told = ", ".join(f"{value} ({count} runs)" for value, count in counts.most_common())
-            notes.append(f"the runs mix {name}: {told}")
+            counted = ", ".join(f"{value} ({count} runs)" for value, count in counts.most_common())
+            notes.append(f"the runs mix {name}: {counted}")
     if notes and not allow_mixed:
         raise AnalysisError(
             f"{'; '.join(notes)}; name one sweep with --parent, or accept it with --allow-mixed"
@@ -173,10 +180,12 @@ def refuse_mixed(facts: dict[str, list[str]], *, allow_mixed: bool) -> list[str]
     return notes
 
 
-def _where(known: dict[str, str], chosen: Sequence[str]) -> str:
-    names = ", ".join(known[key] for key in chosen)
+def _where(experiment_names: dict[str, str], experiment_ids: Sequence[str]) -> str:
+    names = ", ".join(experiment_names[key] for key in experiment_ids)
     return (
-        f"the experiment {names}" if len(chosen) == 1 else f"the experiments {names or '(none)'}"
+        f"the experiment {names}"
+        if len(experiment_ids) == 1
+        else f"the experiments {names or '(none)'}"
     )
 
 

@@ -42,42 +42,47 @@ class ServerSource:
 
     def experiments(self) -> dict[str, str]:
         """Return the names of the experiments by id."""
-        found: dict[str, str] = {}
+        names: dict[str, str] = {}
         with _calling(self.uri) as client:
             token = None
             while True:
                 page = client.search_experiments(max_results=PAGE, page_token=token)
-                found |= {str(one.experiment_id): str(one.name) for one in page}
+                names |= {
+                    str(experiment.experiment_id): str(experiment.name) for experiment in page
+                }
                 token = page.token
                 if not token:
-                    return found
+                    return names
 
     def search(self, experiments: Iterable[str], tag: str = "", value: str = "") -> list[RawRun]:
         """Return the runs of experiments, with a tag if one is named."""
+        # MLflow cannot ask whether a tag exists; every value is like %
         condition = f"tags.`{tag}` = '{value}'" if value else f"tags.`{tag}` LIKE '%'"
         return self._search(experiments, condition if tag else "")
 
     def fetch(self, experiments: Iterable[str], run_ids: Sequence[str]) -> list[RawRun]:
         """Return the runs of experiments that are among ``run_ids``."""
-        found = list[RawRun]()
+        runs = list[RawRun]()
         for portion in chunks(run_ids):
-            named = ", ".join(f"'{run}'" for run in portion)
-            found += self._search(experiments, f"attributes.run_id IN ({named})")
-        return found
+            quoted_ids = ", ".join(f"'{run_id}'" for run_id in portion)
+            runs += self._search(experiments, f"attributes.run_id IN ({quoted_ids})")
+        return runs
 
     def _search(self, experiments: Iterable[str], condition: str) -> list[RawRun]:
         names = self.experiments()
-        wanted = [key for key in experiments if key in names]
-        found = list[RawRun]()
+        experiment_ids = [key for key in experiments if key in names]
+        runs = list[RawRun]()
         with _calling(self.uri) as client:
             token = None
-            while wanted:
-                page = client.search_runs(wanted, condition, max_results=PAGE, page_token=token)
-                found += [_raw(run, names[str(run.info.experiment_id)]) for run in page]
+            while experiment_ids:
+                page = client.search_runs(
+                    experiment_ids, condition, max_results=PAGE, page_token=token
+                )
+                runs += [_raw(run, names[str(run.info.experiment_id)]) for run in page]
                 token = page.token
                 if not token:
                     break
-        return found
+        return runs
 
 
 @cache
@@ -95,14 +100,14 @@ def download(uri: str, run_id: str, name: str) -> Path | None:
         return Path(client.download_artifacts(run_id, name, str(target)))
 
 
-def attach(uri: str, run_id: str, folder: Path, place: str) -> None:
-    """Log the files of ``folder`` as artifacts of a run, below ``place``.
+def attach(uri: str, run_id: str, folder: Path, artifact_path: str) -> None:
+    """Log the files of ``folder`` as artifacts of a run, below ``artifact_path``.
 
     Raises:
         AnalysisError: If the database or server refuses.
     """
     with _calling(uri) as client:
-        client.log_artifacts(run_id, str(folder), place)
+        client.log_artifacts(run_id, str(folder), artifact_path)
 
 
 def _raw(run: "Run", experiment: str) -> RawRun:
@@ -121,11 +126,12 @@ def _raw(run: "Run", experiment: str) -> RawRun:
 
 
 def _listed(client: "MlflowClient", run_id: str, folder: str) -> set[str]:
-    return {found.path for found in client.list_artifacts(run_id, "" if folder == "." else folder)}
+    return {file.path for file in client.list_artifacts(run_id, "" if folder == "." else folder)}
 
 
 @cache
 def _folder() -> "tempfile.TemporaryDirectory[str]":
+    # cached: the folder is removed when the last reference goes, at the end of the process
     return tempfile.TemporaryDirectory(prefix="multirun_analysis_")
 
 

@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from multirun_analysis.read.source import RawRun, artifact
+from erasure.schema import SUMMARY_FILE, SWEEP_FILE
+from multirun_analysis.read.source import RawRun
+from multirun_analysis.read.tracking import artifact
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedTrial:
     """A trial as its sweep lists it.
 
     Args:
@@ -37,16 +39,16 @@ class Listed:
         return {key: value for key, _, value in split}
 
 
-def read_books(uri: str, sweep: RawRun) -> list[Listed]:
+def read_listed(uri: str, sweep: RawRun) -> list[ListedTrial]:
     """Return the trials of a sweep, finished before it or by it; none while it runs."""
-    path = artifact(uri, sweep.run_id, sweep.artifact_uri, "sweep.json")
+    path = artifact(uri, sweep.run_id, sweep.artifact_uri, SWEEP_FILE)
     if path is None:
         return []
     try:
         trials = json.loads(path.read_bytes())["trials"]
         tags = _tags(uri, sweep)
         return [
-            Listed(
+            ListedTrial(
                 fingerprint=str(trial["fingerprint"]),
                 name=str(trial["name"]),
                 run_id=str(trial["run"]),
@@ -63,7 +65,7 @@ def read_books(uri: str, sweep: RawRun) -> list[Listed]:
 
 def _tags(uri: str, sweep: RawRun) -> dict[str, dict[str, str]]:
     """Return the choices and seeds of the trials by fingerprint."""
-    path = artifact(uri, sweep.run_id, sweep.artifact_uri, "summary.csv")
+    path = artifact(uri, sweep.run_id, sweep.artifact_uri, SUMMARY_FILE)
     if path is None:
         return {}
     with path.open(newline="") as file:

@@ -5,11 +5,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.leaderboard.tables import write_tables
 from multirun_analysis.read.frame import Results
 from multirun_analysis.report.page.agreement import agreement_section
 from multirun_analysis.report.page.attacks import attacks_section
 from multirun_analysis.report.page.costs import costs_section
+from multirun_analysis.report.page.data import ReportData, report_data
 from multirun_analysis.report.page.failures import failures_section
 from multirun_analysis.report.page.leaderboard import leaderboard_section
 from multirun_analysis.report.page.metrics import glossary_section, metrics_section
@@ -18,7 +18,6 @@ from multirun_analysis.report.page.pairs import pairs_section
 from multirun_analysis.report.page.ranks import ranks_section
 from multirun_analysis.report.page.rendering import Page, write_page
 from multirun_analysis.report.page.reproduce import reproduce_section
-from multirun_analysis.report.page.study import Study, study
 from multirun_analysis.report.page.summary import (
     subtitle_of,
     summary_section,
@@ -27,6 +26,7 @@ from multirun_analysis.report.page.summary import (
 )
 from multirun_analysis.report.page.trade_offs import trade_offs_section
 from multirun_analysis.report.page.trials import trials_section
+from multirun_analysis.tables.export import write_tables
 
 SECTIONS = (
     summary_section,
@@ -45,7 +45,7 @@ SECTIONS = (
     reproduce_section,
     glossary_section,
 )
-PLACE = "report"
+ARTIFACT_PATH = "report"
 """Folder of the report among the artifacts of a sweep."""
 
 
@@ -71,11 +71,11 @@ def write_report(
     Raises:
         AnalysisError: If the baseline is no method, or the folder cannot be written.
     """
-    found = study(results, level=level, baseline=baseline)
+    data = report_data(results, level=level, baseline=baseline)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_tables(results, found.board, folder / "tables")
-        return write_page(_page(found), folder)
+        write_tables(results, data.board, folder / "tables")
+        return write_page(_page(data), folder)
     except OSError as error:
         raise AnalysisError(f"output {folder} cannot be written: {error}") from error
 
@@ -94,17 +94,17 @@ def attach_report(results: Results, folder: Path) -> str:
     from multirun_analysis.read.server import attach
 
     sweep = max(results.sweeps, key=lambda run: run.started)
-    attach(results.uri, sweep.run_id, folder, PLACE)
+    attach(results.uri, sweep.run_id, folder, ARTIFACT_PATH)
     return sweep.name
 
 
-def _page(found: Study) -> Page:
+def _page(data: ReportData) -> Page:
     return Page(
-        title=title_of(found),
-        subtitle=subtitle_of(found),
-        notes=found.board.notes,
-        blocks=found.board.blocks,
-        sections=[section(found) for section in SECTIONS],
+        title=title_of(data),
+        subtitle=subtitle_of(data),
+        notes=data.board.notes,
+        blocks=data.board.blocks,
+        sections=[section(data) for section in SECTIONS],
         made=_made(),
     )
 

@@ -47,7 +47,7 @@ class Correlation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class MetricAgreement:
     """How well two metrics agree.
 
     Args:
@@ -78,7 +78,7 @@ def metric_agreement(
     *,
     method: str = "method",
     statistic: Statistic = "kendall",
-) -> Agreement:
+) -> MetricAgreement:
     """Correlate two metrics over runs.
 
     Turn metrics into costs first (:func:`to_cost`), so that a positive value means that they
@@ -96,7 +96,7 @@ def metric_agreement(
     Raises:
         ValueError: If a column is missing or the statistic is unknown.
 
-    ReferenceModels:
+    References:
         M. G. Kendall, "Rank correlation methods", 1970; H. E. Daniels, "The relation between
         measures of correlation in the universe of sample permutations", Biometrika 1944.
     """
@@ -107,15 +107,17 @@ def metric_agreement(
     require(frame, [first, second, method])
     x, y = as_floats(frame[first]), as_floats(frame[second])
     ok = np.isfinite(x) & np.isfinite(y) & frame[method].notna().to_numpy()
+    # values that differ by rounding alone are ties
     x, y = snap(x[ok], x[ok]), snap(y[ok], y[ok])
     codes = pd.factorize(frame.loc[ok, method])[0]
     sizes = np.bincount(codes)
     means = [snap(m, m) for m in (_means(x, codes, sizes), _means(y, codes, sizes))]
     over = _kendall if statistic == "kendall" else _spearman
-    return Agreement(
+    return MetricAgreement(
         first=first,
         second=second,
         statistic=statistic,
+        # one group: pairs of all runs count
         runs=over(x, y, np.zeros(len(x), dtype=np.intp)),
         within=over(x, y, codes),
         between=over(means[0], means[1], np.zeros(len(sizes), dtype=np.intp)),
@@ -163,10 +165,10 @@ def _kendall(x: Floats, y: Floats, codes: Codes) -> Correlation:
     floor = smallest_p(*np.bincount(codes))
     if reason:
         return _refused(reason, floor, len(x))
-    found = concordance(x, y, codes)
-    if found.scale == 0.0:
+    pairs = concordance(x, y, codes)
+    if pairs.scale == 0.0:
         return _refused("a metric does not vary", floor, len(x))
-    return Correlation(value=found.score / found.scale, p=found.p, smallest_p=floor, units=len(x))
+    return Correlation(value=pairs.score / pairs.scale, p=pairs.p, smallest_p=floor, units=len(x))
 
 
 def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
@@ -182,13 +184,14 @@ def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
     if scale == 0.0:
         return _refused("a metric does not vary", floor, len(x))
     value = float(np.clip(np.dot(a, b) / scale, -1.0, 1.0))
-    df = len(x) - len(sizes) - 1
+    df = len(x) - len(sizes) - 1  # a mean per group and one slope
     if len(sizes) == 1 and len(x) <= ENUMERATED:
-        p = _enumerated(a, b)
+        p = _enumerated(a, b)  # Student's approximation is far off for so few
     elif df < 1:
         return _refused(f"{len(x)} runs of {len(sizes)} methods are too few", floor, len(x))
     else:
         p = _student(value, df)
+    # Student's p can fall below what so few orders can give
     return Correlation(value=value, p=max(p, floor), smallest_p=floor, units=len(x))
 
 

@@ -1,25 +1,23 @@
 """Mean, spread and confidence intervals over seeds."""
 
-import warnings
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multirun_analysis.statistics.moments import Codes, moments
 from multirun_analysis.statistics.values import (
+    Codes,
     Floats,
     Numbers,
     as_floats,
+    moments,
     require,
     require_share,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Kind = Literal["t", "bca", "percentile"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,6 @@ class Interval:
         low: Lower end.
         high: Upper end.
         level: Confidence, in (0, 1).
-        kind: How the ends were found.
         units: Number of independent units: values, or clusters with a value.
         n_ok: Values there are.
         n: Values there should be.
@@ -46,7 +43,6 @@ class Interval:
     low: float
     high: float
     level: float
-    kind: Kind
     units: int
     n_ok: int
     n: int
@@ -76,45 +72,6 @@ def t_interval(
     return _t_intervals(floats, clusters, np.zeros(len(floats), dtype=np.intp), 1, level)[0]
 
 
-def bootstrap_interval(
-    values: Numbers,
-    *,
-    generator: np.random.Generator,
-    clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 9999,
-) -> Interval:
-    """Return the bias-corrected and accelerated bootstrap interval for the mean.
-
-    Whole clusters are drawn, each represented by its mean. Where the correction is not defined,
-    as when all resamples lie on one side of the mean, their percentiles are used, and ``kind``
-    says so. With fewer than about 10 units every bootstrap interval is too short; prefer
-    :func:`t_interval` there.
-
-    Args:
-        values: Values ``(n,)``; those that are NaN or infinite are counted and left out.
-        generator: Source of the resamples.
-        clusters: Training seed of each value, or None: every value is a unit.
-        level: Confidence, in (0, 1).
-        resamples: Number of resamples, at least 2.
-
-    Raises:
-        ValueError: If an argument is out of range or the clusters are not aligned.
-
-    ReferenceModels:
-        B. Efron, "Better bootstrap confidence intervals", JASA 1987.
-    """
-    if resamples < 2:
-        raise ValueError(f"resamples must be at least 2, got {resamples}")
-    student = t_interval(values, clusters=clusters, level=level)
-    found = replace(student, kind="bca")
-    if found.reason or found.sd == 0.0:
-        return found
-    floats = as_floats(values)
-    units = _units(floats, clusters, np.zeros(len(floats), dtype=np.intp))[0]
-    return _bootstrap(units, found, generator, resamples)
-
-
 def interval_table(
     frame: "pd.DataFrame",
     *,
@@ -122,7 +79,6 @@ def interval_table(
     value: str,
     cluster: str | None = None,
     level: float = 0.95,
-    generator: np.random.Generator | None = None,
 ) -> "pd.DataFrame":
     """Return one interval per group of rows.
 
@@ -132,7 +88,6 @@ def interval_table(
         value: Column of the values.
         cluster: Column of the training seeds, or None.
         level: Confidence, in (0, 1).
-        generator: Take bootstrap intervals, drawn from here; None takes Student's.
 
     Returns:
         The columns ``by``, the fields of :class:`Interval` and ``half_width``.
@@ -148,19 +103,8 @@ def interval_table(
     keys = frame.iloc[np.unique(codes, return_index=True)[1]][list(by)].reset_index(drop=True)
     floats = as_floats(frame[value])
     labels = None if cluster is None else frame[cluster]
-    if generator is None:
-        found = _t_intervals(floats, labels, codes, len(keys), level)
-    else:
-        found = [
-            bootstrap_interval(
-                floats[place],
-                clusters=None if labels is None else labels[place],
-                level=level,
-                generator=generator,
-            )
-            for place in (codes == cell for cell in range(len(keys)))
-        ]
-    rows = [{**asdict(f), "half_width": f.half_width} for f in found]
+    intervals = _t_intervals(floats, labels, codes, len(keys), level)
+    rows = [{**asdict(f), "half_width": f.half_width} for f in intervals]
     columns = [*Interval.__dataclass_fields__, "half_width"]
     return pd.concat([keys, pd.DataFrame(rows, columns=columns)], axis=1)
 
@@ -173,18 +117,22 @@ def _t_intervals(
 
     require_share("level", level)
     units, owners, unknown = _units(floats, clusters, codes)
-    found = moments(units, owners, cells)
+    cell = moments(units, owners, cells)
     n = np.bincount(codes, minlength=cells)
     n_ok = np.bincount(codes[np.isfinite(floats)], minlength=cells)
-    lost = np.bincount(codes[unknown], minlength=cells)
-    t = stats.t.ppf((1 + level) / 2, np.maximum(found.count - 1, 1))
+    unknown_counts = np.bincount(codes[unknown], minlength=cells)
+    t = stats.t.ppf((1 + level) / 2, np.maximum(cell.count - 1, 1))
     word = "value" if clusters is None else "cluster"
     intervals = []
     for i in range(cells):
-        count, mean, sd = int(found.count[i]), float(found.mean[i]), float(found.sd[i])
-        reason = _refusal(word, count, sd, int(lost[i]))
+        count, mean, sd = (
+            int(cell.count[i]),
+            float(cell.mean[i]),
+            float(cell.sd[i]),
+        )
+        reason = _refusal(word, count, sd, int(unknown_counts[i]))
         half = float("nan") if reason else float(t[i]) * sd / count**0.5
-        if lost[i]:
+        if unknown_counts[i]:
             # a mean without the values of unknown clusters would be one over fewer values
             count, mean, sd = 0, float("nan"), float("nan")
         intervals.append(
@@ -194,7 +142,6 @@ def _t_intervals(
                 low=mean - half,
                 high=mean + half,
                 level=level,
-                kind="t",
                 units=count,
                 n_ok=int(n_ok[i]),
                 n=int(n[i]),
@@ -216,10 +163,11 @@ def _units(
     labels, names = pd.factorize(pd.Series(clusters))
     if len(labels) != len(floats):
         raise ValueError(f"clusters must be {len(floats)} labels, got {len(labels)}")
-    known = ok & (labels >= 0)
+    usable = ok & (labels >= 0)
     width = max(len(names), 1)
-    pairs, place = np.unique(codes[known] * width + labels[known], return_inverse=True)
-    means = np.bincount(place, weights=floats[known]) / np.bincount(place)
+    # cell and cluster packed into one number, so that each pair of them is a unit
+    pairs, unit = np.unique(codes[usable] * width + labels[usable], return_inverse=True)
+    means = np.bincount(unit, weights=floats[usable]) / np.bincount(unit)
     return means, pairs // width, ok & (labels < 0)
 
 
@@ -229,30 +177,3 @@ def _refusal(word: str, count: int, sd: float, unknown: int) -> str:
     if count < 2:
         return f"an interval needs 2 {word}s, got {count}"
     return "" if np.isfinite(sd) else "the values are too large for a variance"
-
-
-def _bootstrap(
-    units: Floats, found: Interval, generator: np.random.Generator, resamples: int
-) -> Interval:
-    from scipy import stats
-
-    def ends(method: str, earlier: object, more: int) -> tuple[float, float, object]:
-        drawn = stats.bootstrap(
-            (units,),
-            np.mean,
-            n_resamples=more,
-            method=method,
-            confidence_level=found.level,
-            rng=generator,
-            bootstrap_result=earlier,
-        )
-        interval = drawn.confidence_interval
-        return float(interval.low), float(interval.high), drawn
-
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        low, high, drawn = ends("BCa", None, resamples)
-    if np.isfinite(low) and np.isfinite(high):
-        return replace(found, low=low, high=high)
-    low, high, _drawn = ends("percentile", drawn, 0)
-    return replace(found, low=low, high=high, kind="percentile")

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from multirun_analysis.statistics.moments import Codes, Moments, moments, rounding_noise
 from multirun_analysis.statistics.values import (
+    Codes,
     Floats,
+    Moments,
     Numbers,
     as_floats,
     average,
+    moments,
     require,
     require_share,
-    snap,
+    rounding_noise,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class NullBand:
+class GoldBand:
     """Where a metric of retrained models lies.
 
     Args:
@@ -72,11 +74,11 @@ class NullBand:
 
         NaN below 5 golds, whose standard deviation says too little.
         """
-        known = self.golds >= ENOUGH_GOLDS and self.sd > 0
-        return (value - self.mean) / self.sd if known else float("nan")
+        has_spread = self.golds >= ENOUGH_GOLDS and self.sd > 0
+        return (value - self.mean) / self.sd if has_spread else float("nan")
 
 
-def null_band(golds: Numbers, *, level: float = 0.95) -> NullBand:
+def null_band(golds: Numbers, *, level: float = 0.95) -> GoldBand:
     """Return the band of a metric from the values of several retrained models.
 
     Args:
@@ -90,23 +92,15 @@ def null_band(golds: Numbers, *, level: float = 0.95) -> NullBand:
     require_share("level", level)
     values = as_floats(golds)
     values = values[np.isfinite(values)]
-    found = moments(values, np.zeros(len(values), dtype=np.intp), 1)
-    return NullBand(
-        mean=float(found.mean[0]),
-        sd=float(found.sd[0]),
+    statistics = moments(values, np.zeros(len(values), dtype=np.intp), 1)
+    return GoldBand(
+        mean=float(statistics.mean[0]),
+        sd=float(statistics.sd[0]),
         golds=len(values),
-        largest_difference=float(found.spread[0]),
+        largest_difference=float(statistics.spread[0]),
         level=level,
         reason=_refusal(len(values)),
     )
-
-
-def gold_differences(golds: Numbers) -> Floats:
-    """Return the distances ``(n (n - 1) / 2,)`` of all pairs of gold models, ascending."""
-    found = as_floats(golds)
-    found = found[np.isfinite(found)]
-    distances = np.abs(found[:, None] - found)[np.triu_indices(len(found), 1)]
-    return np.sort(snap(distances, found))
 
 
 def null_table(
@@ -156,6 +150,7 @@ def null_table(
         raise ValueError(f"min_contrast must be 0 or more, got {min_contrast}")
     require(frame, [*by, *seeds, method, value, original, gold])
     blocks = _blocks(frame, by, seeds, (original, gold), min_contrast)
+    # a seed is a unit, however many runs of unlearning it has
     units = average(frame, [*by, method, *seeds], value)
     grouped = units.groupby([*by, method], dropna=False, observed=True)
     cells = grouped.agg(
@@ -177,18 +172,21 @@ def _blocks(
     golds = average(frame, [*by, *seeds], gold)
     codes = golds.groupby(list(by), dropna=False, observed=True).ngroup().to_numpy(dtype=np.intp)
     keys = golds.iloc[np.unique(codes, return_index=True)[1]][list(by)].reset_index(drop=True)
-    found = _moments(golds[gold], codes, len(keys))
-    start = _moments(average(frame, [*by, *seeds], original)[original], codes, len(keys)).mean
-    contrast = np.abs(start - found.mean)
-    needed = np.fmax(2 * found.sd, least)
+    gold_moments = _moments(golds[gold], codes, len(keys))
+    original_mean = _moments(
+        average(frame, [*by, *seeds], original)[original], codes, len(keys)
+    ).mean
+    contrast = np.abs(original_mean - gold_moments.mean)
+    # fmax ignores NaN: one gold has no s.d., and the minimum remains
+    needed = np.fmax(2 * gold_moments.sd, least)
     return keys.assign(
-        gold_mean=found.mean,
-        gold_sd=found.sd,
-        golds=found.count,
+        gold_mean=gold_moments.mean,
+        gold_sd=gold_moments.sd,
+        golds=gold_moments.count,
         contrast=contrast,
         needed_contrast=needed,
-        not_discriminative=_flags(contrast < needed - rounding_noise(start), contrast),
-        reason=[_refusal(count) for count in found.count],
+        not_discriminative=_flags(contrast < needed - rounding_noise(original_mean), contrast),
+        reason=[_refusal(count) for count in gold_moments.count],
     )
 
 
@@ -210,10 +208,10 @@ def _judged(table: "pd.DataFrame", level: float) -> "pd.DataFrame":
 def _half_width(sd: Floats, seeds: Codes, golds: Codes, level: float) -> Floats:
     from scipy import stats
 
-    known = (seeds > 0) & (golds > 1)
+    has_band = (seeds > 0) & (golds > 1)
     t = stats.t.ppf((1 + level) / 2, np.maximum(golds - 1, 1))
     spread = np.sqrt(1 / np.maximum(seeds, 1) + 1 / np.maximum(golds, 1))
-    return np.where(known, t * sd * spread, np.nan)
+    return np.where(has_band, t * sd * spread, np.nan)
 
 
 def _within(distance: Floats, half: Floats, center: Floats) -> NDArray[np.bool_]:
@@ -221,11 +219,11 @@ def _within(distance: Floats, half: Floats, center: Floats) -> NDArray[np.bool_]
     return np.asarray(np.abs(distance) <= half + rounding_noise(center), dtype=np.bool_)
 
 
-def _flags(flags: NDArray[np.bool_], known: Floats) -> "pd.Series":
-    """Return a nullable column that is NA where ``known`` is not a number."""
+def _flags(flags: NDArray[np.bool_], reference: Floats) -> "pd.Series":
+    """Return a nullable column that is NA where ``reference`` is not a number."""
     import pandas as pd
 
-    return pd.Series(pd.array(flags, dtype="boolean")).mask(~np.isfinite(known))
+    return pd.Series(pd.array(flags, dtype="boolean")).mask(~np.isfinite(reference))
 
 
 def _moments(values: "pd.Series", codes: Codes, cells: int) -> Moments:

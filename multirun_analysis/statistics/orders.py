@@ -1,4 +1,8 @@
-"""Kendall's score of pairs in the same order, over groups, with its exact distribution."""
+"""Kendall's score of pairs in the same order, over groups, with its exact distribution.
+
+scipy's ``kendalltau`` counts the pairs of one group; it knows no groups, and has no exact
+distribution where values are tied.
+"""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -41,6 +45,7 @@ def concordance(x: Floats, y: Floats, codes: NDArray[np.intp]) -> Concordance:
         codes: Group of each unit, from 0.
     """
     score = first = second = variance = 0.0
+    # the distribution of a sum is a convolution; of no group it is 1 at score 0
     exact = np.ones(1) if len(x) <= COUNTED else None
     for code in range(int(codes.max(initial=-1)) + 1):
         a, b = x[codes == code], y[codes == code]
@@ -49,8 +54,8 @@ def concordance(x: Floats, y: Floats, codes: NDArray[np.intp]) -> Concordance:
         first += pairs_x
         second += pairs_y
         variance += _variance(a, b)
-        own = None if exact is None else _distribution(a, b)
-        exact = None if exact is None or own is None else np.convolve(exact, own)
+        distribution = None if exact is None else _distribution(a, b)
+        exact = None if exact is None or distribution is None else np.convolve(exact, distribution)
     scale = float(np.sqrt(first * second))
     p = _normal(score, variance) if exact is None else _exact(score, exact)
     return Concordance(score=score, scale=scale, p=p)
@@ -63,6 +68,7 @@ def _scores(x: Floats, y: Floats) -> tuple[float, float, float]:
     first, second = _untied_pairs(x), _untied_pairs(y)
     if first == 0.0 or second == 0.0:
         return 0.0, first, second
+    # tau-b is the score, a whole number, over this scale
     tau = stats.kendalltau(x, y).statistic
     return float(np.rint(tau * (first * second) ** 0.5)), first, second
 
@@ -95,6 +101,7 @@ def _inversions(n: int) -> Floats:
     inversions = np.ones(1)
     for k in range(2, n + 1):
         inversions = np.convolve(inversions, np.full(k, 1.0 / k))
+    # the score is m - 2 inversions: every other entry
     spread = np.zeros(2 * len(inversions) - 1)
     spread[::2] = inversions
     return spread
@@ -102,7 +109,7 @@ def _inversions(n: int) -> Floats:
 
 def _exact(score: float, probabilities: Floats) -> float:
     most = (len(probabilities) - 1) // 2
-    reach = np.abs(np.arange(-most, most + 1)) >= abs(score) - 0.5
+    reach = np.abs(np.arange(-most, most + 1)) >= abs(score) - 0.5  # scores are whole numbers
     return float(min(1.0, probabilities[reach].sum()))
 
 

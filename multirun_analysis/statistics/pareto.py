@@ -1,4 +1,8 @@
-"""Methods that no other beats on every objective, and how much of the plane they cover."""
+"""Methods that no other beats on every objective, and how much of the plane they cover.
+
+Optuna has a front as the best trials of a study, and a hypervolume in a private module only; both
+want studies, here are rows of a table.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multirun_analysis.statistics.dominance import dominated_volume, non_dominated
-from multirun_analysis.statistics.values import Direction, Floats, require, to_cost
+from multirun_analysis.statistics.values import Floats, JudgedDirection, require, to_cost
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class FrontObjective:
     """One axis of a trade-off.
 
     Args:
@@ -25,7 +28,7 @@ class Objective:
     """
 
     column: str
-    direction: Direction
+    direction: JudgedDirection
     gold: str | None = None
     ideal: float | None = None
 
@@ -68,29 +71,7 @@ class Hypervolume:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Attainment:
-    """What a share of the seeds reaches or betters: the boundary of the region, as a step curve.
-
-    Args:
-        curves: Columns ``level``, ``seeds`` (how many have to reach it) and the two objectives
-            in the units of :func:`costs`, ascending in the first. Between two points the
-            second objective keeps the value of the point before. A level that is nowhere
-            reached has no rows.
-        seeds: Seeds with at least one point.
-        n_ok: Points with both objectives and a known seed.
-        n: Points there are.
-        reason: Why there are no curves; empty if there are.
-    """
-
-    curves: "pd.DataFrame"
-    seeds: int
-    n_ok: int
-    n: int
-    reason: str = ""
-
-
-def pareto_front(frame: "pd.DataFrame", objectives: Sequence[Objective]) -> Front:
+def pareto_front(frame: "pd.DataFrame", objectives: Sequence[FrontObjective]) -> Front:
     """Find the rows that are not dominated: no other is as good everywhere and better somewhere.
 
     Rows that are equal in every objective are all on the front or all off it.
@@ -104,17 +85,17 @@ def pareto_front(frame: "pd.DataFrame", objectives: Sequence[Objective]) -> Fron
     """
     import pandas as pd
 
-    found = costs(frame, objectives)
-    array = found.to_numpy(dtype=np.float64)
+    cost_table = costs(frame, objectives)
+    array = cost_table.to_numpy(dtype=np.float64)
     ok = np.isfinite(array).all(axis=1)
     mask = np.zeros(len(array), dtype=bool)
     mask[np.flatnonzero(ok)] = non_dominated(array[ok])
     on_front = pd.Series(mask, index=frame.index, name="on_front")
-    return Front(on_front=on_front, costs=found, n_ok=int(ok.sum()), n=len(array))
+    return Front(on_front=on_front, costs=cost_table, n_ok=int(ok.sum()), n=len(array))
 
 
 def hypervolume(
-    frame: "pd.DataFrame", objectives: Sequence[Objective], reference: Sequence[float]
+    frame: "pd.DataFrame", objectives: Sequence[FrontObjective], reference: Sequence[float]
 ) -> Hypervolume:
     """Return what 2 or 3 objectives dominate together, up to a fixed reference point.
 
@@ -135,6 +116,7 @@ def hypervolume(
     if len(reference) != len(objectives) or not np.isfinite(reference).all():
         raise ValueError(f"reference must be {len(objectives)} numbers, got {reference}")
     array = costs(frame, objectives).to_numpy(dtype=np.float64)
+    # costs negate what is maximized, so its reference is negated too
     signs = [-1.0 if o.direction == "max" else 1.0 for o in objectives]
     corner = np.asarray(reference, dtype=np.float64) * signs
     ok = np.isfinite(array).all(axis=1)
@@ -148,55 +130,7 @@ def hypervolume(
     )
 
 
-def attainment(
-    frame: "pd.DataFrame",
-    objectives: tuple[Objective, Objective],
-    *,
-    seed: str,
-    levels: Sequence[float] = (0.25, 0.5, 0.75),
-) -> Attainment:
-    """Return how far a share of the seeds gets: the surfaces of the empirical attainment.
-
-    Args:
-        frame: One row per point and seed.
-        objectives: Two axes.
-        seed: Column of the seeds.
-        levels: Shares of the seeds, in (0, 1]; 0.5 is the median front.
-
-    Raises:
-        ValueError: If there are not 2 objectives, a level is out of range or a column is missing.
-
-    ReferenceModels:
-        V. Grunert da Fonseca et al., "Inferential performance assessment of stochastic
-        optimisers and the attainment function", EMO 2001.
-    """
-    import pandas as pd
-
-    if len(objectives) != 2:
-        raise ValueError(f"objectives must be 2, got {len(objectives)}")
-    for level in levels:
-        if not 0.0 < level <= 1.0:
-            raise ValueError(f"levels must be in (0, 1], got {level}")
-    require(frame, [seed])
-    array = costs(frame, objectives).to_numpy(dtype=np.float64)
-    ok = np.isfinite(array).all(axis=1) & frame[seed].notna().to_numpy()
-    codes, seeds = pd.factorize(frame.loc[ok, seed])
-    first, second = (o.column for o in objectives)
-    x, best = _best_so_far(array[ok], codes, len(seeds))
-    parts = [pd.DataFrame(columns=["level", "seeds", first, second], dtype=np.float64)]
-    for level in levels:
-        # 0.1 * 30 is a little more than 3
-        needed = int(np.ceil(level * len(seeds) - 1e-9))
-        y = np.partition(best, needed - 1, axis=0)[needed - 1] if len(seeds) else x
-        parts.append(_steps(x, y, level, needed, (first, second)))
-    curves = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
-    reason = "" if len(seeds) else "no point has both objectives"
-    return Attainment(
-        curves=curves, seeds=len(seeds), n_ok=int(ok.sum()), n=len(array), reason=reason
-    )
-
-
-def costs(frame: "pd.DataFrame", objectives: Sequence[Objective]) -> "pd.DataFrame":
+def costs(frame: "pd.DataFrame", objectives: Sequence[FrontObjective]) -> "pd.DataFrame":
     """Return the objectives as costs ``(n, d)``: ``max`` negated, ``closer_to`` as a distance.
 
     Raises:
@@ -210,30 +144,57 @@ def costs(frame: "pd.DataFrame", objectives: Sequence[Objective]) -> "pd.DataFra
     if len(set(names)) != len(names):
         raise ValueError(f"objectives must be different columns, got {names}")
     require(frame, [*names, *(o.gold for o in objectives if o.gold)])
-    found = {
+    columns = {
         o.column: to_cost(
             frame[o.column], o.direction, gold=frame[o.gold] if o.gold else None, ideal=o.ideal
         )
         for o in objectives
     }
-    return pd.DataFrame(found, index=frame.index)
+    return pd.DataFrame(columns, index=frame.index)
 
 
-def _best_so_far(points: Floats, codes: np.ndarray, seeds: int) -> tuple[Floats, Floats]:
-    """Return the first coordinates ``(k,)`` and the best second one ``(seeds, k)`` up to each."""
-    x, place = np.unique(points[:, 0], return_inverse=True)
-    best = np.full((seeds, len(x)), np.inf)
-    np.minimum.at(best, (codes, place), points[:, 1])
-    return x, np.minimum.accumulate(best, axis=1)
+def non_dominated(points: Floats) -> np.ndarray:
+    """Return which of the points ``(n, d)``, finite and less is better, no other dominates."""
+    order = np.lexsort(points.T[::-1])
+    alive = points[order]
+    indices = order
+    mask = np.zeros(len(points), dtype=bool)
+    while len(alive):
+        # the first in lexicographic order cannot be dominated by a later one
+        head = alive[0]
+        same = (alive == head).all(axis=1)
+        mask[indices[same]] = True
+        keep = (alive < head).any(axis=1)
+        alive, indices = alive[keep], indices[keep]
+    return mask
 
 
-def _steps(
-    x: Floats, y: Floats, level: float, needed: int, names: tuple[str, str]
-) -> "pd.DataFrame":
-    import pandas as pd
+def dominated_volume(points: Floats, reference: Floats) -> float:
+    """Return the exact volume that points ``(n, 2)`` or ``(n, 3)`` dominate up to a reference.
 
-    before = np.concatenate([[np.inf], y[:-1]]) if len(y) else y
-    corner = np.flatnonzero(y < before)
-    return pd.DataFrame(
-        {"level": level, "seeds": needed, names[0]: x[corner], names[1]: y[corner]}
-    )
+    In 3 dimensions the third is swept: between two neighboring values the section is an area.
+
+    Raises:
+        ValueError: If the points do not have 2 or 3 coordinates like the reference.
+    """
+    if points.ndim != 2 or points.shape[1] not in (2, 3) or reference.shape != points.shape[1:]:
+        shapes = f"{points.shape} and {reference.shape}"
+        raise ValueError(f"points must be (n, 2) or (n, 3) and fit the reference, got {shapes}")
+    inside = points[(points < reference).all(axis=1)]
+    front = inside[non_dominated(inside)]
+    if len(front) == 0:
+        return 0.0
+    if points.shape[1] == 2:
+        return _area(front, reference)
+    heights = np.unique(front[:, 2])
+    slabs = np.diff([*heights, reference[2]])
+    sections = [_area(front[front[:, 2] <= z, :2], reference[:2]) for z in heights]
+    return float(np.dot(slabs, sections))
+
+
+def _area(points: Floats, reference: Floats) -> float:
+    # a staircase: between two neighbors the height is the lowest one so far
+    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    lowest = np.minimum.accumulate(ordered[:, 1])
+    widths = np.diff([*ordered[:, 0], reference[0]])
+    return float(np.dot(widths, reference[1] - lowest))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multirun_analysis.statistics.values import (
-    Direction,
     Floats,
+    JudgedDirection,
     average,
     require,
     require_share,
@@ -78,7 +78,7 @@ class Ranking:
 def rank_methods(
     frame: "pd.DataFrame",
     *,
-    direction: Direction,
+    direction: JudgedDirection,
     method: str = "method",
     block: str = "block",
     value: str = "unlearned",
@@ -107,7 +107,7 @@ def rank_methods(
     Raises:
         ValueError: If a column is missing or an argument is out of range.
 
-    ReferenceModels:
+    References:
         J. Demšar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006.
     """
     import pandas as pd
@@ -119,18 +119,21 @@ def rank_methods(
     costs = to_cost(frame[value], direction, gold=golds, ideal=ideal)
     costed = frame[[block, method]].assign(cost=costs)
     aside = costed[method].isin(list(unranked))
-    others = costed[aside]
+    unranked_costs = costed[aside]
     if golds is not None:
-        own = to_cost(golds, direction, gold=golds, ideal=ideal)
-        others = pd.concat([others, frame[[block]].assign(**{method: GOLD, "cost": own})])
-    found = _ranked(costed[~aside], others, (block, method), alpha)
-    return found if found.reason else _tested(found)
+        gold_costs = to_cost(golds, direction, gold=golds, ideal=ideal)
+        unranked_costs = pd.concat(
+            [unranked_costs, frame[[block]].assign(**{method: GOLD, "cost": gold_costs})]
+        )
+    ranking = _ranked(costed[~aside], unranked_costs, (block, method), alpha)
+    return ranking if ranking.reason else _tested(ranking)
 
 
 def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
     """Return the critical difference of Nemenyi's test for average ranks.
 
-    ``CD = q sqrt(k (k + 1) / (6 N))`` with the studentized range over the square root of 2.
+    ``CD = q sqrt(k (k + 1) / (6 N))`` with the studentized range over the square root of 2;
+    scikit-posthocs has the p-values of the pairs and not this distance.
 
     Raises:
         ValueError: If there are fewer than 2 methods, no block, or ``alpha`` is out of range.
@@ -155,26 +158,29 @@ def cliques(average_ranks: "pd.Series", difference: float) -> tuple[tuple[str, .
     """
     values = average_ranks.to_numpy(dtype=np.float64)
     ends = np.searchsorted(values, values + difference, side="left")
+    # a group that ends where the one before it ends lies within that one
     starts = [i for i in range(len(values)) if i == 0 or ends[i] > ends[i - 1]]
     names = [str(name) for name in average_ranks.index]
     return tuple(tuple(names[i : ends[i]]) for i in starts if ends[i] - i > 1)
 
 
 def _ranked(
-    costed: "pd.DataFrame", others: "pd.DataFrame", keys: tuple[str, str], alpha: float
+    costed: "pd.DataFrame", unranked_costs: "pd.DataFrame", keys: tuple[str, str], alpha: float
 ) -> Ranking:
     block, method = keys
     cells = _mean_costs(costed, block, method)
     table = cells.pivot(index=block, columns=method, values="cost")
-    whole = table.dropna()
-    ranks = whole.rank(axis=1)
-    aside = _mean_costs(others, block, method).pivot(index=block, columns=method, values="cost")
+    complete = table.dropna()
+    ranks = complete.rank(axis=1)
+    aside = _mean_costs(unranked_costs, block, method).pivot(
+        index=block, columns=method, values="cost"
+    )
     return Ranking(
         average_ranks=ranks.mean().sort_values(kind="stable"),
         ranks=ranks,
         cells=cells,
         dropped=_dropped(table),
-        shown=_positions(whole, aside),
+        shown=_positions(complete, aside),
         alpha=alpha,
         n_ok=int(cells["n_ok"].sum()),
         n=int(cells["n"].sum()),
@@ -196,17 +202,20 @@ def _dropped(table: "pd.DataFrame") -> dict[str, list[str]]:
     }
 
 
-def _positions(whole: "pd.DataFrame", others: "pd.DataFrame") -> dict[str, float]:
+def _positions(complete: "pd.DataFrame", unranked_costs: "pd.DataFrame") -> dict[str, float]:
     """Average, over the blocks ranked, the place of each other method among the ranked ones."""
-    costs = whole.to_numpy(dtype=np.float64)
+    costs = complete.to_numpy(dtype=np.float64)
     positions = {}
-    for name in others.columns:
-        own: Floats = others[name].reindex(whole.index).to_numpy(dtype=np.float64)
-        there = np.isfinite(own)
-        if not there.any():
+    for name in unranked_costs.columns:
+        method_costs: Floats = (
+            unranked_costs[name].reindex(complete.index).to_numpy(dtype=np.float64)
+        )
+        measured = np.isfinite(method_costs)
+        if not measured.any():
             continue
-        better = (costs[there] < own[there, None]).sum(axis=1)
-        equal = (costs[there] == own[there, None]).sum(axis=1)
+        better = (costs[measured] < method_costs[measured, None]).sum(axis=1)
+        equal = (costs[measured] == method_costs[measured, None]).sum(axis=1)
+        # half a rank beyond those that are better; a tie counts half
         positions[str(name)] = float(np.mean(0.5 + better + 0.5 * equal))
     return positions
 
@@ -218,27 +227,28 @@ def _refusal(table: "pd.DataFrame", ranks: "pd.DataFrame") -> str:
     if blocks < 2:
         lacking = table.isna().sum().sort_values(ascending=False, kind="stable")
         worst = ", ".join(f"{name} lacks {count}" for name, count in lacking.items() if count)
-        found = f"a test of ranks needs 2 blocks with all {methods} methods, got {blocks}"
-        return f"{found} of {len(table)}" + (f" ({worst})" if worst else "")
+        message = f"a test of ranks needs 2 blocks with all {methods} methods, got {blocks}"
+        return f"{message} of {len(table)}" + (f" ({worst})" if worst else "")
     if (ranks.to_numpy() == (methods + 1) / 2).all():
         return "all methods are equal in every block"
     return ""
 
 
-def _tested(found: Ranking) -> Ranking:
+def _tested(ranking: Ranking) -> Ranking:
     import scikit_posthocs
     from scipy import stats
 
-    columns = [found.ranks[name].to_numpy() for name in found.ranks.columns]
+    columns = [ranking.ranks[name].to_numpy() for name in ranking.ranks.columns]
     statistic, p = stats.friedmanchisquare(*columns)
-    difference = critical_difference(len(columns), len(found.ranks), found.alpha)
-    order = list(found.average_ranks.index)
-    groups = cliques(found.average_ranks, difference)
+    difference = critical_difference(len(columns), len(ranking.ranks), ranking.alpha)
+    # Nemenyi's table in the order of the ranks, as the diagram shows them
+    order = list(ranking.average_ranks.index)
+    groups = cliques(ranking.average_ranks, difference)
     return replace(
-        found,
+        ranking,
         statistic=float(statistic),
         p=float(p),
         critical_difference=difference,
-        nemenyi=scikit_posthocs.posthoc_nemenyi_friedman(found.ranks[order]),
-        cliques=groups if p <= found.alpha else (tuple(map(str, order)),),
+        nemenyi=scikit_posthocs.posthoc_nemenyi_friedman(ranking.ranks[order]),
+        cliques=groups if p <= ranking.alpha else (tuple(map(str, order)),),
     )

@@ -1,20 +1,27 @@
 """What all statistics share: which values count, which way is better, what counts as equal."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from erasure.schema import ROLES
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal"]
+JudgedDirection = Literal["max", "min", "closer_to_gold", "closer_to_ideal"]
+"""The directions of :data:`erasure.schema.Direction` in which there is better and worse."""
+
 Floats: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.intp]
+"""Number of the group that each value belongs to, from 0."""
+
 Numbers: TypeAlias = Sequence[float] | Floats
 """Or a pandas Series; nullable numbers are fine."""
 
-ROLES = ("unlearned", "original", "gold")
 DIGITS = 40
 """Binary digits that are compared; float64 has 53, of which a difference loses some."""
 
@@ -32,7 +39,7 @@ def as_floats(values: Numbers) -> Floats:
 
 def to_cost(
     values: Numbers,
-    direction: Direction,
+    direction: JudgedDirection,
     *,
     gold: Numbers | None = None,
     ideal: float | None = None,
@@ -52,15 +59,15 @@ def to_cost(
     Raises:
         ValueError: If the direction is not one of the four, or what it needs is not given.
     """
-    found = as_floats(values)
+    floats = as_floats(values)
     if direction == "min":
-        return snap(found, found)
+        return snap(floats, floats)
     if direction == "max":
-        return snap(-found, found)
+        return snap(-floats, floats)
     target = _target(direction, gold, ideal)
-    if target.shape not in ((), found.shape):
-        raise ValueError(f"gold must be aligned with the {len(found)} values, got {len(target)}")
-    return snap(np.abs(found - target), found, target)
+    if target.shape not in ((), floats.shape):
+        raise ValueError(f"gold must be aligned with the {len(floats)} values, got {len(target)}")
+    return snap(np.abs(floats - target), floats, target)
 
 
 def snap(values: Floats, *operands: Floats) -> Floats:
@@ -77,12 +84,13 @@ def snap(values: Floats, *operands: Floats) -> Floats:
     if scale.size == 0:
         return values
     noise = min(1.0, float(np.median(scale))) * 2.0**-DIGITS
-    found = np.isfinite(values)
-    ordered, place = np.unique(np.append(0.0, np.abs(values[found])), return_inverse=True)
+    finite = np.isfinite(values)
+    ordered, groups = np.unique(np.append(0.0, np.abs(values[finite])), return_inverse=True)
+    # entry 0 is the number 0 itself: a first group that reaches to it becomes 0
     starts = np.append(True, np.diff(ordered) > noise)
     first = ordered[starts][np.cumsum(starts) - 1]
     snapped = values.copy()
-    snapped[found] = np.copysign(first[place[1:]], values[found])
+    snapped[finite] = np.copysign(first[groups[1:]], values[finite])
     return snapped
 
 
@@ -100,8 +108,50 @@ def average(frame: "pd.DataFrame", by: Sequence[str], value: str) -> "pd.DataFra
     require(frame, [*by, value])
     clean = frame[list(by)].assign(**{value: as_floats(frame[value])})
     grouped = clean.groupby(list(by), dropna=False, observed=True)[value]
-    found = grouped.agg(["mean", "count", "size"]).reset_index()
-    return found.rename(columns={"mean": value, "count": "n_ok", "size": "n"})
+    averages = grouped.agg(["mean", "count", "size"]).reset_index()
+    return averages.rename(columns={"mean": value, "count": "n_ok", "size": "n"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """What is known of each cell, arrays ``(cells,)``.
+
+    Args:
+        mean: Mean; NaN without values.
+        sd: Standard deviation with ``count - 1``; NaN below 2 values, not finite if the values
+            are too large, 0 if they differ by rounding noise only.
+        spread: Largest minus smallest value; NaN below 2 values.
+        count: Number of values.
+    """
+
+    mean: Floats
+    sd: Floats
+    spread: Floats
+    count: Codes
+
+
+def moments(values: Floats, codes: Codes, cells: int) -> Moments:
+    """Return the moments of finite values ``(n,)`` by cell, numbered from 0."""
+    count = np.bincount(codes, minlength=cells)
+    smallest, largest = np.full(cells, np.inf), np.full(cells, -np.inf)
+    np.minimum.at(smallest, codes, values)
+    np.maximum.at(largest, codes, values)
+    many = count > 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.bincount(codes, weights=values, minlength=cells)
+        mean = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+        squares = np.bincount(codes, weights=(values - mean[codes]) ** 2, minlength=cells)
+        sd = np.where(many, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+        spread = np.where(many, largest - smallest, np.nan)
+        noise = rounding_noise(np.maximum(np.abs(smallest), np.abs(largest)))
+    # equal values have no deviation, whatever rounding makes of it
+    sd = np.where(many & (spread <= noise), 0.0, sd)
+    return Moments(mean=mean, sd=sd, spread=spread, count=count)
+
+
+def rounding_noise(magnitudes: Floats) -> Floats:
+    """Return the difference that numbers of these magnitudes may have and still be equal."""
+    return np.asarray(np.minimum(1.0, np.abs(magnitudes)) * 2.0**-DIGITS, dtype=np.float64)
 
 
 def one_metric(runs: "pd.DataFrame", values: "pd.DataFrame", metric: str) -> "pd.DataFrame":
@@ -150,13 +200,15 @@ def require_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in (0, 1), got {value}")
 
 
-def _target(direction: Direction, gold: Numbers | None, ideal: float | None) -> Floats:
+def _target(direction: JudgedDirection, gold: Numbers | None, ideal: float | None) -> Floats:
     if direction == "closer_to_gold":
         if gold is None:
             raise ValueError("gold must be given for the direction closer_to_gold")
         return as_floats(gold)
     if direction != "closer_to_ideal":
-        raise ValueError(f"direction must be one of {get_args(Direction)}, got {direction!r}")
+        raise ValueError(
+            f"direction must be one of {get_args(JudgedDirection)}, got {direction!r}"
+        )
     if ideal is None:
         raise ValueError("ideal must be given for the direction closer_to_ideal")
     return np.asarray(ideal, dtype=np.float64)

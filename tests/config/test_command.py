@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from erasure.config.command import typed_command, without_password
+from erasure.config.command import typed_command
+from erasure.schema import without_password
 
 
 @pytest.mark.parametrize(

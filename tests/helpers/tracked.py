@@ -47,12 +47,12 @@ def roles(unlearner, alpha, seed):
 
 def entries(measured):
     """``metrics.json`` as the evaluator writes it."""
-    found = {}
+    written = {}
     for role, values in measured.items():
         for name, value in values.items():
             direction, limits, ideal, unit = MEANINGS[name]
             ok = not math.isnan(value)
-            found[name if role == "unlearned" else f"{role}/{name}"] = {
+            written[name if role == "unlearned" else f"{role}/{name}"] = {
                 "value": value if ok else None,
                 "status": "ok" if ok else "degenerate",
                 "reason": "" if ok else "constant_score",
@@ -65,7 +65,7 @@ def entries(measured):
                 "extras": {},
                 "description": f"What {name} is.",
             }
-    return found
+    return written
 
 
 def trial_of(unlearner, alpha, seed, dataset="digits"):
@@ -120,16 +120,16 @@ class Writer:
         """Write one trial; with a reason, it diverged."""
         self.clock += 10
         run = self.tracker.start(trial, parent, self.clock)
-        found = {} if reason else entries(measured)
+        measurements = {} if reason else entries(measured)
         artifacts = self.folder / "artifacts" / run
         artifacts.mkdir(parents=True)
-        if found:
-            (artifacts / "metrics.json").write_text(json.dumps(found))
+        if measurements:
+            (artifacts / "metrics.json").write_text(json.dumps(measurements))
         result = TrialResult(
             trial=trial,
             outcome="diverged" if reason else "finished",
             reason=reason,
-            metrics={k: e["value"] for k, e in found.items() if e["value"] is not None},
+            metrics={k: e["value"] for k, e in measurements.items() if e["value"] is not None},
             curves={} if reason else {"unlearn/loss": [(0, 2.0), (1, 1.0)]},
             seconds={"unlearn": 1.0},
             started=self.clock,
@@ -185,18 +185,18 @@ def write_main_sweep(writer):
     command = "python run.py -m unlearner=scrub,finetune unlearner.alpha=0.5,0.9 seed=0,1,2,3,4"
     parent = writer.open_sweep("6 methods × 5 seeds", command, "sweep-main")
     methods = [(n, "") for n in ("identity", "retrain", "finetune", "grad_ascent")]
-    books = []
+    listed = []
     for unlearner, alpha in [("scrub", "0.5"), ("scrub", "0.9"), *methods]:
         for seed in SEEDS:
             trial = trial_of(unlearner, alpha, seed)
             overrides = [f"unlearner={unlearner}", f"seed={seed}"]
             overrides += [f"unlearner.alpha={alpha}"] if alpha else []
             if (unlearner, seed) == ("grad_ascent", 4):
-                books.append((trial, overrides, "not run", "not run", ""))
+                listed.append((trial, overrides, "not run", "not run", ""))
                 continue
             reason = "the loss\nbecame nan" if (unlearner, seed) == ("grad_ascent", 3) else ""
             run = writer.trial(trial, roles(unlearner, alpha, seed), parent, reason)
             state = "failed" if reason else "finished"
-            books.append((trial, overrides, state, reason, run))
-    writer.close_sweep(parent, books)
+            listed.append((trial, overrides, state, reason, run))
+    writer.close_sweep(parent, listed)
     return parent

@@ -16,20 +16,20 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def uri(folder):
     """An MLflow database with these experiments: erasure, mixed, foreign, empty."""
-    place = f"sqlite:///{folder}/mlflow.db"
+    database = f"sqlite:///{folder}/mlflow.db"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        writer = Writer(place, folder, "erasure")
+        writer = Writer(database, folder, "erasure")
         write_main_sweep(writer)
         parent = writer.open_sweep("one seed", "python run.py -m unlearner=finetune", "sweep-one")
         earlier = trial_of("finetune", "", 0)
-        found = writer.client.search_runs(
+        runs = writer.client.search_runs(
             [writer.client.get_experiment_by_name("erasure").experiment_id],
             f"tags.`erasure.fingerprint` = '{earlier.fingerprint}'",
         )
-        books = [(earlier, ["unlearner=finetune"], "finished", "", found[0].info.run_id)]
-        writer.close_sweep(parent, books)
-        mixed = Writer(place, folder, "mixed")
+        listed = [(earlier, ["unlearner=finetune"], "finished", "", runs[0].info.run_id)]
+        writer.close_sweep(parent, listed)
+        mixed = Writer(database, folder, "mixed")
         for seed, commit in ((0, "b" * 40), (1, "c" * 40)):
             tags = {"mlflow.source.git.commit": commit, "erasure.host": f"box{seed}"}
             mixed.trial(trial_of("scrub", "", seed, "other"), roles("scrub", "", seed), **tags)
@@ -38,7 +38,7 @@ def uri(folder):
         writer.client.create_experiment("empty", f"file://{folder}/empty")
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # tests copy the file
-    return place
+    return database
 
 
 @pytest.fixture(scope="session")

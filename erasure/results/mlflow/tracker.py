@@ -11,11 +11,22 @@ from erasure.core.errors import ConfigError
 from erasure.results.mlflow import payload
 from erasure.results.mlflow.connection import calling, client_of, locked
 from erasure.results.mlflow.page import page_link, prepare_experiment
-from erasure.results.mlflow.palette import SWEEP_COLOR, color
 from erasure.results.mlflow.reachable import absolute, check, database
 from erasure.results.provenance import host, is_alive, process_tags
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.tracker import RunLostError, Sweep
+from erasure.schema import (
+    COMMAND_TAG,
+    DEFAULT_URI,
+    FINGERPRINT_TAG,
+    HOST_TAG,
+    NEUTRAL_COLOR,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    REASON_TAG,
+    SWEEP_TAG,
+    color_of,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +48,7 @@ class MLflowTracker:
         parent: The run of the sweep that this process works for, or empty.
     """
 
-    uri: str = "sqlite:///mlruns/mlflow.db"
+    uri: str = DEFAULT_URI
     experiment: str = "erasure"
     save_model: bool = False
     parent: str = ""
@@ -69,18 +80,18 @@ class MLflowTracker:
         tags = {
             **trial.tags,
             **process_tags(),
-            "erasure.fingerprint": trial.fingerprint,
-            "mlflow.runColor": color(trial.tags.get("unlearner", "")),
-            **({"mlflow.parentRunId": parent} if parent else {}),
+            FINGERPRINT_TAG: trial.fingerprint,
+            "mlflow.runColor": color_of(trial.tags.get("unlearner", "")),
+            **({PARENT_TAG: parent} if parent else {}),
         }
         return self._create(trial.name, tags, started)
 
     def find(self, result: TrialResult) -> str:
         """Return the run that waits for ``result`` or holds it already, or an empty string."""
         fits = {None, DIED}
-        for run in self._search({"erasure.fingerprint": result.trial.fingerprint}):
+        for run in self._search({FINGERPRINT_TAG: result.trial.fingerprint}):
             same = run.data.tags.get("erasure.started") == str(result.started)
-            if same or run.data.tags.get("erasure.outcome") in fits:
+            if same or run.data.tags.get(OUTCOME_TAG) in fits:
                 return str(run.info.run_id)
         return ""
 
@@ -116,8 +127,10 @@ class MLflowTracker:
                 experiment = client.get_experiment_by_name(self.experiment)
         except RunLostError:
             return False
-        here = experiment is not None and info.experiment_id == experiment.experiment_id
-        return bool(here and info.lifecycle_stage == "active" and info.status == "FINISHED")
+        in_experiment = experiment is not None and info.experiment_id == experiment.experiment_id
+        return bool(
+            in_experiment and info.lifecycle_stage == "active" and info.status == "FINISHED"
+        )
 
     def reap(self, is_running: Callable[[str], bool]) -> int:
         """Close the runs that dead processes of this machine left open.
@@ -125,19 +138,19 @@ class MLflowTracker:
         A trial is dead when nobody holds its fingerprint and the process that opened its run is
         gone; either alone is not proof, since two stores can share a database.
         """
-        found = self._search({"erasure.host": host()}, "attributes.status = 'RUNNING'")
-        dead = [run for run in found if not _lives(run, is_running)]
+        open_runs = self._search({HOST_TAG: host()}, "attributes.status = 'RUNNING'")
+        dead = [run for run in open_runs if not _lives(run, is_running)]
         return sum(self._bury(run.info.run_id) for run in dead)
 
     def start_sweep(self, sweep: Sweep) -> str:
         """Open the run of a sweep, the earlier one if there is one, and return its id."""
-        earlier = next(iter(self._search({"erasure.sweep": sweep.fingerprint})), None)
+        earlier = next(iter(self._search({SWEEP_TAG: sweep.fingerprint})), None)
         tags = {
             **process_tags(),
             **sweep.tags,
-            "erasure.sweep": sweep.fingerprint,
-            "erasure.command": sweep.command,
-            "mlflow.runColor": SWEEP_COLOR,
+            SWEEP_TAG: sweep.fingerprint,
+            COMMAND_TAG: sweep.command,
+            "mlflow.runColor": NEUTRAL_COLOR,
             "mlflow.note.content": sweep.description,
         }
         run = str(earlier.info.run_id) if earlier else self._create(sweep.name, tags, 0.0)
@@ -185,8 +198,10 @@ class MLflowTracker:
         with calling(self.uri), locked(self.uri):
             client = client_of(self.uri)
             path = database(self.uri)
-            place = "" if path is None else (path.parent / "artifacts" / self.experiment).as_uri()
-            return client, prepare_experiment(client, self.experiment, place)
+            artifact_uri = (
+                "" if path is None else (path.parent / "artifacts" / self.experiment).as_uri()
+            )
+            return client, prepare_experiment(client, self.experiment, artifact_uri)
 
     def _create(self, name: str, tags: Mapping[str, str], started: float) -> str:
         client, experiment = self._open()
@@ -225,22 +240,22 @@ class MLflowTracker:
             client = self._client()
             if client.get_run(run).info.status != "RUNNING":
                 return False
-            tags = {"erasure.outcome": DIED, "erasure.reason": "the process died"}
+            tags = {OUTCOME_TAG: DIED, REASON_TAG: "the process died"}
             client.log_batch(run, tags=payload.tags_of(tags))
             client.set_terminated(run, "FAILED")
         return True
 
 
 def _lives(run: "Run", is_running: Callable[[str], bool]) -> bool:
-    fingerprint = run.data.tags.get("erasure.fingerprint")
+    fingerprint = run.data.tags.get(FINGERPRINT_TAG)
     return is_alive(run.data.tags) or (fingerprint is not None and is_running(fingerprint))
 
 
 def _outcome(result: TrialResult, before: Mapping[str, str]) -> dict[str, str]:
-    explained = bool(result.reason) or "erasure.reason" in before
+    explained = bool(result.reason) or REASON_TAG in before
     return {
         **result.trial.tags,  # by now they name the models that were used
-        "erasure.outcome": result.outcome,
+        OUTCOME_TAG: result.outcome,
         "erasure.started": str(result.started),
-        **({"erasure.reason": result.reason} if explained else {}),
+        **({REASON_TAG: result.reason} if explained else {}),
     }

@@ -2,9 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from multirun_analysis.leaderboard.layout import figure
-from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.report.page.study import Study
+from erasure.schema import format_number
+from multirun_analysis.report.page.data import ReportData
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Part,
+    Section,
+    Table,
+    TableColumn,
+    TableRow,
+    Text,
+)
 from multirun_analysis.statistics import agreement_table, to_cost
 
 if TYPE_CHECKING:
@@ -19,56 +27,56 @@ LEAD = (
 LEVELS = {"runs": "over runs", "within": "within methods", "between": "between methods"}
 
 
-def agreement_section(study: Study) -> Section:
+def agreement_section(data: ReportData) -> Section:
     """Return one table of pairs of metrics per block."""
     parts: list[Part] = []
-    names = [name for name in study.board.metrics if name in study.judged]
-    for block in study.board.blocks:
-        costs = _costs(study, block, names)
-        known = [name for name in names if costs[name].notna().sum() > 1]
-        if len(known) < 2:
-            told = "It takes two metrics with values of two runs."
-            parts.append(Text(text=told, tone="quiet", block=block))
+    names = [name for name in data.board.metrics if name in data.judged]
+    for block in data.board.blocks:
+        costs = _costs(data, block, names)
+        measured = [name for name in names if costs[name].notna().sum() > 1]
+        if len(measured) < 2:
+            message = "It takes two metrics with values of two runs."
+            parts.append(Text(text=message, tone="quiet", block=block))
             continue
-        parts.append(_table(agreement_table(costs, known), block))
+        parts.append(_table(agreement_table(costs, measured), block))
     title = "Agreement between metrics"
     return Section(key="agreement", title=title, short="Agreement", lead=LEAD, parts=parts)
 
 
-def _costs(study: Study, block: str, names: list[str]) -> "pd.DataFrame":
-    runs = study.results.runs
-    here = runs[(runs["block"] == block) & ~runs["reference"]]
-    frame = here[["method"]].reset_index(drop=True)
+def _costs(data: ReportData, block: str, names: list[str]) -> "pd.DataFrame":
+    runs = data.results.runs
+    candidates = runs[(runs["block"] == block) & ~runs["reference"]]
+    frame = candidates[["method"]].reset_index(drop=True)
     for name in names:
-        meaning = study.schema[name]
+        meaning = data.schema[name]
         if meaning.direction != "info":
-            wide = study.wide(name)
+            wide = data.wide(name)
             chosen = wide[(wide["block"] == block) & ~wide["reference"]]
             gold, ideal = chosen["gold"], meaning.ideal
             frame[name] = to_cost(chosen["unlearned"], meaning.direction, gold=gold, ideal=ideal)
     return frame
 
 
-def _table(found: "pd.DataFrame", block: str) -> Table:
-    columns = [Column(title="metric", number=False), Column(title="and", number=False)]
+def _table(pairs: "pd.DataFrame", block: str) -> Table:
+    columns = [TableColumn(title="metric", number=False), TableColumn(title="and", number=False)]
     columns += [
-        Column(title=f"τ {name}", note="p (smallest attainable)") for name in LEVELS.values()
+        TableColumn(title=f"τ {name}", note="p (smallest attainable)") for name in LEVELS.values()
     ]
-    columns.append(Column(title="runs"))
+    columns.append(TableColumn(title="runs"))
     rows = []
-    for pair in found.to_dict("records"):
+    for pair in pairs.to_dict("records"):
         cells = [Cell(text=pair["first"]), Cell(text=pair["second"])]
         for level in LEVELS:
             value, p = pair[f"{level}_value"], pair[f"{level}_p"]
-            floor = figure(pair[f"{level}_smallest_p"])
-            detail = "" if p != p else f"p {figure(p)} ({floor})"
+            floor = format_number(pair[f"{level}_smallest_p"])
+            detail = "" if p != p else f"p {format_number(p)} ({floor})"
             reason = pair[f"{level}_reason"]
             cells.append(
-                Cell(text=figure(value), detail=detail, sort=value, shade=value, tip=reason)
+                Cell(text=format_number(value), detail=detail, sort=value, shade=value, tip=reason)
             )
         count = (
             f"{pair['n_ok']}" if pair["n_ok"] == pair["n"] else f"{pair['n_ok']} of {pair['n']}"
         )
         cells.append(Cell(text=count, sort=pair["n_ok"]))
-        rows.append(Row(cells=cells))
+        rows.append(TableRow(cells=cells))
     return Table(columns=columns, rows=rows, block=block, compact=True)

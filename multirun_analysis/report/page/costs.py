@@ -1,19 +1,20 @@
 """What unlearning costs."""
 
-from multirun_analysis.leaderboard.layout import arrow, figure
-from multirun_analysis.report.page.leaderboard import in_words
+from erasure.schema import format_number
+from multirun_analysis.report.page.data import ReportData, direction_text, with_unit
+from multirun_analysis.report.page.leaderboard import describe_cell
 from multirun_analysis.report.page.metrics import metric_picture
 from multirun_analysis.report.page.parts import (
     Cell,
-    Column,
     Gallery,
     Part,
-    Row,
     Section,
     Table,
+    TableColumn,
+    TableRow,
     Text,
 )
-from multirun_analysis.report.page.study import Study, labelled, words
+from multirun_analysis.tables.board import arrow
 
 DRAWN = ("cost/unlearn_seconds", "cost/peak_memory_mb")
 LEAD = (
@@ -23,42 +24,42 @@ LEAD = (
 )
 
 
-def costs_section(study: Study) -> Section:
+def costs_section(data: ReportData) -> Section:
     """Return the costs of all methods: pictures of time, and a table of everything counted."""
-    names = [name for name in study.metrics if name.startswith("cost/")]
+    names = [name for name in data.metrics if name.startswith("cost/")]
     drawn = [name for name in DRAWN if name in names]
     parts: list[Part] = []
-    for number, block in enumerate(study.board.blocks):
+    for number, block in enumerate(data.board.blocks):
         if drawn:
-            pictures = [metric_picture(study, block, number, name) for name in drawn]
+            pictures = [metric_picture(data, block, number, name) for name in drawn]
             parts.append(Gallery(pictures=pictures, block=block))
         if names:
-            parts.append(_table(study, block, names))
+            parts.append(_table(data, block, names))
     if not names:
         parts.append(Text(text="No run measured what it cost.", tone="quiet"))
     return Section(key="costs", title="Cost", lead=LEAD, parts=parts)
 
 
-def _table(study: Study, block: str, names: list[str]) -> Table:
-    columns = [Column(title="method", number=False)]
+def _table(data: ReportData, block: str, names: list[str]) -> Table:
+    columns = [TableColumn(title="method", number=False)]
     for name in names:
-        meaning = study.schema[name]
-        note = f"{arrow(meaning)[:1]} {words(meaning)}".strip()
-        title = labelled(name.removeprefix("cost/"), meaning)
-        columns.append(Column(title=title, note=note, tip=meaning.description))
+        meaning = data.schema[name]
+        note = f"{arrow(meaning)[:1]} {direction_text(meaning)}".strip()
+        title = with_unit(name.removeprefix("cost/"), meaning)
+        columns.append(TableColumn(title=title, note=note, tip=meaning.description))
     rows = []
-    for line in study.methods(block):
-        cells = [Cell(text=line.method, color=study.looks[line.method].color)]
+    for line in data.methods(block):
+        cells = [Cell(text=line.method, color=data.looks[line.method].color)]
         for name in names:
-            record = study.record(block, name, line.method)
+            record = data.record(block, name, line.method)
             half = (record["high"] - record["low"]) / 2
             cells.append(
                 Cell(
-                    text=figure(record["mean"]),
-                    detail="" if half != half else f"± {figure(half)}",
+                    text=format_number(record["mean"]),
+                    detail="" if half != half else f"± {format_number(half)}",
                     sort=record["mean"],
-                    tip=in_words(study, name, record),
+                    tip=describe_cell(data, name, record),
                 )
             )
-        rows.append(Row(cells=cells, aside=line.reference))
+        rows.append(TableRow(cells=cells, aside=line.reference))
     return Table(columns=columns, rows=rows, block=block)

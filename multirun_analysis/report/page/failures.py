@@ -1,8 +1,16 @@
 """What did not finish, and what is missing."""
 
-from multirun_analysis.leaderboard.best_trial import command_of
-from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.report.page.study import Study
+from multirun_analysis.report.page.data import ReportData
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Part,
+    Section,
+    Table,
+    TableColumn,
+    TableRow,
+    Text,
+)
+from multirun_analysis.tables.best_trial import command_of
 
 MOST_LISTED = 200
 LEAD = (
@@ -11,9 +19,9 @@ LEAD = (
 )
 
 
-def failures_section(study: Study) -> Section:
+def failures_section(data: ReportData) -> Section:
     """Return the trials that did not finish and the values that are missing, with reasons."""
-    parts: list[Part] = [_trials(study), _values(study)]
+    parts: list[Part] = [_trials(data), _values(data)]
     return Section(
         key="failures",
         title="Failures and missing values",
@@ -23,18 +31,18 @@ def failures_section(study: Study) -> Section:
     )
 
 
-def _trials(study: Study) -> Part:
-    runs = study.results.runs
+def _trials(data: ReportData) -> Part:
+    runs = data.results.runs
     failed = runs[runs["outcome"] != "finished"]
     if failed.empty:
         return Text(text=f"All {len(runs)} trials finished.")
     rows = [
-        Row(
+        TableRow(
             cells=[
                 Cell(
                     text=run["name"],
-                    color=study.looks[run["method"]].color,
-                    copies=command_of(study.results, run),
+                    color=data.looks[run["method"]].color,
+                    copies=command_of(data.results, run),
                 ),
                 Cell(text=run["outcome"]),
                 Cell(text=run["reason"] or "no reason was written down"),
@@ -45,7 +53,7 @@ def _trials(study: Study) -> Part:
     more = len(failed) - len(rows)
     return Table(
         columns=[
-            Column(title=name, number=False, wide=name == "reason")
+            TableColumn(title=name, number=False, wide=name == "reason")
             for name in ("trial", "outcome", "reason")
         ],
         rows=rows,
@@ -54,18 +62,18 @@ def _trials(study: Study) -> Part:
     )
 
 
-def _values(study: Study) -> Part:
+def _values(data: ReportData) -> Part:
     """Return what finished trials have no value of, counted by reason."""
-    values, runs = study.results.values, study.results.runs
+    values, runs = data.results.values, data.results.runs
     finished = runs.loc[runs["outcome"] == "finished", ["run_id", "method", "block"]]
     lacking = values[(values["status"] != "ok") & (values["role"] == "unlearned")]
-    found = lacking.merge(finished, on="run_id")
-    found = found[found["metric"].isin(study.metrics)]
-    if found.empty:
+    unmeasured = lacking.merge(finished, on="run_id")
+    unmeasured = unmeasured[unmeasured["metric"].isin(data.metrics)]
+    if unmeasured.empty:
         return Text(text="No finished trial lacks a value.")
     keys = ["metric", "status", "reason"]
     rows = []
-    for (metric, status, reason), group in found.groupby(keys, sort=False):
+    for (metric, status, reason), group in unmeasured.groupby(keys, sort=False):
         methods = ", ".join(dict.fromkeys(group["method"]))
         cells = [
             Cell(text=str(metric)),
@@ -73,11 +81,11 @@ def _values(study: Study) -> Part:
             Cell(text=str(len(group)), sort=len(group)),
             Cell(text=methods),
         ]
-        rows.append(Row(cells=cells))
+        rows.append(TableRow(cells=cells))
     columns = [
-        Column(title="metric", number=False),
-        Column(title="why", number=False, wide=True),
-        Column(title="trials"),
-        Column(title="methods", number=False),
+        TableColumn(title="metric", number=False),
+        TableColumn(title="why", number=False, wide=True),
+        TableColumn(title="trials"),
+        TableColumn(title="methods", number=False),
     ]
     return Table(columns=columns, rows=rows, title="Values that finished trials lack")

@@ -2,10 +2,19 @@
 
 import math
 
-from multirun_analysis.leaderboard.layout import NULL_MARK, figure
+from erasure.schema import format_number
+from multirun_analysis.report.page.data import ReportData, with_unit
 from multirun_analysis.report.page.metrics import mean_of
-from multirun_analysis.report.page.parts import Cell, Column, Part, Row, Section, Table, Text
-from multirun_analysis.report.page.study import Study, labelled
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Part,
+    Section,
+    Table,
+    TableColumn,
+    TableRow,
+    Text,
+)
+from multirun_analysis.tables.cells import NULL_MARK
 
 LEAD = (
     "Two models retrained with other seeds differ, too. A method whose mean lies where a mean of "
@@ -14,56 +23,56 @@ LEAD = (
     "original and gold hardly differ proves nothing."
 )
 HEADINGS = (
-    Column(title="metric", number=False),
-    Column(title="original"),
-    Column(title="gold"),
-    Column(title="band", note="of retrained models"),
-    Column(title="gold models"),
-    Column(title="tells original from gold", number=False),
-    Column(title="methods inside", number=False, wide=True),
+    TableColumn(title="metric", number=False),
+    TableColumn(title="original"),
+    TableColumn(title="gold"),
+    TableColumn(title="band", note="of retrained models"),
+    TableColumn(title="gold models"),
+    TableColumn(title="tells original from gold", number=False),
+    TableColumn(title="methods inside", number=False, wide=True),
 )
 
 
-def nulls_section(study: Study) -> Section:
+def nulls_section(data: ReportData) -> Section:
     """Return where retrained models lie in each metric, and which methods lie there too."""
     parts: list[Part] = []
     note = (
         f"{NULL_MARK} in other tables marks the same. To tell them apart, original and gold must "
         "differ by 2 s.d. of the gold models, and by 0.005."
     )
-    for block in study.board.blocks:
-        rows = [row for name in study.judged if (row := _row(study, block, name))]
+    for block in data.board.blocks:
+        rows = [row for name in data.judged if (row := _row(data, block, name))]
         if rows:
             parts.append(Table(columns=HEADINGS, rows=rows, block=block, note=note))
         else:
-            told = "No band: it takes two gold models of different seeds."
-            parts.append(Text(text=told, tone="quiet", block=block))
+            message = "No band: it takes two gold models of different seeds."
+            parts.append(Text(text=message, tone="quiet", block=block))
     title = "Indistinguishable from retraining"
     return Section(key="nulls", title=title, short="Null bands", lead=LEAD, parts=parts)
 
 
-def _row(study: Study, block: str, metric: str) -> Row | None:
+def _row(data: ReportData, block: str, metric: str) -> TableRow | None:
     methods = [
         record
-        for (_, role), record in study.records.get((block, metric), {}).items()
+        for (_, role), record in data.records.get((block, metric), {}).items()
         if role == "unlearned" and not math.isnan(record["null_low"])
     ]
-    golds = study.models(block, metric, "gold")
+    golds = data.models(block, metric, "gold")
     if not methods or not golds:
         return None
     widest = max(methods, key=lambda record: int(record["units"]))
     low, high = widest["null_low"], widest["null_high"]
     inside = [r["method"] for r in methods if r["indistinguishable"] and not r["reference"]]
     silent = any(record["not_discriminative"] for record in methods)
-    gold, start = golds[0], mean_of(study, block, metric, "original")
-    spread = f"s.d. {figure(gold['sd'])}"
+    gold, start = golds[0], mean_of(data, block, metric, "original")
+    spread = f"s.d. {format_number(gold['sd'])}"
     cells = [
-        Cell(text=labelled(metric, study.schema[metric])),
-        Cell(text=figure(start), sort=start),
-        Cell(text=figure(gold["mean"]), sort=gold["mean"], detail=spread),
-        Cell(text=f"{figure(low)} to {figure(high)}", sort=high - low),
+        Cell(text=with_unit(metric, data.schema[metric])),
+        Cell(text=format_number(start), sort=start),
+        Cell(text=format_number(gold["mean"]), sort=gold["mean"], detail=spread),
+        Cell(text=f"{format_number(low)} to {format_number(high)}", sort=high - low),
         Cell(text=str(gold["n_ok"]), sort=gold["n_ok"]),
         Cell(text="no" if silent else "yes", look="silent" if silent else ""),
         Cell(text=", ".join(inside) or "none", look="" if inside else "none"),
     ]
-    return Row(cells=cells)
+    return TableRow(cells=cells)

@@ -41,7 +41,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class TableColumn:
     """A column of a table.
 
     Args:
@@ -60,7 +60,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TableRow:
     """A row of a table.
 
     Args:
@@ -86,8 +86,8 @@ class Table:
         compact: Whether small print stands beside the text instead of below it.
     """
 
-    columns: Sequence[Column]
-    rows: Sequence[Row]
+    columns: Sequence[TableColumn]
+    rows: Sequence[TableRow]
     title: str = ""
     note: str = ""
     block: str = ""

@@ -57,15 +57,17 @@ def write_page(page: Page, folder: Path) -> Path:
 
 def _drawn(parts: Iterable[Part], folder: Path) -> list[Part]:
     """Return the parts with drawings in place of what is to be drawn."""
-    found: list[Part] = []
+    drawn: list[Part] = []
     for part in parts:
         if isinstance(part, Gallery):
-            found.append(replace(part, pictures=[_saved(one, folder) for one in part.pictures]))
+            drawn.append(
+                replace(part, pictures=[_saved(picture, folder) for picture in part.pictures])
+            )
         elif isinstance(part, Fold):
-            found.append(replace(part, parts=_drawn(part.parts, folder)))
+            drawn.append(replace(part, parts=_drawn(part.parts, folder)))
         else:
-            found.append(part)
-    return found
+            drawn.append(part)
+    return drawn
 
 
 def _saved(picture: Picture | Drawing, folder: Path) -> Drawing:

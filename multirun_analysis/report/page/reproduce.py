@@ -2,11 +2,11 @@
 
 import shlex
 
+from erasure.schema import without_password
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.leaderboard.best_trial import best
-from multirun_analysis.leaderboard.facts import without_password
+from multirun_analysis.report.page.data import ReportData
 from multirun_analysis.report.page.parts import Code, Items, Part, Section
-from multirun_analysis.report.page.study import Study
+from multirun_analysis.tables.best_trial import best
 
 MOST_SWEEPS = 10
 LEAD = (
@@ -16,57 +16,57 @@ LEAD = (
 )
 
 
-def reproduce_section(study: Study) -> Section:
+def reproduce_section(data: ReportData) -> Section:
     """Return commands, commits, seeds and hardware."""
-    results = study.results
+    results = data.results
     runs = results.runs
     commits = [commit for commit in dict.fromkeys(runs["commit"]) if commit]
     parts: list[Part] = []
     if commits:
         parts.append(Code(title="the source", text=f"git checkout {commits[0]}"))
     shown = results.sweeps[:MOST_SWEEPS]
-    parts += [Code(title=one.name, text=one.command) for one in shown if one.command]
+    parts += [Code(title=sweep.name, text=sweep.command) for sweep in shown if sweep.command]
     if len(results.sweeps) > MOST_SWEEPS:
         more = len(results.sweeps) - MOST_SWEEPS
         parts.append(Items(items=[("", f"{more} earlier sweeps are not shown.")]))
-    parts += _best(study)
-    parts.append(Code(title="this report", text=_report(study)))
+    parts += _best(data)
+    parts.append(Code(title="this report", text=_report(data)))
     dirty = int(runs["dirty"].sum())
-    facts = {
+    provenance = {
         "commit": ", ".join(commits) or "unknown: the source was not a git checkout",
         "not committed": f"{dirty} of {len(runs)} runs had changed files" if dirty else "",
         "hardware": "; ".join(name for name in dict.fromkeys(runs["hardware"]) if name),
         **{
-            f"{kind} seeds": _seeds(study, kind)
+            f"{kind} seeds": _seeds(data, kind)
             for kind in ("split", "train", "unlearn", "evaluate")
         },
     }
-    parts.append(Items(items=[(name, text) for name, text in facts.items() if text]))
+    parts.append(Items(items=[(name, text) for name, text in provenance.items() if text]))
     return Section(
         key="reproduce", title="How to reproduce", short="Reproduce", lead=LEAD, parts=parts
     )
 
 
-def _best(study: Study) -> list[Part]:
-    metric = study.board.ranked_by
+def _best(data: ReportData) -> list[Part]:
+    metric = data.board.ranked_by
     if not metric:
         return []
     try:
-        found = best(study.results, metric)
+        best_trials = best(data.results, metric)
     except AnalysisError:  # no method has a value; the summary says so
         return []
     return [
         Code(
-            title=f"the trial with the best {metric}: {one.name}",
-            text=one.command,
-            block=one.block,
+            title=f"the trial with the best {metric}: {trial.name}",
+            text=trial.command,
+            block=trial.block,
         )
-        for one in found
+        for trial in best_trials
     ]
 
 
-def _report(study: Study) -> str:
-    results = study.results
+def _report(data: ReportData) -> str:
+    results = data.results
     words = ["python", "-m", "multirun_analysis", "report", "--output", "report"]
     words += ["--tracking-uri", without_password(results.uri)]
     for sweep in results.sweeps[:MOST_SWEEPS]:
@@ -77,7 +77,7 @@ def _report(study: Study) -> str:
     return shlex.join(words)
 
 
-def _seeds(study: Study, kind: str) -> str:
-    seeds = sorted(study.results.runs[f"seed_{kind}"].dropna().unique().tolist())
+def _seeds(data: ReportData, kind: str) -> str:
+    seeds = sorted(data.results.runs[f"seed_{kind}"].dropna().unique().tolist())
     shown = ", ".join(str(seed) for seed in seeds[:20])
     return f"{shown}, and {len(seeds) - 20} more" if len(seeds) > 20 else shown

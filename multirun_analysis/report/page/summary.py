@@ -4,37 +4,37 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
-from multirun_analysis.leaderboard.board import Line
-from multirun_analysis.leaderboard.layout import figure
+from erasure.schema import format_number
+from multirun_analysis.report.page.data import ReportData
 from multirun_analysis.report.page.parts import Fold, Items, Part, Section
 from multirun_analysis.report.page.ranks import ranking
-from multirun_analysis.report.page.study import Study
+from multirun_analysis.tables.cells import Line
 
 MOST_NAMED = 6
 
 
-def summary_section(study: Study) -> Section:
+def summary_section(data: ReportData) -> Section:
     """Return the findings that the tables below prove."""
-    blocks = study.board.blocks
-    parts: list[Part] = [Items(items=[("", one) for one in _overall(study)])]
+    blocks = data.board.blocks
+    parts: list[Part] = [Items(items=[("", sentence) for sentence in _overall(data)])]
     for block in blocks:
-        leader, *others = _findings(study, block)
+        leader, *rest = _findings(data, block)
         if len(blocks) == 1:
-            parts.append(Items(items=[("", one) for one in (leader, *others)]))
+            parts.append(Items(items=[("", sentence) for sentence in (leader, *rest)]))
         else:
-            inside = Items(items=[("", one) for one in others])
+            inside = Items(items=[("", sentence) for sentence in rest])
             parts.append(Fold(title=block, detail=leader, parts=[inside], block=block))
     shown = [part for part in parts if not isinstance(part, Items) or part.items]
     return Section(key="summary", title="In short", parts=shown)
 
 
-def what_was_run(study: Study) -> Section:
-    """Return the facts of the sweep."""
-    runs = study.results.runs
+def what_was_run(data: ReportData) -> Section:
+    """Return methods, blocks, seeds and the rest of the provenance."""
+    runs = data.results.runs
     named = {
-        "methods": _names(study),
-        "data sets, models, splits": _listed(study.board.blocks, "; "),
-        **study.board.facts,
+        "methods": _names(data),
+        "data sets, models, splits": _listed(data.board.blocks, "; "),
+        **data.board.provenance,
         "started": _when(float(runs.loc[runs["started"] > 0, "started"].min())),
     }
     items = [(name, text) for name, text in named.items() if text]
@@ -48,102 +48,102 @@ def what_was_run(study: Study) -> Section:
     )
 
 
-def title_of(study: Study) -> str:
+def title_of(data: ReportData) -> str:
     """Return the title of the report."""
-    sweeps = study.results.sweeps
+    sweeps = data.results.sweeps
     if len(sweeps) == 1:
         return sweeps[0].name
-    names = list(dict.fromkeys(study.results.runs["experiment"]))
-    return f"{len(study.results.runs)} trials of {', '.join(names)}"
+    names = list(dict.fromkeys(data.results.runs["experiment"]))
+    return f"{len(data.results.runs)} trials of {', '.join(names)}"
 
 
-def subtitle_of(study: Study) -> str:
+def subtitle_of(data: ReportData) -> str:
     """Return what the report is about, in one line."""
-    runs = study.results.runs
+    runs = data.results.runs
     counts = [
         (len(runs), "trial"),
-        (len({line.method for line in study.board.lines if not line.model}), "method"),
-        (len(study.board.blocks), "block"),
+        (len({line.method for line in data.board.lines if not line.model}), "method"),
+        (len(data.board.blocks), "block"),
         (int(runs["seed_train"].nunique()), "training seed"),
     ]
     return " · ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
-def _overall(study: Study) -> list[str]:
+def _overall(data: ReportData) -> list[str]:
     """Return what holds for all blocks together."""
-    runs, metric = study.results.runs, study.board.ranked_by
-    told = []
-    if len(study.board.blocks) > 1 and metric:
-        found = ranking(study, metric)
-        ranks = [f"{method} {rank:.2f}" for method, rank in found.average_ranks.items()]
-        if len(found.ranks):
-            where = f"over {len(found.ranks)} blocks with all methods"
-            told.append(f"Average rank by {metric} {where}: {_listed(ranks)}.")
+    runs, metric = data.results.runs, data.board.ranked_by
+    sentences = []
+    if len(data.board.blocks) > 1 and metric:
+        ranks_found = ranking(data, metric)
+        ranks = [f"{method} {rank:.2f}" for method, rank in ranks_found.average_ranks.items()]
+        if len(ranks_found.ranks):
+            where = f"over {len(ranks_found.ranks)} blocks with all methods"
+            sentences.append(f"Average rank by {metric} {where}: {_listed(ranks)}.")
     failed = int((runs["outcome"] != "finished").sum())
     if failed:
-        told.append(f"{failed} of {len(runs)} trials did not finish; Failures says why.")
-    return told
+        sentences.append(f"{failed} of {len(runs)} trials did not finish; Failures says why.")
+    return sentences
 
 
-def _findings(study: Study, block: str) -> list[str]:
+def _findings(data: ReportData, block: str) -> list[str]:
     """Return sentences about a block, who leads first."""
-    candidates = [line for line in study.methods(block) if not line.reference]
-    told = [_leader(study, block, candidates), _front(study, block)]
-    told += _alike(study, block, candidates)
-    if study.board.silent.get(block):
-        silent = ", ".join(study.board.silent[block])
-        told.append(f"Cannot tell the original from the retrained model here: {silent}.")
-    told.append(_seeds(study, block))
-    return [sentence for sentence in told if sentence]
+    candidates = [line for line in data.methods(block) if not line.reference]
+    sentences = [_leader(data, block, candidates), _front(data, block)]
+    sentences += _alike(data, block, candidates)
+    if data.board.silent.get(block):
+        silent = ", ".join(data.board.silent[block])
+        sentences.append(f"Cannot tell the original from the retrained model here: {silent}.")
+    sentences.append(_seeds(data, block))
+    return [sentence for sentence in sentences if sentence]
 
 
-def _leader(study: Study, block: str, lines: list[Line]) -> str:
-    board = study.board
+def _leader(data: ReportData, block: str, lines: list[Line]) -> str:
+    board = data.board
     if not board.ranked_by:
         return "No metric that is judged was measured, so nothing is ranked."
     scored = [
-        line for line in lines if study.record(block, board.ranked_by, line.method).get("n_ok", 0)
+        line for line in lines if data.record(block, board.ranked_by, line.method).get("n_ok", 0)
     ]
     if not scored:
         return f"No method has a value of {board.ranked_by}."
     first = scored[0]
-    record = study.record(block, board.ranked_by, first.method)
-    told = f"Best by {board.ranked_by}: {first.method}, {figure(record['mean'])}"
+    record = data.record(block, board.ranked_by, first.method)
+    sentence = f"Best by {board.ranked_by}: {first.method}, {format_number(record['mean'])}"
     if math.isnan(record["low"]):
-        return f"{told}; without an interval, {record['interval']}."
-    half = figure((record["high"] - record["low"]) / 2)
-    rest = [study.record(block, board.ranked_by, line.method) for line in scored[1:]]
+        return f"{sentence}; without an interval, {record['interval']}."
+    half = format_number((record["high"] - record["low"]) / 2)
+    rest = [data.record(block, board.ranked_by, line.method) for line in scored[1:]]
     near = [row["method"] for row in rest if not row["cost_low"] > record["cost_high"]]
     if not rest:
-        return f"{told} ± {half}; it is the only method."
+        return f"{sentence} ± {half}; it is the only method."
     if not near:
-        return f"{told} ± {half}; its interval excludes those of all other methods."
-    return f"{told} ± {half}; its interval overlaps with {_listed(near)}."
+        return f"{sentence} ± {half}; its interval excludes those of all other methods."
+    return f"{sentence} ± {half}; its interval overlaps with {_listed(near)}."
 
 
-def _front(study: Study, block: str) -> str:
-    found = study.trade_offs
-    if "forgetting" not in found.meanings or len(found.meanings) < 2:
+def _front(data: ReportData, block: str) -> str:
+    trade_offs = data.trade_offs
+    if "forgetting" not in trade_offs.meanings or len(trade_offs.meanings) < 2:
         return ""
-    rows = found.table[(found.table["block"] == block) & found.table["front"]]
+    rows = trade_offs.table[(trade_offs.table["block"] == block) & trade_offs.table["front"]]
     if rows.empty:
         return ""
-    what = " and ".join([", ".join([*found.meanings][:-1]), [*found.meanings][-1]])
+    what = " and ".join([", ".join([*trade_offs.meanings][:-1]), [*trade_offs.meanings][-1]])
     return f"Beaten by no other method in all of {what}: {_listed(list(rows['method']))}."
 
 
-def _alike(study: Study, block: str, lines: list[Line]) -> list[str]:
+def _alike(data: ReportData, block: str, lines: list[Line]) -> list[str]:
     """Return which methods are where retrained models are, in every metric that can tell."""
-    silent = study.board.silent.get(block, ())
+    silent = data.board.silent.get(block, ())
     rows = {
-        name: [study.record(block, name, line.method) for line in lines]
-        for name in study.board.metrics
+        name: [data.record(block, name, line.method) for line in lines]
+        for name in data.board.metrics
         if name not in silent
     }
     banded = {
-        name: {record["method"] for record in found if record["indistinguishable"]}
-        for name, found in rows.items()
-        if any(record and not math.isnan(record["null_low"]) for record in found)
+        name: {record["method"] for record in records if record["indistinguishable"]}
+        for name, records in rows.items()
+        if any(record and not math.isnan(record["null_low"]) for record in records)
     }
     if not banded:
         return []
@@ -154,22 +154,22 @@ def _alike(study: Study, block: str, lines: list[Line]) -> list[str]:
     return [f"No method is where retrained models are in all of {what}."]
 
 
-def _seeds(study: Study, block: str) -> str:
-    runs = study.results.runs
+def _seeds(data: ReportData, block: str) -> str:
+    runs = data.results.runs
     seeds = int(runs.loc[runs["block"] == block, "seed_train"].nunique())
     if seeds < 2:
         return "One training seed only: no intervals and no tests; differences may be chance."
     if seeds < 6:
         smallest = 2 / 2**seeds
         return (
-            f"{seeds} training seeds: no signed-rank test can give a p below {figure(smallest)}, "
-            "so none can be significant at 0.05."
+            f"{seeds} training seeds: no signed-rank test can give a p below "
+            f"{format_number(smallest)}, so none can be significant at 0.05."
         )
     return ""
 
 
-def _names(study: Study) -> str:
-    names = dict.fromkeys(line.method for line in study.board.lines if not line.model)
+def _names(data: ReportData) -> str:
+    names = dict.fromkeys(line.method for line in data.board.lines if not line.model)
     return _listed(list(names), most=12)
 
 

@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multirun_analysis.leaderboard.best_trial import command_of
-from multirun_analysis.leaderboard.layout import figure
-from multirun_analysis.read.samples import Sample, SampleGroup
+from erasure.schema import format_number
+from multirun_analysis.read.samples import ForgetSample, SampleGroup
+from multirun_analysis.report.page.data import ReportData, with_unit
 from multirun_analysis.report.page.leaderboard import method_key
-from multirun_analysis.report.page.parts import Cell, Column, Fold, Part, Row, Section, Table, Text
-from multirun_analysis.report.page.study import Study, labelled
+from multirun_analysis.report.page.parts import (
+    Cell,
+    Fold,
+    Part,
+    Section,
+    Table,
+    TableColumn,
+    TableRow,
+    Text,
+)
+from multirun_analysis.tables.best_trial import command_of
 
 LEAD = (
     "Every method with all its trials and the samples of its forget set in which it differs "
@@ -22,25 +31,25 @@ PIXELS = 64
 """Longer side of an image of a sample."""
 
 
-def trials_section(study: Study) -> Section:
+def trials_section(data: ReportData) -> Section:
     """Return one fold per block and method."""
-    values = _values(study)
-    rows = study.results.runs.to_dict("records")
+    values = _values(data)
+    rows = data.results.runs.to_dict("records")
     parts: list[Part] = []
-    for block in study.board.blocks:
-        for line in study.methods(block):
+    for block in data.board.blocks:
+        for line in data.methods(block):
             runs = [run for run in rows if (run["block"], run["method"]) == (block, line.method)]
-            inside: list[Part] = [_runs_table(study, runs, values)]
-            inside += _behind(study, block, line.method)
-            several = f" · {block}" if len(study.board.blocks) > 1 else ""
+            inside: list[Part] = [_runs_table(data, runs, values)]
+            inside += _behind(data, block, line.method)
+            several = f" · {block}" if len(data.board.blocks) > 1 else ""
             parts.append(
                 Fold(
                     title=line.method,
                     detail=f"{line.finished} of {line.total} trials finished{several}",
-                    key=method_key(study, block, line.method),
+                    key=method_key(data, block, line.method),
                     parts=inside,
                     block=block,
-                    color=study.looks[line.method].color,
+                    color=data.looks[line.method].color,
                 )
             )
     return Section(
@@ -48,46 +57,53 @@ def trials_section(study: Study) -> Section:
     )
 
 
-def _values(study: Study) -> Mapping[tuple[str, str], float]:
+def _values(data: ReportData) -> Mapping[tuple[str, str], float]:
     """Return the values of the metrics of the board by run and metric."""
-    values = study.results.values
-    wanted = (values["role"] == "unlearned") & values["metric"].isin(list(study.board.metrics))
+    values = data.results.values
+    wanted = (values["role"] == "unlearned") & values["metric"].isin(list(data.board.metrics))
     rows = values.loc[wanted, ["run_id", "metric", "value"]]
     keys = zip(rows["run_id"], rows["metric"], strict=True)
     return dict(zip(keys, rows["value"], strict=True))
 
 
 def _runs_table(
-    study: Study, runs: Sequence[Mapping[str, Any]], values: Mapping[tuple[str, str], float]
+    data: ReportData, runs: Sequence[Mapping[str, Any]], values: Mapping[tuple[str, str], float]
 ) -> Table:
-    columns = [Column(title="trial", number=False), Column(title="outcome", number=False)]
-    columns += [Column(title=labelled(n, m)) for n, m in study.board.metrics.items()]
-    rows = [_run_row(study, run, values) for run in runs]
+    columns = [
+        TableColumn(title="trial", number=False),
+        TableColumn(title="outcome", number=False),
+    ]
+    columns += [TableColumn(title=with_unit(n, m)) for n, m in data.board.metrics.items()]
+    rows = [_run_row(data, run, values) for run in runs]
     return Table(columns=columns, rows=rows, compact=True)
 
 
-def _run_row(study: Study, run: Mapping[str, Any], values: Mapping[tuple[str, str], float]) -> Row:
+def _run_row(
+    data: ReportData, run: Mapping[str, Any], values: Mapping[tuple[str, str], float]
+) -> TableRow:
     kinds = ("split", "train", "unlearn", "evaluate")
     seeds = {kind: str(run[f"seed_{kind}"]) for kind in kinds}
     same = len(set(seeds.values())) == 1
-    told = seeds["train"] if same else ", ".join(f"{kind} {seed}" for kind, seed in seeds.items())
+    seed_text = (
+        seeds["train"] if same else ", ".join(f"{kind} {seed}" for kind, seed in seeds.items())
+    )
     run_id = run["run_id"] if run["artifact_uri"] else ""
     name = Cell(
-        text=f"seed {told}".replace("<NA>", "unknown"),
+        text=f"seed {seed_text}".replace("<NA>", "unknown"),
         detail=run_id[:8],
         tip="\n".join(filter(None, (run["name"], f"run {run_id}" if run_id else ""))),
-        copies=command_of(study.results, run),
+        copies=command_of(data.results, run),
     )
     cells = [name, Cell(text=run["outcome"], detail="", tip=run["reason"])]
-    for metric in study.board.metrics:
+    for metric in data.board.metrics:
         value = values.get((run["run_id"], metric), float("nan"))
-        cells.append(Cell(text=figure(value), sort=value))
-    return Row(cells=cells)
+        cells.append(Cell(text=format_number(value), sort=value))
+    return TableRow(cells=cells)
 
 
-def _behind(study: Study, block: str, method: str) -> list[Part]:
+def _behind(data: ReportData, block: str, method: str) -> list[Part]:
     """Return the losses and the samples of a method."""
-    group = study.samples.groups.get((block, method))
+    group = data.samples.groups.get((block, method))
     if group is None:
         return [Text(text="No per_sample.parquet to look into.", tone="quiet")]
     parts: list[Part] = []
@@ -103,25 +119,31 @@ def _behind(study: Study, block: str, method: str) -> list[Part]:
     return parts
 
 
-def _samples_table(group: SampleGroup, samples: Sequence[Sample], title: str, note: str) -> Table:
+def _samples_table(
+    group: SampleGroup, samples: Sequence[ForgetSample], title: str, note: str
+) -> Table:
     roles = list(samples[0].losses)
-    columns = [Column(title="sample", number=False), Column(title="seed"), Column(title="label")]
+    columns = [
+        TableColumn(title="sample", number=False),
+        TableColumn(title="seed"),
+        TableColumn(title="label"),
+    ]
     for role in roles:
-        columns += [Column(title=f"loss, {role}"), Column(title=f"says, {role}")]
-    columns.append(Column(title="difference", note=f"of losses, from {group.against}"))
+        columns += [TableColumn(title=f"loss, {role}"), TableColumn(title=f"says, {role}")]
+    columns.append(TableColumn(title="difference", note=f"of losses, from {group.against}"))
     rows = []
-    for one in samples:
+    for sample in samples:
         cells = [
-            Cell(text=f"id {one.id}", sort=one.id, picture=_image(one.picture)),
-            Cell(text="" if one.seed is None else str(one.seed), tip=f"run {one.run_id}"),
-            Cell(text=one.target),
+            Cell(text=f"id {sample.id}", sort=sample.id, picture=_image(sample.picture)),
+            Cell(text="" if sample.seed is None else str(sample.seed), tip=f"run {sample.run_id}"),
+            Cell(text=sample.target),
         ]
         for role in roles:
-            right = one.predicted[role] == one.target
-            cells.append(Cell(text=figure(one.losses[role]), sort=one.losses[role]))
-            cells.append(Cell(text=one.predicted[role], look="best" if right else "none"))
-        cells.append(Cell(text=figure(one.distance), sort=one.distance))
-        rows.append(Row(cells=cells))
+            right = sample.predicted[role] == sample.target
+            cells.append(Cell(text=format_number(sample.losses[role]), sort=sample.losses[role]))
+            cells.append(Cell(text=sample.predicted[role], look="best" if right else "none"))
+        cells.append(Cell(text=format_number(sample.distance), sort=sample.distance))
+        rows.append(TableRow(cells=cells))
     return Table(columns=columns, rows=rows, title=title, note=note, compact=True)
 
 

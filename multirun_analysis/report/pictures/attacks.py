@@ -12,11 +12,11 @@ from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
+    axes_within,
     grid,
     legend_below,
     legend_rows,
     new_figure,
-    place,
     plain_numbers,
     shorten,
 )
@@ -116,9 +116,10 @@ def _draw_roc(fpr: Floats, curves: Sequence[Curve], non_members: int) -> "Figure
     rows = legend_rows([curve.name for curve in curves])
     below = LEGEND_ROW * rows + 0.1
     figure = new_figure(WIDTH, 3.7 + below)
-    axes = place(figure, left=0.66, bottom=0.5 + below, top=0.12)
+    axes = axes_within(figure, left=0.66, bottom=0.5 + below, top=0.12)
     grid(axes)
     finest = 1 / max(non_members, 1)
+    # half the smallest rate that so many samples resolve, and never above 0.5 %
     low = max(LOWEST, min(finest, 0.01) / 2)
     axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
     for i, curve in enumerate(curves):
@@ -141,6 +142,7 @@ def _draw_roc(fpr: Floats, curves: Sequence[Curve], non_members: int) -> "Figure
 
 
 def _draw_losses(edges: Floats, shown: Sequence[Histogram], part: str) -> "Figure":
+    # two panels a row, rounded up
     rows = -(-len(shown) // 2)
     below = 0.72
     height = below + PANEL * rows + 0.05
@@ -175,9 +177,9 @@ def _loss_legend(part: str, *, gold: bool) -> list["object"]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    found: list[object] = [
+    handles: list[object] = [
         Patch(color=MUTED, alpha=0.45, label="forget set"),
         Line2D([], [], color=INK, linewidth=1.1, label=f"{part} set"),
     ]
     line: Settings = {"color": MODELS["gold"], "linewidth": 1.2, "linestyle": "--"}
-    return [*found, *([Line2D([], [], label="forget set, gold", **line)] if gold else [])]
+    return [*handles, *([Line2D([], [], label="forget set, gold", **line)] if gold else [])]

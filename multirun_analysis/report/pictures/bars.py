@@ -10,9 +10,9 @@ from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
+    axes_within,
     grid,
     new_figure,
-    place,
     plain_numbers,
     shorten,
 )
@@ -88,13 +88,13 @@ def _draw(shown: Bars) -> "Figure":
     bottom = 0.68 if named else 0.46
     figure = new_figure(WIDTH, bottom + 0.1 + ROW * max(len(labels), 1))
     left = 0.2 + LETTER * max(map(len, labels), default=0)
-    axes = place(figure, left=left, bottom=bottom, top=0.1)
+    axes = axes_within(figure, left=left, bottom=bottom, top=0.1)
     grid(axes, "x")
     if _is_wide(shown.bars):
         axes.set_xscale("log")
     _draw_bars(axes, shown)
     _draw_models(axes, shown)
-    axes.use_sticky_edges = False
+    axes.use_sticky_edges = False  # bars would stick to the axis in spite of the margin
     axes.margins(x=0.06)
     _keep_possible(axes, shown.limits)
     axes.set_yticks([])
@@ -112,18 +112,18 @@ def _draw(shown: Bars) -> "Figure":
 
 
 def _draw_bars(axes: "Axes", shown: Bars) -> None:
-    known = [(row, bar) for row, bar in enumerate(shown.bars) if not math.isnan(bar.mean)]
-    if known and not math.isnan(shown.gold):
-        rows, bars = zip(*known, strict=True)
+    measured = [(row, bar) for row, bar in enumerate(shown.bars) if not math.isnan(bar.mean)]
+    if measured and not math.isnan(shown.gold):
+        rows, bars = zip(*measured, strict=True)
         widths = [bar.mean - shown.gold for bar in bars]
         colors = [bar.look.color for bar in bars]
         axes.barh(rows, widths, left=shown.gold, height=0.56, color=colors, alpha=0.3)
-    sure = [(row, bar) for row, bar in known if not math.isnan(bar.low)]
-    if sure:
-        rows, bars = zip(*sure, strict=True)
+    with_interval = [(row, bar) for row, bar in measured if not math.isnan(bar.low)]
+    if with_interval:
+        rows, bars = zip(*with_interval, strict=True)
         ends = [bar.low for bar in bars], [bar.high for bar in bars]
         axes.hlines(rows, *ends, color=[bar.look.color for bar in bars], linewidth=1.8)
-    for row, bar in known:
+    for row, bar in measured:
         face: Settings = {"marker": bar.look.marker, "color": bar.look.color, "markersize": 5.8}
         edge: Settings = {"markeredgecolor": INK, "markeredgewidth": 0.4, "clip_on": False}
         axes.plot([bar.mean], [row], gid=f"tip-{row}", zorder=3, **face, **edge)

@@ -92,6 +92,7 @@ def save(picture: Picture, folder: Path) -> Drawing:
     import matplotlib as mpl
 
     folder.mkdir(parents=True, exist_ok=True)
+    # salted ids and no date: the same numbers give the same file, byte by byte
     with mpl.rc_context({**STYLE, "svg.hashsalt": picture.name}):
         figure = picture.draw()
         text = io.StringIO()
@@ -109,7 +110,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), facecolor="white")
 
 
-def place(
+def axes_within(
     figure: "Figure", *, left: float, bottom: float, right: float = 0.15, top: float = 0.32
 ) -> "Axes":
     """Return axes with these margins in inches.
@@ -132,11 +133,11 @@ def plain_numbers(axes: "Axes", axis: str = "both", *, most: int = 6) -> None:
     """Write numbers as numbers, few of them, and leave out minor ticks of logarithmic axes."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    for one in (axes.xaxis, axes.yaxis) if axis == "both" else (getattr(axes, f"{axis}axis"),):
-        log = one.get_scale() == "log"
-        one.set_major_locator(LogLocator(numticks=most) if log else MaxNLocator(most - 1))
-        one.set_minor_locator(NullLocator())
-        one.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    for side in (axes.xaxis, axes.yaxis) if axis == "both" else (getattr(axes, f"{axis}axis"),):
+        log = side.get_scale() == "log"
+        side.set_major_locator(LogLocator(numticks=most) if log else MaxNLocator(most - 1))
+        side.set_minor_locator(NullLocator())
+        side.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
 def tick(value: float) -> str:
@@ -182,6 +183,7 @@ def legend_below(
 def legend_rows(entries: Sequence[str]) -> int:
     """Return how many rows a legend of these texts takes in the width of a figure."""
     longest = max((len(shorten(text, 24)) for text in entries), default=0)
+    # inches of a letter, and of the mark with its gaps
     columns = max(1, int(WIDTH / (0.075 * longest + 0.35)))
     return -(-len(entries) // columns)
 
@@ -196,12 +198,13 @@ def shorten(text: str, most: int) -> str:
 
 def _inline(svg: str, picture: Picture) -> str:
     """Return the markup for a page: no header, sized by the page, names unique, tips inside."""
-    svg = OUTSIDE.sub("", svg)
+    svg = OUTSIDE.sub("", svg)  # inside a page neither header nor metadata is allowed
     label = f'role="img" aria-label="{escape(picture.title)}"'
-    svg = SIZE.sub(lambda found: f"{found[1]}{_size(float(found[2]))} {label}", svg, count=1)
+    svg = SIZE.sub(lambda match: f"{match[1]}{_size(float(match[2]))} {label}", svg, count=1)
     svg = FONT.sub("", svg)
-    svg = TIPS.sub(lambda found: _with_tip(found, picture.tips), svg)
-    return NAMES.sub(lambda found: _renamed(found, picture.name), svg).strip()
+    svg = TIPS.sub(lambda match: _with_tip(match, picture.tips), svg)
+    # ids are global in a page: two figures have the same ones unless they are renamed
+    return NAMES.sub(lambda match: _renamed(match, picture.name), svg).strip()
 
 
 def _size(points: float) -> str:
@@ -209,11 +212,11 @@ def _size(points: float) -> str:
     return f'style="max-width: {points:g}pt; min-width: {LEGIBLE * points:g}pt"'
 
 
-def _with_tip(found: re.Match[str], tips: Mapping[str, str]) -> str:
-    text = escape(tips.get(found[1], ""))
-    return f'<g id="{found[1]}" class="tip" tabindex="0"><title>{text}</title>'
+def _with_tip(match: re.Match[str], tips: Mapping[str, str]) -> str:
+    text = escape(tips.get(match[1], ""))
+    return f'<g id="{match[1]}" class="tip" tabindex="0"><title>{text}</title>'
 
 
-def _renamed(found: re.Match[str], name: str) -> str:
-    old = next(filter(None, found.groups()))
-    return found[0].replace(old, f"{name}-{old}")
+def _renamed(match: re.Match[str], name: str) -> str:
+    old = next(filter(None, match.groups()))
+    return match[0].replace(old, f"{name}-{old}")

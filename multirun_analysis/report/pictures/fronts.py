@@ -10,11 +10,11 @@ from multirun_analysis.report.pictures.drawing import (
     WIDTH,
     Picture,
     Settings,
+    axes_within,
     grid,
     legend_below,
     legend_rows,
     new_figure,
-    place,
     plain_numbers,
 )
 from multirun_analysis.report.pictures.looks import GRID, INK, Look
@@ -80,7 +80,7 @@ def _draw(plane: Plane) -> "Figure":
     rows = legend_rows(names)
     below = LEGEND_ROW * rows + 0.1
     figure = new_figure(WIDTH, HEIGHT + below)
-    axes = place(figure, left=0.62, bottom=0.5 + below, top=0.1)
+    axes = axes_within(figure, left=0.62, bottom=0.5 + below, top=0.1)
     grid(axes)
     if plane.log_x:
         axes.set_xscale("log")
@@ -104,6 +104,7 @@ def _draw_point(axes: "Axes", number: int, point: Point) -> None:
     (x, *x_ends), (y, *y_ends) = point.x, point.y
     whisker: Settings = {"color": point.look.color, "linewidth": 1.0, "alpha": 0.55}
     if not math.isnan(x_ends[0]):
+        # an interval may reach below 0, where a logarithmic axis has no point
         left = max(x_ends[0], x / 1e3) if axes.get_xscale() == "log" else x_ends[0]
         axes.plot([left, x_ends[1]], [y, y], **whisker)
     if not math.isnan(y_ends[0]):
@@ -136,6 +137,7 @@ def _draw_front(axes: "Axes", points: Sequence[Point]) -> None:
     chosen = sorted((p.x[0], p.y[0]) for p in points if p.on_front)
     corners: list[tuple[float, float]] = []
     for x, y in chosen:
+        # of points with equal x the lowest comes first, the others are above the front
         if not corners or y < corners[-1][1]:
             corners.append((x, y))
     if not corners:

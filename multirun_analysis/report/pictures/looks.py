@@ -5,35 +5,14 @@ in them as well, and of Paul Tol, "Colour Schemes" (2021, muted), for others: pe
 blindness can tell them apart, and the markers say it again.
 """
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
-KNOWN = {
-    "identity": "#999999",
-    "retrain": "#009E73",
-    "finetune": "#0072B2",
-    "grad_ascent": "#D55E00",
-    "neggrad_plus": "#E69F00",
-    "scrub": "#CC79A7",
-}
-OTHERS = (
-    "#332288",
-    "#88CCEE",
-    "#44AA99",
-    "#117733",
-    "#999933",
-    "#DDCC77",
-    "#CC6677",
-    "#882255",
-    "#AA4499",
-)
-MODELS = {"gold": "#009E73", "original": "#5F6B7A"}
-"""Gold has the color of the method that retrains."""
+from erasure.schema import METHOD_COLORS, NEUTRAL_COLOR, OTHER_COLORS, color_index
 
-INK, MUTED, GRID = "#1f2933", "#5F6B7A", "#d9dee4"
+MODELS = {"gold": METHOD_COLORS["retrain"], "original": NEUTRAL_COLOR}
+INK, MUTED, GRID = "#1f2933", NEUTRAL_COLOR, "#d9dee4"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 
@@ -70,13 +49,12 @@ def looks_of(unlearners: Mapping[str, str]) -> dict[str, Look]:
     return looks
 
 
-def _colors(unlearners: list[str]) -> dict[str, str]:
-    found = {name: KNOWN[name] for name in unlearners if name in KNOWN}
-    for name in (name for name in unlearners if name not in KNOWN):
-        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-        first = int.from_bytes(digest, "big") % len(OTHERS)
-        wished = OTHERS[first]
-        round_about = chain(OTHERS[first:], OTHERS[:first])
-        free = (color for color in round_about if color not in found.values())
-        found[name] = next(free, wished)
-    return found
+def _colors(unlearners: Sequence[str]) -> dict[str, str]:
+    colors = {name: METHOD_COLORS[name] for name in unlearners if name in METHOD_COLORS}
+    for name in (name for name in unlearners if name not in METHOD_COLORS):
+        # the color that MLflow's pages give it, or the next in a circle that nobody here has
+        first = color_index(name)
+        circle = (*OTHER_COLORS[first:], *OTHER_COLORS[:first])
+        free = (color for color in circle if color not in colors.values())
+        colors[name] = next(free, circle[0])  # more methods than colors: the markers differ
+    return colors

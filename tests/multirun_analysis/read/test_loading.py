@@ -8,11 +8,11 @@ import pytest
 
 from multirun_analysis import AnalysisError, load
 from multirun_analysis.errors import near
-from multirun_analysis.read.conditions import Trial, label
+from multirun_analysis.read.conditions import TrialSetup, label
 from multirun_analysis.read.database import DatabaseSource
 from multirun_analysis.read.measurements import role_of
 from multirun_analysis.read.server import ServerSource, attach, download
-from multirun_analysis.read.source import local_folder
+from multirun_analysis.read.tracking import local_folder
 
 
 def one(results, metric, role="unlearned", **where):
@@ -95,10 +95,10 @@ def test_settings_that_were_swept_make_the_method(results):
 
 
 def test_the_last_sweep_is_the_default_and_brings_trials_that_had_finished_before(uri):
-    found = load(uri)
-    assert [sweep.name for sweep in found.sweeps] == ["one seed"]
-    assert found.runs["method"].tolist() == ["finetune"]
-    assert "the last of 2 sweeps" in found.notes[0]
+    results = load(uri)
+    assert [sweep.name for sweep in results.sweeps] == ["one seed"]
+    assert results.runs["method"].tolist() == ["finetune"]
+    assert "the last of 2 sweeps" in results.notes[0]
 
 
 def test_a_parent_is_named_by_the_beginning_of_its_id(uri, results):
@@ -107,53 +107,55 @@ def test_a_parent_is_named_by_the_beginning_of_its_id(uri, results):
 
 
 def test_a_whole_experiment_holds_each_trial_once(uri):
-    found = load(uri, experiments=["erasure"])
-    assert len(found.runs) == 30
-    assert len(found.sweeps) == 2
+    results = load(uri, experiments=["erasure"])
+    assert len(results.runs) == 30
+    assert len(results.sweeps) == 2
 
 
 def test_an_earlier_attempt_gives_way_to_the_one_that_finished(uri, folder, tmp_path):
     shutil.copy(folder / "mlflow.db", tmp_path / "copy.db")
-    place = f"sqlite:///{tmp_path}/copy.db"
+    database = f"sqlite:///{tmp_path}/copy.db"
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection, connection:
         same = "UPDATE tags SET value = 'finetune--digits-0' WHERE key = 'erasure.fingerprint'"
         connection.execute(f"{same} AND value = 'grad_ascent--digits-3'")
-    found = load(place, experiments=["erasure"])
-    assert "1 runs are earlier attempts at the same trials" in found.notes
-    kept = found.runs[found.runs["fingerprint"] == "finetune--digits-0"]
+    results = load(database, experiments=["erasure"])
+    assert "1 runs are earlier attempts at the same trials" in results.notes
+    kept = results.runs[results.runs["fingerprint"] == "finetune--digits-0"]
     assert kept["outcome"].tolist() == ["finished"]
 
 
 def test_the_server_and_the_database_say_the_same(uri):
     database, server = DatabaseSource(uri), ServerSource(uri)
     assert database.experiments() == server.experiments()
-    known = list(database.experiments())
-    both = [{run.run_id: run for run in source.search(known)} for source in (database, server)]
+    experiment_ids = list(database.experiments())
+    both = [
+        {run.run_id: run for run in source.search(experiment_ids)} for source in (database, server)
+    ]
     assert both[0] == both[1]
     assert len(both[0]) == 34
     tagged = [
-        {run.run_id for run in source.search(known, "unlearner", "finetune")}
+        {run.run_id for run in source.search(experiment_ids, "unlearner", "finetune")}
         for source in (database, server)
     ]
     assert tagged[0] == tagged[1]
     assert len(tagged[0]) == 5
     some = sorted(tagged[0])[:2]
-    fetched = [{run.run_id for run in s.fetch(known, some)} for s in (database, server)]
+    fetched = [{run.run_id for run in s.fetch(experiment_ids, some)} for s in (database, server)]
     assert fetched == [set(some), set(some)]
 
 
 def test_files_on_another_machine_are_fetched_only_as_needed(uri, results, monkeypatch):
     """One per evaluator for the meaning, and the run that lacks a value, for the reason."""
-    from multirun_analysis.read import measurements
+    from multirun_analysis.read import metrics_file
 
-    local, fetched = measurements.artifact, []
+    local, fetched = metrics_file.artifact, []
 
     def remember(uri, run_id, artifact_uri, name):
         fetched.append(run_id)
         return local(uri, run_id, artifact_uri, name)
 
-    monkeypatch.setattr(measurements, "local_folder", lambda _: None)
-    monkeypatch.setattr(measurements, "artifact", remember)
+    monkeypatch.setattr(metrics_file, "local_folder", lambda _: None)
+    monkeypatch.setattr(metrics_file, "artifact", remember)
     far = load(uri, parents=["6 methods × 5 seeds"])
     assert len(fetched) == 2
     assert any("fetched from 2 of 28 runs" in note for note in far.notes)
@@ -182,10 +184,10 @@ def test_what_would_mislead_is_refused(uri, choice, message):
 
 
 def test_mixed_runs_are_accepted_on_request_and_said_so(uri):
-    found = load(uri, experiments=["mixed"], allow_mixed=True)
-    assert len(found.runs) == 2
-    assert any("mix commits" in note for note in found.notes)
-    assert any("mix hardware" in note for note in found.notes)
+    results = load(uri, experiments=["mixed"], allow_mixed=True)
+    assert len(results.runs) == 2
+    assert any("mix commits" in note for note in results.notes)
+    assert any("mix hardware" in note for note in results.notes)
     both = load(uri, experiments=["erasure", "foreign"], allow_mixed=True)
     assert any("left out: 1 of 32 runs" in note for note in both.notes)
 
@@ -252,7 +254,7 @@ def trial(unlearner, trainer="adam", complete=True, **settings):
     tags = {"unlearner": unlearner, "dataset": "d", "model": "m", "split": "s"}
     tags |= {"trainer": trainer, "evaluator": "standard"}
     spelled = {key.replace("__", "."): value for key, value in settings.items()}
-    return Trial(tags=tags, settings=spelled, complete=complete)
+    return TrialSetup(tags=tags, settings=spelled, complete=complete)
 
 
 def test_a_swept_trainer_doubles_the_blocks_of_all_methods():

@@ -11,11 +11,11 @@ from tracked import FORGET, GOLD_FORGET
 
 from multirun_analysis import AnalysisError, attach_report, write_report
 from multirun_analysis.cli import main
-from multirun_analysis.leaderboard.trade_offs import trade_offs
 from multirun_analysis.read.server import download
+from multirun_analysis.report.page.data import report_data
 from multirun_analysis.report.page.leaderboard import shade
 from multirun_analysis.report.page.rendering import slug
-from multirun_analysis.report.page.study import study
+from multirun_analysis.tables.trade_offs import trade_offs
 
 MAIN = "6 methods × 5 seeds"
 VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
@@ -32,13 +32,13 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
+        by_name = dict(attributes)
         if tag not in VOID:
             self.open.append(tag)
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if tag == "a" else []
-        self.loaded += [found[k] for k in ("src", "srcset", "data", "action") if k in found]
-        self.loaded += [found["href"]] if tag == "link" else []
+        self.ids += [by_name["id"]] if "id" in by_name else []
+        self.links += [by_name["href"]] if tag == "a" else []
+        self.loaded += [by_name[k] for k in ("src", "srcset", "data", "action") if k in by_name]
+        self.loaded += [by_name["href"]] if tag == "link" else []
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -84,8 +84,8 @@ def with_samples(results, tmp_path_factory):
     chosen = runs["unlearner"].isin(["scrub", "finetune"])
     for i in runs.index[chosen]:
         random = np.random.default_rng(int(runs.loc[i, "seed"]))
-        place = folder / runs.loc[i, "run_id"]
-        place.mkdir()
+        artifacts = folder / runs.loc[i, "run_id"]
+        artifacts.mkdir()
         frame = pd.DataFrame(
             {
                 "id": np.arange(60),
@@ -98,17 +98,17 @@ def with_samples(results, tmp_path_factory):
                 **{f"{role}_predicted": 3 for role in ("original", "unlearned", "gold")},
             }
         )
-        frame.to_parquet(place / "per_sample.parquet")
-        runs.loc[i, "artifact_uri"] = place.as_uri()
+        frame.to_parquet(artifacts / "per_sample.parquet")
+        runs.loc[i, "artifact_uri"] = artifacts.as_uri()
     return replace(results, runs=runs)
 
 
 @pytest.fixture(scope="module")
 def written(with_samples, tmp_path_factory):
-    place = tmp_path_factory.mktemp("report") / "new"
-    path = write_report(with_samples, place)
-    assert path == place / "index.html"
-    return place
+    folder = tmp_path_factory.mktemp("report") / "new"
+    path = write_report(with_samples, folder)
+    assert path == folder / "index.html"
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def page(text):
 
 
 def row(table, method):
-    (found,) = [cells for cells in table if cells and cells[0].strip() == method]
-    return [" ".join(cell.split()) for cell in found]
+    (matching,) = [cells for cells in table if cells and cells[0].strip() == method]
+    return [" ".join(cell.split()) for cell in matching]
 
 
 def test_the_page_needs_no_other_file_and_no_network(page, text):
@@ -189,15 +189,15 @@ def test_the_leaderboard_is_golden(page):
         *("scrub (alpha=0.5)", "grad_ascent", "scrub (alpha=0.9)", "finetune"),
         *("retrain", "identity", "gold", "original"),
     ]
-    found = row(table, "finetune")
+    cells = row(table, "finetune")
     # 0.95 - 0.72; 0.920 has the s.d. 0.0158 and half of its interval is 0.0196
-    assert found[1:5] == [
+    assert cells[1:5] == [
         "5",
         "0.950 ± 0.000 gap 0.230",
         "0.920 ± 0.020 gap 0.080",
         "0.595 ± 0.000 gap 0.095",
     ]
-    assert found[6] == "1.200 ± 0.211"
+    assert cells[6] == "1.200 ± 0.211"
     assert row(table, "grad_ascent")[1:3] == ["3 of 5", "0.600 ± 0.000 gap 0.110 3/5 [a]"]
     assert row(table, "gold")[2] == "0.720 ± 0.020"
 
@@ -219,10 +219,10 @@ def test_the_page_says_how_to_reproduce(page, text):
 
 def test_tests_that_cannot_find_anything_are_not_given_a_verdict(page):
     against_gold = next(table for table in page.tables if "pairs" in table[0])
-    found = row([cells for cells in against_gold if "forget/accuracy" in cells], "finetune")
+    cells = row([cells for cells in against_gold if "forget/accuracy" in cells], "finetune")
     # 5 pairs give p = 0.0625, times 4 methods by Holm
-    assert found[2:6] == ["+0.230 ± 0.020", "5", "0.250", "0.250"]
-    assert found[-1] == "too few pairs to tell"
+    assert cells[2:6] == ["+0.230 ± 0.020", "5", "0.250", "0.250"]
+    assert cells[-1] == "too few pairs to tell"
     assert "5 training seeds: no signed-rank test can give a p below 0.062" in page.text
 
 
@@ -247,18 +247,18 @@ def test_few_blocks_get_no_critical_difference_diagram_and_are_told_so(page):
 
 
 def test_shades_go_from_gold_over_the_original_to_what_is_farther(results):
-    found = study(results, level=0.95, baseline="")
-    block, metric = found.board.blocks[0], "forget/accuracy"
+    data = report_data(results, level=0.95, baseline="")
+    block, metric = data.board.blocks[0], "forget/accuracy"
 
     def of_method(method):
-        return shade(found, block, metric, found.record(block, metric, method))
+        return shade(data, block, metric, data.record(block, metric, method))
 
     assert of_method("retrain") == 1.0
     assert of_method("identity") == pytest.approx(0.0)
     gap, far = FORGET["finetune"] - np.mean(GOLD_FORGET), 1 - np.mean(GOLD_FORGET)
     assert of_method("finetune") == pytest.approx(1 - gap / far)
-    retain = found.record(block, "retain/accuracy", "finetune")
-    assert np.isnan(shade(found, block, "retain/accuracy", retain))  # original is gold there
+    retain = data.record(block, "retain/accuracy", "finetune")
+    assert np.isnan(shade(data, block, "retain/accuracy", retain))  # original is gold there
 
 
 def test_a_baseline_that_is_no_method_is_refused_with_names_that_are_near(results, tmp_path):
@@ -285,9 +285,9 @@ STRANGE = {
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_strange_sweeps_get_a_sensible_page(results, tmp_path, name):
-    keep, said = STRANGE[name]
+    keep, sentence = STRANGE[name]
     page = Page(write_report(of(results, keep), tmp_path).read_text())
-    assert said in page.text
+    assert sentence in page.text
     assert "nan" not in {cell.strip().lower() for t in page.tables for r in t for cell in r}
     assert page.open == []
 
@@ -342,14 +342,14 @@ def test_the_report_is_attached_to_its_sweep(uri, results, tmp_path):
 def test_the_command_line_attaches_unless_told_not_to(
     uri, tmp_path, capsys, monkeypatch, attached
 ):
-    asked = []
+    calls = []
 
     def write(results, folder, **options):
-        asked.append(options)
+        calls.append(options)
         return folder / "index.html"
 
     def attach(results, folder):
-        asked.append(folder)
+        calls.append(folder)
         return results.sweeps[0].name
 
     monkeypatch.setattr("multirun_analysis.report.build.write_report", write)
@@ -357,7 +357,7 @@ def test_the_command_line_attaches_unless_told_not_to(
     more = [] if attached else ["--no-attach"]
     where = ["--tracking-uri", uri, "--output", str(tmp_path)]
     assert main(["report", *where, "--level", "0.9", "--baseline", "scrub", *more]) == 0
-    assert asked == [{"level": 0.9, "baseline": "scrub"}, *([tmp_path] if attached else [])]
+    assert calls == [{"level": 0.9, "baseline": "scrub"}, *([tmp_path] if attached else [])]
     out = capsys.readouterr().out
     assert out.startswith(f"written to {tmp_path / 'index.html'}\n")
     assert out.endswith("attached to one seed, folder report\n") == attached

@@ -37,8 +37,8 @@ def show(browser, address):
     def opened(width):
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda said: troubles.append(said.text))
-        page.on("request", lambda asked: troubles.append(asked.url))
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("request", lambda request: troubles.append(request.url))
         page.goto(address)
         pages.append(page)
         return page

@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from erasure.results.mlflow import palette
+from erasure.schema import METHOD_COLORS, OTHER_COLORS, color_of
 from multirun_analysis.report.pictures import looks_of, save
 from multirun_analysis.report.pictures.attacks import Curve, Histogram, losses_picture, roc_picture
 from multirun_analysis.report.pictures.bars import Bar, Bars, bars_picture
 from multirun_analysis.report.pictures.critical import critical_picture
 from multirun_analysis.report.pictures.drawing import legend_rows, shorten, tick
 from multirun_analysis.report.pictures.fronts import Plane, Point, front_picture
-from multirun_analysis.report.pictures.looks import KNOWN, OTHERS, Look
+from multirun_analysis.report.pictures.looks import Look
 
 BLUE, RED = Look(color="#0072B2"), Look(color="#D55E00", marker="s")
 NAN = math.nan
@@ -25,8 +25,8 @@ def bar(method, mean, low=NAN, high=NAN):
     return Bar(method=method, look=BLUE, mean=mean, low=low, high=high, tip=f"tip of {method}")
 
 
-def bars(*found, **settings):
-    return bars_picture("x", "title", "", Bars(label="x", bars=found, **settings))
+def bars(*shown, **settings):
+    return bars_picture("x", "title", "", Bars(label="x", bars=shown, **settings))
 
 
 def point(method, x, y, *, on_front=False, reference=False):
@@ -50,28 +50,26 @@ def ended(axes, gid):
 
 def test_methods_have_the_colors_of_mlflow_s_pages():
     methods = ["scrub", "retrain", "ssd", "neggrad_plus"]
-    found = looks_of({name: name for name in methods})
-    assert {name: found[name].color for name in methods} == {n: palette.color(n) for n in methods}
-    assert palette.KNOWN == KNOWN
-    assert palette.OTHERS == OTHERS
+    looks = looks_of({name: name for name in methods})
+    assert {name: looks[name].color for name in methods} == {n: color_of(n) for n in methods}
 
 
 def test_two_unlearners_never_share_a_color_while_there_are_free_ones():
-    names = [f"method_{k}" for k in range(len(OTHERS))] + list(KNOWN)
-    found = looks_of({name: name for name in names})
-    assert len({found[name].color for name in names}) == len(names)
+    names = [f"method_{k}" for k in range(len(OTHER_COLORS))] + list(METHOD_COLORS)
+    looks = looks_of({name: name for name in names})
+    assert len({looks[name].color for name in names}) == len(names)
 
 
 def test_more_unlearners_than_colors_still_differ_in_the_marker():
     names = {f"method_{k:02}": f"method_{k:02}" for k in range(12)}
-    found = looks_of(names)
-    assert len({found[name] for name in names}) == 12
+    looks = looks_of(names)
+    assert len({looks[name] for name in names}) == 12
 
 
 def test_variants_share_the_color_of_their_unlearner():
-    found = looks_of({"scrub (alpha=1)": "scrub", "scrub (alpha=2)": "scrub"})
-    first, second = found["scrub (alpha=1)"], found["scrub (alpha=2)"]
-    assert first.color == second.color == KNOWN["scrub"]
+    looks = looks_of({"scrub (alpha=1)": "scrub", "scrub (alpha=2)": "scrub"})
+    first, second = looks["scrub (alpha=1)"], looks["scrub (alpha=2)"]
+    assert first.color == second.color == METHOD_COLORS["scrub"]
     assert first.marker != second.marker
 
 

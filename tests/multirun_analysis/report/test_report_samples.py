@@ -41,15 +41,15 @@ def only(results, method, seeds):
 @pytest.fixture
 def written(results, tmp_path):
     """Two trials of one method with files, and the contents of the files."""
-    found = only(results, "finetune", (0, 1))
+    results_of = only(results, "finetune", (0, 1))
     frames = [frame(np.random.default_rng(seed)) for seed in (0, 1)]
     places = []
-    for run, content in zip(found.runs["run_id"], frames, strict=True):
-        place = tmp_path / run
-        place.mkdir()
-        content.to_parquet(place / "per_sample.parquet")
-        places.append(place.as_uri())
-    return replace(found, runs=found.runs.assign(artifact_uri=places)), frames
+    for run, content in zip(results_of.runs["run_id"], frames, strict=True):
+        artifacts = tmp_path / run
+        artifacts.mkdir()
+        content.to_parquet(artifacts / "per_sample.parquet")
+        places.append(artifacts.as_uri())
+    return replace(results_of, runs=results_of.runs.assign(artifact_uri=places)), frames
 
 
 def test_rates_are_the_largest_that_accuse_no_more_than_allowed():
@@ -69,14 +69,14 @@ def test_rates_without_ties_are_those_of_scikit_learn():
     members, others = random.normal(1, 1, 300), random.normal(size=200)
     labels = np.repeat([1, 0], [300, 200])
     fpr, tpr, _ = roc_curve(labels, np.append(members, others), drop_intermediate=False)
-    own = rates(members, others, FPR)
+    on_grid = rates(members, others, FPR)
     expected = [tpr[fpr <= rate + 1e-12].max() for rate in FPR]
-    assert own == pytest.approx(expected)
+    assert on_grid == pytest.approx(expected)
 
 
 def test_trials_of_a_method_are_averaged_and_counted(written):
-    found, frames = written
-    (group,) = read_samples(found).groups.values()
+    sampled, frames = written
+    (group,) = read_samples(sampled).groups.values()
     assert (group.trials, group.members, group.non_members) == (2, 30, 50)
     curves = []
     for content in frames:
@@ -91,8 +91,8 @@ def test_trials_of_a_method_are_averaged_and_counted(written):
 
 
 def test_extremes_are_those_of_all_trials_together(written):
-    found, frames = written
-    (group,) = read_samples(found).groups.values()
+    sampled, frames = written
+    (group,) = read_samples(sampled).groups.values()
     forget = pd.concat([f.assign(seed=s) for s, f in enumerate(frames)]).query("part == 'forget'")
     distance = (forget["unlearned_loss"].astype(float) - forget["gold_loss"].astype(float)).array
     order = np.argsort(distance)
@@ -110,15 +110,15 @@ def test_extremes_are_those_of_all_trials_together(written):
 
 
 def test_a_sample_has_the_picture_of_its_trial(written):
-    found, _ = written
-    (group,) = read_samples(found).groups.values()
+    sampled, _ = written
+    (group,) = read_samples(sampled).groups.values()
     sample = group.least[0]
-    folder = found.runs.set_index("run_id").loc[sample.run_id, "artifact_uri"]
-    place = folder.removeprefix("file://")
-    path = Path(place) / "samples" / f"{sample.id}.png"
+    folder = sampled.runs.set_index("run_id").loc[sample.run_id, "artifact_uri"]
+    artifacts = folder.removeprefix("file://")
+    path = Path(artifacts) / "samples" / f"{sample.id}.png"
     path.parent.mkdir()
     Image.new("L", (200, 100), 128).save(path)
-    (group,) = read_samples(found).groups.values()
+    (group,) = read_samples(sampled).groups.values()
     assert group.least[0].picture == path
     assert _image(path).startswith("data:image/png;base64,")
     assert len(_image(path)) < 1000  # scaled down
@@ -131,17 +131,17 @@ def test_held_out_samples_of_other_classes_are_no_non_members(tmp_path):
     content = frame(np.random.default_rng(0))
     content["target"] = np.where(content["part"] == "forget", 1, content["id"] % 5)
     content.to_parquet(tmp_path / "x.parquet")
-    found = read_file(tmp_path / "x.parquet")
-    assert set(found.heldout["target"]) == {1}
-    assert (found.part, found.roles) == ("test", ["unlearned", "original", "gold"])
+    file = read_file(tmp_path / "x.parquet")
+    assert set(file.heldout["target"]) == {1}
+    assert (file.part, file.roles) == ("test", ["unlearned", "original", "gold"])
 
 
 def test_samples_with_several_labels_are_compared_with_all(tmp_path):
     content = frame(np.random.default_rng(0), part="val", targets=("01", "10"))
     content.loc[content["part"] == "forget", "target"] = "11"
     content.to_parquet(tmp_path / "x.parquet")
-    found = read_file(tmp_path / "x.parquet")
-    assert (len(found.heldout["id"]), found.part) == (50, "val")
+    file = read_file(tmp_path / "x.parquet")
+    assert (len(file.heldout["id"]), file.part) == (50, "val")
 
 
 def test_losses_that_are_missing_are_left_out(tmp_path):
@@ -149,31 +149,31 @@ def test_losses_that_are_missing_are_left_out(tmp_path):
     content["unlearned_loss"] = content["unlearned_loss"].where(content["id"] % 2 == 0, np.nan)
     content["gold_loss"] = pd.array([None] * len(content), dtype="float32[pyarrow]")
     content.to_parquet(tmp_path / "x.parquet")
-    found = read_file(tmp_path / "x.parquet")
-    assert len(found.losses("unlearned", "forget")) == 15
-    assert len(found.losses("gold", "forget")) == 0
+    file = read_file(tmp_path / "x.parquet")
+    assert len(file.losses("unlearned", "forget")) == 15
+    assert len(file.losses("gold", "forget")) == 0
 
 
 def test_a_file_that_is_cut_or_foreign_is_none_and_is_counted(written, tmp_path):
-    found, frames = written
-    places = [uri.removeprefix("file://") for uri in found.runs["artifact_uri"]]
+    sampled, frames = written
+    places = [uri.removeprefix("file://") for uri in sampled.runs["artifact_uri"]]
     frames[0][["id", "part"]].to_parquet(f"{places[0]}/per_sample.parquet")
     Path(places[1], "per_sample.parquet").write_bytes(b"PAR1")
-    read = read_samples(found)
+    read = read_samples(sampled)
     assert read.groups == {}
     assert "2 of 2 finished trials is missing or unreadable" in read.note
 
 
 def test_files_of_other_machines_are_fetched_in_turn_up_to_a_limit(written, monkeypatch):
-    found, _ = written
-    far = replace(found, runs=found.runs.assign(artifact_uri="mlflow-artifacts:/x"))
-    here = found.runs.set_index("run_id")["artifact_uri"]
+    sampled, _ = written
+    remote = replace(sampled, runs=sampled.runs.assign(artifact_uri="mlflow-artifacts:/x"))
+    here = sampled.runs.set_index("run_id")["artifact_uri"]
 
     def fetch(uri, run_id, artifact_uri, name):
         return Path(here[run_id].removeprefix("file://")) / name
 
     monkeypatch.setattr(samples, "artifact", fetch)
     monkeypatch.setattr(samples, "MOST_FETCHED", 1)
-    read = read_samples(far)
+    read = read_samples(remote)
     assert next(iter(read.groups.values())).trials == 1
     assert "left out for 1 more" in read.note

@@ -37,10 +37,10 @@ def test_the_smallest_p_is_the_one_of_the_specification_and_is_reached(n, p):
     assert smallest_p(n) == pytest.approx(p, abs=5e-5)
     frame = pd.DataFrame({"method": range(n), "a": range(n), "b": range(n)})
     for statistic in ("kendall", "spearman"):
-        found = metric_agreement(frame, "a", "b", statistic=statistic).between
-        assert found.value == 1.0
-        assert found.p == pytest.approx(smallest_p(n))
-        assert found.decisive() == (n > 4)
+        correlation = metric_agreement(frame, "a", "b", statistic=statistic).between
+        assert correlation.value == 1.0
+        assert correlation.p == pytest.approx(smallest_p(n))
+        assert correlation.decisive() == (n > 4)
 
 
 def test_the_smallest_p_of_groups_and_of_many():
@@ -53,16 +53,18 @@ def test_the_smallest_p_of_groups_and_of_many():
 def test_tau_without_ties_is_scipy_s_exact(n):
     x, y = rng(n).normal(size=(2, n))
     expected = stats.kendalltau(x, y, method="exact")
-    found = metric_agreement(pd.DataFrame({"method": "m", "a": x, "b": y}), "a", "b").runs
-    assert (found.value, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    correlation = metric_agreement(pd.DataFrame({"method": "m", "a": x, "b": y}), "a", "b").runs
+    assert (correlation.value, correlation.p) == pytest.approx(
+        (expected.statistic, expected.pvalue)
+    )
 
 
 def test_tau_with_ties_is_scipy_s_approximation_for_many():
     x, y = rng(1).integers(0, 6, size=(2, 50)).astype(float)
     expected = stats.kendalltau(x, y, method="asymptotic")
-    found = concordance(x, y, one_group(50))
-    assert found.score / found.scale == pytest.approx(expected.statistic)
-    assert found.p == pytest.approx(expected.pvalue)
+    kendall = concordance(x, y, one_group(50))
+    assert kendall.score / kendall.scale == pytest.approx(expected.statistic)
+    assert kendall.p == pytest.approx(expected.pvalue)
 
 
 def test_tau_of_more_than_can_be_counted_is_scipy_s_approximation():
@@ -81,7 +83,7 @@ def test_tau_with_ties_is_exact_for_few():
 def test_tau_within_groups_has_the_distribution_of_all_orders_within_groups():
     x, y = np.array([1.0, 2, 3, 5, 5, 9]), np.array([2.0, 1, 3, 7, 8, 6])
     codes = np.array([0, 0, 0, 1, 1, 1])
-    found = concordance(x, y, codes)
+    kendall = concordance(x, y, codes)
 
     def score(b):
         pairs = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)]
@@ -90,9 +92,9 @@ def test_tau_within_groups_has_the_distribution_of_all_orders_within_groups():
     scores = [
         score([*first, *second]) for first in permutations(y[:3]) for second in permutations(y[3:])
     ]
-    assert found.score == score(y) == -1.0
-    assert found.scale == pytest.approx(30**0.5)
-    assert found.p == pytest.approx(np.mean(np.abs(scores) >= 1.0))
+    assert kendall.score == score(y) == -1.0
+    assert kendall.scale == pytest.approx(30**0.5)
+    assert kendall.p == pytest.approx(np.mean(np.abs(scores) >= 1.0))
 
 
 def test_a_group_of_ties_adds_nothing_to_the_approximation():
@@ -106,17 +108,17 @@ def test_a_group_of_ties_adds_nothing_to_the_approximation():
 @pytest.mark.parametrize("n", [4, 20])
 def test_rho_is_scipy_s(n):
     x, y = rng(n).integers(0, 9, size=(2, n)).astype(float)
-    found = metric_agreement(
+    correlation = metric_agreement(
         pd.DataFrame({"method": "m", "a": x, "b": y}), "a", "b", statistic="spearman"
     ).runs
     expected = stats.spearmanr(x, y)
-    assert found.value == pytest.approx(expected.statistic)
+    assert correlation.value == pytest.approx(expected.statistic)
     if n > 7:
-        assert found.p == pytest.approx(expected.pvalue)
+        assert correlation.p == pytest.approx(expected.pvalue)
     else:
         rhos = [stats.spearmanr(x, order).statistic for order in permutations(y)]
         exact = np.mean(np.abs(rhos) >= abs(expected.statistic) - 1e-9)
-        assert found.p == pytest.approx(exact)
+        assert correlation.p == pytest.approx(exact)
 
 
 def test_partial_rho_is_the_regression_of_ranks_with_a_constant_per_method():
@@ -126,18 +128,18 @@ def test_partial_rho_is_the_regression_of_ranks_with_a_constant_per_method():
     ranks = frame.assign(a=frame["a"].rank(), b=frame["b"].rank())
     fit = smf.ols("b ~ a + C(method)", ranks).fit()
     t, df = fit.tvalues["a"], fit.df_resid
-    found = metric_agreement(frame, "a", "b", statistic="spearman").within
-    assert found.value == pytest.approx(t / np.sqrt(t**2 + df))
-    assert found.p == pytest.approx(fit.pvalues["a"])
+    correlation = metric_agreement(frame, "a", "b", statistic="spearman").within
+    assert correlation.value == pytest.approx(t / np.sqrt(t**2 + df))
+    assert correlation.p == pytest.approx(fit.pvalues["a"])
 
 
 @pytest.mark.parametrize("statistic", ["kendall", "spearman"])
 def test_metrics_that_only_separate_methods_agree_over_runs_and_not_within(statistic):
-    found = metric_agreement(runs(seeds=20), "a", "b", statistic=statistic)
-    assert found.runs.value > 0.6
-    assert found.between.value == 1.0
-    assert abs(found.within.value) < 0.25
-    assert found.within.p > 0.05
+    agreement = metric_agreement(runs(seeds=20), "a", "b", statistic=statistic)
+    assert agreement.runs.value > 0.6
+    assert agreement.between.value == 1.0
+    assert abs(agreement.within.value) < 0.25
+    assert agreement.within.p > 0.05
     shared = metric_agreement(runs(seeds=20, shared=3.0), "a", "b", statistic=statistic)
     assert shared.within.value > 0.7
     assert shared.within.p < 1e-6
@@ -147,14 +149,18 @@ def test_missing_values_are_counted_and_left_out():
     frame = runs()
     full = metric_agreement(frame, "a", "b")
     more = pd.concat([frame, frame[:3].assign(a=np.nan), frame[:2].assign(method=None)])
-    found = metric_agreement(more, "a", "b")
-    assert (found.n_ok, found.n, full.n_ok) == (24, 29, 24)
-    assert (found.runs, found.within, found.between) == (full.runs, full.within, full.between)
+    agreement = metric_agreement(more, "a", "b")
+    assert (agreement.n_ok, agreement.n, full.n_ok) == (24, 29, 24)
+    assert (agreement.runs, agreement.within, agreement.between) == (
+        full.runs,
+        full.within,
+        full.between,
+    )
 
 
 @pytest.mark.parametrize("statistic", ["kendall", "spearman"])
 @pytest.mark.parametrize(
-    ("a", "method", "level", "said"),
+    ("a", "method", "level", "reason"),
     [
         ([1.0, 1.0, 1.0, 1.0], "xxyy", "runs", "does not vary"),
         ([0.3, 0.1 + 0.2, 0.3, 0.3], "xxyy", "runs", "does not vary"),
@@ -165,23 +171,25 @@ def test_missing_values_are_counted_and_left_out():
         ([np.nan] * 4, "xxyy", "between", "needs 2 units, got 0"),
     ],
 )
-def test_what_has_no_correlation_is_refused(a, method, level, said, statistic):
+def test_what_has_no_correlation_is_refused(a, method, level, reason, statistic):
     frame = pd.DataFrame({"method": list(method), "a": a, "b": [1.0, 2.0, 3.0, 5.0]})
-    found = getattr(metric_agreement(frame, "a", "b", statistic=statistic), level)
-    assert said in found.reason
-    assert np.isnan([found.value, found.p]).all()
+    correlation = getattr(metric_agreement(frame, "a", "b", statistic=statistic), level)
+    assert reason in correlation.reason
+    assert np.isnan([correlation.value, correlation.p]).all()
 
 
 def test_a_perfect_partial_rho_has_the_smallest_p():
     frame = runs(methods=2, seeds=3)
-    found = metric_agreement(frame.assign(b=frame["a"]), "a", "b", statistic="spearman").within
-    assert (found.value, found.p) == pytest.approx((1.0, 2 / 36))
+    correlation = metric_agreement(
+        frame.assign(b=frame["a"]), "a", "b", statistic="spearman"
+    ).within
+    assert (correlation.value, correlation.p) == pytest.approx((1.0, 2 / 36))
 
 
 def test_too_few_runs_for_a_partial_rho_are_refused():
     frame = pd.DataFrame({"method": list("xxy"), "a": [1.0, 2.0, 3.0], "b": [1.0, 3.0, 2.0]})
-    found = metric_agreement(frame, "a", "b", statistic="spearman").within
-    assert found.reason == "3 runs of 2 methods are too few"
+    correlation = metric_agreement(frame, "a", "b", statistic="spearman").within
+    assert correlation.reason == "3 runs of 2 methods are too few"
 
 
 def test_the_table_has_a_row_per_pair():
@@ -192,11 +200,13 @@ def test_the_table_has_a_row_per_pair():
     assert (table["between_smallest_p"] == smallest_p(4)).all()
 
 
-def test_two_thousand_runs_are_fast():
+def test_two_thousand_runs_have_scipy_s_approximation():
     frame = runs(methods=40, seeds=50)
-    found = metric_agreement(frame, "a", "b")
+    agreement = metric_agreement(frame, "a", "b")
     expected = stats.kendalltau(frame["a"], frame["b"])
-    assert (found.runs.value, found.runs.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert (agreement.runs.value, agreement.runs.p) == pytest.approx(
+        (expected.statistic, expected.pvalue)
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from multirun_analysis.statistics.paired import (
+from multirun_analysis.statistics.comparison import (
+    cliffs_delta,
     compare,
-    compare_to_baseline,
-    compare_to_gold,
-    comparison_table,
     correct,
+    holm,
+    signed_rank,
 )
-from multirun_analysis.statistics.signed import cliffs_delta, holm, signed_rank
+from multirun_analysis.statistics.paired import compare_to_baseline, compare_to_gold
 
 
 def rng(seed=0):
@@ -52,42 +52,44 @@ def test_many_pairs_take_the_normal_approximation():
 
 @pytest.mark.parametrize(("n", "p"), [(5, 0.0625), (6, 0.03125), (10, 0.001953125)])
 def test_the_smallest_p_is_the_one_of_the_specification_and_is_reached(n, p):
-    found = compare(np.arange(1.0, n + 1), np.zeros(n))
-    assert found.smallest_p == found.p_wilcoxon == p
-    assert found.decisive == found.significant == (p <= 0.05)
+    comparison = compare(np.arange(1.0, n + 1), np.zeros(n))
+    assert comparison.smallest_p == comparison.p_wilcoxon == p
+    assert comparison.decisive == comparison.significant == (p <= 0.05)
 
 
 def test_equal_pairs_leave_fewer_to_test_with():
-    found = compare([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0, 0.0, 0.0, 4.0, 5.0, 6.0])
-    assert (found.lower, found.equal, found.higher) == (0, 3, 3)
-    assert found.smallest_p == 2 / 2**3
+    comparison = compare([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0, 0.0, 0.0, 4.0, 5.0, 6.0])
+    assert (comparison.lower, comparison.equal, comparison.higher) == (0, 3, 3)
+    assert comparison.smallest_p == 2 / 2**3
 
 
 def test_differences_equal_up_to_rounding_are_ties():
-    found = compare([0.3, 0.5, 0.3], [0.1, 0.3, 0.1 + 0.2])
-    assert (found.equal, found.higher) == (1, 2)
-    assert found.p_wilcoxon == 0.5
+    comparison = compare([0.3, 0.5, 0.3], [0.1, 0.3, 0.1 + 0.2])
+    assert (comparison.equal, comparison.higher) == (1, 2)
+    assert comparison.p_wilcoxon == 0.5
 
 
 def test_paired_t_and_interval_are_scipy_s():
     x, y = rng().normal(size=(2, 8))
     expected = stats.ttest_rel(x, y)
-    found = compare(x, y)
-    assert found.p_t == pytest.approx(expected.pvalue)
+    comparison = compare(x, y)
+    assert comparison.p_t == pytest.approx(expected.pvalue)
     ends = expected.confidence_interval(0.95)
-    assert (found.difference.low, found.difference.high) == pytest.approx((ends.low, ends.high))
-    assert found.cohen_dz == pytest.approx(np.mean(x - y) / np.std(x - y, ddof=1))
-    assert found.cohen_dz == pytest.approx(expected.statistic / 8**0.5)
+    assert (comparison.difference.low, comparison.difference.high) == pytest.approx(
+        (ends.low, ends.high)
+    )
+    assert comparison.cohen_dz == pytest.approx(np.mean(x - y) / np.std(x - y, ddof=1))
+    assert comparison.cohen_dz == pytest.approx(expected.statistic / 8**0.5)
 
 
 @pytest.mark.parametrize(
     ("x", "p"), [([0.3] * 4, 0.125), ([0.1] * 4, 1.0)], ids=["shifted", "equal"]
 )
 def test_differences_without_spread_have_no_t(x, p):
-    found = compare(x, [0.1] * 4)
-    assert np.isnan([found.p_t, found.cohen_dz]).all()
-    assert found.p_wilcoxon == p
-    assert found.difference.half_width == 0.0
+    comparison = compare(x, [0.1] * 4)
+    assert np.isnan([comparison.p_t, comparison.cohen_dz]).all()
+    assert comparison.p_wilcoxon == p
+    assert comparison.difference.half_width == 0.0
 
 
 def test_cliff_s_delta_counts_all_pairs():
@@ -138,11 +140,11 @@ def test_a_baseline_is_compared_by_cost_on_the_same_seeds():
             runs_of("far", [0.61, 0.35, 0.63, 0.32, 0.7, 0.58])[::-1],
         ]
     )
-    (found,) = compare_to_baseline(frame, baseline="far", on=ON, direction="closer_to_gold")
+    (comparison,) = compare_to_baseline(frame, baseline="far", on=ON, direction="closer_to_gold")
     expected = np.array([0.01, 0.02, 0.01, 0.02, 0.01, 0]) - [0.11, 0.15, 0.13, 0.18, 0.2, 0.08]
-    assert (found.subject, found.reference) == ("near", "far")
-    assert found.difference.mean == pytest.approx(expected.mean())
-    assert (found.lower, found.p_wilcoxon) == (6, 0.03125)
+    assert (comparison.subject, comparison.reference) == ("near", "far")
+    assert comparison.difference.mean == pytest.approx(expected.mean())
+    assert (comparison.lower, comparison.p_wilcoxon) == (6, 0.03125)
     (up,) = compare_to_baseline(frame, baseline="far", on=ON, direction="max")
     assert up.difference.mean == pytest.approx(-(3.01 - 3.19) / 6)
 
@@ -151,40 +153,39 @@ def test_seeds_outside_the_key_are_averaged_first():
     near = runs_of("near", [0.1, 0.2, 0.3])
     again = near.assign(unlearned=[0.3, np.nan, 0.5])
     frame = pd.concat([near, again, runs_of("base", [0.0, 0.0, 0.0])])
-    (found,) = compare_to_baseline(frame, baseline="base", on=ON, direction="min")
-    assert found.difference.mean == pytest.approx(np.mean([0.2, 0.2, 0.4]))
-    assert (found.partial, found.difference.n_ok) == (1, 3)
+    (comparison,) = compare_to_baseline(frame, baseline="base", on=ON, direction="min")
+    assert comparison.difference.mean == pytest.approx(np.mean([0.2, 0.2, 0.4]))
+    assert (comparison.partial, comparison.difference.n_ok) == (1, 3)
 
 
 def test_gold_is_compared_by_signed_value_and_counted_once_per_seed():
     frame = runs_of("m", [0.6, 0.7, 0.8], gold=[0.5, 0.5, 0.9])
-    (found,) = compare_to_gold(pd.concat([frame, frame]), on=ON)
-    assert found.difference.n == 3
-    assert found.difference.mean == pytest.approx((0.1 + 0.2 - 0.1) / 3)
-    assert (found.lower, found.higher, found.reference) == (1, 2, "gold")
+    (comparison,) = compare_to_gold(pd.concat([frame, frame]), on=ON)
+    assert comparison.difference.n == 3
+    assert comparison.difference.mean == pytest.approx((0.1 + 0.2 - 0.1) / 3)
+    assert (comparison.lower, comparison.higher, comparison.reference) == (1, 2, "gold")
 
 
 def test_unmatched_and_unknown_keys_are_counted_and_do_not_pair():
     """Seeds 0 and 1 against seeds 1 and 2, and two runs of unknown seed."""
     seeds = pd.array([0, 1, None, 1, 2, None], dtype="Int64")
     frame = pd.DataFrame({"method": list("aaabbb"), "s": seeds, "unlearned": [1.0, 2, 3, 5, 6, 7]})
-    (found,) = compare_to_baseline(frame, baseline="b", on=["s"], direction="min")
-    assert (found.difference.n_ok, found.difference.n) == (1, 5)
-    assert found.difference.mean == -3.0
+    (comparison,) = compare_to_baseline(frame, baseline="b", on=["s"], direction="min")
+    assert (comparison.difference.n_ok, comparison.difference.n) == (1, 5)
+    assert comparison.difference.mean == -3.0
     again = frame.assign(s=frame["s"].fillna(3))
-    (known,) = compare_to_baseline(again, baseline="b", on=["s"], direction="min")
-    assert (known.difference.n_ok, known.difference.n) == (2, 4)
+    (with_known_keys,) = compare_to_baseline(again, baseline="b", on=["s"], direction="min")
+    assert (with_known_keys.difference.n_ok, with_known_keys.difference.n) == (2, 4)
 
 
-def test_the_table_has_a_row_per_comparison_with_its_flags():
+def test_a_comparison_says_whether_so_few_pairs_could_decide():
     frame = pd.concat([runs_of("a", [0.1] * 3), runs_of("b", [0.2] * 3), runs_of("c", [0.3] * 3)])
-    found = compare_to_baseline(frame, baseline="b", on=ON, direction="min")
-    table = comparison_table(found)
-    assert table["subject"].tolist() == ["a", "c"]
-    assert table["difference_mean"].tolist() == pytest.approx([-0.1, 0.1])
-    assert table["decisive"].tolist() == [False, False]
-    assert table["smallest_p"].tolist() == [0.25, 0.25]
-    assert table["smallest_p_holm"].tolist() == [0.5, 0.5]
+    comparisons = compare_to_baseline(frame, baseline="b", on=ON, direction="min")
+    assert [c.subject for c in comparisons] == ["a", "c"]
+    assert [c.difference.mean for c in comparisons] == pytest.approx([-0.1, 0.1])
+    assert [c.decisive for c in comparisons] == [False, False]
+    assert [c.smallest_p for c in comparisons] == [0.25, 0.25]
+    assert [c.smallest_p_holm for c in comparisons] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(

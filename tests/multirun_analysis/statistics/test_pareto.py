@@ -1,20 +1,20 @@
-"""Fronts, hypervolumes and attainment against brute force and hand values."""
+"""Fronts and hypervolumes against brute force and hand values."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from multirun_analysis.statistics.dominance import dominated_volume, non_dominated
 from multirun_analysis.statistics.pareto import (
-    Objective,
-    attainment,
+    FrontObjective,
+    dominated_volume,
     hypervolume,
+    non_dominated,
     pareto_front,
 )
 
-GAP = Objective(column="gap", direction="min")
-ACCURACY = Objective(column="accuracy", direction="max")
-SECONDS = Objective(column="seconds", direction="min")
+GAP = FrontObjective(column="gap", direction="min")
+ACCURACY = FrontObjective(column="accuracy", direction="max")
+SECONDS = FrontObjective(column="seconds", direction="min")
 
 
 def rng(seed=0):
@@ -38,24 +38,24 @@ def test_directions_and_missing_values():
         {"gap": [0.1, 0.2, 0.05, np.nan, 0.1], "accuracy": [0.9, 0.8, 0.5, 1.0, 0.9]},
         index=["a", "b", "c", "d", "e"],
     )
-    found = pareto_front(frame, [GAP, ACCURACY])
-    assert found.on_front.to_dict() == {"a": True, "b": False, "c": True, "d": False, "e": True}
-    assert (found.n_ok, found.n) == (4, 5)
-    assert found.costs.loc["a"].tolist() == pytest.approx([0.1, -0.9])
+    front = pareto_front(frame, [GAP, ACCURACY])
+    assert front.on_front.to_dict() == {"a": True, "b": False, "c": True, "d": False, "e": True}
+    assert (front.n_ok, front.n) == (4, 5)
+    assert front.costs.loc["a"].tolist() == pytest.approx([0.1, -0.9])
 
 
 def test_gold_and_ideal_are_objectives_too():
     frame = pd.DataFrame({"mia": [0.5, 0.6, 0.7], "gold": [0.52] * 3, "ratio": [0.8, 1.0, 1.3]})
-    near = Objective(column="mia", direction="closer_to_gold", gold="gold")
-    one = Objective(column="ratio", direction="closer_to_ideal", ideal=1.0)
+    near = FrontObjective(column="mia", direction="closer_to_gold", gold="gold")
+    one = FrontObjective(column="ratio", direction="closer_to_ideal", ideal=1.0)
     assert pareto_front(frame, [near, one]).on_front.tolist() == [True, True, False]
 
 
 def test_nothing_dominates_nothing():
     frame = pd.DataFrame({"gap": [np.nan], "accuracy": [1.0]})
     for rows in (frame, frame[:0]):
-        found = pareto_front(rows, [GAP, ACCURACY])
-        assert (found.n_ok, found.on_front.any()) == (0, False)
+        front = pareto_front(rows, [GAP, ACCURACY])
+        assert (front.n_ok, front.on_front.any()) == (0, False)
 
 
 def test_the_area_of_the_specification():
@@ -75,8 +75,8 @@ def test_volumes_are_those_of_counted_cells(dimensions):
     points = rng(dimensions).integers(0, 9, size=(15, dimensions)).astype(float)
     cells = np.stack(np.meshgrid(*[np.arange(8.0)] * dimensions), axis=-1)
     covered = (points <= cells[..., None, :]).all(axis=-1).any(axis=-1)
-    found = dominated_volume(points, np.full(dimensions, 8.0))
-    assert found == pytest.approx(covered.sum())
+    volume = dominated_volume(points, np.full(dimensions, 8.0))
+    assert volume == pytest.approx(covered.sum())
 
 
 def test_volumes_ignore_order_copies_and_dominated_points():
@@ -91,9 +91,9 @@ def test_volumes_ignore_order_copies_and_dominated_points():
 
 def test_a_maximized_objective_has_its_reference_in_its_own_unit():
     frame = pd.DataFrame({"gap": [0.2, 0.5, np.nan, 2.0], "accuracy": [0.4, 0.7, 0.9, 0.9]})
-    found = hypervolume(frame, [GAP, ACCURACY], (1.0, 0.0))
-    assert found.value == pytest.approx(0.47)
-    assert (found.inside, found.n_ok, found.n, found.reference) == (2, 3, 4, (1.0, 0.0))
+    volume = hypervolume(frame, [GAP, ACCURACY], (1.0, 0.0))
+    assert volume.value == pytest.approx(0.47)
+    assert (volume.inside, volume.n_ok, volume.n, volume.reference) == (2, 3, 4, (1.0, 0.0))
     three = hypervolume(
         frame.assign(seconds=[1.0, 1.0, 1.0, 1.0]), [GAP, ACCURACY, SECONDS], (1.0, 0.0, 3.0)
     )
@@ -103,52 +103,9 @@ def test_a_maximized_objective_has_its_reference_in_its_own_unit():
 def test_no_point_has_no_volume_but_points_outside_have_none():
     frame = pd.DataFrame({"gap": [2.0, np.nan], "accuracy": [0.5, 0.5]})
     assert hypervolume(frame, [GAP, ACCURACY], (1.0, 0.0)).value == 0.0
-    found = hypervolume(frame[1:], [GAP, ACCURACY], (1.0, 0.0))
-    assert np.isnan(found.value)
-    assert found.reason == "no point has all objectives"
-
-
-def test_a_level_is_attained_by_that_many_seeds():
-    """Seed 0 has an L of two points, seeds 1 and 2 have one each."""
-    frame = pd.DataFrame(
-        {
-            "seed": [0, 0, 1, 2, 2],
-            "gap": [0.1, 0.5, 0.3, 0.2, np.nan],
-            "seconds": [8.0, 2.0, 4.0, 6.0, 1.0],
-        }
-    )
-    found = attainment(frame, (GAP, SECONDS), seed="seed", levels=(1 / 3, 2 / 3, 1.0))
-    curves = {
-        int(k): list(zip(g["gap"], g["seconds"], strict=True))
-        for k, g in found.curves.groupby("seeds")
-    }
-    assert curves == {
-        1: [(0.1, 8.0), (0.2, 6.0), (0.3, 4.0), (0.5, 2.0)],
-        2: [(0.2, 8.0), (0.3, 6.0), (0.5, 4.0)],
-        3: [(0.3, 8.0), (0.5, 6.0)],
-    }
-    assert (found.seeds, found.n_ok, found.n) == (3, 4, 5)
-
-
-def test_attainment_is_the_share_of_seeds_that_dominate_a_place():
-    random = rng(7)
-    frame = pd.DataFrame(
-        {"seed": np.repeat(np.arange(5), 6)}
-        | {name: random.random(30) for name in ("gap", "seconds")}
-    )
-    curve = attainment(frame, (GAP, SECONDS), seed="seed", levels=(0.6,)).curves
-    for place in random.random((40, 2)):
-        below = frame[(frame["gap"] <= place[0]) & (frame["seconds"] <= place[1])]
-        inside = ((curve["gap"] <= place[0]) & (curve["seconds"] <= place[1])).any()
-        assert inside == (below["seed"].nunique() >= 3)
-
-
-def test_attainment_without_points_is_refused():
-    frame = pd.DataFrame({"seed": [0, None], "gap": [np.nan, 1.0], "seconds": [1.0, 1.0]})
-    found = attainment(frame, (GAP, SECONDS), seed="seed")
-    assert found.reason == "no point has both objectives"
-    assert list(found.curves.columns) == ["level", "seeds", "gap", "seconds"]
-    assert (len(found.curves), found.seeds, found.n_ok, found.n) == (0, 0, 0, 2)
+    volume = hypervolume(frame[1:], [GAP, ACCURACY], (1.0, 0.0))
+    assert np.isnan(volume.value)
+    assert volume.reason == "no point has all objectives"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +117,6 @@ def test_attainment_without_points_is_refused():
         (lambda f: hypervolume(f, [GAP], (1.0,)), "objectives must be 2 or 3, got 1"),
         (lambda f: hypervolume(f, [GAP, ACCURACY], (1.0,)), "reference must be 2 numbers"),
         (lambda f: hypervolume(f, [GAP, ACCURACY], (1.0, np.nan)), "reference must be 2"),
-        (lambda f: attainment(f, (GAP,), seed="gap"), "objectives must be 2, got 1"),
-        (lambda f: attainment(f, (GAP, ACCURACY), seed="s"), "columns .'s'"),
-        (lambda f: attainment(f, (GAP, ACCURACY), seed="gap", levels=(0.0,)), "levels must be"),
         (lambda f: dominated_volume(np.ones((1, 4)), np.ones(4)), "points must be"),
         (lambda f: dominated_volume(np.ones((1, 2)), np.ones(3)), "points must be"),
     ],

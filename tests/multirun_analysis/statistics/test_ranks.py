@@ -46,26 +46,26 @@ def test_friedman_nemenyi_and_ranks_are_those_of_the_libraries():
     import scikit_posthocs
 
     table, frame = random_runs()
-    found = rank_methods(frame, direction="min")
+    ranking = rank_methods(frame, direction="min")
     expected = stats.friedmanchisquare(*table.T)
-    assert (found.statistic, found.p) == pytest.approx(tuple(expected))
+    assert (ranking.statistic, ranking.p) == pytest.approx(tuple(expected))
     ranks = stats.rankdata(table, axis=1).mean(axis=0)
-    assert found.average_ranks.sort_index().tolist() == pytest.approx(ranks.tolist())
-    assert found.average_ranks.is_monotonic_increasing
+    assert ranking.average_ranks.sort_index().tolist() == pytest.approx(ranks.tolist())
+    assert ranking.average_ranks.is_monotonic_increasing
     nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table).to_numpy()
-    assert found.nemenyi.sort_index().sort_index(axis=1).to_numpy() == pytest.approx(nemenyi)
-    assert found.critical_difference == critical_difference(5, 12)
-    assert (found.rejects, found.few_blocks, found.reason) == (True, False, "")
+    assert ranking.nemenyi.sort_index().sort_index(axis=1).to_numpy() == pytest.approx(nemenyi)
+    assert ranking.critical_difference == critical_difference(5, 12)
+    assert (ranking.rejects, ranking.few_blocks, ranking.reason) == (True, False, "")
 
 
 def test_a_pair_is_in_a_clique_exactly_if_nemenyi_does_not_reject_it():
     _table, frame = random_runs(blocks=15, methods=6, seed=3)
-    found = rank_methods(frame, direction="min")
-    names = list(found.average_ranks.index)
+    ranking = rank_methods(frame, direction="min")
+    names = list(ranking.average_ranks.index)
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            together = any(a in group and b in group for group in found.cliques)
-            assert together == (found.nemenyi.loc[a, b] > 0.05)
+            together = any(a in group and b in group for group in ranking.cliques)
+            assert together == (ranking.nemenyi.loc[a, b] > 0.05)
 
 
 def test_cliques_are_the_largest_groups_and_leave_out_single_methods():
@@ -88,27 +88,27 @@ def test_direction_turns_the_ranks_around():
 
 def test_the_gap_to_gold_is_ranked_not_the_value():
     frame = runs([[0.1, 0.5, 0.95], [0.9, 0.52, 0.1]], gold=0.55)
-    found = rank_methods(frame, direction="closer_to_gold")
-    assert found.average_ranks.to_dict() == {"m1": 1.0, "m2": 2.5, "m0": 2.5}
-    assert found.shown == {"gold": 0.5}
+    ranking = rank_methods(frame, direction="closer_to_gold")
+    assert ranking.average_ranks.to_dict() == {"m1": 1.0, "m2": 2.5, "m0": 2.5}
+    assert ranking.shown == {"gold": 0.5}
 
 
 def test_gold_and_unranked_methods_are_shown_between_the_others():
     frame = runs([[0.1, 0.3, 0.5, 0.2], [0.1, 0.3, 0.5, 0.3]], gold=0.4)
-    found = rank_methods(frame, direction="min", unranked=["m3"])
-    assert list(found.average_ranks.index) == ["m0", "m1", "m2"]
-    assert found.shown == {"gold": 2.5, "m3": pytest.approx((1.5 + 2.0) / 2)}
-    assert (found.n, len(found.cells)) == (6, 6)
+    ranking = rank_methods(frame, direction="min", unranked=["m3"])
+    assert list(ranking.average_ranks.index) == ["m0", "m1", "m2"]
+    assert ranking.shown == {"gold": 2.5, "m3": pytest.approx((1.5 + 2.0) / 2)}
+    assert (ranking.n, len(ranking.cells)) == (6, 6)
 
 
 def test_seeds_are_averaged_first_and_counted():
     frame = runs([[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], seeds=4)
     frame.loc[0, "unlearned"] = np.nan
     frame.loc[1, "unlearned"] = 9.0
-    found = rank_methods(frame, direction="min")
-    assert found.average_ranks.to_dict() == {"m1": 1.5, "m0": 2.0, "m2": 2.5}
-    assert (found.n_ok, found.n, len(found.ranks)) == (23, 24, 2)
-    first = found.cells.iloc[0]
+    ranking = rank_methods(frame, direction="min")
+    assert ranking.average_ranks.to_dict() == {"m1": 1.5, "m0": 2.0, "m2": 2.5}
+    assert (ranking.n_ok, ranking.n, len(ranking.ranks)) == (23, 24, 2)
+    first = ranking.cells.iloc[0]
     assert (first["n_ok"], first["n"]) == (3, 4)
     assert first["cost"] == pytest.approx((9.0 + 0.2) / 3)
 
@@ -116,49 +116,49 @@ def test_seeds_are_averaged_first_and_counted():
 def test_costs_equal_up_to_rounding_share_their_rank():
     frame = runs([[0.3, 0.5, 0.9], [0.3, 0.5, 0.9]])
     gold = [0.1, 0.3, 0.2] * 2
-    found = rank_methods(frame.assign(gold=gold), direction="closer_to_gold")
-    assert found.average_ranks.to_dict() == {"m0": 1.5, "m1": 1.5, "m2": 3.0}
+    ranking = rank_methods(frame.assign(gold=gold), direction="closer_to_gold")
+    assert ranking.average_ranks.to_dict() == {"m0": 1.5, "m1": 1.5, "m2": 3.0}
 
 
 def test_a_block_without_a_method_is_dropped_and_named():
     table = [[1.0, 2.0, 3.0], [1.0, np.nan, 3.0], [2.0, 1.0, 3.0]]
-    found = rank_methods(runs(table), direction="min")
-    assert found.dropped == {"b1": ["m1"]}
-    assert (len(found.ranks), found.few_blocks) == (2, True)
-    assert found.statistic == pytest.approx(stats.friedmanchisquare([1, 2], [2, 1], [3, 3])[0])
+    ranking = rank_methods(runs(table), direction="min")
+    assert ranking.dropped == {"b1": ["m1"]}
+    assert (len(ranking.ranks), ranking.few_blocks) == (2, True)
+    assert ranking.statistic == pytest.approx(stats.friedmanchisquare([1, 2], [2, 1], [3, 3])[0])
 
 
 def test_one_block_has_ranks_and_no_test():
-    found = rank_methods(runs([[3.0, 1.0, 2.0]]), direction="min")
-    assert found.average_ranks.to_dict() == {"m1": 1.0, "m2": 2.0, "m0": 3.0}
-    assert found.reason == "a test of ranks needs 2 blocks with all 3 methods, got 1 of 1"
-    assert np.isnan([found.statistic, found.p, found.critical_difference]).all()
-    assert (found.nemenyi, found.cliques, found.rejects) == (None, (), False)
+    ranking = rank_methods(runs([[3.0, 1.0, 2.0]]), direction="min")
+    assert ranking.average_ranks.to_dict() == {"m1": 1.0, "m2": 2.0, "m0": 3.0}
+    assert ranking.reason == "a test of ranks needs 2 blocks with all 3 methods, got 1 of 1"
+    assert np.isnan([ranking.statistic, ranking.p, ranking.critical_difference]).all()
+    assert (ranking.nemenyi, ranking.cliques, ranking.rejects) == (None, (), False)
 
 
 def test_the_refusal_says_which_method_is_missing():
     table = [[1.0, np.nan, 3.0], [1.0, np.nan, 3.0], [1.0, 2.0, np.nan]]
-    found = rank_methods(runs(table, gold=1.0), direction="min")
-    assert found.reason.endswith("got 0 of 3 (m1 lacks 2, m2 lacks 1)")
-    assert found.average_ranks.isna().all()
-    assert found.shown == {}
+    ranking = rank_methods(runs(table, gold=1.0), direction="min")
+    assert ranking.reason.endswith("got 0 of 3 (m1 lacks 2, m2 lacks 1)")
+    assert ranking.average_ranks.isna().all()
+    assert ranking.shown == {}
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "reason"),
     [([[1.0, 2.0]] * 3, "compare pairs"), ([[1.0] * 3] * 3, "all methods are equal")],
 )
-def test_what_has_no_test_is_refused(table, said):
-    found = rank_methods(runs(table), direction="min")
-    assert said in found.reason
-    assert np.isnan(found.p)
+def test_what_has_no_test_is_refused(table, reason):
+    ranking = rank_methods(runs(table), direction="min")
+    assert reason in ranking.reason
+    assert np.isnan(ranking.p)
 
 
 def test_no_difference_is_one_clique_whatever_pairs_say():
     _table, frame = random_runs(blocks=3, methods=3, seed=8)
-    found = rank_methods(frame, direction="min", alpha=1e-6)
-    assert not found.rejects
-    assert found.cliques == (tuple(found.average_ranks.index),)
+    ranking = rank_methods(frame, direction="min", alpha=1e-6)
+    assert not ranking.rejects
+    assert ranking.cliques == (tuple(ranking.average_ranks.index),)
 
 
 @pytest.mark.parametrize(

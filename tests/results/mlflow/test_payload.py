@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from erasure.results.mlflow.palette import KNOWN, OTHERS, color
 from erasure.results.mlflow.payload import cut, legal_keys, metrics_of, params_of
 
 
@@ -39,11 +38,11 @@ def test_mlflow_accepts_what_we_call_legal(tracker, client, result, tmp_path):
     odd_result = replace(result, trial=replace(result.trial, params=odd), metrics=metrics)
     run = tracker.start(odd_result.trial)
     tracker.finish(run, odd_result, tmp_path / "missing")
-    found = client.get_run(run).data
-    assert sorted(found.params.values())[:5] == ["1", "2", "3", "4", "5"]
-    assert found.params["long"].endswith("y ... [cut, 7000 characters in all]")
-    assert len(found.params["long"]) == 6000
-    assert {1.0, 2.0, 3.0} <= set(found.metrics.values())
+    stored = client.get_run(run).data
+    assert sorted(stored.params.values())[:5] == ["1", "2", "3", "4", "5"]
+    assert stored.params["long"].endswith("y ... [cut, 7000 characters in all]")
+    assert len(stored.params["long"]) == 6000
+    assert {1.0, 2.0, 3.0} <= set(stored.metrics.values())
 
 
 def test_text_that_fits_is_not_cut():
@@ -61,10 +60,3 @@ def test_a_curve_never_hides_a_measured_value(result):
 def test_infinity_is_not_stored_as_a_large_number(result):
     endless = replace(result, metrics={}, curves={"loss": [(0, math.inf)]}, seconds={}, trained=0)
     assert [m.key for m in metrics_of(endless) if math.isnan(m.value)] == ["loss"]
-
-
-def test_a_method_has_one_color_everywhere():
-    assert color("scrub") == KNOWN["scrub"]
-    assert color("my_method") == color("my_method")
-    assert color("my_method") in OTHERS
-    assert len({*KNOWN.values(), *OTHERS}) == len(KNOWN) + len(OTHERS)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from multirun_analysis.read.frame import Results
 from multirun_analysis.statistics import (
+    FrontObjective,
     Hypervolume,
-    Objective,
     hypervolume,
     interval_table,
     one_metric,
@@ -72,23 +72,23 @@ def trade_offs(results: Results, *, level: float = 0.95) -> TradeOffs:
     """
     runs = results.runs[["run_id", *KEYS, "seed_train"]].copy()
     gold = results.has_gold
-    found = {
+    parts_of = {
         "forgetting": _forgetting(results) if gold else _exposure(results),
         "utility": _losses(results, gold=gold),
         "time": {TIME: _wide(results, TIME)["unlearned"].to_numpy(dtype=np.float64)},
     }
-    told = {
+    prefixes = {
         "forgetting": "mean distance from gold of" if gold else "distance from chance of",
         "utility": "mean loss, compared with gold, of" if gold else "mean error,",
         "time": "unlearning time over retraining time,",
     }
     meanings = {}
-    for name, parts in found.items():
-        known = {metric: part for metric, part in parts.items() if np.isfinite(part).any()}
-        if known:
+    for name, parts in parts_of.items():
+        measured = {metric: part for metric, part in parts.items() if np.isfinite(part).any()}
+        if measured:
             # a run that lacks one of them has no value, rather than a mean of fewer
-            runs[name] = np.mean(list(known.values()), axis=0)
-            meanings[name] = f"{told[name]} {', '.join(known)}"
+            runs[name] = np.mean(list(measured.values()), axis=0)
+            meanings[name] = f"{prefixes[name]} {', '.join(measured)}"
     table = runs[KEYS].drop_duplicates(ignore_index=True)
     for name in meanings:
         table = table.merge(_intervals(runs, name, level), on=KEYS)
@@ -126,14 +126,14 @@ def _shortfall(results: Results, metric: str, *, gold: bool) -> Floats:
     """Return what is lost of an accuracy; to be better than gold is no merit and no fault."""
     wide = _wide(results, metric)
     target = wide["gold"].to_numpy(dtype=np.float64) if gold else 1.0
-    lost: Floats = target - wide["unlearned"].to_numpy(dtype=np.float64)
-    return np.maximum(0.0, lost)
+    shortfall: Floats = target - wide["unlearned"].to_numpy(dtype=np.float64)
+    return np.maximum(0.0, shortfall)
 
 
 def _intervals(runs: "pd.DataFrame", name: str, level: float) -> "pd.DataFrame":
-    found = interval_table(runs, by=KEYS, value=name, cluster="seed_train", level=level)
+    intervals = interval_table(runs, by=KEYS, value=name, cluster="seed_train", level=level)
     names = {"mean": name, "low": f"{name}_low", "high": f"{name}_high"}
-    return found.rename(columns=names)[[*KEYS, *names.values()]]
+    return intervals.rename(columns=names)[[*KEYS, *names.values()]]
 
 
 def _with_fronts(table: "pd.DataFrame", meanings: Mapping[str, str]) -> TradeOffs:
@@ -144,9 +144,9 @@ def _with_fronts(table: "pd.DataFrame", meanings: Mapping[str, str]) -> TradeOff
     for block, group in table.groupby("block", sort=False):
         judged = group[~group["reference"]]
         fronts = {"front": names} | {
-            f"front_{other}": ["forgetting", other]
-            for other in names
-            if other != "forgetting" and "forgetting" in names
+            f"front_{axis}": ["forgetting", axis]
+            for axis in names
+            if axis != "forgetting" and "forgetting" in names
         }
         columns = {
             column: _front(judged, axes).reindex(group.index, fill_value=False)
@@ -163,12 +163,12 @@ def _with_fronts(table: "pd.DataFrame", meanings: Mapping[str, str]) -> TradeOff
 
 
 def _front(judged: "pd.DataFrame", names: Sequence[str]) -> "pd.Series":
-    objectives = [Objective(column=name, direction="min") for name in names]
+    objectives = [FrontObjective(column=name, direction="min") for name in names]
     return pareto_front(judged, objectives).on_front if objectives else judged["reference"]
 
 
 def _volume(rows: "pd.DataFrame", names: Sequence[str]) -> Hypervolume:
-    objectives = [Objective(column=name, direction="min") for name in names]
+    objectives = [FrontObjective(column=name, direction="min") for name in names]
     return hypervolume(rows, objectives, [WORST] * len(names))
 
 
@@ -180,7 +180,8 @@ def _additions(judged: "pd.DataFrame", names: Sequence[str]) -> "pd.Series":
     import pandas as pd
 
     front = judged[_front(judged, names)]
-    whole = _volume(front, names).value
-    lost = {i: whole - _volume(front.drop(index=i), names).value for i in front.index}
-    last = dict.fromkeys(front.index, whole) if len(front) == 1 else lost
-    return pd.Series({i: last.get(i, 0.0) for i in judged.index}, dtype=np.float64)
+    volume = _volume(front, names).value
+    losses = {i: volume - _volume(front.drop(index=i), names).value for i in front.index}
+    # nothing is left without the only one, and nothing has no volume
+    additions = dict.fromkeys(front.index, volume) if len(front) == 1 else losses
+    return pd.Series({i: additions.get(i, 0.0) for i in judged.index}, dtype=np.float64)

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from multirun_analysis.leaderboard.best_trial import BestTrial
-from multirun_analysis.leaderboard.board import Board, Line
-from multirun_analysis.leaderboard.comparison import Difference, SideBySide
-from multirun_analysis.leaderboard.layout import Layout, Shown, arrow, figure, lay_out, runs_text
+from erasure.schema import format_number
 from multirun_analysis.read.frame import Results
+from multirun_analysis.tables.best_trial import BestTrial
+from multirun_analysis.tables.board import Board, Layout, arrow, lay_out
+from multirun_analysis.tables.cells import NULL_MARK, CellText, Line, runs_text
+from multirun_analysis.tables.comparison import Difference, SideBySide
 
 FEW = 10
 """Failures that are listed one by one."""
@@ -33,6 +34,7 @@ def show_board(board: Board, results: Results, console: Console, rows: int) -> N
         shown, hidden = _first(lines, rows)
         _say(console, f"\n{block}", "bold")
         wide, narrow = (_table(layout, shown, one_line=fits) for fits in (True, False))
+        # measured without a limit, since Rich never reports more than the width it has
         unlimited = console.options.update(max_width=10_000)
         fits = console.measure(wide, options=unlimited).maximum <= console.width
         console.print(wide if fits else narrow)
@@ -42,23 +44,23 @@ def show_board(board: Board, results: Results, console: Console, rows: int) -> N
     console.print()
     for letter, reason in layout.footnotes.items():
         _say(console, f"[{letter}] {reason}", "yellow")
-    told = "; ".join(f"{name}: {text}" for name, text in board.facts.items())
-    for text in ("; ".join(layout.legend), told):
+    provenance = "; ".join(f"{name}: {text}" for name, text in board.provenance.items())
+    for text in ("; ".join(layout.legend), provenance):
         console.print(Text(text, style="dim"))
     for note in board.notes:
         _say(console, f"note: {note}", "yellow")
 
 
-def show_comparison(found: SideBySide, console: Console) -> None:
+def show_comparison(comparison: SideBySide, console: Console) -> None:
     """Print two runs or methods side by side."""
-    for title, name in (("A", found.a), ("B", found.b)):
+    for title, name in (("A", comparison.a), ("B", comparison.b)):
         _say(console, f"{title}  {name}", "bold")
-    console.print(_settings_table(found) if found.settings else "\nno setting differs")
-    for block in dict.fromkeys(difference.block for difference in found.differences):
+    console.print(_settings_table(comparison) if comparison.settings else "\nno setting differs")
+    for block in dict.fromkeys(difference.block for difference in comparison.differences):
         _say(console, f"\n{block}", "bold")
-        console.print(_differences_table(found, block))
-    if not found.are_runs:
-        _say(console, _about_pairs(found.differences), "dim")
+        console.print(_differences_table(comparison, block))
+    if not comparison.are_runs:
+        _say(console, _about_pairs(comparison.differences), "dim")
 
 
 def show_best(trials: Sequence[BestTrial], console: Console) -> None:
@@ -66,7 +68,7 @@ def show_best(trials: Sequence[BestTrial], console: Console) -> None:
     for trial in trials:
         _say(console, f"{trial.name}  {trial.run_id[:8]}", "bold")
         chosen = f"best of {trial.others + 1} trials on {trial.block}"
-        _say(console, f"{trial.metric} {figure(trial.value)}, {chosen}")
+        _say(console, f"{trial.metric} {format_number(trial.value)}, {chosen}")
         if trial.heldout == "test" and trial.others:
             _say(
                 console,
@@ -78,15 +80,15 @@ def show_best(trials: Sequence[BestTrial], console: Console) -> None:
 
 
 def _first(
-    lines: Sequence[tuple[Line, Sequence[Shown]]], rows: int
-) -> tuple[list[tuple[Line, Sequence[Shown]]], int]:
+    lines: Sequence[tuple[Line, Sequence[CellText]]], rows: int
+) -> tuple[list[tuple[Line, Sequence[CellText]]], int]:
     methods = [item for item in lines if not item[0].reference]
     kept = methods[:rows] if rows else methods
     return [*kept, *(item for item in lines if item[0].reference)], len(methods) - len(kept)
 
 
 def _table(
-    layout: Layout, lines: Sequence[tuple[Line, Sequence[Shown]]], *, one_line: bool
+    layout: Layout, lines: Sequence[tuple[Line, Sequence[CellText]]], *, one_line: bool
 ) -> Table:
     """Return the table, a cell in one line or a line for each of its numbers."""
     table = Table(box=None, padding=(0, 3 if one_line else 1, 0, 0), pad_edge=False)
@@ -110,12 +112,12 @@ def _stacked_heading(name: str, direction: str) -> str:
     return "\n".join([*name.replace("/", "\n").replace("_", "\n").split(), direction])
 
 
-def _cell(cell: Shown, *, one_line: bool) -> Text:
+def _cell(cell: CellText, *, one_line: bool) -> Text:
     style = "bold green" if cell.best else ""
     if one_line:
         return Text(cell.plain(), style=style)
     lines = [
-        cell.mean + (" ≈" if cell.null else ""),
+        cell.mean + (f" {NULL_MARK}" if cell.null else ""),
         f"±{cell.half_width}" if cell.half_width else "",
         f"({cell.gap})" if cell.gap else "",
         " ".join(part for part in (cell.count, f"[{cell.note}]" if cell.note else "") if part),
@@ -134,47 +136,57 @@ def _show_failures(results: Results, console: Console) -> None:
         _say(console, f"and {len(failed) - FEW} more that did not finish", "red")
 
 
-def _settings_table(found: SideBySide) -> Table:
+def _settings_table(comparison: SideBySide) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False)
     for heading in ("setting", "A", "B"):
         table.add_column(heading, overflow="fold")
-    for key, (a, b) in found.settings.items():
+    for key, (a, b) in comparison.settings.items():
         table.add_row(Text(key), Text(a or "–"), Text(b or "–"))
     return table
 
 
-def _differences_table(found: SideBySide, block: str) -> Table:
+def _differences_table(comparison: SideBySide, block: str) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False)
     table.add_column("metric", overflow="fold")
-    headings = ["A", "B", "A - B"] if found.are_runs else ["A", "B", "A - B", "pairs", "p"]
+    headings = ["A", "B", "A - B"] if comparison.are_runs else ["A", "B", "A - B", "pairs", "p"]
     for heading in [*headings, "better"]:
         table.add_column(heading, justify="right", no_wrap=True)
-    for one in found.differences:
-        if one.block == block:
-            unit = f" [{one.meaning.unit}]" if one.meaning.unit else ""
-            cells = [figure(one.a), figure(one.b), _signed(one)]
-            cells += [] if found.are_runs else [str(one.pairs), figure(one.p)]
-            heading = f"{one.metric}{unit} {arrow(one.meaning)}"
-            table.add_row(Text(heading), *cells, one.better.upper())
+    for difference in comparison.differences:
+        if difference.block == block:
+            unit = f" [{difference.meaning.unit}]" if difference.meaning.unit else ""
+            cells = [format_number(difference.a), format_number(difference.b), _signed(difference)]
+            cells += (
+                [] if comparison.are_runs else [str(difference.pairs), format_number(difference.p)]
+            )
+            heading = f"{difference.metric}{unit} {arrow(difference.meaning)}"
+            table.add_row(Text(heading), *cells, difference.better.upper())
     return table
 
 
-def _signed(one: Difference) -> str:
-    if math.isnan(one.difference):
-        return figure(one.difference)
-    sign = "-" if one.difference < 0 else "+"
-    half = "" if math.isnan(one.half_width) else f" ± {figure(one.half_width)}"
-    return f"{sign}{figure(abs(one.difference))}{half}"
+def _signed(difference: Difference) -> str:
+    if math.isnan(difference.difference):
+        return format_number(difference.difference)
+    sign = "-" if difference.difference < 0 else "+"
+    half = (
+        "" if math.isnan(difference.half_width) else f" ± {format_number(difference.half_width)}"
+    )
+    return f"{sign}{format_number(abs(difference.difference))}{half}"
 
 
 def _about_pairs(differences: Sequence[Difference]) -> str:
-    told = ["pairs share split and training seed; better if the 95 % interval excludes 0"]
-    told.append("p: exact signed-rank test, not corrected for the number of metrics")
-    floors = {one.pairs: one.smallest_p for one in differences if not math.isnan(one.smallest_p)}
-    told += [
-        f"{n} pairs give no p below {figure(p)}" for n, p in sorted(floors.items()) if p > 0.05
+    sentences = ["pairs share split and training seed; better if the 95 % interval excludes 0"]
+    sentences.append("p: exact signed-rank test, not corrected for the number of metrics")
+    floors = {
+        difference.pairs: difference.smallest_p
+        for difference in differences
+        if not math.isnan(difference.smallest_p)
+    }
+    sentences += [
+        f"{n} pairs give no p below {format_number(p)}"
+        for n, p in sorted(floors.items())
+        if p > 0.05
     ]
-    return "; ".join(told)
+    return "; ".join(sentences)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

@@ -6,15 +6,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multirun_analysis.errors import AnalysisError, near
-from multirun_analysis.leaderboard.aggregation import aggregate, main_metrics
-from multirun_analysis.leaderboard.board import Board, Line, leaderboard
-from multirun_analysis.leaderboard.comparison import PAIR
-from multirun_analysis.leaderboard.layout import arrow
-from multirun_analysis.leaderboard.trade_offs import TradeOffs, trade_offs
 from multirun_analysis.read.frame import MetricMeaning, Results
 from multirun_analysis.read.samples import Samples, read_samples
 from multirun_analysis.report.pictures import Look, looks_of
 from multirun_analysis.statistics import one_metric
+from multirun_analysis.tables.aggregation import aggregate, main_metrics
+from multirun_analysis.tables.board import Board, arrow
+from multirun_analysis.tables.build import leaderboard
+from multirun_analysis.tables.cells import Line
+from multirun_analysis.tables.comparison import PAIR
+from multirun_analysis.tables.trade_offs import TradeOffs, trade_offs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Study:
+class ReportData:
     """A sweep, worked out.
 
     Args:
@@ -84,10 +85,10 @@ class Study:
     @cached_property
     def lines(self) -> dict[str, list[Line]]:
         """The lines of the board by block, best first."""
-        found: dict[str, list[Line]] = {block: [] for block in self.board.blocks}
+        lines: dict[str, list[Line]] = {block: [] for block in self.board.blocks}
         for line in self.board.lines:
-            found[line.block].append(line)
-        return found
+            lines[line.block].append(line)
+        return lines
 
     def methods(self, block: str, most: int = 0) -> list[Line]:
         """Return the methods of a block, best first, yardsticks last.
@@ -124,12 +125,14 @@ class Study:
 
         There are several if methods have trainers of their own.
         """
-        found = self.records.get((block, metric), {})
-        rows = [row for (_, one), row in found.items() if one == role and row["n_ok"]]
+        records = self.records.get((block, metric), {})
+        rows = [
+            row for (_, record_role), row in records.items() if record_role == role and row["n_ok"]
+        ]
         return sorted(rows, key=lambda row: -int(row["n_ok"]))
 
 
-def study(results: Results, *, level: float, baseline: str) -> Study:
+def report_data(results: Results, *, level: float, baseline: str) -> ReportData:
     """Work out everything that a report shows.
 
     Raises:
@@ -141,12 +144,12 @@ def study(results: Results, *, level: float, baseline: str) -> Study:
     table = aggregate(results, _metrics(results), level=level)
     records: dict[tuple[str, str], dict[tuple[str, str], Record]] = {}
     for row in table.to_dict("records"):
-        place = records.setdefault((row["block"], row["metric"]), {})
-        place[row["method"], row["role"]] = {
+        cells = records.setdefault((row["block"], row["metric"]), {})
+        cells[row["method"], row["role"]] = {
             **row,
             **{name: _is_true(row[name]) for name in FLAGS},
         }
-    return Study(
+    return ReportData(
         results=results,
         board=leaderboard(results, level=level),
         table=table,
@@ -164,14 +167,14 @@ def _is_true(flag: object) -> bool:
     return type(flag).__name__ in ("bool", "bool_") and bool(flag)
 
 
-def words(meaning: MetricMeaning) -> str:
+def direction_text(meaning: MetricMeaning) -> str:
     """Return which way is better, for a reader."""
     if meaning.direction == "closer_to_ideal":
         return f"closer to {arrow(meaning).removeprefix('→ ')} is better"
     return WORDS[meaning.direction]
 
 
-def labelled(name: str, meaning: MetricMeaning) -> str:
+def with_unit(name: str, meaning: MetricMeaning) -> str:
     """Return the name of a metric with its unit."""
     return f"{name} [{meaning.unit}]" if meaning.unit else name
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
+from erasure.schema import without_password
 from multirun_analysis.read.frame import Results
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 PLACES = ("_target_", "_partial_", "base.", "cache", "root")
 
 
-def facts_of(results: Results) -> dict[str, str]:
-    """Return the facts by name, for a reader.
+def provenance_of(results: Results) -> dict[str, str]:
+    """Return the provenance of results by name, for a reader.
 
     Number of seeds of each kind, what was forgotten, how many gold models there are, sizes of
     the attacked sets, hardware, source, and what the trials were ranked by.
@@ -22,7 +22,7 @@ def facts_of(results: Results) -> dict[str, str]:
     finished = runs[runs["outcome"] == "finished"]
     golds = finished.loc[finished["store_gold"] != "", "store_gold"].nunique()
     ranked = ", ".join(f"{name} ({way})" for name, way in results.objective.items())
-    facts = {
+    entries = {
         "runs": _outcomes(runs),
         "seeds": _seeds(finished),
         "forget set": _joined(_forget(results, run) for run in finished["run_id"]),
@@ -36,17 +36,7 @@ def facts_of(results: Results) -> dict[str, str]:
         "ranked by": ranked,
         "tracked at": without_password(results.uri),
     }
-    return {name: told for name, told in facts.items() if told}
-
-
-def without_password(uri: str) -> str:
-    """Return an address as it may be shown."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(
-        parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}")
-    )
+    return {name: text for name, text in entries.items() if text}
 
 
 def _outcomes(runs: "pd.DataFrame") -> str:
@@ -69,18 +59,18 @@ def _forget(results: Results, run_id: str) -> str:
         for key, value in params.items()
         if key.startswith("split.") and value not in ("None", "")
     }
-    told = [f"{key}={value}" for key, value in settings.items() if not key.startswith(PLACES)]
-    return f"{rule} ({', '.join(told)})" if told else rule
+    options = [f"{key}={value}" for key, value in settings.items() if not key.startswith(PLACES)]
+    return f"{rule} ({', '.join(options)})" if options else rule
 
 
 def _sizes(results: Results) -> str:
     """Return how many samples the metrics look at, where the files say so."""
     values = results.values
-    known = values[(values["role"] == "unlearned") & values["n"].notna()]
-    forget = known.loc[known["metric"] == "forget/accuracy", "n"]
-    attacks = known["metric"].str.startswith("mia/") & known["metric"].str.endswith("/auc")
-    told = {"forgotten": forget, "attacked, with those never seen": known.loc[attacks, "n"]}
-    return "; ".join(f"{name} {_range(sizes)}" for name, sizes in told.items() if len(sizes))
+    sized = values[(values["role"] == "unlearned") & values["n"].notna()]
+    forget = sized.loc[sized["metric"] == "forget/accuracy", "n"]
+    attacks = sized["metric"].str.startswith("mia/") & sized["metric"].str.endswith("/auc")
+    counted = {"forgotten": forget, "attacked, with those never seen": sized.loc[attacks, "n"]}
+    return "; ".join(f"{name} {_range(sizes)}" for name, sizes in counted.items() if len(sizes))
 
 
 def _range(sizes: "pd.Series") -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.leaderboard.aggregation import check_metrics
 from multirun_analysis.read.frame import MetricMeaning, Results, SweepRun
 from multirun_analysis.statistics import one_metric, to_cost
+from multirun_analysis.tables.aggregation import check_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,17 +59,17 @@ def best(results: Results, metric: str = "") -> list[BestTrial]:
     check_metrics(results, [name])
     wide = one_metric(results.runs, results.values, name)
     meaning = results.schema[name]
-    way = results.objective.get(name, "")
-    if not way and meaning.direction == "info":
+    optimize = results.objective.get(name, "")
+    if not optimize and meaning.direction == "info":
         raise AnalysisError(f"metric {name!r} has no better and worse, it is information")
-    wide["cost"] = _costs(wide, meaning, way)
+    wide["cost"] = _costs(wide, meaning, optimize)
     judged = wide[~wide["reference"] & wide["cost"].notna()]
     if judged.empty:
         raise AnalysisError(f"no trial of a method has a value of {name!r}")
-    found = []
+    best_trials = []
     for block, group in judged.groupby("block", sort=False):
         row = group.loc[group["cost"].idxmin()]
-        found.append(
+        best_trials.append(
             BestTrial(
                 block=str(block),
                 run_id=row["run_id"],
@@ -81,7 +81,7 @@ def best(results: Results, metric: str = "") -> list[BestTrial]:
                 command=command(results, row["run_id"]),
             )
         )
-    return found
+    return best_trials
 
 
 def command(results: Results, run_id: str) -> str:
@@ -104,21 +104,23 @@ def command_of(results: Results, run: Mapping[str, Any]) -> str:
     return _from_settings(tags, results.params.get(run["run_id"], {}))
 
 
-def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, way: str) -> "np.ndarray":
+def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, optimize: str) -> "np.ndarray":
     """Return what is best where it is least: as the objective wants it, or else the metric."""
-    if way or meaning.direction == "info":
-        return to_cost(wide["unlearned"], "max" if way == "maximize" else "min")
+    if optimize or meaning.direction == "info":
+        return to_cost(wide["unlearned"], "max" if optimize == "maximize" else "min")
     gold = wide["gold"]
     return to_cost(wide["unlearned"], meaning.direction, gold=gold, ideal=meaning.ideal)
 
 
 def _from_sweep(sweep: SweepRun, overrides: Sequence[str]) -> str:
     words = shlex.split(sweep.command)
+    # what the sweep swept gives way to the overrides of the trial
     kept = [word for word in words if word not in ("-m", "--multirun") and not _is_override(word)]
     return shlex.join([*kept, *overrides])
 
 
 def _is_override(word: str) -> bool:
+    # ~key takes a setting away
     is_one = not word.startswith("-") and ("=" in word or word.startswith("~"))
     return is_one and not word.lstrip("+").startswith(KEPT)
 

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from tracked import FORGET, GOLD_FORGET, SECONDS
 
+from erasure.schema import format_number, without_password
 from multirun_analysis import AnalysisError, aggregate, leaderboard, load
-from multirun_analysis.leaderboard.board import Board, Cell, Line
-from multirun_analysis.leaderboard.facts import facts_of, without_password
-from multirun_analysis.leaderboard.layout import figure, lay_out
-from multirun_analysis.leaderboard.tables import to_csv, to_latex, to_markdown, write_tables
 from multirun_analysis.read.frame import MetricMeaning
 from multirun_analysis.statistics import t_interval
+from multirun_analysis.tables.board import Board, lay_out
+from multirun_analysis.tables.cells import BoardCell, Line
+from multirun_analysis.tables.export import to_csv, to_latex, to_markdown, write_tables
+from multirun_analysis.tables.provenance import provenance_of
 
 T4 = 2.776445105
 """Student's 97.5 % quantile with 4 degrees of freedom."""
@@ -32,33 +33,35 @@ def board(results):
 
 
 def row(table, method, metric):
-    (found,) = table[(table["method"] == method) & (table["metric"] == metric)].to_dict("records")
-    return found
+    (matching,) = table[(table["method"] == method) & (table["metric"] == metric)].to_dict(
+        "records"
+    )
+    return matching
 
 
 def test_mean_deviation_and_interval_of_the_specification(table):
-    found = row(table, "finetune", "cost/unlearn_seconds")
-    assert found["mean"] == pytest.approx(1.2)
-    assert found["sd"] == pytest.approx(0.169558, abs=1e-6)
-    assert (found["high"] - found["low"]) / 2 == pytest.approx(0.210534, abs=1e-6)
-    assert (found["n_ok"], found["n"], found["units"]) == (5, 5, 5)
+    cell = row(table, "finetune", "cost/unlearn_seconds")
+    assert cell["mean"] == pytest.approx(1.2)
+    assert cell["sd"] == pytest.approx(0.169558, abs=1e-6)
+    assert (cell["high"] - cell["low"]) / 2 == pytest.approx(0.210534, abs=1e-6)
+    assert (cell["n_ok"], cell["n"], cell["units"]) == (5, 5, 5)
 
 
 def test_the_gap_is_the_mean_distance_of_a_run_from_its_own_gold(table):
-    found = row(table, "finetune", "forget/accuracy")
+    cell = row(table, "finetune", "forget/accuracy")
     gaps = [FORGET["finetune"] - gold for gold in GOLD_FORGET]
-    assert found["gap"] == pytest.approx(statistics.fmean(gaps))
+    assert cell["gap"] == pytest.approx(statistics.fmean(gaps))
     half = T4 * statistics.stdev(gaps) / math.sqrt(5)
-    assert found["gap_high"] - found["gap"] == pytest.approx(half)
-    assert (found["cost"], found["cost_low"]) == (found["gap"], found["gap_low"])
+    assert cell["gap_high"] - cell["gap"] == pytest.approx(half)
+    assert (cell["cost"], cell["cost_low"]) == (cell["gap"], cell["gap_low"])
 
 
 def test_intervals_are_those_of_the_statistics(results, table):
     rows = results.measured("retain/accuracy")
     values = rows[rows["method"] == "finetune"]["value"]
-    found, expected = row(table, "finetune", "retain/accuracy"), t_interval(values)
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
-    assert (found["cost_low"], found["cost_high"]) == (-found["high"], -found["low"])
+    cell, expected = row(table, "finetune", "retain/accuracy"), t_interval(values)
+    assert (cell["low"], cell["high"]) == pytest.approx((expected.low, expected.high))
+    assert (cell["cost_low"], cell["cost_high"]) == (-cell["high"], -cell["low"])
 
 
 def test_gold_and_original_count_each_model_once(table):
@@ -68,25 +71,25 @@ def test_gold_and_original_count_each_model_once(table):
 
 
 def test_missing_values_are_counted_and_explained(table):
-    found = row(table, "grad_ascent", "forget/accuracy")
-    assert (found["n_ok"], found["n"]) == (3, 5)
-    assert set(found["missing"].split("; ")) == {
+    cell = row(table, "grad_ascent", "forget/accuracy")
+    assert (cell["n_ok"], cell["n"]) == (3, 5)
+    assert set(cell["missing"].split("; ")) == {
         "1 diverged: the loss became nan",
         "1 not run: not run",
     }
-    found = row(table, "scrub (alpha=0.9)", "mia/loss/auc")
-    assert (found["n_ok"], found["missing"]) == (4, "1 degenerate: constant_score")
+    cell = row(table, "scrub (alpha=0.9)", "mia/loss/auc")
+    assert (cell["n_ok"], cell["missing"]) == (4, "1 degenerate: constant_score")
 
 
 def test_seeds_of_one_training_seed_are_no_independent_units(results):
     """Two unlearning seeds per training seed: the unit is their mean, five seeds become three."""
     shared = results.runs.assign(seed_train=results.runs["seed_train"] // 2)
     nested = type(results)(**{**vars(results), "runs": shared})
-    found = row(aggregate(nested), "finetune", "cost/unlearn_seconds")
+    cell = row(aggregate(nested), "finetune", "cost/unlearn_seconds")
     means = [(SECONDS[0] + SECONDS[1]) / 2, (SECONDS[2] + SECONDS[3]) / 2, SECONDS[4]]
-    assert (found["units"], found["n_ok"]) == (3, 5)
-    assert found["mean"] == pytest.approx(statistics.fmean(means))
-    assert found["sd"] == pytest.approx(statistics.stdev(means))
+    assert (cell["units"], cell["n_ok"]) == (3, 5)
+    assert cell["mean"] == pytest.approx(statistics.fmean(means))
+    assert cell["sd"] == pytest.approx(statistics.stdev(means))
 
 
 def test_one_seed_has_no_interval_and_the_table_says_so(uri):
@@ -122,9 +125,9 @@ def test_a_metric_no_run_has_is_refused_with_names_that_are_near(results):
         leaderboard(results, ["forget/acuracy"])
 
 
-def test_the_facts_of_a_table_are_complete(results, uri):
-    facts = facts_of(results)
-    assert facts == {
+def test_the_provenance_of_a_table_are_complete(results, uri):
+    provenance = provenance_of(results)
+    assert provenance == {
         "runs": "28 finished, 1 diverged, 1 not run",
         "seeds": "5 split, 5 train, 5 unlearn, 5 evaluate",
         "forget set": "RandomForget (fraction=0.1)",
@@ -149,7 +152,7 @@ def test_markdown_golden(results):
     assert lines[0] == "**digits · mlp · random**"
     assert lines[2] == ("| method | n | forget/accuracy → gold | cost/unlearn_seconds [s] ↓ |")
     # 11.5, 14.0 and 9.5 have the s.d. 2.2546; 4.302653 is Student's quantile for three
-    assert figure(4.302653 * 2.2546 / 3**0.5) == "5.601"
+    assert format_number(4.302653 * 2.2546 / 3**0.5) == "5.601"
     by_method = {line.split(" | ")[0][2:]: line for line in lines if line.startswith("| ")}
     assert by_method["finetune"] == (
         "| finetune | 5 | 0.950 ± 0.000 (0.230) | **1.200** ± 0.211 |"
@@ -182,14 +185,14 @@ def test_latex_writes_small_numbers_as_powers_of_ten():
     assert r"50 \% of \{x\}\_1" in text
 
 
-def test_csv_has_every_number_and_the_facts(results, table):
+def test_csv_has_every_number_and_the_provenance(results, table):
     rows = list(csv.DictReader(io.StringIO(to_csv(results))))
     assert len(rows) == len(table)
-    found = next(
+    csv_row = next(
         r for r in rows if (r["method"], r["metric"]) == ("finetune", "cost/unlearn_seconds")
     )
-    assert float(found["mean"]) == pytest.approx(1.2)
-    assert (found["unit"], found["direction"], found["gold_models"]) == ("s", "min", "5")
+    assert float(csv_row["mean"]) == pytest.approx(1.2)
+    assert (csv_row["unit"], csv_row["direction"], csv_row["gold_models"]) == ("s", "min", "5")
 
 
 def test_tables_are_written(results, board, tmp_path):
@@ -218,7 +221,7 @@ def test_a_notebook_shows_markdown(board):
     ],
 )
 def test_figures_are_short(value, text):
-    assert figure(value) == text
+    assert format_number(value) == text
 
 
 def test_letters_of_footnotes_go_on_after_z():
@@ -228,7 +231,7 @@ def test_letters_of_footnotes_go_on_after_z():
 
 
 def line_of(method, mean=1.0, missing=""):
-    cell = Cell(
+    cell = BoardCell(
         mean=mean,
         half_width=math.nan,
         gap=math.nan,
@@ -260,7 +263,7 @@ def board_of(mean, method, lines=()):
         level=0.95,
         ranked_by="",
         silent={},
-        facts={},
+        provenance={},
         notes=[],
     )
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import MAIN_METRICS
 from multirun_analysis.errors import AnalysisError, near
 from multirun_analysis.read.frame import MetricMeaning, Results
 from multirun_analysis.statistics import interval_table, null_table, one_metric, to_cost
@@ -11,18 +12,6 @@ from multirun_analysis.statistics import interval_table, null_table, one_metric,
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-MAIN = (
-    "forget/accuracy",
-    "retain/accuracy",
-    "test/accuracy",
-    "val/accuracy",
-    "mia/loss/auc",
-    "gap/avg",
-    "cost/unlearn_seconds",
-    "cost/speedup",
-)
-"""Metrics a reader wants side by side; those that were not measured are left out."""
 
 ROW = ("block", "method", "role", "reference")
 STATED = ("mean", "sd", "low", "high", "n_ok", "n", "units", "interval")
@@ -35,7 +24,7 @@ COLUMNS = (*ROW, "metric", *STATED, *GAPS, *COSTS, *NULLS, "missing")
 
 def main_metrics(results: Results) -> list[str]:
     """Return the metrics of a leaderboard: the usual ones, and what the trials are ranked by."""
-    wanted = dict.fromkeys([*MAIN, *results.objective])
+    wanted = dict.fromkeys([*MAIN_METRICS, *results.objective])
     return [name for name in wanted if name in results.schema]
 
 
@@ -113,6 +102,7 @@ def _models(wide: "pd.DataFrame", role: str) -> "pd.DataFrame":
     import pandas as pd
 
     rows = wide[wide[role].notna()]
+    # the key in the store tells models apart; runs without a store have their seeds
     key = rows[f"store_{role}"].where(
         rows[f"store_{role}"] != "",
         rows["seed_split"].astype(str) + "/" + rows["seed_train"].astype(str),
@@ -145,12 +135,12 @@ def _with_costs(
             **{cost: table[name] for cost, name in zip(COSTS, source, strict=True)}
         )
     if meaning.direction == "max":
-        mirrored = dict(zip(COSTS, ("mean", "high", "low"), strict=True))
+        mirrored = dict(zip(COSTS, ("mean", "high", "low"), strict=True))  # negation swaps ends
         return table.assign(**{cost: -table[name] for cost, name in mirrored.items()})
     costs = to_cost(rows["value"], meaning.direction, ideal=meaning.ideal)
-    found = _intervals(rows.assign(cost=costs), "cost", level)
-    found = found.rename(columns=dict(zip(ENDS, COSTS, strict=True)))
-    return table.merge(found[[*ROW, *COSTS]], on=list(ROW))
+    cost_table = _intervals(rows.assign(cost=costs), "cost", level)
+    cost_table = cost_table.rename(columns=dict(zip(ENDS, COSTS, strict=True)))
+    return table.merge(cost_table[[*ROW, *COSTS]], on=list(ROW))
 
 
 def _gaps(rows: "pd.DataFrame", meaning: MetricMeaning) -> "np.ndarray":
@@ -166,6 +156,7 @@ def _intervals(rows: "pd.DataFrame", value: str, level: float) -> "pd.DataFrame"
     """Return one interval per row of the table; averaging single runs first is left out."""
     key = [*ROW, "seed_train"]
     plain = rows["seed_train"].notna().all() and not rows.duplicated(key).any()
+    # one run per seed, the usual case, needs no clusters, and they cost time
     cluster = None if plain else "seed_train"
     return interval_table(rows, by=list(ROW), value=value, cluster=cluster, level=level)
 
@@ -176,11 +167,11 @@ def _nulls(methods: "pd.DataFrame", meaning: MetricMeaning, level: float) -> "pd
 
     names = {"low": "null_low", "high": "null_high"}
     columns = ["block", "method", "role", *NULLS]
-    known = methods[methods["gold"].notna()]
-    if meaning.ideal is not None or known.empty:
+    with_gold = methods[methods["gold"].notna()]
+    if meaning.ideal is not None or with_gold.empty:
         return pd.DataFrame(columns=columns)
     seeds = ["seed_split", "seed_train"]
-    table = null_table(known, by=["block", "trainer"], seeds=seeds, level=level)
+    table = null_table(with_gold, by=["block", "trainer"], seeds=seeds, level=level)
     return table.rename(columns=names).assign(role="unlearned")[columns]
 
 
@@ -193,10 +184,10 @@ def _missing(results: Results, methods: "pd.DataFrame", metric: str) -> "pd.Data
     why = methods[["run_id", *ROW]].merge(chosen, on=["run_id", "role"], how="left")
     rows: list[dict[str, Any]] = []
     for key, group in why[why["value"].isna()].groupby(list(ROW), observed=True):
-        told = Counter(
+        reasons = Counter(
             f"{status}: {reason}" if reason else str(status)
             for status, reason in zip(group["status"], group["reason"], strict=True)
         )
-        texts = [f"{count} {text}" for text, count in told.most_common()]
-        rows.append({**dict(zip(ROW, key, strict=True)), "missing": "; ".join(texts)})
+        counted = [f"{count} {text}" for text, count in reasons.most_common()]
+        rows.append({**dict(zip(ROW, key, strict=True)), "missing": "; ".join(counted)})
     return pd.DataFrame(rows, columns=[*ROW, "missing"])

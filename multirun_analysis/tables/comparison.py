@@ -7,16 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.leaderboard.aggregation import check_metrics, main_metrics
 from multirun_analysis.read.conditions import NOT_A_CAUSE
-from multirun_analysis.read.finding import Found, find
-from multirun_analysis.read.frame import MetricMeaning, Results
+from multirun_analysis.read.frame import MetricMeaning, NamedRuns, Results, named_runs
 from multirun_analysis.statistics import compare_to_baseline, one_metric, to_cost
+from multirun_analysis.tables.aggregation import check_metrics, main_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from multirun_analysis.statistics import Direction
+    from multirun_analysis.statistics import JudgedDirection
 
 PAIR = ("seed_split", "seed_train")
 
@@ -86,7 +85,7 @@ def side_by_side(
     Raises:
         AnalysisError: If a name fits nothing or too much, or they cannot be compared.
     """
-    first, second = find(results, a), find(results, b)
+    first, second = named_runs(results, a), named_runs(results, b)
     if first.is_run != second.is_run:
         run, method = (first, second) if first.is_run else (second, first)
         raise AnalysisError(f"{run.name!r} is a run and {method.name!r} a method; name two alike")
@@ -104,33 +103,37 @@ def side_by_side(
     )
 
 
-def _settings(results: Results, first: Found, second: Found) -> dict[str, tuple[str, str]]:
+def _settings(results: Results, first: NamedRuns, second: NamedRuns) -> dict[str, tuple[str, str]]:
     """Return the settings that both have one value of, each its own, or that one of them lacks."""
-    left, right = (_constant(results, found) for found in (first, second))
+    left, right = (_constant(results, runs) for runs in (first, second))
     keys = [*left, *(key for key in right if key not in left)]
     causes = (key for key in keys if key.partition(".")[0] not in NOT_A_CAUSE)
     pairs = {key: (left.get(key, ""), right.get(key, "")) for key in causes}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _constant(results: Results, found: Found) -> dict[str, str]:
+def _constant(results: Results, named: NamedRuns) -> dict[str, str]:
     """Return the settings that all its runs share."""
-    known = [params for run in found.runs if (params := results.params.get(run))]
-    if not known:
+    configurations = [params for run in named.runs if (params := results.params.get(run))]
+    if not configurations:
         return {}
-    return {k: v for k, v in known[0].items() if all(params.get(k) == v for params in known)}
+    return {
+        k: v
+        for k, v in configurations[0].items()
+        if all(params.get(k) == v for params in configurations)
+    }
 
 
 def _of_runs(
-    results: Results, first: Found, second: Found, metrics: Sequence[str]
+    results: Results, first: NamedRuns, second: NamedRuns, metrics: Sequence[str]
 ) -> list[Difference]:
-    found = []
+    differences = []
     for metric in metrics:
         meaning = results.schema[metric]
         wide = one_metric(results.runs, results.values, metric).set_index("run_id")
         rows = wide.loc[[first.runs[0], second.runs[0]]]
         a, b = (float(value) for value in rows["unlearned"])
-        found.append(
+        differences.append(
             Difference(
                 block=" | ".join(dict.fromkeys(rows["block"])),
                 metric=metric,
@@ -145,11 +148,11 @@ def _of_runs(
                 better=_lower(*_costs(rows, meaning)),
             )
         )
-    return found
+    return differences
 
 
 def _of_methods(
-    results: Results, first: Found, second: Found, metrics: Sequence[str]
+    results: Results, first: NamedRuns, second: NamedRuns, metrics: Sequence[str]
 ) -> list[Difference]:
     runs = results.runs[results.runs["run_id"].isin([*first.runs, *second.runs])]
     counts = runs.groupby("block", sort=False)["method"].nunique()
@@ -158,14 +161,16 @@ def _of_methods(
         raise AnalysisError(
             f"{first.name!r} and {second.name!r} share no data set, model and split"
         )
-    found = []
+    differences = []
     for metric in metrics:
         wide = one_metric(runs, results.values, metric)
         for block in blocks:
-            here = wide[wide["block"] == block]
+            in_block = wide[wide["block"] == block]
             meaning = results.schema[metric]
-            found.append(_of_block(here, block, metric, meaning, (first.name, second.name)))
-    return found
+            differences.append(
+                _of_block(in_block, block, metric, meaning, (first.name, second.name))
+            )
+    return differences
 
 
 def _of_block(
@@ -199,7 +204,7 @@ def _of_block(
 def _costs(rows: "pd.DataFrame", meaning: MetricMeaning) -> tuple[float, float]:
     if meaning.direction == "info":
         return math.nan, math.nan
-    direction: Direction = meaning.direction
+    direction: JudgedDirection = meaning.direction
     costs = to_cost(rows["unlearned"], direction, gold=rows["gold"], ideal=meaning.ideal)
     return float(costs[0]), float(costs[1])
 

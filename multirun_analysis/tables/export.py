@@ -1,16 +1,16 @@
-"""The leaderboard as Markdown, LaTeX and CSV."""
+"""The leaderboard as LaTeX and CSV, and all of its tables as files."""
 
 import re
 from typing import TYPE_CHECKING
 
-from multirun_analysis.leaderboard.aggregation import COLUMNS, aggregate
-from multirun_analysis.leaderboard.board import Board, Line
-from multirun_analysis.leaderboard.facts import facts_of
-from multirun_analysis.leaderboard.layout import Layout, Shown, lay_out, runs_text
 from multirun_analysis.read.frame import Results
+from multirun_analysis.tables.aggregation import COLUMNS, aggregate
+from multirun_analysis.tables.board import Board, Layout, lay_out, to_markdown
+from multirun_analysis.tables.cells import CellText, Line, runs_text
+from multirun_analysis.tables.provenance import provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 LATEX = {
@@ -34,19 +34,8 @@ SPECIAL = re.compile("|".join(map(re.escape, LATEX)))
 PACKAGES = "% needs \\usepackage{booktabs} and, for wide tables, \\usepackage{graphicx}"
 
 
-def to_markdown(board: Board) -> str:
-    """Return one table per block, with legend, footnotes and facts."""
-    layout = lay_out(board)
-    parts = [_markdown_block(layout, block) for block in layout.rows]
-    notes = [f"- [{letter}] {_escaped(reason)}" for letter, reason in layout.footnotes.items()]
-    notes += [f"- {_escaped(sentence)}" for sentence in layout.legend]
-    notes += [f"- {name}: {_escaped(text)}" for name, text in board.facts.items()]
-    notes += [f"- note: {_escaped(text)}" for text in board.notes]
-    return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
-
-
 def to_latex(board: Board, *, label: str = "tab:leaderboard") -> str:
-    r"""Return a ``table`` with ``booktabs`` rules, its legend and facts in small print below.
+    r"""Return a ``table`` with ``booktabs`` rules, legend and provenance in small print below.
 
     Args:
         board: The leaderboard.
@@ -57,7 +46,7 @@ def to_latex(board: Board, *, label: str = "tab:leaderboard") -> str:
     head = " & ".join(["method", "$n$", *(_latex_header(*h) for h in layout.headers.values())])
     body = [line for block in layout.rows for line in _latex_block(layout, block, columns)]
     notes = [f"[{letter}] {reason}" for letter, reason in layout.footnotes.items()]
-    notes += [*layout.legend, *(f"{name}: {text}" for name, text in board.facts.items())]
+    notes += [*layout.legend, *(f"{name}: {text}" for name, text in board.provenance.items())]
     return "\n".join(
         [
             PACKAGES,
@@ -83,13 +72,13 @@ def to_csv(
 ) -> str:
     """Return every number of the leaderboard, a row per method, block and metric.
 
-    The facts that a table may not leave out are columns, the same in every row.
+    The provenance of the results is in columns, the same in every row.
     """
     table = aggregate(results, metrics, level=level)
     meanings = table["metric"].map(results.schema)
     table["direction"] = [meaning.direction for meaning in meanings]
     table["unit"] = [meaning.unit for meaning in meanings]
-    for name, text in facts_of(results).items():
+    for name, text in provenance_of(results).items():
         table[name.replace(" ", "_")] = text
     order = [*COLUMNS, *(name for name in table.columns if name not in COLUMNS)]
     return str(table[order].to_csv(index=False, lineterminator="\n"))
@@ -108,18 +97,6 @@ def write_tables(results: Results, board: Board, folder: "Path") -> "list[Path]"
     return [folder / name for name in texts]
 
 
-def _markdown_block(layout: Layout, block: str) -> str:
-    headers = [f"{name} {arrow}".strip() for name, arrow in layout.headers.values()]
-    lines: list[Iterable[str]] = [
-        ["method", "n", *headers],
-        ["---", "--:", *["--:"] * len(headers)],
-    ]
-    for line, cells in layout.rows[block]:
-        name = f"*{_escaped(line.method)}*" if line.reference else _escaped(line.method)
-        lines.append([name, runs_text(line), *(cell.plain("**") for cell in cells)])
-    return "\n".join([f"**{_escaped(block)}**", "", *(f"| {' | '.join(row)} |" for row in lines)])
-
-
 def _latex_block(layout: Layout, block: str, columns: int) -> "list[str]":
     several = len(layout.rows) > 1
     title = [rf"\multicolumn{{{columns + 2}}}{{l}}{{{_tex(block)}}} \\"] if several else []
@@ -131,12 +108,12 @@ def _latex_block(layout: Layout, block: str, columns: int) -> "list[str]":
     return [r"\midrule", *title, *rows]
 
 
-def _latex_row(line: Line, cells: "Sequence[Shown]") -> str:
+def _latex_row(line: Line, cells: "Sequence[CellText]") -> str:
     name = rf"\emph{{{_tex(line.method)}}}" if line.reference else _tex(line.method)
     return rf"{' & '.join([name, runs_text(line), *map(_latex_cell, cells)])} \\"
 
 
-def _latex_cell(cell: Shown) -> str:
+def _latex_cell(cell: CellText) -> str:
     mean = _latex_number(cell.mean)
     parts = [
         (rf"$\mathbf{{{mean}}}$" if cell.best else f"${mean}$") if mean != "--" else mean,
@@ -160,8 +137,5 @@ def _latex_header(name: str, arrow: str) -> str:
 
 
 def _tex(text: str) -> str:
-    return SPECIAL.sub(lambda found: LATEX[found.group()], text)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    # in one pass, or the braces of a replacement would be escaped again
+    return SPECIAL.sub(lambda match: LATEX[match.group()], text)

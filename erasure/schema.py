@@ -1,0 +1,121 @@
+"""What erasure writes and the analysis reads: tags, files, directions, colors, number format.
+
+The only module of ``erasure`` that ``multirun_analysis`` may import. It needs the standard library
+alone, so that a leaderboard loads neither torch nor Hydra.
+"""
+
+import hashlib
+import math
+import re
+from typing import Literal
+
+Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
+"""Which way a metric is better; ``info`` is not judged."""
+
+ROLES = ("unlearned", "original", "gold")
+"""The models a trial measures; the first has no prefix, ``gold/gap/avg`` is of the last."""
+
+SEED_KINDS = ("split", "train", "unlearn", "evaluate")
+"""Stages with a seed of their own: ``seeds.<kind>`` in a configuration, ``seed.<kind>`` as tag."""
+
+CHOICE_TAGS = ("unlearner", "dataset", "model", "split", "trainer", "evaluator")
+"""Tags of a trial with what was chosen in each group of the configuration."""
+
+FINGERPRINT_TAG = "erasure.fingerprint"
+"""Hash of a trial; a run without it is none of ours, or that of a sweep."""
+
+SWEEP_TAG = "erasure.sweep"
+"""Hash of a sweep, on the run of the sweep."""
+
+COMMAND_TAG = "erasure.command"
+OUTCOME_TAG = "erasure.outcome"
+REASON_TAG = "erasure.reason"
+HOST_TAG = "erasure.host"
+DIRTY_TAG = "erasure.dirty"
+PARENT_TAG = "mlflow.parentRunId"
+COMMIT_TAG = "mlflow.source.git.commit"
+STORE_TAG = "store."
+"""Beginning of ``store.original`` and ``store.gold``: the keys of the models in the store."""
+
+METRICS_FILE = "metrics.json"
+SAMPLES_FILE = "per_sample.parquet"
+SWEEP_FILE = "sweep.json"
+SUMMARY_FILE = "summary.csv"
+
+DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+"""Where trials are tracked unless a setting or a variable names another place."""
+
+MAIN_METRICS = (
+    "forget/accuracy",
+    "retain/accuracy",
+    "test/accuracy",
+    "val/accuracy",
+    "mia/loss/auc",
+    "gap/avg",
+    "cost/unlearn_seconds",
+    "cost/speedup",
+)
+"""Metrics a reader wants side by side; those that were not measured are left out."""
+
+METHOD_COLORS = {
+    "identity": "#999999",
+    "retrain": "#009E73",
+    "finetune": "#0072B2",
+    "grad_ascent": "#D55E00",
+    "neggrad_plus": "#E69F00",
+    "scrub": "#CC79A7",
+}
+"""Colors of Okabe and Ito, "Color Universal Design" (2008), for what is always compared."""
+
+OTHER_COLORS = (
+    "#332288",
+    "#88CCEE",
+    "#44AA99",
+    "#117733",
+    "#999933",
+    "#DDCC77",
+    "#CC6677",
+    "#882255",
+    "#AA4499",
+)
+"""Colors of Paul Tol, "Colour Schemes" (2021, muted), told apart by the color-blind."""
+
+NEUTRAL_COLOR = "#5F6B7A"
+"""Of what is no method: a sweep, the original model, an axis."""
+
+NO_NUMBER = "–"
+
+# Everything up to the last @ before a slash: a password may contain one itself.
+PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@(?:[^@/\s]*@)*")
+
+
+def color_index(unlearner: str) -> int:
+    """Return the position in :data:`OTHER_COLORS` of a method without a color of its own.
+
+    A function of the name alone: a method keeps its color from one sweep to the next.
+    """
+    # blake2b, since the hash of Python's strings changes from process to process
+    digest = hashlib.blake2b(unlearner.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % len(OTHER_COLORS)
+
+
+def color_of(unlearner: str) -> str:
+    """Return the color of a method as ``#RRGGBB``; a function of its name alone."""
+    return METHOD_COLORS.get(unlearner, OTHER_COLORS[color_index(unlearner)])
+
+
+def format_number(value: float) -> str:
+    """Return a number as a person wants to read it: ``0.934``, ``1.2e+04``, a dash for NaN.
+
+    Three decimals where those show something, three significant digits elsewhere.
+    """
+    if math.isnan(value):
+        return NO_NUMBER
+    # 0.0005 is the smallest number that three decimals do not round to 0
+    plain = value == 0 or 0.0005 <= abs(value) < 1000
+    return f"{value:.3f}" if plain else f"{value:.3g}"
+
+
+def without_password(text: str) -> str:
+    """Return a text, an address or a command, in which no address gives its password away."""
+    return PASSWORD.sub(r"\1:***@", text)
