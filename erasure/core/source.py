@@ -14,59 +14,23 @@ and with the version of their distribution if they were installed.
 """
 
 import inspect
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from erasure.core.fingerprint import fingerprint
 from erasure.core.lazy import modules_by_name
+from erasure.core.libraries import ALWAYS, LIBRARIES, folder_of, is_library, version_of
 from erasure.core.syntax import Syntax, syntax_of
 
 OURS = "erasure"
 ROOT = Path(__file__).parents[2]
 
-ALWAYS = ("torch", "numpy")
-"""Libraries that compute in every trial."""
-
-LIBRARIES = {
-    *ALWAYS,
-    "torchvision",
-    "torch_geometric",
-    "transformers",
-    "datasets",
-    "timm",
-    "sklearn",
-    "scipy",
-    "pandas",
-    "optuna",
-}
-"""Packages that are told by their version even when a configuration names a class of theirs."""
-
-MOVE_NOTHING = {
-    "filelock",
-    "hydra",
-    "joblib",
-    "matplotlib",
-    "mlflow",
-    "omegaconf",
-    "psutil",
-    "pynvml",
-    "rich",
-    "safetensors",
-}
-"""Libraries that show, store or configure; another version of them gives the same numbers."""
-
-ONLY_NAMES = {"erasure.core.lazy", "erasure.core.source", "erasure.core.syntax"}
+ONLY_NAMES = {f"erasure.core.{name}" for name in ("lazy", "libraries", "source", "syntax")}
 """Modules of ours that tell what a result is called, or where a class is, and not what it is."""
-
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
-"""Names of distributions that differ from that of the package."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +91,7 @@ def read_again() -> None:
 
 
 def own_hash(module: str) -> str:
-    """Return a hash of the syntax of one module alone, without what it imports."""
+    """Return a hash of the syntax of one module without what it imports."""
     syntax = modules_here().syntax(module)
     return syntax.digest if syntax else ""
 
@@ -141,6 +105,7 @@ class Modules:
     """
 
     root: Path = ROOT
+    _files: dict[str, Path | None] = field(default_factory=dict, repr=False)
     _syntax: dict[str, Syntax | None] = field(default_factory=dict, repr=False)
     _referred: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _resolved: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
@@ -163,7 +128,7 @@ class Modules:
             if left_out or module in hashes or module in ONLY_NAMES:
                 continue
             top = module.partition(".")[0]
-            if top not in tops and top != OURS and _is_library(top):
+            if top not in tops and top != OURS and is_library(top):
                 libraries.add(top)
                 continue
             syntax = self.syntax(module)
@@ -172,7 +137,7 @@ class Modules:
                 if module not in self._referred:
                     self._referred[module] = self.referred(module, syntax)
                 named += self._referred[module]
-        versions = {name: _version(name) for name in sorted(libraries)}
+        versions = {name: version_of(name) for name in sorted(libraries)}
         present = {name: version for name, version in versions.items() if version}
         return Code(dict(sorted(hashes.items())), present)
 
@@ -192,8 +157,13 @@ class Modules:
 
     def file(self, module: str) -> Path | None:
         """Return the file of a module, the ``__init__`` of a package, or None."""
+        if module not in self._files:
+            self._files[module] = self._located(module)
+        return self._files[module]
+
+    def _located(self, module: str) -> Path | None:
         top, *below = module.split(".")
-        folder = self.root if top == OURS else _folder(top)
+        folder = self.root if top == OURS else folder_of(top)
         if folder is None:
             return None
         path = folder.joinpath(top, *below)
@@ -215,7 +185,7 @@ class Modules:
 
     def _defining(self, name: str) -> Iterator[str]:
         top = name.partition(".")[0]
-        if top in LIBRARIES or (top != OURS and _is_library(top)):
+        if top in LIBRARIES or (top != OURS and is_library(top)):
             yield top
             return
         parts = name.split(".")
@@ -279,36 +249,3 @@ def _absolute(name: str, package: str) -> str:
 
 def _is_below(module: str, packages: Sequence[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-
-@cache
-def _is_library(top: str) -> bool:
-    """Tell whether a package is told by its version: it is installed, or has no text to read."""
-    folder = _folder(top)
-    return folder is None or bool({"site-packages", "dist-packages"} & set(folder.parts))
-
-
-@cache
-def _folder(top: str) -> Path | None:
-    """Return the folder in which a package or a module without a package lies, if it has text."""
-    if top in sys.stdlib_module_names:
-        return None
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).parent
-    return Path(spec.origin).parent if spec.origin and spec.origin.endswith(".py") else None
-
-
-@cache
-def _version(library: str) -> str:
-    if library in sys.stdlib_module_names or library in MOVE_NOTHING:
-        return ""
-    try:
-        return metadata.version(DISTRIBUTIONS.get(library, library))
-    except (metadata.PackageNotFoundError, ValueError):
-        return ""

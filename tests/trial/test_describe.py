@@ -5,7 +5,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.core import source
+from erasure.core import libraries, source
 from erasure.core.source import code_of_targets, read_again
 from erasure.trial.causes import files, trial_causes, trial_fingerprint
 from erasure.trial.describe import describe, plain_config
@@ -108,8 +108,8 @@ def foreign(tmp_path, monkeypatch):
     for name in ("foreign_methods", "foreign_methods.method"):
         sys.modules.pop(name, None)
     read_again()
-    source._folder.cache_clear()
-    source._is_library.cache_clear()
+    libraries.folder_of.cache_clear()
+    libraries.is_library.cache_clear()
     source._module_of.cache_clear()
 
 
