@@ -82,16 +82,16 @@ class Imports:
         return [m for m in below if pattern.search(self.texts[m])]
 
     def _imported(self, text):
-        found = set()
+        imported = set()
         for base, names in FROM.findall(ONLY_FOR_TYPES.sub("", text)):
             for line in names.strip("()").split(","):
                 name = line.partition("#")[0].split(" as ")[0].strip()
                 inner = f"{base}.{name}"
                 if name and "lazy_names" in self.texts.get(base, "") and inner not in self.texts:
-                    found.update(self.defining(base, name))
+                    imported.update(self.defining(base, name))
                 elif name:
-                    found.add(inner if inner in self.texts else base)
-        return found
+                    imported.add(inner if inner in self.texts else base)
+        return imported
 
 
 @pytest.fixture
