@@ -1,4 +1,4 @@
-"""Run one trial, or with --multirun a sweep of trials: ``python run.py --help``."""
+"""Run one trial, with --multirun a sweep of trials, or tell why one runs: see ``--help``."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,10 @@ def main(cfg: "DictConfig") -> Any:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["why"]:
+        from erasure.cli.why import main as why
+
+        sys.exit(why(sys.argv[2:]))
     from erasure.cli.hydra import launch
 
     sys.exit(launch(main))

@@ -7,6 +7,7 @@ from importlib import import_module
 COMMANDS = {
     "store": "look after the store of trained models: ls, verify, gc",
     "studies": "look after tuning sweeps: status, recipe",
+    "why": "tell why a trial would run, or that it would be read back",
     "deliver": "send results that could not be tracked when they were made",
     "docs": "make the pages of methods, metrics, data sets and models",
 }

@@ -33,6 +33,7 @@ EXAMPLES = """\
   python run.py --multirun unlearner=identity,retrain,finetune,scrub seed=0,1,2
   python run.py --multirun experiment=baselines
   python run.py --multirun hydra/sweeper=optuna unlearner=scrub,ssd hydra.sweeper.n_trials=20
+  python run.py why unlearner=scrub
   python run.py unlearner=custom unlearner._target_=mypackage.MyMethod
 """
 

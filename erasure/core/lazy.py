@@ -25,17 +25,23 @@ def lazy_names(
     root = Path(folder) if folder else Path(__file__).parents[1].joinpath(*package.split(".")[1:])
 
     def get(name: str) -> Any:
-        modules = _modules_by_name(package, root).get(name, [])
+        modules = modules_by_name(package, root).get(name, [])
         if len(modules) != 1:
             why = f"{', '.join(modules)} all define it" if modules else "no module defines it"
             raise AttributeError(f"{package} offers no {name!r}: {why}")
         return getattr(import_module(modules[0]), name)
 
-    return get, lambda: sorted(_modules_by_name(package, root))
+    return get, lambda: sorted(modules_by_name(package, root))
 
 
 @cache
-def _modules_by_name(package: str, root: Path) -> dict[str, list[str]]:
+def modules_by_name(package: str, root: Path) -> dict[str, list[str]]:
+    """Return, for each class and function below ``package``, the modules that define it.
+
+    Args:
+        package: Its dotted name.
+        root: Its folder, or its file if it is a single one.
+    """
     modules: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts

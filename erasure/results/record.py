@@ -1,7 +1,7 @@
-"""A trial as a record: what was asked, and what came of it."""
+"""The record of a trial: what identifies it, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Outcome = Literal["finished", "failed", "diverged", "pruned"]
@@ -16,12 +16,17 @@ class TrialRecord:
         fingerprint: Hash of everything that can move a result.
         params: Flattened resolved configuration, dotted keys to text.
         tags: Choices by group (``unlearner``, ``dataset``, ``model``, ``split``), seeds, commit.
+        causes: What the fingerprint is the hash of, by section and name: ``config`` (settings that
+            can move a result), ``modules`` (hash of their syntax), ``libraries`` (versions),
+            ``files`` (hash of their properties). Kept beside the result, and empty in one that
+            was read back; see ``ResultStore.causes``.
     """
 
     name: str
     fingerprint: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    causes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,7 @@ class TrialResult:
     """What came of a trial; kept as ``result.json`` beside its artifacts.
 
     Args:
-        trial: The question.
+        trial: What identifies it.
         outcome: ``finished``, or why there are no numbers.
         reason: The error in one line, empty when finished.
         traceback: The error in full, empty when finished.
@@ -55,16 +60,18 @@ class TrialResult:
     run: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return asdict(self)
+        """Return plain JSON data, without the causes of the trial."""
+        data = asdict(replace(self, trial=replace(self.trial, causes={})))
+        del data["trial"]["causes"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
         """Rebuild a result from :meth:`to_json`; unknown keys of later versions are ignored."""
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        known["trial"] = TrialRecord(**data["trial"])
-        known["curves"] = {
+        arguments = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        arguments["trial"] = TrialRecord(**data["trial"])
+        arguments["curves"] = {
             name: [(int(step), float(value)) for step, value in points]
             for name, points in data.get("curves", {}).items()
         }
-        return cls(**known)
+        return cls(**arguments)

@@ -1,24 +1,47 @@
-"""The ledger of trials on disk: who is running which, and what came of it.
+"""The results of trials on disk, what they depended on, and which process is running which.
 
-One folder per trial, ``<root>/trials/<fingerprint>/``, with ``result.json`` and ``artifacts/``.
-The folder is the first place a result is written to and the tracking server the second, so a
-server that is down at the wrong moment costs nothing: what was not sent is sent later.
+One folder per trial, ``<root>/trials/<fingerprint>/``, with ``result.json``, ``causes.json`` and
+``artifacts/``. A result is written to this folder first and sent to the tracking server
+afterwards, so a server that is down at the wrong moment costs nothing: what was not sent is sent
+later. ``<root>/trials/finished`` has a line for each trial that finished, so that one that is
+like another is found without opening thousands of files.
 """
 
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from erasure.results.record import TrialResult
+from erasure.core.fingerprint import fingerprint as hash_of
+from erasure.results.record import TrialRecord, TrialResult
 
 log = logging.getLogger(__name__)
+
+
+SAME_KIND = ("unlearner", "dataset", "split", "model")
+"""Tags that two trials share, besides their seeds, if one is looked at as the other run again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedTrial:
+    """A line about a trial that finished.
+
+    Args:
+        fingerprint: Its name.
+        ended: When it did, in Unix time.
+        same_settings: Whether its settings are those of the trial it was looked up for.
+    """
+
+    fingerprint: str
+    ended: float
+    same_settings: bool
 
 
 class ResultStore:
@@ -58,26 +81,60 @@ class ResultStore:
         if not path.is_file():
             return None
         try:
-            found = TrialResult.from_json(json.loads(path.read_text()))
+            result = TrialResult.from_json(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError):
-            found = None
-        if found is None or found.trial.fingerprint != fingerprint:
+            result = None
+        if result is None or result.trial.fingerprint != fingerprint:
             log.warning("%s is not a result of this trial; it is ignored", path)
             return None
-        return found
+        return result
 
     def finished(self, fingerprint: str) -> TrialResult | None:
         """Return the result of a trial if it finished, else None."""
         result = self.find(fingerprint)
         return result if result is not None and result.outcome == "finished" else None
 
+    def causes(self, fingerprint: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return what a trial depended on, or nothing if it was not kept."""
+        try:
+            sections = json.loads((self.folder(fingerprint) / "causes.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return sections if isinstance(sections, dict) else {}
+
+    def finished_like(self, trial: TrialRecord) -> list[FinishedTrial]:
+        """Return the trials like ``trial`` that finished, the latest first, each once.
+
+        They have its method, data, split, model and seeds. That takes about a millisecond with
+        thousands of results; some may have been deleted since.
+        """
+        kind = _kind(trial)
+        settings = _settings(trial)
+        try:
+            lines = (self.root / "finished").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        latest: dict[str, FinishedTrial] = {}
+        for line in reversed(lines):  # they are appended, so later ones come first
+            if not line.startswith(kind) or line.count(" ") != 3:  # a crash may have cut one short
+                continue
+            _, its_settings, ended, name = line.split(" ")
+            entry = FinishedTrial(
+                fingerprint=name, ended=float(ended), same_settings=its_settings == settings
+            )
+            latest.setdefault(name, entry)
+        return list(latest.values())
+
     def save(self, result: TrialResult) -> None:
-        """Write a result in one step."""
-        folder = self.folder(result.trial.fingerprint)
+        """Write a result in one step, and with it, once, what the trial depended on."""
+        trial = result.trial
+        folder = self.folder(trial.fingerprint)
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"result.json.{os.getpid()}"
-        partial.write_text(json.dumps(result.to_json(), indent=1))
-        partial.replace(folder / "result.json")
+        if trial.causes and not (folder / "causes.json").exists():
+            _write(folder / "causes.json", json.dumps(trial.causes, sort_keys=True))
+            if result.outcome == "finished":
+                self._list(result)
+        _write(folder / "result.json", json.dumps(result.to_json(), indent=1))
 
     def mark_sent(self, result: TrialResult, run: str) -> TrialResult:
         """Note which tracking run holds ``result`` and return it with the note."""
@@ -91,10 +148,33 @@ class ResultStore:
 
     def unsent(self) -> list[TrialResult]:
         """Return the results that no tracking run holds yet."""
-        found = (self.find(path.parent.name) for path in sorted(self.root.glob("*/result.json")))
-        return [result for result in found if result is not None and not result.run]
+        every = (self.find(path.parent.name) for path in sorted(self.root.glob("*/result.json")))
+        return [result for result in every if result is not None and not result.run]
+
+    def _list(self, result: TrialResult) -> None:
+        words = [_kind(result.trial), _settings(result.trial), f"{result.ended:.0f}"]
+        line = " ".join([*words, result.trial.fingerprint])
+        with (self.root / "finished").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")  # one short write to the end of a file is never torn apart
 
     def _lock(self, fingerprint: str) -> FileLock:
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{fingerprint}.lock")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _kind(trial: TrialRecord) -> str:
+    """Return a hash of what like trials share."""
+    shared = {name: trial.tags.get(name, "") for name in SAME_KIND}
+    seeds = {name: value for name, value in trial.tags.items() if name.startswith("seed.")}
+    return hash_of({**shared, **seeds})[:12]
+
+
+def _settings(trial: TrialRecord) -> str:
+    return hash_of(dict(trial.causes.get("config", {})))[:12]

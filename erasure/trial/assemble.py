@@ -28,8 +28,9 @@ from erasure.core.task import Fresh
 from erasure.models.precision import with_precision
 from erasure.results.tracker import Tracker
 from erasure.training.compute import resolve_device
+from erasure.trial.causes import files, method_code, model_code, to_absolute
 from erasure.trial.checks import check_keys, check_model, check_objective, check_reference
-from erasure.trial.describe import files, plain_config, sources, to_absolute
+from erasure.trial.describe import plain_config
 from erasure.trial.references.settings import ReferenceSettings
 from erasure.trial.trial import Seeds, Trial
 
@@ -62,8 +63,8 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Trial:
         evaluated=evaluated,
         probes=probes,
         fresh_of=lambda seed: _composed(trainer, _model_builder(cfg, pool, seed, place), pool),
-        recipe=_recipe(plain, place),
-        method={"unlearner": plain["unlearner"], "sources": sources(plain["unlearner"])},
+        recipe=_recipe(plain, place, pool),
+        method={"unlearner": plain["unlearner"], "code": method_code(plain["unlearner"])},
         trainer=trainer,
         unlearner=unlearner,
         evaluator=evaluator,
@@ -171,10 +172,10 @@ def _composed(trainer: Trainer, fresh: Fresh, pool: Pool) -> Fresh:
     )
 
 
-def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+def _recipe(plain: Mapping[str, Any], device: torch.device, pool: Pool) -> Mapping[str, Any]:
     """Return the causes of weights; threads and the kind of device move their last bits."""
     recipe = {key: plain[key] for key in ("model", "trainer", "precision", "threads")}
-    recipe |= {"device": device.type, "sources": sources(recipe)}
+    recipe |= {"device": device.type, "code": model_code(recipe, pool)}
     weights = files(plain, ("model",))
     return {**recipe, "files": weights} if weights else recipe
 

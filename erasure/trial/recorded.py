@@ -8,6 +8,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.text import Text
 
 from erasure.core.errors import ConfigError, DivergedError, ErasureError, PrunedError
 from erasure.evaluation.pictures import write_pictures
@@ -17,7 +18,6 @@ from erasure.results.store import ResultStore
 from erasure.results.tracker import Tracker
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import (
-    missing_artifacts,
     write_config,
     write_measurements,
     write_memorization,
@@ -28,6 +28,7 @@ from erasure.trial.assemble import assemble, build_tracker, store_root
 from erasure.trial.output import TrialOutput
 from erasure.trial.progress import Progress
 from erasure.trial.trial import DATA_TAG, Trial
+from erasure.trial.why import outdated, why_again
 
 Story = Callable[[Trial, ModelStore, Progress], TrialOutput]
 
@@ -83,15 +84,13 @@ class Bench:
     def _read_back(self) -> TrialResult | None:
         found = self.ledger.finished(self.trial.fingerprint)
         if found is None:
-            return None
-        if found.trial.tags.get(DATA_TAG, self.parts.source) != self.parts.source:
-            self.console.print("the data have changed since this trial finished; it runs again")
-            return None
-        missing = missing_artifacts(self.ledger.artifacts(self.trial.fingerprint), self.cfg)
-        if missing:
-            self.console.print(
-                f"this trial finished before without {', '.join(missing)} and runs again for that"
-            )
+            in_sweep = bool(self.cfg.tracking.get("parent"))
+            reason = why_again(self.trial, self.ledger, same_settings=in_sweep)
+        else:
+            reason = outdated(found, self.parts.source, self.ledger, self.cfg)
+        if reason:
+            self.console.print(Text(reason), soft_wrap=True)  # a setting's [1] is no markup
+        if found is None or reason:
             return None
         self.console.print(
             "this trial finished before and is read back; resume=false runs it again"

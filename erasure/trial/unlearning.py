@@ -1,12 +1,10 @@
 """The stage in which a method runs, with its cost measured."""
 
 import copy
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,13 +17,14 @@ from erasure.core.fingerprint import (
     tensor_fingerprint,
 )
 from erasure.core.seeding import isolated, stream
+from erasure.core.source import source_hash
 from erasure.core.splits import View
 from erasure.core.task import Report, UnlearningTask
 from erasure.data.pools.through import AuditedPool, unaudited
-from erasure.training.checksum import file_checksum
 from erasure.training.compute import ComputeCost, measured_cost, warm_up
 from erasure.training.model_store import Trained
 from erasure.training.tensor_cache import TensorCache
+from erasure.trial.causes import pool_code
 from erasure.trial.guards import relative_change, require_effect, untouched
 from erasure.trial.monitor import Monitor
 from erasure.trial.requests import ForgetRequest, requested
@@ -171,7 +170,7 @@ class _Account:
     ) -> Mapping[str, Tensor]:
         begun = time.perf_counter()
         causes = {"name": name, "settings": settings, "model": model}
-        causes["source"] = _source(compute)
+        causes["code"] = [source_hash(compute), pool_code(view.pool)]
         labels = tensor_fingerprint(view.targets)
         data = [view.pool.fingerprint, tensor_fingerprint(view.index), labels]
         key = fingerprint({**causes, "data": data, "version": RESULTS_VERSION})
@@ -181,11 +180,3 @@ class _Account:
         if not here:  # a pass that need not be made again still counts as one
             self.audited.reads.index_add_(0, view.index, torch.ones_like(view.index))
         return tensors
-
-
-def _source(compute: Callable[..., object]) -> str:
-    """Return a hash of the file that defines ``compute``: edited code computes anew."""
-    function = inspect.unwrap(compute)
-    while isinstance(function, partial):
-        function = function.func
-    return file_checksum(Path(str(inspect.getsourcefile(function))))

@@ -16,7 +16,8 @@ from erasure.config.overrides import product, swept
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
-from erasure.trial.describe import describe, plain_config, trial_fingerprint
+from erasure.trial.causes import trial_fingerprint
+from erasure.trial.describe import describe, plain_config
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand
 from erasure.tuning.search_space import Space, Value, search_space, spelled

@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from erasure.core.errors import ConfigError
 from erasure.schema import without_password
-from erasure.trial.describe import to_absolute
+from erasure.trial.causes import to_absolute
 
 JOURNAL = "journal:"
 SQLITE = "sqlite:///"

@@ -5,7 +5,10 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from erasure.trial.describe import describe, files, plain_config, sources, trial_fingerprint
+from erasure.core import libraries, source
+from erasure.core.source import code_of_targets, read_again
+from erasure.trial.causes import files, trial_causes, trial_fingerprint
+from erasure.trial.describe import describe, plain_config
 
 CHOICES = {
     "unlearner": "scrub",
@@ -19,10 +22,10 @@ CHOICES = {
 
 @pytest.fixture
 def identity(compose_config):
-    def found(*overrides):
+    def of(*overrides):
         return trial_fingerprint(plain_config(compose_config("evaluator=fast", *overrides)))
 
-    return found
+    return of
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,8 @@ def test_the_fingerprint_is_the_same_in_another_process(identity, python):
     code = """
 from hydra import compose, initialize_config_dir
 from pathlib import Path
-from erasure.trial.describe import plain_config, trial_fingerprint
+from erasure.trial.causes import trial_fingerprint
+from erasure.trial.describe import plain_config
 from erasure.config.schema import register_schema
 register_schema()
 with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
@@ -98,45 +102,67 @@ def foreign(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("from foreign_methods.method import Method\n")
     (package / "method.py").write_text("class Method:\n    share = 0.5\n")
+    (package / "other.py").write_text("class Other:\n    share = 0.5\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield package / "method.py"
     for name in ("foreign_methods", "foreign_methods.method"):
         sys.modules.pop(name, None)
+    read_again()
+    libraries.folder_of.cache_clear()
+    libraries.is_library.cache_clear()
+    source._module_of.cache_clear()
 
 
 @pytest.mark.parametrize("target", ["foreign_methods.method.Method", "foreign_methods.Method"])
 def test_editing_a_foreign_method_changes_the_fingerprint(foreign, identity, target):
-    overrides = ["unlearner=custom", f"unlearner._target_={target}"]
-    before = identity(*overrides)
-    assert identity(*overrides) == before
+    def now():
+        read_again()
+        return identity("unlearner=custom", f"unlearner._target_={target}")
+
+    before = now()
     foreign.write_text("class Method:\n    share = 0.6\n")
-    after = identity(*overrides)
-    assert after != before
-    foreign.write_text("class Method:\n    share = 0.5\n")
-    assert identity(*overrides) == before
+    assert identity("unlearner=custom", f"unlearner._target_={target}") == before  # read once
+    assert now() != before
+    foreign.write_text('"""One more."""\n\nclass Method:\n    share = 0.5  # as it was\n')
+    assert now() == before
+    (foreign.parent / "other.py").write_text("class Other:\n    share = 0.6\n")
+    assert now() == before
 
 
-def test_sources_are_found_wherever_they_are_nested(foreign):
-    value = {
-        "unlearner": {
-            "_target_": "erasure.unlearners.Finetune",
-            "steps": {"inner": {"_target_": "foreign_methods.Method"}},
-            "fit": {"optimizer": {"_target_": "torch.optim.SGD"}},
-        },
-        "model": {"_target_": "nowhere.Model"},
+def test_a_foreign_method_depends_on_what_it_imports_of_its_own_package_and_of_ours(foreign):
+    foreign.write_text(
+        "import json\n"
+        "from erasure.unlearners import Finetune\n"
+        "def Method():\n"
+        "    from .other import Other\n"
+        "    import scipy.stats\n"
+    )
+    code = code_of_targets(["foreign_methods.Method"])
+    foreign_modules = [name for name in code.modules if name.startswith("foreign")]
+    assert foreign_modules == ["foreign_methods.method", "foreign_methods.other"]
+    assert {"erasure.unlearners.finetune", "erasure.training.fit"} <= set(code.modules)
+    assert set(code.libraries) == {"numpy", "scipy", "torch"}
+
+
+def test_code_is_seen_wherever_a_target_is_nested(foreign, compose_config):
+    plain = plain_config(compose_config("evaluator=fast"))
+    plain["unlearner"] = {
+        "_target_": "erasure.unlearners.Finetune",
+        "steps": {"inner": {"_target_": "foreign_methods.Method"}},
+        "fit": {"optimizer": {"_target_": "torch.optim.SGD"}},
         "other": {"_target_": "NoDots"},
     }
-    found = sources(value)
-    ours = "erasure.unlearners.Finetune"
-    assert list(found) == ["NoDots", ours, "foreign_methods.Method", "nowhere.Model"]
-    assert len(found["foreign_methods.Method"]) == len(found[ours]) == 32
-    assert found["nowhere.Model"] == found["NoDots"] == ""
+    modules = trial_causes(plain)["modules"]
+    assert {"erasure.unlearners.finetune", "foreign_methods.method"} <= set(modules)
+    assert not any(name.startswith("torch") for name in modules)
+    assert all(len(digest) == 32 for digest in modules.values())
 
 
-def test_a_foreign_module_that_breaks_is_left_to_building(tmp_path, monkeypatch):
+def test_what_cannot_be_imported_is_left_to_building(tmp_path, monkeypatch):
     (tmp_path / "foreign_broken.py").write_text("class Method(\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert sources({"_target_": "foreign_broken.Method"}) == {"foreign_broken.Method": ""}
+    for target in ("foreign_broken.Method", "nowhere.Model", "NoDots"):
+        assert code_of_targets([target]).modules == {}
 
 
 def test_a_trial_is_named_for_a_reader(compose_config):

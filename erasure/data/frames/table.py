@@ -1,10 +1,8 @@
 """From a data frame to a pool of a table: which column is what, and what its values mean."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 from erasure.core.columns import Column
 from erasure.core.data_config import GIGABYTE, DataConfig
 from erasure.core.errors import ConfigError, DataError
+from erasure.core.source import source_hash
 from erasure.data.frames.series import as_classes, as_column, cleaned
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.pools.tabular import TabularPool
@@ -71,9 +70,8 @@ class Table:
             DataError: If the table does not fit into memory.
         """
         columns = {f.name: _plain(getattr(self, f.name)) for f in fields(Table)}
-        reader = Path(str(inspect.getsourcefile(type(self)))).read_text()
-        code = Path(str(inspect.getsourcefile(as_column))).read_text()
-        settings = {"source": dict(source), "columns": columns, "code": [reader, code]}
+        reader = source_hash(type(self))  # the code of ``make`` is this file's, not the reader's
+        settings = {"source": dict(source), "columns": columns, "code": reader}
         found = prepared(home, name, settings, lambda: packed(read()))
         missing: Literal["error", "mean"] = "mean" if self.missing == "mean" else "error"
         return replace(unpacked(found, home, name), missing=missing)

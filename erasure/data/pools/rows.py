@@ -1,6 +1,5 @@
 """Samples that lie on disk, read row by row and ahead of whoever needs them."""
 
-import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import combine, fingerprint
+from erasure.core.source import source_hash
 
 CHUNK_BYTES = 2**22
 """Bytes that a pass over all samples holds at once; hashing them takes some twenty times that."""
@@ -110,11 +110,11 @@ class DecodedRows:
 
     @property
     def version(self) -> str:
-        """Hash of the stamp, the form of samples, and the file that defines ``decode``."""
+        """Hash of the stamp, the form of samples, and the code behind ``decode``."""
         if not self.stamp:
             return ""
         form = [list(self.sample), str(self.dtype)]
-        return combine([self.stamp, fingerprint(form), _code(self.decode)])
+        return combine([self.stamp, fingerprint(form), source_hash(self.decode)])
 
     @property
     def grain(self) -> int:
@@ -224,9 +224,3 @@ def read_ahead(
             waiting.extend(begin(index) for index in islice(rest, 1))
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _code(function: Callable[..., Any]) -> str:
-    """Return a hash of the file that defines a function or the class of a callable object."""
-    defined = function if inspect.isroutine(function) else type(function)
-    return fingerprint(Path(str(inspect.getsourcefile(defined))).read_text())

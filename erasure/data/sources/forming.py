@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from erasure.core.fingerprint import combine, fingerprint
+from erasure.core.source import source_hash
 
 GREY = (19595, 38470, 7471)
 """Weights of red, green and blue in 65536ths (ITU-R BT.601), those of Pillow."""
@@ -88,8 +89,8 @@ class FormedRows:
 
     @property
     def version(self) -> str:
-        """Hash of the stamp, the form, and the code of this file."""
-        return combine([self.stamp, fingerprint([self.form.plain, Path(__file__).read_text()])])
+        """Hash of the stamp, the form, and the code behind :func:`formed`."""
+        return combine([self.stamp, fingerprint([self.form.plain, source_hash(formed)])])
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """Preprocessed data, made once and kept as tensors and plain JSON."""
 
 import glob
-import inspect
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from torch import Tensor
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
+from erasure.core.source import source_hash
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,13 @@ def prepared(
         home: Where the folder is.
         name: Name of the data set, for people.
         settings: Plain JSON data that hold all else that the result depends on: source,
-            revision, columns. The code of ``make``'s file is added.
+            revision, columns. The code behind ``make`` is added.
         make: Loads and preprocesses.
 
     Raises:
         DataError: If an entry is there but cannot be read.
     """
-    source = Path(str(inspect.getsourcefile(inspect.unwrap(make)))).read_text()
-    causes = {"settings": dict(settings), "code": source, "version": RESULTS_VERSION}
+    causes = {"settings": dict(settings), "code": source_hash(make), "version": RESULTS_VERSION}
     folder = home.prepared / f"{name}-{fingerprint(causes)[:16]}"
     if not folder.is_dir():
         home.prepared.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from erasure.core.context import ReferenceRole, evaluating
 from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
+from erasure.core.source import own_hash
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report
 from erasure.training.model_store import ModelStore, Trained
@@ -89,7 +90,8 @@ class TrialReferences:
         """Return the logits ``(N, n, C)`` of all models of a role; computed once, ever."""
         keys = self.keys[role]
         data = [view.pool.fingerprint, fingerprint(view.index.tolist())]
-        key = fingerprint({"logits": keys, "data": data, "version": RESULTS_VERSION})
+        causes = {"logits": keys, "data": data, "code": own_hash(__name__)}
+        key = fingerprint({**causes, "version": RESULTS_VERSION})
         if key not in self._logits:
             compute = partial(self._forward, role, view)
             self._logits[key] = self._tensors(key, compute)[0]["logits"]

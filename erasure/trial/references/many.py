@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from erasure.core.seeding import isolated, stream
+from erasure.core.source import source_hash
 from erasure.core.splits import View
 from erasure.core.task import Report, silent
 from erasure.training.many.ensemble import Member, pays_off, train_together
@@ -68,7 +69,7 @@ def obtain_many(
 def requests_of(parts: Trial, wanted: Sequence[ReferenceRequest]) -> list[ModelRequest]:
     """Return what the store is asked for; stacked training has names of its own."""
     stacked = chosen_engine(parts) == "stacked"
-    recipe = {**parts.recipe, "engine": "stacked"} if stacked else parts.recipe
+    recipe = _stacked_recipe(parts) if stacked else parts.recipe
     return [ModelRequest.of(recipe, each.view, each.seed) for each in wanted]
 
 
@@ -91,7 +92,7 @@ def _stacked(
 ) -> Iterator[Trained]:
     convolves = any(isinstance(m, torch.nn.Conv2d) for m in parts.fresh().modules())
     size = CONVOLUTIONAL_CHUNK if convolves and parts.device.type == "cpu" else CHUNK
-    recipe = {**parts.recipe, "engine": "stacked"}
+    recipe = _stacked_recipe(parts)
     trainer = parts.trainer
     if not isinstance(trainer, Standard):
         raise TypeError("only the standard trainer stacks models")  # refused when assembled
@@ -112,6 +113,11 @@ def _stacked(
         for each, training in zip(chunk, trained, strict=True):
             request = ModelRequest.of(recipe, each.view, each.seed)
             yield store.get(request, _handed_over(replace(training, seconds=each_seconds)))
+
+
+def _stacked_recipe(parts: Trial) -> dict[str, Any]:
+    """Return the causes of weights that were trained together with others."""
+    return {**parts.recipe, "engine": "stacked", "engine_code": source_hash(train_together)}
 
 
 def _handed_over(training: Training) -> Any:

@@ -21,7 +21,7 @@ from erasure.sweep.models_to_train import RequiredModel, in_words
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import store_root
-from erasure.trial.describe import to_absolute
+from erasure.trial.causes import to_absolute
 from erasure.tuning.benchmark.table import Comparison, Method, MetricValue
 from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
 from erasure.tuning.plan import StudyPlan

@@ -16,7 +16,8 @@ from erasure.core.task_types import Multilabel
 from erasure.data.sources.files import TableFile
 from erasure.data.sources.tensor_file import TensorFile
 from erasure.trial.assemble import assemble
-from erasure.trial.describe import plain_config, trial_fingerprint
+from erasure.trial.causes import trial_fingerprint
+from erasure.trial.describe import plain_config
 
 
 @pytest.fixture

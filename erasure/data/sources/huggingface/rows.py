@@ -1,12 +1,10 @@
 """Rows of a data set of the Hugging Face hub as one data frame, in an order that never varies."""
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +15,7 @@ from erasure.core.columns import Column
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.fingerprint import fingerprint
+from erasure.core.source import source_hash
 from erasure.data.frames.attributes import Attribute, Category
 from erasure.data.frames.labelling import Holds, Labels, labels_of, named
 from erasure.data.frames.series import cleaned
@@ -177,12 +176,11 @@ class HubRows:
 
         Args:
             home: Where local files are.
-            others: Classes and functions whose files are a cause, too.
+            others: Classes and functions whose code is a cause, too.
         """
         settings = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         made_by: list[Any] = [HubRows, HubFiles, type(self), *others]
-        files = {str(inspect.getsourcefile(one)) for one in made_by}
-        code = fingerprint([Path(file).read_text() for file in sorted(files)])
+        code = fingerprint(sorted({source_hash(each) for each in made_by}))
         return {"settings": settings, "files": self.source.stamp(home.root), "code": code}
 
     @contextmanager
@@ -258,7 +256,7 @@ class HubRows:
 def plain(value: Any) -> Any:
     """Return a setting as JSON data; a component by its class, its code and its fields."""
     if is_dataclass(value) and not isinstance(value, type):
-        code = Path(str(inspect.getsourcefile(type(value)))).read_text()
+        code = source_hash(type(value))
         inner = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         return {"class": type(value).__qualname__, "code": code, "fields": inner}
     if isinstance(value, Mapping):

@@ -14,15 +14,10 @@ from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.core.pool import Pool
 from erasure.core.task_types import Multilabel
-from erasure.data.frames import numbering
 from erasure.data.pools.labelled import NOWHERE
 from erasure.data.pools.rows import Rows
 from erasure.data.sources.imaging import ImageSettings, array_rows, file_rows, image_pool
 from erasure.data.sources.prepared import Prepared, prepared
-from erasure.data.sources.torchvision import celeba, cifar
-from erasure.data.sources.torchvision import labels as torchvision_labels
-from erasure.data.sources.torchvision import parts as torchvision_parts
-from erasure.data.sources.torchvision import pixels as torchvision_pixels
 from erasure.data.sources.torchvision.files import explained, stamp
 from erasure.data.sources.torchvision.labels import Columns, columns_of
 from erasure.data.sources.torchvision.parts import Part, open_parts, torchvision_root
@@ -103,7 +98,6 @@ class TorchvisionImages(ImageSettings):
             "options": dict(self.options),
             "parts": parts,
             "version": version,
-            "code": [Path(str(module.__file__)).read_text() for module in _CODE],
         }
 
     def _rows(self, home: DataConfig, found: Prepared) -> Rows:
@@ -112,9 +106,6 @@ class TorchvisionImages(ImageSettings):
         root = torchvision_root(home)
         files = [root / file for file in found.properties["files"]]
         return file_rows(files, self.form, found.key)
-
-
-_CODE = (celeba, cifar, numbering, torchvision_labels, torchvision_parts, torchvision_pixels)
 
 
 def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:

@@ -1,0 +1,60 @@
+"""Tell why a trial would run, or that it would be read back: ``python run.py why OVERRIDES``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from erasure.cli.hydra import conf_folder, outside_configs, reported
+
+EXAMPLES = """examples:
+  python run.py why unlearner=ssd unlearner.alpha=10
+  python -m erasure why experiment=baselines seed=1
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 whatever there is to tell."""
+    options = _parser().parse_args(arguments)
+    overrides = [*options.overrides]
+    if options.config_dir is not None:
+        overrides.append(f"hydra.searchpath=[file://{options.config_dir.absolute()}]")
+    return reported(lambda: _tell(overrides), overrides)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m erasure why",
+        description="Tell why a trial would run, or that it would be read back. Nothing is run.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", help="as for python run.py")
+    parser.add_argument("--config-dir", type=Path, help="a folder with groups of your own")
+    return parser
+
+
+def _tell(overrides: Sequence[str]) -> None:
+    from erasure.results.store import ResultStore
+    from erasure.trial.assemble import store_root
+    from erasure.trial.describe import describe
+    from erasure.trial.why import what_would_happen
+
+    cfg = _composed(overrides)
+    trial = describe(cfg, cfg.hydra.runtime.choices)
+    sys.stdout.write(f"{what_would_happen(cfg, trial, ResultStore(store_root(cfg)))}\n")
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    """Compose as ``hydra.main`` does, which would make a folder for the outputs of a run."""
+    from hydra import compose, initialize_config_dir
+
+    from erasure.config.schema import register_schema
+    from erasure.config.search_path import register_search_path
+
+    register_schema()
+    register_search_path(outside_configs())
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose("config", list(overrides), return_hydra_config=True)
