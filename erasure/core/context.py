@@ -12,7 +12,7 @@ from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
 from erasure.core.task_types import TaskType
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
 
@@ -285,19 +285,3 @@ def _finite(logits: Tensor) -> Tensor:
     if not logits.isfinite().all():
         raise NotComputableError("degenerate", "nonfinite_logits")
     return logits
-
-
-class Metric(Protocol):
-    """A measurement of the subject model of an evaluation context.
-
-    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``, one
-    that cannot do without reference models by ``needs_roles``, the roles it reads, and one for
-    which cached logits are not enough, because it trains copies or needs gradients, by
-    ``runs_models = True``.
-    """
-
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        """Name and describe every value the metric returns."""
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        """Measure ``ctx.subject``; the keys are those of :meth:`schema`."""

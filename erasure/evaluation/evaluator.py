@@ -9,10 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from erasure.core.context import EvalContext, Metric, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Metric
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
+from erasure.core.values import Meaning, MetricValue, not_computed
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.recording import recording
 
 logger = logging.getLogger(__name__)
@@ -177,11 +179,11 @@ class _Failure(NamedTuple):
     traceback: str
 
 
-def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, Meaning]:
+def _merged(metrics: Mapping[str, Metric], heldout: Literal["test", "val"]) -> dict[str, Meaning]:
     owners: dict[str, str] = {}
     merged: dict[str, Meaning] = {}
     for label, metric in metrics.items():
-        for name, meaning in metric.schema(heldout).items():
+        for name, meaning in meanings(metric, heldout).items():
             if name in merged:
                 both = f"{owners[name]} and {label}"
                 raise ConfigError(f"metrics must measure distinct names, got {name} from {both}")
@@ -191,24 +193,15 @@ def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, Meaning]:
 
 def _run(
     label: str, metric: Metric, ctx: EvalContext, failures: list[_Failure]
-) -> Mapping[str, MetricValue]:
-    schema = metric.schema(ctx.heldout)
+) -> dict[str, MetricValue]:
     try:
-        found = metric(ctx)
-        _check_names(found, schema)
-    except NotComputableError as error:
-        return dict.fromkeys(schema, missing(error.status, error.reason))
+        return measure(metric, ctx)
     except Exception as error:  # one broken metric must not cost the others
         logger.exception("metric %s failed on the %s model", label, ctx.subject)
         line = f"metric {label} on the {ctx.subject} model: {type(error).__name__}: {error}"
         failures.append(_Failure(line, traceback.format_exc()))
-        return dict.fromkeys(schema, missing("error", type(error).__name__))
-    return found
-
-
-def _check_names(found: Mapping[str, MetricValue], schema: Mapping[str, Meaning]) -> None:
-    if found and set(found) != set(schema):  # a metric may have nothing to say on a subject
-        raise ValueError(f"measured {sorted(found)}, but the schema names {sorted(schema)}")
+        reason = not_computed("error", type(error).__name__)
+        return dict.fromkeys(meanings(metric, ctx.heldout), reason)
 
 
 def _entry(meaning: Meaning, found: MetricValue) -> dict[str, Any]:
