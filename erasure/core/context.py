@@ -216,6 +216,16 @@ class EvalContext:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
         return self.task_type.loss(self.logits(part, who), self.targets(part))
 
+    def cost(self, name: str) -> float:
+        """Return a number that was noted while the trial ran, see ``costs``.
+
+        Raises:
+            NotComputableError: If it was not noted.
+        """
+        if name not in self.costs:
+            raise NotComputableError("skipped", f"missing_cost:{name}")
+        return self.costs[name]
+
     def measured(self, name: str, who: Who | None = None) -> MetricValue:
         """Return a value measured earlier in this evaluation.
 

@@ -8,6 +8,10 @@ from erasure.core.metric import Compute, Metric, Parts, Values
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 
 
+class UndeclaredNamesError(ValueError):
+    """A metric measured other numbers than it declares."""
+
+
 def meanings(metric: Metric, heldout: Literal["test", "val"]) -> dict[str, Meaning]:
     """Return the meaning of every number of a metric, by name."""
     declared = metric.values(Parts(heldout))
@@ -24,7 +28,7 @@ def measure(metric: Metric, ctx: EvalContext) -> dict[str, MetricValue]:
         is not about this subject.
 
     Raises:
-        ValueError: If the numbers of one computation are not those that were declared.
+        UndeclaredNamesError: If the numbers of one computation are not those it declares.
     """
     if ctx.subject not in getattr(metric, "subjects", (ctx.subject,)):
         return {}
@@ -48,7 +52,8 @@ def _measure_together(declared: Values, ctx: EvalContext) -> dict[str, MetricVal
     except NotComputableError as error:
         return dict.fromkeys(declared.meanings, not_computed(error.status, error.reason))
     if set(measured) != set(declared.meanings):
-        raise ValueError(f"measured {sorted(measured)}, but declared {sorted(declared.meanings)}")
+        names = f"measured {sorted(measured)}, but declares {sorted(declared.meanings)}"
+        raise UndeclaredNamesError(names)
     return measured
 
 
