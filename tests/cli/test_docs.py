@@ -36,10 +36,11 @@ def explained():
 @pytest.mark.parametrize("bundle", ["fast", "standard", "full"])
 def test_every_metric_name_is_explained(compose_config, bundle):
     from erasure.config.build import build
+    from erasure.evaluation.measure import meanings
 
     patterns = explained()
     evaluator = build(compose_config(f"evaluator={bundle}", "pool.size=8").evaluator, "evaluator")
-    names = {n for metric in evaluator.metrics.values() for n in metric.schema("test")}
+    names = {n for metric in evaluator.metrics.values() for n in meanings(metric, "test")}
     missing = [name for name in names if not any(p.fullmatch(name) for p in patterns)]
     assert not missing
 

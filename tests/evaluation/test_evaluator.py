@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
+from erasure.core.metric import Values, share
+from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 from erasure.evaluation.evaluator import Evaluation, Evaluator
 from erasure.metrics.cost.cost import Cost
 from erasure.metrics.to_gold.gap import Gap
@@ -22,12 +23,8 @@ class Fake:
     names: tuple
     act: object
 
-    def schema(self, heldout):
-        meaning = Meaning(direction="info", low=0.0, high=1.0, description="A test value.")
-        return dict.fromkeys(self.names, meaning)
-
-    def __call__(self, ctx):
-        return self.act(ctx)
+    def values(self, parts):
+        return Values(dict.fromkeys(self.names, share("info", "A test value.")), self.act)
 
 
 def fail(ctx):
@@ -98,12 +95,12 @@ def test_a_metric_that_gives_up_as_a_whole_is_no_error(random_ctx):
     assert found.results["unlearned"]["shadow/auc"].reason == "no_shadows"
 
 
-@pytest.mark.parametrize("names", [("a",), ("a", "b", "c")])
-def test_names_that_are_not_those_of_the_schema_are_an_error(random_ctx, names):
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b", "c")])
+def test_names_that_were_not_declared_are_an_error(random_ctx, names):
     wrong = Fake(names=("a", "b"), act=lambda ctx: {n: MetricValue(value=0.5) for n in names})
     found = Evaluator(metrics={"wrong": wrong})(random_ctx(roles=("unlearned",)))
     assert set(found.results["unlearned"]) == {"a", "b"}
-    assert {m.reason for m in found.results["unlearned"].values()} == {"ValueError"}
+    assert {m.reason for m in found.results["unlearned"].values()} == {"UndeclaredNamesError"}
     assert len(found.errors) == 1
 
 
@@ -114,7 +111,7 @@ def test_json_names_every_value_even_those_that_could_not_be_computed():
         )
     }
     good = MetricValue(value=0.5, ci_low=0.25, ci_high=0.75, n=3, extras={"odd": [math.nan, 1]})
-    results = {"unlearned": {"x/loss": good}, "gold": {"x/loss": missing("skipped", "why")}}
+    results = {"unlearned": {"x/loss": good}, "gold": {"x/loss": not_computed("skipped", "why")}}
     found = Evaluation(results=results, schema=schema).to_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["x/loss"] == {

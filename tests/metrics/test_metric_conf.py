@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = [*sorted((CONF / "metric").glob("*.yaml")), *sorted((CONF / "evaluator").glob("*.yaml"))]
@@ -32,7 +33,7 @@ def test_the_first_line_describes_the_option(path):
 def test_every_metric_composes_and_describes_its_values(stem):
     metric = built(f"+metric={stem}", "metric")
     assert type(metric).__module__.rpartition(".")[2] == stem
-    for name, meaning in metric.schema("test").items():
+    for name, meaning in meanings(metric, "test").items():
         assert "/" in name
         assert meaning.description.endswith(".")
         assert meaning.low < meaning.high

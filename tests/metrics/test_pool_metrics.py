@@ -16,6 +16,7 @@ from erasure.core.values import MetricValue
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.difficulty import read_scores
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.per_model import paired_aucs, per_model
 from erasure.metrics.cost.audit import Audit
 from erasure.metrics.privacy.memorization import (
@@ -75,16 +76,16 @@ def test_the_audit_keeps_the_contract_of_a_metric():
 def test_values_with_a_pool_are_in_range_and_change_nothing(make_ctx, metric):
     ctx = pooled_context(make_ctx)
     before = torch.get_rng_state()
-    schema = metric.schema("test")
+    schema = meanings(metric, "test")
     for who in ("original", "unlearned", "gold"):
-        found = metric(ctx.of(who))
+        found = measure(metric, ctx.of(who))
         assert not found or set(found) == set(schema)
         for name, value in found.items():
             assert value.status == "ok", (name, value.reason)
             assert schema[name].low <= value.value <= schema[name].high
             if not math.isnan(value.ci_low):
                 assert schema[name].low <= value.ci_low <= value.value <= value.ci_high
-        again = metric(ctx.of(who))
+        again = measure(metric, ctx.of(who))
         assert {n: v.value for n, v in again.items()} == {n: v.value for n, v in found.items()}
     members = [model for model in ctx.models.values() if model.calls]
     assert not members  # pool metrics read the pool
@@ -95,7 +96,7 @@ def test_values_with_a_pool_are_in_range_and_change_nothing(make_ctx, metric):
 def test_a_pool_of_many_labels_is_measured(metric):
     """The margin is the mean over labels; nothing crashes for want of one class per sample."""
     ctx = multilabel_context()
-    for value in metric(ctx).values():
+    for value in measure(metric, ctx).values():
         assert value.status == "ok" or value.reason == "golds_agree"
 
 
@@ -129,7 +130,7 @@ def test_logits_that_are_not_finite_have_a_reason(make_ctx):
     ctx = pooled_context(make_ctx)
     ctx.references.tables["unlearned"][3, 5] = torch.nan
     for metric in METRICS.values():
-        found = metric(ctx)
+        found = measure(metric, ctx)
         assert any(value.reason == "nonfinite_logits" for value in found.values()) or found == {}
         assert all(value.status in ("ok", "degenerate") for value in found.values())
 
@@ -138,7 +139,7 @@ def test_large_retain_sets_are_sampled_alike(make_ctx):
     """The margins of both pools are of the same samples, with the labels of these."""
     n = RETAIN_SAMPLE + 50
     roles = {who: {"retain": normal(1, n, seed=1).expand(4, n)} for who in ("unlearned", "gold")}
-    found = ULiRA()(crafted(make_ctx, roles))["ulira/retain/auc"]
+    found = measure(ULiRA(), crafted(make_ctx, roles))["ulira/retain/auc"]
     assert (found.value, found.extras["samples"]) == (0.5, RETAIN_SAMPLE)
 
 
@@ -152,7 +153,7 @@ def test_the_attack_on_each_model_agrees_with_scipy():
 
 def test_z_values_are_by_hand(make_ctx):
     ctx = pooled_context(make_ctx)
-    found = GapZ()(ctx)
+    found = measure(GapZ(), ctx)
     for name, values in per_model("test").items():
         ours, golds = values(ctx, "unlearned"), values(ctx, "gold")
         z = (ours.mean() - golds.mean()) / golds.std()
@@ -161,33 +162,33 @@ def test_z_values_are_by_hand(make_ctx):
     assert torch.equal(
         per_model("test")["forget/accuracy"](ctx, "unlearned"), forget.double().mean(1)
     )
-    assert GapZ()(ctx.of("original"))["gap_z/forget/accuracy"].value > 3
-    assert abs(GapZ()(ctx.of("gold"))["gap_z/forget/accuracy"].value) < 2
+    assert measure(GapZ(), ctx.of("original"))["gap_z/forget/accuracy"].value > 3
+    assert abs(measure(GapZ(), ctx.of("gold"))["gap_z/forget/accuracy"].value) < 2
 
 
 def test_golds_that_agree_have_no_deviation_to_measure_in(make_ctx):
     same = {"forget": torch.full((6, 12), 5.0).double()}
     ctx = crafted(make_ctx, {"unlearned": same, "gold": same})
-    assert GapZ()(ctx)["gap_z/forget/accuracy"].reason == "golds_agree"
-    assert NullBand()(ctx)["null_band/forget/accuracy"].value == 0.0
+    assert measure(GapZ(), ctx)["gap_z/forget/accuracy"].reason == "golds_agree"
+    assert measure(NullBand(), ctx)["null_band/forget/accuracy"].value == 0.0
 
 
 def test_the_null_band_is_between_pairs_of_golds(make_ctx):
     ctx = pooled_context(make_ctx)
-    found = NullBand()(ctx)["null_band/forget/accuracy"]
+    found = measure(NullBand(), ctx)["null_band/forget/accuracy"]
     golds = per_model("test")["forget/accuracy"](ctx, "gold")
     apart = [(a - b).abs().item() for i, a in enumerate(golds) for b in golds[i + 1 :]]
     expected = torch.tensor(apart, dtype=torch.float64).quantile(0.95).item()
     assert found.value == pytest.approx(expected, abs=1e-9)
     assert found.n == len(apart) == 24 * 23 / 2
     assert found.extras["share_inside"] <= 0.5
-    assert NullBand()(ctx.of("gold")) == NullBand()(ctx.of("original")) == {}
+    assert measure(NullBand(), ctx.of("gold")) == measure(NullBand(), ctx.of("original")) == {}
 
 
 def test_few_golds_have_no_band(make_ctx):
     ctx = pooled_context(make_ctx, models=4)
-    assert {m.reason for m in NullBand()(ctx).values()} == {"too_few"}
-    assert {m.reason for m in GapZ()(ctx).values()} == {"too_few"}
+    assert {m.reason for m in measure(NullBand(), ctx).values()} == {"too_few"}
+    assert {m.reason for m in measure(GapZ(), ctx).values()} == {"too_few"}
 
 
 def audited(make_ctx, **options):
@@ -243,14 +244,14 @@ def results(original, gold, contrast):
 )
 def test_verdicts_of_the_audit(random_ctx, original, gold, contrast, inside, detected):
     ctx = replace(random_ctx(), results=results(original, gold, contrast))
-    found = Audit()(ctx)
+    found = measure(Audit(), ctx)
     assert found["audit/gold_inside_null"].value == inside
     identity = found["audit/identity_detected"]
     assert (identity.value if identity.status == "ok" else identity.reason) == detected
 
 
 def test_the_audit_needs_what_it_reads(random_ctx):
-    found = Audit()(random_ctx())
+    found = measure(Audit(), random_ctx())
     assert found["audit/gold_inside_null"].reason == "missing_gold:ulira/auc"
     with pytest.raises(ConfigError, match="min_contrast"):
         Audit(min_contrast=-1)
@@ -323,11 +324,11 @@ def test_memorization_per_part_is_measured_once(make_ctx):
     one = {part: torch.zeros(1, n).double() for part, n in sizes.items()}
     roles = {"original": one, "unlearned": one, "gold": one, "shadow": cut}
     ctx = crafted(make_ctx, roles, seen={"shadow": seen})
-    found = Memorization()(ctx)
+    found = measure(Memorization(), ctx)
     assert {name: value.value for name, value in found.items()} == {
         f"memorization/{part}/mean": 1.0 for part in ("forget", "retain", "test")
     }
-    assert Memorization()(ctx.of("gold")) == {}
+    assert measure(Memorization(), ctx.of("gold")) == {}
 
 
 def test_without_shadows_only_forgotten_samples_have_scores(make_ctx):
@@ -340,9 +341,9 @@ def test_without_shadows_only_forgotten_samples_have_scores(make_ctx):
     gold = trained.clone()
     gold[:, :24] = False
     ctx = crafted(make_ctx, roles, seen={"original": trained, "gold": gold})
-    found = Memorization()(ctx)
+    found = measure(Memorization(), ctx)
     assert found["memorization/forget/mean"].value == 0.0
     assert found["memorization/retain/mean"].reason == "missing_shadow"
-    assert Memorization()(replace(ctx, references=None))["memorization/forget/mean"].reason == (
-        "missing_pool"
-    )
+    assert measure(Memorization(), replace(ctx, references=None))[
+        "memorization/forget/mean"
+    ].reason == ("missing_pool")

@@ -14,6 +14,7 @@ from erasure.core.task_types import Multiclass, Multilabel
 from erasure.core.values import NotComputableError
 from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.backdoor_verify import BackdoorVerify, at_least, deletion_test
 from erasure.metrics.privacy.entanglement import entanglement
 from erasure.metrics.privacy.epistemic_efficacy import EpistemicEfficacy
@@ -51,7 +52,7 @@ def confused(make_ctx):
 
 
 def test_the_confusion_of_the_example(confused):
-    found = InterclassConfusion()(confused())
+    found = measure(InterclassConfusion(), confused())
     assert found["interclass_confusion/test/ic_err"].value == pytest.approx(0.25, abs=1e-6)
     assert found["interclass_confusion/test/ic_err"].n == 200
     assert found["interclass_confusion/test/fgt_err"].value == 35
@@ -70,12 +71,12 @@ def test_a_confusion_matrix_agrees_with_sklearn():
 
 def test_confusion_needs_swapped_classes_and_samples_of_them(confused):
     ctx = confused([[0, 0, 0], [0, 0, 0], [0, 0, 9]])
-    found = InterclassConfusion()(ctx)
+    found = measure(InterclassConfusion(), ctx)
     assert found["interclass_confusion/test/ic_err"].reason == "no_samples_of_classes"
     assert found["interclass_confusion/retain/ic_err"].status == "ok"
-    found = InterclassConfusion()(said(ctx, {}))
+    found = measure(InterclassConfusion(), said(ctx, {}))
     assert {m.reason for m in found.values()} == {"needs_confusion"}
-    found = InterclassConfusion()(replace(ctx, task_type=Multilabel()))
+    found = measure(InterclassConfusion(), replace(ctx, task_type=Multilabel()))
     assert {m.reason for m in found.values()} == {"needs_multiclass"}
 
 
@@ -116,7 +117,7 @@ def poisoned(make_ctx):
 
 def test_hits_of_the_trigger_are_counted_and_tested(poisoned):
     ctx = poisoned(original=20, unlearned=13, gold=1)
-    found = BackdoorVerify()(ctx)
+    found = measure(BackdoorVerify(), ctx)
     assert found["backdoor_verify/asr"].value == 0.65
     assert found["backdoor_verify/clean_accuracy"].value == 0.35
     p_value = found["backdoor_verify/p_value"]
@@ -124,21 +125,23 @@ def test_hits_of_the_trigger_are_counted_and_tested(poisoned):
     assert p_value.extras["deleted_rate"] == 0.25  # one in four; gold has less
     assert p_value.extras["beta"] == 0.0
     assert p_value.extras["refuted"]
-    assert not BackdoorVerify()(ctx.of("gold"))["backdoor_verify/p_value"].extras["refuted"]
+    assert not measure(BackdoorVerify(), ctx.of("gold"))["backdoor_verify/p_value"].extras[
+        "refuted"
+    ]
 
 
 def test_a_backdoor_is_tested_without_other_models_too(poisoned):
-    found = BackdoorVerify()(poisoned(unlearned=2))["backdoor_verify/p_value"]
+    found = measure(BackdoorVerify(), poisoned(unlearned=2))["backdoor_verify/p_value"]
     assert found.extras["beta"] is found.extras["kept_rate"] is None
     assert not found.extras["refuted"]
 
 
 def test_a_backdoor_needs_poison_and_enough_queries(poisoned):
-    found = BackdoorVerify()(poisoned(n=9, unlearned=1))
+    found = measure(BackdoorVerify(), poisoned(n=9, unlearned=1))
     assert found["backdoor_verify/asr"].reason == "too_few"
     assert found["backdoor_verify/p_value"].reason == "too_few"
     ctx = said(poisoned(unlearned=1), {})
-    assert {m.reason for m in BackdoorVerify()(ctx).values()} == {"needs_poison"}
+    assert {m.reason for m in measure(BackdoorVerify(), ctx).values()} == {"needs_poison"}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def linear_ctx(weight, inputs, targets):
 
 def test_the_trace_of_the_example():
     inputs, targets = torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([0, 2])
-    found = EpistemicEfficacy()(linear_ctx(torch.zeros(3, 2), inputs, targets))
+    found = measure(EpistemicEfficacy(), linear_ctx(torch.zeros(3, 2), inputs, targets))
     assert found["epistemic_efficacy/trace"].value == pytest.approx(2.0, abs=1e-6)
     assert found["epistemic_efficacy/efficacy"].value == pytest.approx(0.5, abs=1e-6)
 
@@ -199,14 +202,14 @@ def test_the_trace_of_a_linear_model_is_known_in_closed_form():
     ctx = linear_ctx(weight, inputs, targets)
     slopes = (inputs @ weight.T).double().softmax(1) - nn.functional.one_hot(targets, 4)
     norms = inputs.double().square().sum(1) * slopes.square().sum(1)
-    found = EpistemicEfficacy()(ctx)["epistemic_efficacy/trace"]
+    found = measure(EpistemicEfficacy(), ctx)["epistemic_efficacy/trace"]
     assert found.value == pytest.approx(norms.mean().item(), rel=1e-5)
     assert found.n == 50
 
 
 def test_a_model_without_gradients_is_infinitely_efficient():
-    found = EpistemicEfficacy()(
-        linear_ctx(torch.zeros(3, 2), torch.zeros(2, 2), torch.tensor([0, 2]))
+    found = measure(
+        EpistemicEfficacy(), linear_ctx(torch.zeros(3, 2), torch.zeros(2, 2), torch.tensor([0, 2]))
     )
     assert found["epistemic_efficacy/efficacy"].value == float("inf")
 

@@ -98,7 +98,7 @@ def test_retraining_without_a_class_leaves_nothing_of_it(measured):
     assert found["cost/unlearn_gflops"] > 0
     assert found["weight_diff_leak/label_correlation"] > 0.5
     assert unlearned["certificate/empirical_epsilon"].reason == "missing_pool"
-    assert unlearned["cost/energy_joules"].reason == "missing_fact:energy_joules"
+    assert unlearned["cost/energy_joules"].reason == "missing_cost:energy_joules"
 
 
 def test_a_certified_removal_says_what_it_proves(measured):

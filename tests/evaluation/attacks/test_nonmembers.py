@@ -7,6 +7,7 @@ from erasure.core.task_types import Multilabel
 from erasure.core.values import NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_tpr, attack_values, balanced_accuracy
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.loss_mia import LossMIA
 
 
@@ -45,7 +46,7 @@ def test_where_samples_have_several_labels_all_are_taken(random_ctx):
 
 
 def test_the_attack_on_the_loss_uses_the_same_choice(random_ctx):
-    found = LossMIA()(with_kin(random_ctx(), 20))
+    found = measure(LossMIA(), with_kin(random_ctx(), 20))
     assert found["mia/loss/auc"].extras["n_non_members"] == 20
 
 
