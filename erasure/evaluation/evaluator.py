@@ -3,11 +3,12 @@
 import logging
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
@@ -19,6 +20,8 @@ from erasure.evaluation.recording import recording
 
 logger = logging.getLogger(__name__)
 
+_Key = TypeVar("_Key", bound=tuple[str, str])
+
 SUBJECTS: tuple[Who, ...] = ("original", "unlearned", "gold")
 """The models that are measured, in this order."""
 
@@ -29,13 +32,13 @@ class Evaluation:
 
     Args:
         results: Measured values by role and name.
-        schema: The meaning of each name.
+        meanings: The meaning of each name.
         errors: One line per metric and role that failed unexpectedly.
         tracebacks: The same errors in full.
     """
 
     results: Mapping[Who, Mapping[str, MetricValue]]
-    schema: Mapping[str, Meaning]
+    meanings: Mapping[str, Meaning]
     errors: tuple[str, ...] = ()
     tracebacks: tuple[str, ...] = ()
 
@@ -46,7 +49,7 @@ class Evaluation:
         under their role, ``gold/forget/accuracy``.
         """
         named = self._named().items()
-        return {name: found.value for name, (_, found) in named if math.isfinite(found.value)}
+        return {name: value.value for name, (_, value) in named if math.isfinite(value.value)}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data on every tracking name, computable or not.
@@ -54,13 +57,15 @@ class Evaluation:
         NaN and infinity, which JSON lacks, become null: a value that could not be computed, an
         open end of a range, an interval that is not known.
         """
-        return {name: _entry(self.schema[key], m) for name, (key, m) in self._named().items()}
+        named = self._named().items()
+        return {name: _entry(self.meanings[key], value) for name, (key, value) in named}
 
     def _named(self) -> dict[str, tuple[str, MetricValue]]:
+        """Return by tracking name the name in :attr:`meanings` and the value."""
         return {
-            key if who == "unlearned" else f"{who}/{key}": (key, found)
-            for who, results in self.results.items()
-            for key, found in results.items()
+            key if who == "unlearned" else f"{who}/{key}": (key, value)
+            for who, values in self.results.items()
+            for key, value in values.items()
         }
 
 
@@ -106,8 +111,8 @@ class Evaluator:
     @property
     def roles(self) -> frozenset[str]:
         """Roles of reference models that a metric asks for by ``needs_roles``."""
-        asked = (getattr(metric, "needs_roles", ()) for metric in self.metrics.values())
-        return frozenset(role for roles in asked for role in roles)
+        needed = (getattr(metric, "needs_roles", ()) for metric in self.metrics.values())
+        return frozenset(role for roles in needed for role in roles)
 
     def prepare(self, ctx: EvalContext) -> EvalContext:
         """Return the context that is evaluated: this held-out part, a subset of retain.
@@ -133,8 +138,8 @@ class Evaluator:
         return replace(
             ctx,
             splits=replace(ctx.splits, retain=retain),
-            _cache={key: found for key, found in ctx._cache.items() if key[0] != "retain"},
-            _features={key: found for key, found in ctx._features.items() if key[0] != "retain"},
+            _cache=_without(ctx._cache, ["retain"]),
+            _features=_without(ctx._features, ["retain"]),
         )
 
     def __call__(self, ctx: EvalContext) -> Evaluation:
@@ -147,17 +152,20 @@ class Evaluator:
             for who in subjects:
                 ctx.results[who].update(_run(label, metric, ctx.of(who), failures))
         results = {who: dict(ctx.results[who]) for who in subjects}
-        schema = _merged(self.metrics, self.heldout)
         return Evaluation(
             results=results,
-            schema=schema,
+            meanings=_merged(self.metrics, self.heldout),
             errors=tuple(failure.line for failure in failures),
             tracebacks=tuple(failure.traceback for failure in failures),
         )
 
 
 def _without_the_other(ctx: EvalContext, other: str) -> EvalContext:
-    """Take the samples of the ``other`` held-out part out of the probes."""
+    """Take the samples of the ``other`` held-out part out of the probes.
+
+    A split makes probes of all held-out samples. Without this, tuning on ``val`` would look at
+    samples of ``test``.
+    """
     unseen = ctx.splits.part(other).index
     probes = {
         name: view.take(~torch.isin(view.index, unseen.to(view.index.device)))
@@ -169,9 +177,14 @@ def _without_the_other(ctx: EvalContext, other: str) -> EvalContext:
     return replace(
         ctx,
         splits=replace(ctx.splits, probes=probes),
-        _cache={key: found for key, found in ctx._cache.items() if key[0] not in cut},
-        _features={key: found for key, found in ctx._features.items() if key[0] not in cut},
+        _cache=_without(ctx._cache, cut),
+        _features=_without(ctx._features, cut),
     )
+
+
+def _without(cache: dict[_Key, Tensor], parts: Collection[str]) -> dict[_Key, Tensor]:
+    """Return what was computed on other parts than these."""
+    return {key: tensor for key, tensor in cache.items() if key[0] not in parts}
 
 
 class _Failure(NamedTuple):
@@ -204,28 +217,28 @@ def _run(
         return dict.fromkeys(meanings(metric, ctx.heldout), reason)
 
 
-def _entry(meaning: Meaning, found: MetricValue) -> dict[str, Any]:
+def _entry(meaning: Meaning, value: MetricValue) -> dict[str, Any]:
     entry = {
-        "value": found.value,
-        "status": found.status,
-        "reason": found.reason,
+        "value": value.value,
+        "status": value.status,
+        "reason": value.reason,
         "direction": meaning.direction,
         "range": [meaning.low, meaning.high],
         "ideal": meaning.ideal,
         "unit": meaning.unit,
-        "ci": None if math.isnan(found.ci_low) else [found.ci_low, found.ci_high],
-        "n": found.n,
-        "extras": found.extras,
+        "ci": None if math.isnan(value.ci_low) else [value.ci_low, value.ci_high],
+        "n": value.n,
+        "extras": value.extras,
         "description": meaning.description,
     }
-    return {key: _plain(value) for key, value in entry.items()}
+    return {key: _plain(item) for key, item in entry.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
+def _plain(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return {str(key): _plain(inner) for key, inner in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_plain(inner) for inner in item]
+    if isinstance(item, float) and not math.isfinite(item):
         return None
-    return value
+    return item

@@ -79,7 +79,7 @@ def test_values_lie_in_their_range_and_names_begin_with_the_metric(make):
         for name, value in results.items():
             assert name.startswith(("mia_", "umia_lr/", "streisand/", "rmia/"))
             assert value.status == "ok", (name, value.reason)
-            meaning = found.schema[name]
+            meaning = found.meanings[name]
             assert meaning.low <= value.value <= meaning.high
             if not math.isnan(value.ci_low):
                 assert meaning.low <= value.ci_low <= value.value <= value.ci_high <= meaning.high
@@ -123,7 +123,7 @@ def test_attacks_are_a_function_of_the_evaluation_seed(make):
 def test_the_validation_set_stands_in_for_the_test_set(make):
     found = measured(make(heldout="val"))
     assert {m.status for m in found.results["unlearned"].values()} == {"ok"}
-    assert not any("test" in meaning.description for meaning in found.schema.values())
+    assert not any("test" in meaning.description for meaning in found.meanings.values())
 
 
 def changed(kind):

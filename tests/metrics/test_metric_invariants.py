@@ -98,7 +98,7 @@ def test_values_lie_in_their_declared_range(make_ctx):
     found = Evaluator(metrics=METRICS)(make_ctx(tables(6)))
     for results in found.results.values():
         for name, measured in results.items():
-            meaning = found.schema[name]
+            meaning = found.meanings[name]
             assert meaning.low <= measured.value <= meaning.high
             if measured.ci_low == measured.ci_low:
                 assert meaning.low <= measured.ci_low <= measured.value <= measured.ci_high

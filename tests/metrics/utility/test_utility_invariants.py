@@ -117,7 +117,7 @@ def test_values_lie_in_their_declared_range(make_ctx):
     found = evaluated(make_ctx(tables(11)))
     for values in found.results.values():
         for name, measured in values.items():
-            meaning = found.schema[name]
+            meaning = found.meanings[name]
             assert measured.status == "ok", (name, measured.reason)
             assert meaning.low <= measured.value <= meaning.high
             if measured.ci_low == measured.ci_low:
