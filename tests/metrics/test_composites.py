@@ -71,10 +71,25 @@ def test_an_attack_that_was_not_measured_is_named(random_ctx):
     )
 
 
-def test_what_is_no_share_has_no_tug_of_war(random_ctx):
-    ctx = noted(random_ctx(), unlearned={"forget/loss": 2.0}, gold={"forget/loss": 0.5})
-    found = measure(ToW(of=["forget/loss"]), ctx)["tow/score"]
-    assert (found.status, found.reason) == ("degenerate", "not_a_share:forget/loss")
+@pytest.mark.parametrize(
+    ("unlearned", "gold"),
+    [(2.0, 0.5), (0.5, 2.0), (-0.1, 0.5), (0.5, -0.1), (1.0 + 1e-9, 1.0), (1.0, 1.0 + 1e-9)],
+)
+def test_what_is_no_share_on_either_side_has_no_tug_of_war(random_ctx, unlearned, gold):
+    name = "forget/loss"
+    ctx = noted(random_ctx(), unlearned={name: unlearned}, gold={name: gold})
+    score = measure(ToW(of=[name]), ctx)["tow/score"]
+    assert (score.status, score.reason) == ("degenerate", "not_a_share:forget/loss")
+
+
+@pytest.mark.parametrize(
+    ("unlearned", "gold", "value"),
+    [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0)],
+)
+def test_the_ends_of_the_range_are_shares(random_ctx, unlearned, gold, value):
+    name = "forget/accuracy"
+    ctx = noted(random_ctx(), unlearned={name: unlearned}, gold={name: gold})
+    assert measure(ToW(of=[name]), ctx)["tow/score"].value == value
 
 
 @pytest.mark.parametrize(
