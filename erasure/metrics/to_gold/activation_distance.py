@@ -25,8 +25,8 @@ class ActivationDistance:
     ``l2`` is the Euclidean distance, at most the root of 2, and ``l1`` the sum of absolute
     differences, at most 2. Where a sample has several labels it is the mean over labels of the
     distance of the probabilities of off and on. Two retrained models differ as well: with
-    several in a pool the extras hold what the distance is between two of them, and nothing below
-    that is a difference. For distances of features see :class:`.CKA`.
+    several among the reference models the extras hold what the distance is between two of them,
+    and nothing below that is a difference. For distances of features see :class:`.CKA`.
 
     References:
         V. Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023, arXiv:2205.08096.

@@ -19,8 +19,8 @@ class Agreement:
     """Share of samples per part on which a model and the retrained one predict the same class.
 
     Where a sample has several labels it is the share of labels that are predicted the same. Two
-    retrained models do not agree everywhere either: with several in a pool the extras hold their
-    agreement with each other, and no method can be asked for more.
+    retrained models do not agree everywhere either: with several among the reference models the
+    extras hold their agreement with each other, and no method can be asked for more.
 
     References:
         Y. Cao and J. Yang, "Towards Making Systems Forget with Machine Unlearning", S&P 2015:

@@ -31,8 +31,8 @@ class CKA:
     the unbiased estimate, which can be slightly negative; the extras hold the biased one.
     ``procrustes`` is a distance: what is left after the best rotation of features centered and
     scaled to unit norm, from 0 to 2. The alignment alone can be high for models that behave
-    differently, so the two are to be read together, and beside ``original/...``: a pool of
-    retrained models keeps no features, so there is no value for two of them to compare with.
+    differently, so the two are to be read together, and beside ``original/...``:
+    reference models keep no features, so there is no value for two of them to compare with.
 
     Features are recorded in the forward pass that gives the logits.
 

@@ -18,9 +18,9 @@ class JSToGold:
     """Mean Jensen-Shannon divergence between the predictions of a model and of the retrained one.
 
     On the forget set and on the held-out part, in nats, at most ln 2. Where a sample has several
-    labels it is the mean over labels. Two retrained models differ as well: with several in a pool
-    the extras hold what the divergence is between two of them. It is the published definition; the
-    value of released code often depends on the number of classes and rows.
+    labels it is the mean over labels. Two retrained models differ as well: with several among
+    the reference models the extras hold what the divergence is between two of them. It is the
+    published definition; the value of released code depends on the number of classes and rows.
 
     References:
         J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on

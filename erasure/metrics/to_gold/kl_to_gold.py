@@ -25,9 +25,9 @@ class KLToGold:
 
     ``forward`` is KL(gold || model), which grows without bound where the model excludes what the
     retrained one expects; ``reverse`` is KL(model || gold). The extras of ``forward`` hold two
-    bounded distances, total variation and Hellinger, and with several retrained models in a pool
-    what the divergence is between two of them. Where a sample has several labels everything is
-    a mean over labels.
+    bounded distances, total variation and Hellinger. With several retrained models among the
+    reference models the extras of both hold what the divergence is between two of them. Where a
+    sample has several labels everything is a mean over labels.
 
     References:
         S. Kullback and R. Leibler, "On Information and Sufficiency", Annals of Mathematical

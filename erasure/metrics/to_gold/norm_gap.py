@@ -30,7 +30,7 @@ class NormalizedGap:
     Args:
         of: Names of metrics measured before this one; ``heldout`` stands for the held-out part.
         min_contrast: Smallest difference between original and retrained model that counts, > 0.
-            With five retrained models or more in a pool it is at least two standard deviations
+            With five retrained reference models or more it is at least two standard deviations
             between them, for accuracies and the loss attack.
 
     References:

@@ -42,7 +42,8 @@ class WeightDistance:
     original's initial weights and seed here: what has a meaning is ``to_gold_ratio``, the
     distance to gold over that of the original, 0 for the weights of gold and 1 for a change that
     led no closer to them. The distance of gold to the original is
-    ``gold/weight_distance/to_original/l2``.
+    ``gold/weight_distance/to_original/l2``. Reference models keep no weights, so there is no value
+    for two retrained models to compare with.
 
     * ``l2``: Euclidean distance of all parameters; by module in the extras.
     * ``relative_l2``: the same over the norm of the other model's parameters.
