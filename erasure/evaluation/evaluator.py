@@ -1,22 +1,23 @@
 """Runs a set of metrics over the models of a trial."""
 
 import logging
-import math
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from erasure.core.context import EvalContext, Who
-from erasure.core.errors import ConfigError
+from erasure.core.context import EvalContext, Recorded, Who
+from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.metric import Metric
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, not_computed
+from erasure.evaluation.evaluation import Evaluation
 from erasure.evaluation.measure import meanings, measure
-from erasure.evaluation.recording import recording
+from erasure.models.layers import head, recorded_features
 
 logger = logging.getLogger(__name__)
 
@@ -24,49 +25,6 @@ _Key = TypeVar("_Key", bound=tuple[str, str])
 
 SUBJECTS: tuple[Who, ...] = ("original", "unlearned", "gold")
 """The models that are measured, in this order."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Everything measured in one evaluation.
-
-    Args:
-        results: Measured values by role and name.
-        meanings: The meaning of each name.
-        errors: One line per metric and role that failed unexpectedly.
-        tracebacks: The same errors in full.
-    """
-
-    results: Mapping[Who, Mapping[str, MetricValue]]
-    meanings: Mapping[str, Meaning]
-    errors: tuple[str, ...] = ()
-    tracebacks: tuple[str, ...] = ()
-
-    def flat(self) -> dict[str, float]:
-        """Return the finite values by tracking name.
-
-        Values of the unlearned model go by their own name, ``forget/accuracy``, those of others
-        under their role, ``gold/forget/accuracy``.
-        """
-        named = self._named().items()
-        return {name: value.value for name, (_, value) in named if math.isfinite(value.value)}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data on every tracking name, computable or not.
-
-        NaN and infinity, which JSON lacks, become null: a value that could not be computed, an
-        open end of a range, an interval that is not known.
-        """
-        named = self._named().items()
-        return {name: _entry(self.meanings[key], value) for name, (key, value) in named}
-
-    def _named(self) -> dict[str, tuple[str, MetricValue]]:
-        """Return by tracking name the name in :attr:`meanings` and the value."""
-        return {
-            key if who == "unlearned" else f"{who}/{key}": (key, value)
-            for who, values in self.results.items()
-            for key, value in values.items()
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +86,7 @@ class Evaluator:
             getattr(metric, "needs_features", False) for metric in self.metrics.values()
         ):
             # Logits without features would make a second forward pass necessary: begin anew.
-            ctx = replace(ctx, recorder=recording, _cache={}, _features={})
+            ctx = replace(ctx, recorder=_record_features, _cache={}, _features={})
         size = len(ctx.splits.retain)
         if self.max_retain is None or size <= self.max_retain:
             return ctx
@@ -187,6 +145,18 @@ def _without(cache: dict[_Key, Tensor], parts: Collection[str]) -> dict[_Key, Te
     return {key: tensor for key, tensor in cache.items() if key[0] not in parts}
 
 
+@contextmanager
+def _record_features(model: nn.Module) -> Iterator[Recorded | None]:
+    """Record what goes into the head of ``model``, or nothing if it has no single head."""
+    try:
+        head(model)
+    except UnsupportedError:
+        yield None
+        return
+    with recorded_features(model) as features:
+        yield features
+
+
 class _Failure(NamedTuple):
     line: str
     traceback: str
@@ -215,30 +185,3 @@ def _run(
         failures.append(_Failure(line, traceback.format_exc()))
         reason = not_computed("error", type(error).__name__)
         return dict.fromkeys(meanings(metric, ctx.heldout), reason)
-
-
-def _entry(meaning: Meaning, value: MetricValue) -> dict[str, Any]:
-    entry = {
-        "value": value.value,
-        "status": value.status,
-        "reason": value.reason,
-        "direction": meaning.direction,
-        "range": [meaning.low, meaning.high],
-        "ideal": meaning.ideal,
-        "unit": meaning.unit,
-        "ci": None if math.isnan(value.ci_low) else [value.ci_low, value.ci_high],
-        "n": value.n,
-        "extras": value.extras,
-        "description": meaning.description,
-    }
-    return {key: _plain(item) for key, item in entry.items()}
-
-
-def _plain(item: Any) -> Any:
-    if isinstance(item, Mapping):
-        return {str(key): _plain(inner) for key, inner in item.items()}
-    if isinstance(item, (list, tuple)):
-        return [_plain(inner) for inner in item]
-    if isinstance(item, float) and not math.isfinite(item):
-        return None
-    return item

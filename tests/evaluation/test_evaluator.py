@@ -10,7 +10,8 @@ from erasure.core.errors import ConfigError
 from erasure.core.metric import Values, share
 from erasure.core.splits import View
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
-from erasure.evaluation.evaluator import Evaluation, Evaluator
+from erasure.evaluation.evaluation import Evaluation
+from erasure.evaluation.evaluator import Evaluator
 from erasure.metrics.cost.cost import Cost
 from erasure.metrics.to_gold.gap import Gap
 from erasure.metrics.utility.accuracy import Accuracy

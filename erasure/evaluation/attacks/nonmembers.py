@@ -51,10 +51,10 @@ def non_members(ctx: EvalContext, *, min_n: int = 1) -> NonMembers:
     members, others = ctx.targets("forget"), ctx.targets(ctx.heldout)
     if min(len(members), len(others)) == 0:
         raise NotComputableError("degenerate", "empty_split")
-    found = _choice(ctx, members, others)
-    if min(len(members), len(found)) < min_n:
+    choice = _choice(ctx, members, others)
+    if min(len(members), len(choice)) < min_n:
         raise NotComputableError("degenerate", "too_few")
-    return found
+    return choice
 
 
 def _choice(ctx: EvalContext, members: Tensor, others: Tensor) -> NonMembers:

@@ -10,8 +10,7 @@ from torch import Tensor
 from erasure.core.context import EvalContext
 from erasure.core.metric import Parts, Value, distance
 from erasure.core.values import MetricValue
-from erasure.evaluation.gold_null import gold_null
-from erasure.evaluation.outputs import Divergence, compared, divergences
+from erasure.evaluation.outputs import Divergence, compared, divergences, gold_null
 from erasure.evaluation.statistics.estimates import mean
 
 HIGHEST = {"l2": math.sqrt(2), "l1": 2.0}

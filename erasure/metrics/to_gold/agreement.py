@@ -10,7 +10,7 @@ from erasure.core.context import EvalContext
 from erasure.core.metric import Parts, Value, share
 from erasure.core.task_types import TaskType
 from erasure.core.values import MetricValue
-from erasure.evaluation.gold_null import gold_null
+from erasure.evaluation.outputs import gold_null
 from erasure.evaluation.statistics.estimates import mean, proportion
 
 

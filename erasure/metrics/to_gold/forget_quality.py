@@ -15,7 +15,13 @@ from erasure.core.metric import Parts, Values, amount, share
 from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.epsilon import CAP, Rules, best_rules, epsilon_of
 from erasure.evaluation.measure import measure_value
-from erasure.evaluation.pool_margins import Margins, Pools, halves, pooled, pools
+from erasure.evaluation.reference_margins import (
+    MarginPair,
+    ReferenceMargins,
+    halves,
+    reference_logits,
+    reference_margins,
+)
 
 BIN = 0.5
 """Width of a bin of epsilon; each halves what a sample contributes."""
@@ -65,9 +71,9 @@ class ForgetQuality:
     def _measured(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
         # One half of the pool of retrained models plays the subject when it is one itself.
         at_least = self.min_models // 2 if ctx.subject == "gold" else self.min_models
-        sides = pools(ctx, "forget")
+        sides = reference_margins(ctx, "forget")
         margins = sides.compared(at_least=at_least)
-        rules, crossed = best_rules(margins.ours, margins.theirs), Halved.of(margins)
+        rules, crossed = best_rules(margins.subject, margins.gold), Halved.of(margins)
         f, n = quality(rules.epsilon), margins.samples
         facts = {"models": margins.models, "clipped": margins.clipped}
         values = {
@@ -78,13 +84,15 @@ class ForgetQuality:
             "score": measure_value(partial(_score, f), ctx),
         }
         if self.eps_ci is not None:
-            bound = best_rules(margins.ours, margins.theirs, confidence=self.eps_ci)
+            bound = best_rules(margins.subject, margins.gold, confidence=self.eps_ci)
             values["epsilon_lower"] = _mean_epsilon(bound.epsilon)
         return {f"forget_quality/{name}": value for name, value in values.items()}
 
-    def _relative(self, sides: Pools, crossed: "Halved", ctx: EvalContext) -> MetricValue:
+    def _relative(
+        self, sides: ReferenceMargins, crossed: "Halved", ctx: EvalContext
+    ) -> MetricValue:
         null_margins = sides.null(at_least=self.min_models // 2)
-        null = quality(best_rules(null_margins.ours, null_margins.theirs).epsilon)
+        null = quality(best_rules(null_margins.subject, null_margins.gold).epsilon)
         if null == 0:
             raise NotComputableError("degenerate", "null_is_zero")
         f = null if ctx.subject == "gold" else crossed.quality()
@@ -129,14 +137,14 @@ class Halved:
         rules: The best rules of each.
     """
 
-    pairs: tuple[Margins, Margins]
+    pairs: tuple[MarginPair, MarginPair]
     rules: tuple[Rules, Rules]
 
     @classmethod
-    def of(cls, margins: Margins) -> "Halved":
+    def of(cls, margins: MarginPair) -> "Halved":
         """Find the best rules of both pairs of halves."""
-        first, second = Pools(margins.ours, margins.theirs).crossed(at_least=1)
-        rules = best_rules(first.ours, first.theirs), best_rules(second.ours, second.theirs)
+        first, second = ReferenceMargins(margins.subject, margins.gold).crossed(at_least=1)
+        rules = best_rules(first.subject, first.gold), best_rules(second.subject, second.gold)
         return cls((first, second), rules)
 
     def quality(self) -> float:
@@ -149,16 +157,16 @@ class Halved:
         return sum(quality(_rated(rules, pair)) for rules, pair in rated) / 2
 
 
-def _rated(rules: Rules, margins: Margins) -> Tensor:
+def _rated(rules: Rules, margins: MarginPair) -> Tensor:
     """Return the epsilon ``(n,)`` of rules on models that they were not chosen on."""
     inside, gold_inside = (
         ((side >= rules.low) & (side <= rules.high)).sum(dim=0)
-        for side in (margins.ours, margins.theirs)
+        for side in (margins.subject, margins.gold)
     )
     n = margins.models
     # A rule accuses what is inside its interval, or what is outside, whichever side that fits.
-    alarms = torch.where(rules.ours_inside, gold_inside, inside)
-    misses = n - torch.where(rules.ours_inside, inside, gold_inside)
+    alarms = torch.where(rules.members_inside, gold_inside, inside)
+    misses = n - torch.where(rules.members_inside, inside, gold_inside)
     # Half an error of either kind: with few models no error is seen, and epsilon would be CAP.
     fpr, fnr = ((count.double() + 0.5) / (n + 1) for count in (alarms, misses))
     return epsilon_of(fpr, fnr)
@@ -201,5 +209,7 @@ def _accuracy_ratio(ctx: EvalContext, part: str) -> float:
 
 def _accuracies(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     """Return the accuracy of each model of a role on a part, ``(N,)``."""
-    right = ctx.task_type.correct(pooled(ctx, role, part), ctx.sampled(part).targets.cpu())
+    right = ctx.task_type.correct(
+        reference_logits(ctx, role, part), ctx.sampled(part).targets.cpu()
+    )
     return right.double().mean(dim=1)

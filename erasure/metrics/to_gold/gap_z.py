@@ -11,7 +11,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Value
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.per_model import PerModel, per_model
-from erasure.evaluation.pool_margins import halves
+from erasure.evaluation.reference_margins import halves
 from erasure.evaluation.statistics.estimates import Z
 
 

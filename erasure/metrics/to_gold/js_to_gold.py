@@ -7,8 +7,7 @@ from functools import partial
 from erasure.core.context import EvalContext
 from erasure.core.metric import Parts, Value, distance
 from erasure.core.values import MetricValue
-from erasure.evaluation.gold_null import gold_null
-from erasure.evaluation.outputs import compared, divergences
+from erasure.evaluation.outputs import compared, divergences, gold_null
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 from erasure.evaluation.statistics.estimates import mean
 

@@ -12,7 +12,7 @@ from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, amount
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
-from erasure.evaluation.pool_margins import Margins, pools
+from erasure.evaluation.reference_margins import MarginPair, reference_margins
 
 BINS = 20
 """Bins over the common range of both pools."""
@@ -72,7 +72,7 @@ class KLoM:
         return values
 
     def _on_part(self, ctx: EvalContext, part: str) -> Mapping[str, MetricValue]:
-        sides, half = pools(ctx, part), self.min_models // 2
+        sides, half = reference_margins(ctx, part), self.min_models // 2
         pairs, null_pair = sides.crossed(at_least=half), sides.null(at_least=half)
         whole = sides.compared(at_least=half)
         divergences = _both_ways(pairs)
@@ -80,10 +80,10 @@ class KLoM:
         null = _both_ways((null_pair, _swapped(null_pair))).mean().item()
         extras = {"models": pairs[0].models, "clipped": pairs[0].clipped, "null": null}
         published = {
-            "all_models": histogram_kl(whole.ours, whole.theirs).mean().item(),
+            "all_models": histogram_kl(whole.subject, whole.gold).mean().item(),
             "all_models_count": whole.models,
         }
-        gaussian = torch.stack([gaussian_kl(p.ours, p.theirs) for p in pairs]).mean().item()
+        gaussian = torch.stack([gaussian_kl(p.subject, p.gold) for p in pairs]).mean().item()
         return {
             "mean": MetricValue(value=mean, n=n, extras={**extras, **published}),
             "p95": MetricValue(value=divergences.quantile(0.95).item(), n=n, extras=extras),
@@ -120,13 +120,13 @@ def _meanings(part: str) -> dict[str, Meaning]:
     }
 
 
-def _both_ways(pairs: tuple[Margins, Margins]) -> Tensor:
+def _both_ways(pairs: tuple[MarginPair, MarginPair]) -> Tensor:
     """Return the mean of the divergences of two pairs, ``(n,)``."""
-    return torch.stack([histogram_kl(pair.ours, pair.theirs) for pair in pairs]).mean(dim=0)
+    return torch.stack([histogram_kl(pair.subject, pair.gold) for pair in pairs]).mean(dim=0)
 
 
-def _swapped(margins: Margins) -> Margins:
-    return Margins(margins.theirs, margins.ours, margins.clipped)
+def _swapped(margins: MarginPair) -> MarginPair:
+    return MarginPair(margins.gold, margins.subject, margins.clipped)
 
 
 def histogram_kl(margins: Tensor, reference: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from erasure.evaluation.attacks.epsilon import (
     DELTA,
     best_rules,
     epsilon_of,
-    upper_rates,
 )
 from erasure.evaluation.measure import meanings, measure
-from erasure.evaluation.pool_margins import Margins
+from erasure.evaluation.reference_margins import MarginPair
+from erasure.evaluation.statistics.estimates import upper_rates
 from erasure.metrics.to_gold.forget_quality import (
     ForgetQuality,
     Halved,
@@ -217,17 +217,17 @@ def test_the_rule_that_is_returned_does_what_it_promises():
     inside = [
         ((side >= rules.low) & (side <= rules.high)).double().mean(0) for side in (unlearned, gold)
     ]
-    fpr = torch.where(rules.ours_inside, inside[1], inside[0])
-    fnr = 1 - torch.where(rules.ours_inside, inside[0], inside[1])
+    fpr = torch.where(rules.members_inside, inside[1], inside[0])
+    fnr = 1 - torch.where(rules.members_inside, inside[0], inside[1])
     again = epsilon_of(fpr.round(decimals=12), fnr.round(decimals=12)).clamp(min=0)
     torch.testing.assert_close(again, rules.epsilon, rtol=0, atol=1e-9)
 
 
 def test_rules_rated_on_other_models_are_not_fooled_by_chance():
     """Equal pools look better than by the rule that happened to fit; different ones do not."""
-    equal = Margins(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
-    apart = Margins(equal.ours + 3, equal.theirs, 0.0)
-    assert quality(best_rules(equal.ours, equal.theirs).epsilon) < 0.22
+    equal = MarginPair(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
+    apart = MarginPair(equal.subject + 3, equal.gold, 0.0)
+    assert quality(best_rules(equal.subject, equal.gold).epsilon) < 0.22
     assert Halved.of(equal).held_out_quality() > 0.8
     assert Halved.of(apart).held_out_quality() < 0.05
 

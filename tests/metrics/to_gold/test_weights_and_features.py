@@ -125,6 +125,27 @@ def test_without_statistics_or_finite_weights_there_is_a_reason():
     )
 
 
+def test_weights_of_norm_zero_have_no_relative_distance_and_no_angle():
+    ctx = toy_context()
+    with torch.no_grad():
+        for weight in ctx.models["gold"].parameters():
+            weight.zero_()
+    values = measure(WeightDistance(), ctx)
+    for name in ("relative_l2", "cosine"):
+        value = values[f"weight_distance/to_gold/{name}"]
+        assert (value.status, value.reason) == ("degenerate", "zero_norm")
+    assert values["weight_distance/to_gold/l2"].value > 0
+    relative = measure(WeightDistance(), ctx.of("gold"))["weight_distance/to_original/relative_l2"]
+    assert relative.value == pytest.approx(1.0)  # over the norm of the other model, not its own
+
+
+def test_where_the_original_is_gold_already_there_is_no_ratio():
+    ctx = toy_context()
+    same = replace(ctx, models={**ctx.models, "original": ctx.models["gold"]})
+    ratio = measure(WeightDistance(), same)["weight_distance/to_gold_ratio"]
+    assert (ratio.status, ratio.reason) == ("degenerate", "zero_norm")
+
+
 def test_large_matrices_are_named_where_they_are_left_out(monkeypatch):
     monkeypatch.setattr("erasure.metrics.to_gold.weight_distance.MANY_ROWS", 10)
     largest = measure(WeightDistance(), toy_context())["weight_distance/to_gold/hausdorff"]
