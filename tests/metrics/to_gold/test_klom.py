@@ -9,7 +9,10 @@ from crafted_pool import crafted, normal
 
 from erasure.core.errors import ConfigError
 from erasure.evaluation.measure import meanings, measure
+from erasure.evaluation.signals import phi
 from erasure.metrics.to_gold.klom import KLoM, gaussian_kl, histogram_kl, normal_kl
+
+ROLES = ("unlearned", "gold")
 
 
 def column(*values):
@@ -134,3 +137,23 @@ def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
     assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
     with pytest.raises(ConfigError, match="min_models must be >= 4, got 3"):
         KLoM(min_models=3)
+
+
+def test_samples_without_spread_get_a_thousandth_of_that_of_all():
+    margins, reference = normal(200, 2, seed=1), normal(200, 2, seed=2)
+    margins[:, 0], reference[:, 0] = 0.0, 0.5
+    spread = torch.stack([margins.var(dim=0), reference.var(dim=0)]).mean().sqrt().item()
+    expected = 0.5 * (0.5 / (1e-3 * spread)) ** 2
+    assert gaussian_kl(margins, reference)[0].item() == pytest.approx(expected)
+
+
+def test_the_percentile_is_of_both_pairs_of_halves(make_ctx):
+    ctx = context(make_ctx)
+    p95 = measure(KLoM(), ctx)["klom/forget/p95"].value
+    tables = {role: ctx.references.logits(role, ctx.sampled("forget")) for role in ROLES}
+    margins = {role: phi(ctx.task_type, tables[role], ctx.targets("forget")) for role in ROLES}
+    pairs = [(0, 1), (1, 0)]
+    divergences = torch.stack(
+        [histogram_kl(margins["unlearned"][i::2], margins["gold"][j::2]) for i, j in pairs]
+    )
+    assert p95 == pytest.approx(np.percentile(divergences.mean(dim=0), 95))
