@@ -43,7 +43,7 @@ def digits():
             for seed in range(MODELS)
         ]
         fit = Fit(optimizer=SGD, epochs=epochs, batch_size=64)
-        return [found.model for found in train_together(members, Standard(fit=fit))]
+        return [report.model for report in train_together(members, Standard(fit=fit))]
 
     def logits(models):
         inputs = pool.fetch(torch.arange(len(pool.targets)))
@@ -93,6 +93,6 @@ def test_the_loss_attack_sees_less_than_the_attack_with_many_models(digits):
 
 
 def test_one_half_of_the_golds_is_like_the_other(digits):
-    found = measure(ULiRA(), digits.of("gold"))["ulira/auc"]
-    assert found.value == pytest.approx(0.5, abs=0.05)
-    assert found.ci_low < 0.5 < found.ci_high
+    auc = measure(ULiRA(), digits.of("gold"))["ulira/auc"]
+    assert auc.value == pytest.approx(0.5, abs=0.05)
+    assert auc.ci_low < 0.5 < auc.ci_high

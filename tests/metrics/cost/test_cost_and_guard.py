@@ -34,8 +34,8 @@ FACTS = {
 
 
 def test_costs_are_derived_from_the_facts(random_ctx):
-    found = measure(Cost(), random_ctx(costs=FACTS))
-    assert {name: m.value for name, m in found.items()} == {
+    values = measure(Cost(), random_ctx(costs=FACTS))
+    assert {name: m.value for name, m in values.items()} == {
         "cost/unlearn_seconds": 2.0,
         "cost/original_seconds": 40.0,
         "cost/retrain_seconds": 30.0,
@@ -56,8 +56,8 @@ def test_costs_are_derived_from_the_facts(random_ctx):
 
 
 def test_guards_pass_facts_on(random_ctx):
-    found = measure(Guard(), random_ctx(costs=FACTS))
-    assert {name: m.value for name, m in found.items()} == {
+    values = measure(Guard(), random_ctx(costs=FACTS))
+    assert {name: m.value for name, m in values.items()} == {
         "guard/relative_weight_change": 0.125,
         "guard/forget_output_change": 0.5,
         "guard/duplicates_forget_retain": 3.0,
@@ -76,31 +76,31 @@ def test_they_belong_to_the_unlearned_model(random_ctx, metric):
 
 @pytest.mark.parametrize("metric", [Cost(), Guard()])
 def test_what_was_not_noted_is_skipped(random_ctx, metric):
-    found = measure(metric, random_ctx())
-    assert all(math.isnan(m.value) for m in found.values())
-    assert all(m.status == "skipped" for m in found.values())
-    assert all(m.reason.startswith("missing_cost:") for m in found.values())
+    values = measure(metric, random_ctx())
+    assert all(math.isnan(m.value) for m in values.values())
+    assert all(m.status == "skipped" for m in values.values())
+    assert all(m.reason.startswith("missing_cost:") for m in values.values())
 
 
 def test_where_a_step_costs_the_same_whatever_it_reads_steps_are_counted(random_ctx):
     whole = {"sample_flops": 0.0, "training_sample_flops": 0.0, "step_flops": 5e9}
-    found = measure(Cost(), random_ctx(costs=FACTS | whole))
-    assert found["cost/unlearn_gflops"].value == 70 * 5
-    assert found["cost/flop_ratio"].value == pytest.approx(0.1)
+    values = measure(Cost(), random_ctx(costs=FACTS | whole))
+    assert values["cost/unlearn_gflops"].value == 70 * 5
+    assert values["cost/flop_ratio"].value == pytest.approx(0.1)
 
 
 def test_short_runs_are_below_what_an_energy_counter_resolves(random_ctx):
     for seconds, short in ((4.9, True), (5.0, False)):
-        found = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": seconds}))
-        assert found["cost/energy_joules"].extras == {"below_measurement_floor": short}
+        values = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": seconds}))
+        assert values["cost/energy_joules"].extras == {"below_measurement_floor": short}
 
 
 def test_no_ratio_without_operations_that_count(random_ctx):
-    found = measure(Cost(), random_ctx(costs=FACTS | {"training_sample_flops": 0.0}))
-    assert found["cost/flop_ratio"].reason == "no_counted_operations"
+    values = measure(Cost(), random_ctx(costs=FACTS | {"training_sample_flops": 0.0}))
+    assert values["cost/flop_ratio"].reason == "no_counted_operations"
 
 
 def test_no_speedup_over_nothing(random_ctx):
-    found = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": 0.0}))
-    assert found["cost/speedup"].reason == "zero_unlearn_seconds"
-    assert found["cost/share_of_retraining"].value == 0.0
+    values = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": 0.0}))
+    assert values["cost/speedup"].reason == "zero_unlearn_seconds"
+    assert values["cost/share_of_retraining"].value == 0.0

@@ -28,20 +28,20 @@ def test_worked_accuracy_and_loss(make_ctx):
 def test_accuracy_and_recall_agree_with_sklearn(random_ctx):
     ctx = random_ctx()
     targets, predicted = ctx.targets("test"), ctx.logits("test").argmax(-1)
-    found = measure(Accuracy(), ctx)["test/accuracy"]
-    assert found.value == pytest.approx(accuracy_score(targets, predicted))
+    accuracy = measure(Accuracy(), ctx)["test/accuracy"]
+    assert accuracy.value == pytest.approx(accuracy_score(targets, predicted))
     recalls = recall_score(targets, predicted, average=None)
-    assert list(found.extras["per_class"].values()) == pytest.approx(recalls.tolist())
+    assert list(accuracy.extras["per_class"].values()) == pytest.approx(recalls.tolist())
 
 
 def test_loss_agrees_with_sklearn_and_its_interval_with_scipy(random_ctx):
     ctx = random_ctx()
     probabilities = ctx.logits("retain").double().softmax(-1).numpy()
-    found = measure(Loss(), ctx)["retain/loss"]
-    assert found.value == pytest.approx(log_loss(ctx.targets("retain"), probabilities), abs=1e-6)
+    loss = measure(Loss(), ctx)["retain/loss"]
+    assert loss.value == pytest.approx(log_loss(ctx.targets("retain"), probabilities), abs=1e-6)
     values = ctx.losses("retain").double()
     low, high = norm.interval(0.95, values.mean(), values.std() / math.sqrt(len(values)))
-    assert (found.ci_low, found.ci_high) == pytest.approx((low, high), abs=1e-5)
+    assert (loss.ci_low, loss.ci_high) == pytest.approx((low, high), abs=1e-5)
 
 
 @pytest.mark.parametrize("heldout", ["test", "val"])
@@ -57,9 +57,9 @@ def test_each_part_has_its_value_and_its_meaning(random_ctx, metric, heldout):
 def test_classes_that_do_not_occur_have_no_accuracy(make_ctx):
     labels = torch.tensor([1, 1, 1])
     ctx = make_ctx({"forget": (labels, {"unlearned": torch.eye(3)})})
-    found = measure(Accuracy(), ctx)["forget/accuracy"]
-    assert found.value == pytest.approx(1 / 3)
-    assert found.extras["per_class"] == {"class 1": pytest.approx(1 / 3)}
+    accuracy = measure(Accuracy(), ctx)["forget/accuracy"]
+    assert accuracy.value == pytest.approx(1 / 3)
+    assert accuracy.extras["per_class"] == {"class 1": pytest.approx(1 / 3)}
 
 
 def test_huge_logits_have_a_finite_loss(make_ctx):
