@@ -35,9 +35,9 @@ class ForgetQuality:
     """How private forgetting is, and what is left of the utility, by many models.
 
     For every forgotten sample the best rule of a family tells unlearned from retrained models;
-    its epsilon, in bins of 0.5, gives ``2 / 2^bin``, and ``f`` is the mean. Even equal pools are
+    its epsilon, in bins of 0.5, gives ``2 / 2^bin``, and ``f`` is the mean. Even equal models are
     far from 1, about 0.2, because a rule is found that happens to fit. So ``f`` of the retrained
-    model compares the halves of its pool, and ``f_rel`` is the quotient by it, with as many
+    model compares two halves of them, and ``f_rel`` is the quotient by it, with as many
     models: 1 is indistinguishable. ``f_holdout`` chooses the rule on one half of the models and
     takes its rates, each with half an error of either kind added, from the other half.
     ``epsilon`` is the mean behind ``f``, and ``score`` is ``f`` times the accuracies kept.
@@ -45,7 +45,7 @@ class ForgetQuality:
     Args:
         eps_ci: Also give epsilon by the upper ends of the intervals of both rates at this level,
             ``epsilon_lower``; None does not.
-        min_models: Fewest models of a pool, at least 4.
+        min_models: Fewest reference models of a role, at least 4.
 
     References:
         E. Triantafillou et al., "Are we making progress in unlearning? Findings from the first
@@ -69,7 +69,7 @@ class ForgetQuality:
         return Values({f"forget_quality/{n}": m for n, m in meanings.items()}, self._measured)
 
     def _measured(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        # One half of the pool of retrained models plays the subject when it is one itself.
+        # Where the subject is the retrained model itself, one half of them plays the subject.
         at_least = self.min_models // 2 if ctx.subject == "gold" else self.min_models
         sides = reference_margins(ctx, "forget")
         margins = sides.compared(at_least=at_least)
@@ -130,7 +130,7 @@ def _meanings(heldout: str) -> dict[str, Meaning]:
 
 @dataclass(frozen=True)
 class Halved:
-    """Two pools, each in halves; the first half of one is compared with the second of the other.
+    """Two sets of models in halves; the first half of one is compared with the second of the other.
 
     Args:
         pairs: The two pairs of halves, which share no model.

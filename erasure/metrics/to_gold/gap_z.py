@@ -21,7 +21,7 @@ class GapZ:
 
     ``gap_z/forget/accuracy`` of 3 says that the accuracy on the forget set is where hardly any
     retrained model is. It is there for the accuracies and the loss attack, which are known of
-    every model of a pool. For the retrained model one half of its pool is compared with the
+    every reference model. For the retrained model one half of those is compared with the
     other. Where all retrained models have the same value there is none (``golds_agree``).
 
     Args:

@@ -15,10 +15,10 @@ from erasure.core.values import Meaning, MetricValue, NotComputableError, not_co
 from erasure.evaluation.reference_margins import MarginPair, reference_margins
 
 BINS = 20
-"""Bins over the common range of both pools."""
+"""Bins over the common range of both sets of models."""
 
 EMPTY = 1e-5
-"""Probability of a bin that the reference never reached and the other pool did."""
+"""Probability of a bin that the reference never reached and the other models did."""
 
 LARGEST = -math.log(EMPTY) + math.log1p(BINS * EMPTY)
 """What the histogram estimate cannot exceed: all is in bins that the reference never reached."""
@@ -32,14 +32,14 @@ class KLoM:
     """Divergence of margins over models, per sample, of unlearned from retrained models.
 
     The histogram estimate is far from zero between equal distributions, the farther the fewer
-    models there are. All values therefore compare halves of the pools, and the value for the
+    models there are. All values therefore compare halves of the models, and the value for the
     retrained model compares its two halves: it is the null, by as many models, and ``excess``
-    has it subtracted. What the whole pools give, as it is published, is in the extras of the
+    has it subtracted. What all models give, as it is published, is in the extras of the
     mean as ``all_models``; it is not comparable with the null. ``gaussian`` is the divergence of
     normal distributions, which needs fewer models and sees means and spreads only.
 
     Args:
-        min_models: Fewest models of a pool, at least 4.
+        min_models: Fewest reference models of a role, at least 4.
 
     References:
         K. Georgiev et al., "Attribute-to-Delete: Machine Unlearning via Datamodel Matching",
