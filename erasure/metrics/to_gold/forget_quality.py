@@ -130,7 +130,7 @@ def _meanings(heldout: str) -> dict[str, Meaning]:
 
 @dataclass(frozen=True)
 class Halved:
-    """Two sets of models in halves; the first half of one is compared with the second of the other.
+    """Two sets of models in halves; the first half of one is compared with the other's second.
 
     Args:
         pairs: The two pairs of halves, which share no model.
