@@ -110,7 +110,7 @@ def reference_logits(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor
         NotComputableError: If the trial has no reference models of this role.
     """
     if ctx.references is None or ctx.references.size(role) == 0:
-        raise NotComputableError("skipped", "missing_pool")
+        raise NotComputableError("skipped", "missing_references")
     return ctx.stack(role, part)
 
 

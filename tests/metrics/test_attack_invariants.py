@@ -42,7 +42,7 @@ NEED_ONE_CLASS = ("mia_threshold/", "mia_efficacy_svc/", "mia_quantile/", "mia_s
 
 @pytest.fixture
 def make(make_ctx):
-    """Three models of random logits, a pool of golds and one of shadows, and features."""
+    """Three models of random logits, many golds and many shadows, and features."""
 
     def build(draw=0, num_classes=3, models=8, change=None, **options):
         generator = torch.Generator().manual_seed(draw)
@@ -55,12 +55,12 @@ def make(make_ctx):
         if change:
             change(parts)
         total = sum(SIZES)
-        pool = {
+        tables = {
             role: 3 * torch.randn(models, total, num_classes, generator=generator)
             for role in ("gold", "shadow")
         }
         seen = {"shadow": balanced_halves(models, total, generator)}
-        ctx = with_references(make_ctx(parts, **options), pool, seen)
+        ctx = with_references(make_ctx(parts, **options), tables, seen)
         return replace(ctx, _features=features, recorder=lambda _model: nullcontext())
 
     return build

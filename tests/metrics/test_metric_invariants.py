@@ -198,10 +198,10 @@ def test_ten_thousand_samples_pass_each_model_once(make_ctx):
         )
         for part in PARTS
     }
-    ctx = make_ctx(parts, batch_size=10_000)
+    ctx = make_ctx(parts)
     values = flat(ctx)
     assert values
     calls = {who: model.calls for who, model in ctx.models.items()}
-    assert calls == {"unlearned": 3, "gold": 3}  # a batch each of forget, retain and test
+    assert calls == {"unlearned": 30, "gold": 30}  # ten batches of forget, retain and test each
     assert flat(ctx) == values
     assert {who: model.calls for who, model in ctx.models.items()} == calls

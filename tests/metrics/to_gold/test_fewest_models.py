@@ -1,7 +1,7 @@
 """As many retrained models as a metric asks for are enough, one less is too few."""
 
 import pytest
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 
 from erasure.evaluation.measure import measure
 from erasure.metrics.to_gold.gap_z import GapZ

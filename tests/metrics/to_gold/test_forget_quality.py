@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 
 from erasure.core.errors import ConfigError
 from erasure.evaluation.attacks.epsilon import (
@@ -308,7 +308,7 @@ def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
     enough = measure(ForgetQuality(), context(make_ctx, models=16))
     assert enough["forget_quality/f"].status == enough["forget_quality/f_rel"].status == "ok"
     none = measure(ForgetQuality(), random_ctx())
-    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_references")}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 
 from erasure.core.errors import ConfigError
 from erasure.evaluation.measure import meanings, measure
@@ -134,7 +134,7 @@ def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
     }
     assert {m.status for m in measure(KLoM(), context(make_ctx, models=20)).values()} == {"ok"}
     none = measure(KLoM(), random_ctx())
-    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_references")}
     with pytest.raises(ConfigError, match="min_models must be >= 4, got 3"):
         KLoM(min_models=3)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from crafted_pool import Forgetful, crafted, logits_of, normal
+from reference_tables import Forgetful, crafted, logits_of, normal
 from scipy.stats import mannwhitneyu
 
 from erasure.core.context import RETAIN_SAMPLE
@@ -42,7 +42,7 @@ METRICS = {
 }
 
 
-def pooled_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
+def references_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
     """Originals that fit their samples, golds that do not know the forget set, one in between."""
 
     def tables(seed, known):
@@ -64,7 +64,7 @@ def pooled_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
     [*METRICS.values(), ULiRA(design="random"), Memorization()],
     ids=lambda m: repr(m)[:16],
 )
-def test_the_contract_of_a_metric_holds_without_a_pool(metric):
+def test_the_contract_of_a_metric_holds_without_reference_models(metric):
     check_metric(metric)
 
 
@@ -73,8 +73,8 @@ def test_the_audit_keeps_the_contract_of_a_metric():
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_values_with_a_pool_are_in_range_and_change_nothing(make_ctx, metric):
-    ctx = pooled_context(make_ctx)
+def test_values_with_reference_models_are_in_range_and_change_nothing(make_ctx, metric):
+    ctx = references_context(make_ctx)
     before = torch.get_rng_state()
     schema = meanings(metric, "test")
     for who in ("original", "unlearned", "gold"):
@@ -88,12 +88,12 @@ def test_values_with_a_pool_are_in_range_and_change_nothing(make_ctx, metric):
         again = measure(metric, ctx.of(who))
         assert {n: v.value for n, v in again.items()} == {n: v.value for n, v in values.items()}
     members = [model for model in ctx.models.values() if model.calls]
-    assert not members  # pool metrics read the pool
+    assert not members  # these metrics read the references
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_a_pool_of_many_labels_is_measured(metric):
+def test_reference_models_of_many_labels_are_measured(metric):
     """The margin is the mean over labels; nothing crashes for want of one class per sample."""
     ctx = multilabel_context()
     for value in measure(metric, ctx).values():
@@ -127,7 +127,7 @@ def multilabel_context(models=20):
 
 
 def test_logits_that_are_not_finite_have_a_reason(make_ctx):
-    ctx = pooled_context(make_ctx)
+    ctx = references_context(make_ctx)
     ctx.references.tables["unlearned"][3, 5] = torch.nan
     for metric in METRICS.values():
         values = measure(metric, ctx)
@@ -136,7 +136,7 @@ def test_logits_that_are_not_finite_have_a_reason(make_ctx):
 
 
 def test_large_retain_sets_are_sampled_alike(make_ctx):
-    """The margins of both pools are of the same samples, with the labels of these."""
+    """The margins of both groups are of the same samples, with the labels of these."""
     n = RETAIN_SAMPLE + 50
     roles = {who: {"retain": normal(1, n, seed=1).expand(4, n)} for who in ("unlearned", "gold")}
     auc = measure(ULiRA(), crafted(make_ctx, roles))["ulira/retain/auc"]
@@ -152,7 +152,7 @@ def test_the_attack_on_each_model_agrees_with_scipy():
 
 
 def test_z_values_are_by_hand(make_ctx):
-    ctx = pooled_context(make_ctx)
+    ctx = references_context(make_ctx)
     measured_values = measure(GapZ(), ctx)
     for name, values in per_model("test").items():
         ours, golds = values(ctx, "unlearned"), values(ctx, "gold")
@@ -174,7 +174,7 @@ def test_golds_that_agree_have_no_deviation_to_measure_in(make_ctx):
 
 
 def test_the_null_band_is_between_pairs_of_golds(make_ctx):
-    ctx = pooled_context(make_ctx)
+    ctx = references_context(make_ctx)
     band = measure(NullBand(), ctx)["null_band/forget/accuracy"]
     golds = per_model("test")["forget/accuracy"](ctx, "gold")
     apart = [(a - b).abs().item() for i, a in enumerate(golds) for b in golds[i + 1 :]]
@@ -186,14 +186,14 @@ def test_the_null_band_is_between_pairs_of_golds(make_ctx):
 
 
 def test_few_golds_have_no_band(make_ctx):
-    ctx = pooled_context(make_ctx, models=4)
+    ctx = references_context(make_ctx, models=4)
     assert {m.reason for m in measure(NullBand(), ctx).values()} == {"too_few"}
     assert {m.reason for m in measure(GapZ(), ctx).values()} == {"too_few"}
 
 
 def audited(make_ctx, **options):
     metrics = {**METRICS, "accuracy": Accuracy(), "audit": Audit()}
-    return Evaluator(metrics=metrics)(pooled_context(make_ctx, **options))
+    return Evaluator(metrics=metrics)(references_context(make_ctx, **options))
 
 
 def test_the_audit_passes_where_the_evaluation_sees_what_there_is(make_ctx):
@@ -346,4 +346,4 @@ def test_without_shadows_only_forgotten_samples_have_scores(make_ctx):
     assert values["memorization/retain/mean"].reason == "missing_shadow"
     assert measure(Memorization(), replace(ctx, references=None))[
         "memorization/forget/mean"
-    ].reason == ("missing_pool")
+    ].reason == ("missing_references")
