@@ -25,6 +25,10 @@ class Accuracy:
     Where a sample has several labels it is the share of labels that are predicted right at a
     threshold of one half, one minus the Hamming loss; the extras hold the share of samples with
     all labels right, ``exact_match``, and the accuracy of each label.
+
+    References:
+        A. Golatkar et al., "Eternal Sunshine of the Spotless Net: Selective Forgetting in Deep
+        Networks", CVPR 2020, arXiv:1911.04933: errors on forgotten, retained and test samples.
     """
 
     def values(self, parts: Parts) -> Mapping[str, Value]:

@@ -18,7 +18,7 @@ class AUPRC:
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. It is the area under the precision-recall curve by steps; the
     extras hold that of each class. With several labels per sample
-    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
+    see ``MultilabelScores``.
 
     References:
         J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",

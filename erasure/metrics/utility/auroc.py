@@ -17,7 +17,7 @@ class AUROC:
 
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. The extras hold the area of each class. With several labels per sample
-    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
+    see ``MultilabelScores``.
 
     References:
         D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for

@@ -16,6 +16,9 @@ from erasure.evaluation.statistics.estimates import normal_interval
 class BalancedAccuracy:
     """Mean of the accuracies of the classes that occur, per part.
 
+    Where classes have very different numbers of samples the accuracy is that of the largest ones;
+    here each counts the same.
+
     References:
         K. Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution", ICPR 2010.
     """

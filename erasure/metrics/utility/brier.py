@@ -15,7 +15,8 @@ from erasure.evaluation.statistics.estimates import mean
 class Brier:
     """Brier score per part: squared distance of the probabilities from the truth, in [0, 2].
 
-    It is summed over classes, so that a certain error costs 2.
+    It is summed over classes, so that a certain error costs 2. Unlike the accuracy it sees how
+    certain a model is, and unlike the loss a single certain error cannot dominate it.
 
     References:
         G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather

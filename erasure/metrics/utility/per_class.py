@@ -13,12 +13,12 @@ from erasure.evaluation.statistics.estimates import clopper_pearson
 
 @dataclass(frozen=True, kw_only=True)
 class PerClass:
-    """Accuracy of single classes, per part; the extras hold that of each class that occurs.
+    """Accuracy of single classes per part: the lowest, and the one farthest from gold's.
 
     ``worst`` is the lowest accuracy of a class, and ``largest_gap`` the largest absolute
     difference of a class's accuracy from that of the retrained model: after the removal of a
     class it shows what became of the classes that resemble it, which an average hides. The
-    signed difference of each class is in the extras.
+    extras hold the accuracy, and the signed difference, of each class that occurs.
     """
 
     def values(self, parts: Parts) -> Mapping[str, Value]:

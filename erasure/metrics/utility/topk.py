@@ -21,6 +21,10 @@ class TopK:
     Args:
         k: How many classes are looked at, at least 2. With as many classes as that or fewer
             there is no value.
+
+    References:
+        O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 115,
+        2015, arXiv:1409.0575.
     """
 
     k: int = 5
