@@ -19,7 +19,9 @@ MOST_PAIRS = 16
 """Retrained models that are compared with the first one."""
 
 
-def compared(divergence: Divergence, kind: TaskType, logits: Tensor, others: Tensor) -> Tensor:
+def compared(
+    divergence: Divergence, kind: TaskType, logits: Tensor, other_logits: Tensor
+) -> Tensor:
     """Return a divergence of the predictions of two models, ``(n,)`` float64.
 
     Where every label of a sample is on or off by itself it is the mean over labels, so that it
@@ -29,9 +31,9 @@ def compared(divergence: Divergence, kind: TaskType, logits: Tensor, others: Ten
         divergence: What to compute.
         kind: What the labels mean.
         logits: ``(n, C)``.
-        others: ``(n, C)``.
+        other_logits: Of the other model, ``(n, C)``.
     """
-    log_p, log_q = kind.log_probs(logits.double()), kind.log_probs(others.double())
+    log_p, log_q = kind.log_probs(logits.double()), kind.log_probs(other_logits.double())
     return divergence(log_p, log_q).mean(dim=-1)
 
 

@@ -72,7 +72,7 @@ def check_references(role: str, mode: str) -> None:
         raise ConfigError("mode must be offline for references=gold, which saw no sample")
 
 
-def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> ReferenceLogits:
+def reference_models(ctx: EvalContext, role: Role, nonmembers: NonMembers) -> ReferenceLogits:
     """Return the reference models of an attack on the subject of ``ctx``.
 
     Reference models are never the subject itself. Without any the retrained model of the trial
@@ -82,12 +82,12 @@ def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> Refere
     Args:
         ctx: The evaluation.
         role: Which models.
-        others: The non-members.
+        nonmembers: The non-members.
 
     Raises:
         NotComputableError: If there are no such models, or logits are not finite.
     """
-    references, chosen = ctx.references, others.chosen
+    references, chosen = ctx.references, nonmembers.chosen
     many = references is not None and references.size(role) > 0
     if role == "gold" and ctx.subject == "gold" and not many:
         raise NotComputableError("skipped", "missing_second_gold")

@@ -6,7 +6,7 @@ from erasure.evaluation.measure import meanings, measure
 from erasure.metrics.cost.cost import Cost
 from erasure.metrics.cost.guard import Guard
 
-FACTS = {
+COSTS = {
     "unlearn_seconds": 2.0,
     "retrain_seconds": 30.0,
     "original_seconds": 40.0,
@@ -33,8 +33,8 @@ FACTS = {
 }
 
 
-def test_costs_are_derived_from_the_facts(random_ctx):
-    values = measure(Cost(), random_ctx(costs=FACTS))
+def test_costs_are_derived_from_what_was_noted(random_ctx):
+    values = measure(Cost(), random_ctx(costs=COSTS))
     assert {name: m.value for name, m in values.items()} == {
         "cost/unlearn_seconds": 2.0,
         "cost/original_seconds": 40.0,
@@ -55,8 +55,8 @@ def test_costs_are_derived_from_the_facts(random_ctx):
     }
 
 
-def test_guards_pass_facts_on(random_ctx):
-    values = measure(Guard(), random_ctx(costs=FACTS))
+def test_guards_pass_on_what_was_noted(random_ctx):
+    values = measure(Guard(), random_ctx(costs=COSTS))
     assert {name: m.value for name, m in values.items()} == {
         "guard/relative_weight_change": 0.125,
         "guard/forget_output_change": 0.5,
@@ -68,7 +68,7 @@ def test_guards_pass_facts_on(random_ctx):
 
 @pytest.mark.parametrize("metric", [Cost(), Guard()])
 def test_they_belong_to_the_unlearned_model(random_ctx, metric):
-    ctx = random_ctx(costs=FACTS)
+    ctx = random_ctx(costs=COSTS)
     assert set(measure(metric, ctx)) == set(meanings(metric, "test"))
     assert measure(metric, ctx.of("original")) == {}
     assert measure(metric, ctx.of("gold")) == {}
@@ -84,23 +84,23 @@ def test_what_was_not_noted_is_skipped(random_ctx, metric):
 
 def test_where_a_step_costs_the_same_whatever_it_reads_steps_are_counted(random_ctx):
     whole = {"sample_flops": 0.0, "training_sample_flops": 0.0, "step_flops": 5e9}
-    values = measure(Cost(), random_ctx(costs=FACTS | whole))
+    values = measure(Cost(), random_ctx(costs=COSTS | whole))
     assert values["cost/unlearn_gflops"].value == 70 * 5
     assert values["cost/flop_ratio"].value == pytest.approx(0.1)
 
 
 def test_short_runs_are_below_what_an_energy_counter_resolves(random_ctx):
     for seconds, short in ((4.9, True), (5.0, False)):
-        values = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": seconds}))
+        values = measure(Cost(), random_ctx(costs=COSTS | {"unlearn_seconds": seconds}))
         assert values["cost/energy_joules"].extras == {"below_measurement_floor": short}
 
 
 def test_no_ratio_without_operations_that_count(random_ctx):
-    values = measure(Cost(), random_ctx(costs=FACTS | {"training_sample_flops": 0.0}))
+    values = measure(Cost(), random_ctx(costs=COSTS | {"training_sample_flops": 0.0}))
     assert values["cost/flop_ratio"].reason == "no_counted_operations"
 
 
 def test_no_speedup_over_nothing(random_ctx):
-    values = measure(Cost(), random_ctx(costs=FACTS | {"unlearn_seconds": 0.0}))
+    values = measure(Cost(), random_ctx(costs=COSTS | {"unlearn_seconds": 0.0}))
     assert values["cost/speedup"].reason == "zero_unlearn_seconds"
     assert values["cost/share_of_retraining"].value == 0.0
