@@ -80,7 +80,7 @@ class MIALiRA:
     def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         nonmembers = non_members(ctx, min_n=self.min_n)
         if ctx.references is None or not ctx.references.size(self.references):
-            raise NotComputableError("skipped", f"missing_{self.references}_pool")
+            raise NotComputableError("skipped", f"missing_references_of_{self.references}")
         models = reference_models(ctx, self.references, nonmembers)
         sides = (_phi(ctx, "forget"), _phi(ctx, ctx.heldout)[nonmembers.chosen])
         observed, reference = torch.cat(sides), models.phi(ctx.task_type)

@@ -19,9 +19,9 @@ RATE, AUC = "mia_entropy_lr/member_rate", "mia_entropy_lr/auc"
 
 def with_losses(values, who="unlearned"):
     """Samples of class 0 out of two whose cross-entropy is as given."""
-    own = (-torch.tensor(values, dtype=torch.float64)).exp()
-    return torch.zeros(len(own), dtype=torch.int64), {
-        who: torch.stack([own, 1 - own], dim=-1).log()
+    confidence = (-torch.tensor(values, dtype=torch.float64)).exp()
+    return torch.zeros(len(confidence), dtype=torch.int64), {
+        who: torch.stack([confidence, 1 - confidence], dim=-1).log()
     }
 
 
@@ -97,9 +97,9 @@ def test_equal_losses_are_not_over_forgotten(make_ctx):
 
 
 def test_worked_distance_between_loss_distributions(make_ctx):
-    labels, own = with_losses([0.1, 0.2, 0.3, 0.4])
+    labels, unlearned = with_losses([0.1, 0.2, 0.3, 0.4])
     _, gold = with_losses([0.35, 0.45, 0.55, 0.65], "gold")
-    result = measure(Streisand(), make_ctx({"forget": (labels, own | gold)}))[
+    result = measure(Streisand(), make_ctx({"forget": (labels, unlearned | gold)}))[
         "streisand/ks_to_gold"
     ]
     assert result.value == pytest.approx(0.75, abs=1e-12)

@@ -14,9 +14,9 @@ SVC_NAME, FAST_NAME = "mia_efficacy_svc/confidence", "mia_efficacy_svc/threshold
 
 def confident(values):
     """Samples of class 0 out of two, predicted with the given probabilities."""
-    own = torch.tensor(values, dtype=torch.float64)
-    logits = torch.stack([own, 1 - own], dim=-1).log()
-    return torch.zeros(len(own), dtype=torch.int64), {"unlearned": logits}
+    confidence = torch.tensor(values, dtype=torch.float64)
+    logits = torch.stack([confidence, 1 - confidence], dim=-1).log()
+    return torch.zeros(len(confidence), dtype=torch.int64), {"unlearned": logits}
 
 
 @pytest.fixture

@@ -53,10 +53,12 @@ def test_moments_are_those_of_the_chosen_models():
     chosen = torch.rand(20, 7, generator=generator) < 0.6
     fitted = gaussians(values, chosen, variance="own")
     for sample in range(7):
-        own = values[chosen[:, sample], sample]
-        assert fitted.mean[sample].item() == pytest.approx(own.mean().item(), abs=1e-12)
-        assert fitted.variance[sample].item() == pytest.approx(own.var().item(), abs=1e-12)
-        assert fitted.models[sample].item() == len(own)
+        chosen_values = values[chosen[:, sample], sample]
+        assert fitted.mean[sample].item() == pytest.approx(chosen_values.mean().item(), abs=1e-12)
+        assert fitted.variance[sample].item() == pytest.approx(
+            chosen_values.var().item(), abs=1e-12
+        )
+        assert fitted.models[sample].item() == len(chosen_values)
 
 
 def test_pooled_variance_is_the_mean_and_auto_pools_few_models():
@@ -153,7 +155,9 @@ def test_what_is_left_is_found_and_gold_is_at_chance(make_pool, mode, references
 def test_without_a_pool_there_is_no_value(make_pool):
     ctx = replace(make_pool(), references=None)
     for references in ("gold", "shadow"):
-        assert reasons(MIALiRA(references=references), ctx) == {f"missing_{references}_pool"}
+        assert reasons(MIALiRA(references=references), ctx) == {
+            f"missing_references_of_{references}"
+        }
         assert MIALiRA(references=references).needs_roles == (references,)
 
 

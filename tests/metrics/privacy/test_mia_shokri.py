@@ -31,9 +31,13 @@ def make_shadowed(make_ctx):
             noise = torch.randn(*seen.shape, 3, generator=generator)
             return noise + true * (1.0 + signal * seen.float().unsqueeze(-1))
 
-        known = torch.arange(total) < SIZES["forget"] + SIZES["retain"]
-        kept = known & (torch.arange(total) >= SIZES["forget"])
-        tables = {"original": logits(known), "unlearned": logits(known), "gold": logits(kept)}
+        trained = torch.arange(total) < SIZES["forget"] + SIZES["retain"]
+        kept = trained & (torch.arange(total) >= SIZES["forget"])
+        tables = {
+            "original": logits(trained),
+            "unlearned": logits(trained),
+            "gold": logits(kept),
+        }
         tables["unlearned"][: SIZES["forget"] // 2] = tables["gold"][: SIZES["forget"] // 2]
         parts, start = {}, 0
         for name, size in SIZES.items():

@@ -37,8 +37,8 @@ def test_thresholds_of_all_groups_are_those_of_each_group(decimals):
     sample = drawn_sample(decimals=decimals)
     thresholds = best_thresholds(sample, sample.classes, 5)
     for label in range(5):
-        own = sample.classes == label
-        scores, member = sample.scores[own], sample.member[own]
+        in_class = sample.classes == label
+        scores, member = sample.scores[in_class], sample.member[in_class]
         best, threshold = best_balanced_accuracy(roc(scores[member], scores[~member]))
         assert decimals < 12 or thresholds.values[label].item() == threshold  # ties have several
         assert thresholds.smaller_side[label].item() == min(
@@ -64,12 +64,12 @@ def test_classes_have_thresholds_of_their_own(make_ctx):
     members = part(of_class([0.10] * 40, 0), of_class([0.5] * 40, 1))
     others = part(of_class([0.15] * 40, 0), of_class([0.6] * 40, 1))
     ctx = make_ctx({"forget": members, "test": others})
-    own = measure(MIAThreshold(), ctx)
+    results = measure(MIAThreshold(), ctx)
     shared = measure(MIAThreshold(min_per_class=21), ctx)
     name = "mia_threshold/confidence/balanced_accuracy"
-    assert own[name].value == 1.0
+    assert results[name].value == 1.0
     assert shared[name].value == 0.75
-    assert own["mia_threshold/confidence/tpr"].value == 1.0
+    assert results["mia_threshold/confidence/tpr"].value == 1.0
 
 
 def test_correctness_needs_no_threshold(random_ctx):

@@ -76,16 +76,16 @@ def test_who_never_gets_there_is_censored(two_rows):
 
 
 @pytest.mark.parametrize(
-    ("own", "gold", "expected"),
+    ("unlearned", "gold", "expected"),
     [
         ((12.0, 0), (40.0, 0), (0.3, "none")),
         ((12.0, 0), (500.0, 2), (0.024, "at_most")),
         ((500.0, 3), (40.0, 0), (12.5, "at_least")),
     ],
 )
-def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, own, gold, expected):
+def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, unlearned, gold, expected):
     ctx = two_rows(unlearned=1.0, gold=1.0)
-    for who, (value, censored) in {"unlearned": own, "gold": gold}.items():
+    for who, (value, censored) in {"unlearned": unlearned, "gold": gold}.items():
         measured = MetricValue(value=value, extras={"censored": censored})
         ctx.results[who] = {"relearn/steps": measured}
     result = measure(AIN(), ctx)["ain/value"]
@@ -93,16 +93,16 @@ def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, own, gold, e
 
 
 @pytest.mark.parametrize(
-    ("own", "gold", "reason"),
+    ("unlearned", "gold", "reason"),
     [
         (MetricValue(value=3.0, extras={"censored": 0}), 0.0, "gold_at_target"),
         (MetricValue(value=500.0, extras={"censored": 1}), 500.0, "censored"),
         (not_computed("degenerate", "diverged"), 40.0, "diverged"),
     ],
 )
-def test_without_a_ratio_there_is_a_reason(two_rows, own, gold, reason):
+def test_without_a_ratio_there_is_a_reason(two_rows, unlearned, gold, reason):
     ctx = two_rows(unlearned=1.0, gold=1.0)
-    ctx.results["unlearned"] = {"relearn/steps": own}
+    ctx.results["unlearned"] = {"relearn/steps": unlearned}
     censored = {"censored": int(gold == 500.0)}
     ctx.results["gold"] = {"relearn/steps": MetricValue(value=gold, extras=censored)}
     assert measure(AIN(), ctx)["ain/value"].reason == reason

@@ -35,9 +35,9 @@ def make_difficult(make_ctx):
         def drawn():
             return difficulty + torch.randn(total, generator=generator)
 
-        own, gold = drawn(), drawn()
-        own[: SIZES["forget"]] += shift
-        models = {"unlearned": phi_logits(own), "gold": phi_logits(gold)}
+        unlearned, gold = drawn(), drawn()
+        unlearned[: SIZES["forget"]] += shift
+        models = {"unlearned": phi_logits(unlearned), "gold": phi_logits(gold)}
         parts, start = {}, 0
         for name, size in SIZES.items():
             cut = slice(start, start + size)

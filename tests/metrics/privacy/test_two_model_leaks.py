@@ -86,8 +86,8 @@ def test_a_model_equal_to_gold_leaks_as_gold_does(make_ctx):
     roles = margins(2.0, 0.0)
     roles["unlearned"] = roles["gold"]
     ctx = crafted(make_ctx, roles)
-    ours, theirs = (measure(TwoModelMIA(), ctx.of(who)) for who in ("unlearned", "gold"))
-    assert {n: m.value for n, m in ours.items()} == {n: m.value for n, m in theirs.items()}
+    unlearned, gold = (measure(TwoModelMIA(), ctx.of(who)) for who in ("unlearned", "gold"))
+    assert {n: m.value for n, m in unlearned.items()} == {n: m.value for n, m in gold.items()}
 
 
 def test_the_original_has_nothing_to_be_compared_with(make_ctx):
@@ -121,17 +121,17 @@ def test_pairs_of_shadows_train_the_attack(make_ctx):
     count, n = 6, 50
     generator = torch.Generator().manual_seed(1)
     seen = torch.rand(count, 4 * n, generator=generator) < 0.5
-    gone = seen & (torch.rand(count, 4 * n, generator=generator) < 0.3)
+    forgotten = seen & (torch.rand(count, 4 * n, generator=generator) < 0.3)
     parts = ("forget", "retain", "val", "test")
     roles = margins(1.0, 1.0, n=n, models=1, drop=5.0)
     shadow = normal(count, 4 * n, seed=7, mean=1.0)
-    after = shadow - 5.0 * gone
+    after = shadow - 5.0 * forgotten
     for role, values in (("shadow", shadow), ("shadow_unlearned", after)):
         roles[role] = dict(zip(parts, values.split(n, dim=1), strict=True))
     for role in ROLES:  # of one length each
         roles[role] |= {p: torch.zeros(1, n, dtype=torch.float64) for p in ("retain", "val")}
     both = {"shadow": seen, "shadow_unlearned": seen}
-    ctx = crafted(make_ctx, roles, seen=both, forgotten=gone)
+    ctx = crafted(make_ctx, roles, seen=both, forgotten=forgotten)
     metric = TwoModelMIA(train_on="shadow")
     assert metric.needs_roles == ("shadow", "shadow_unlearned")
     assert measure(metric, ctx)["two_model_mia/auc"].value > 0.85
@@ -271,8 +271,8 @@ def test_the_gap_of_gold_is_zero(attributed):
     ctx = attributed(kind=Column(toy_context().splits.forget.pool.targets, tuple("abcd")))
     results = measure(AttributeInference(min_per_class=20), ctx.of("gold"))
     assert results["attribute_inference/gap_to_gold"].value == 0.0
-    own = measure(AttributeInference(min_per_class=20), ctx)["attribute_inference/gap_to_gold"]
-    assert own.value == abs(own.extras["signed"])
+    gap = measure(AttributeInference(min_per_class=20), ctx)["attribute_inference/gap_to_gold"]
+    assert gap.value == abs(gap.extras["signed"])
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def separate_class():
     inputs = centres[targets] + normal(180, 30, seed=3, sd=0.7).float()
     pool = TensorPool(inputs=inputs, targets=targets, class_names=tuple("abcdefghij"))
     train, val, test = torch.arange(180).split([90, 30, 60])
-    gone = targets[train] == 9
-    indices = SplitIndices(forget=train[gone], retain=train[~gone], val=val, test=test)
+    in_class = targets[train] == 9
+    indices = SplitIndices(forget=train[in_class], retain=train[~in_class], val=val, test=test)
     models = {}
     fit = Fit(optimizer=partial(torch.optim.Adam, lr=0.01), epochs=40, batch_size=30)
     seen = {"original": indices.train, "unlearned": indices.retain, "gold": indices.retain}
@@ -323,12 +323,12 @@ SEARCH = NoiseSearch(lr=0.05, steps=60)
 def test_a_class_is_reconstructed_from_a_model_that_knows_it():
     ctx = separate_class()
     metric = Inversion(search=SEARCH)
-    known, unknown, gold = (measure(metric, ctx.of(who)) for who in ROLES)
-    assert known["inversion/reidentified"].value == 1.0
-    assert known["inversion/distance"].value < 1.5
-    assert known["inversion/similarity"].value > 0.7
-    assert unknown["inversion/similarity"].value < known["inversion/similarity"].value - 0.1
-    assert known["inversion/reidentified"].extras == {
+    original, unlearned, gold = (measure(metric, ctx.of(who)) for who in ROLES)
+    assert original["inversion/reidentified"].value == 1.0
+    assert original["inversion/distance"].value < 1.5
+    assert original["inversion/similarity"].value > 0.7
+    assert unlearned["inversion/similarity"].value < original["inversion/similarity"].value - 0.1
+    assert original["inversion/reidentified"].extras == {
         "classes": [9],
         "chance": 0.1,
         "independent": True,

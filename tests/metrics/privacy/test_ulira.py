@@ -27,26 +27,26 @@ from erasure.metrics.privacy.ulira import ULiRA, ulira_interval
 LEFT_OUT = torch.nan
 
 
-def attacked(ours, theirs, seed=0):
-    return UnlearningAttack(ours, theirs, seed).values({})
+def attacked(members, nonmembers, seed=0):
+    return UnlearningAttack(members, nonmembers, seed).values({})
 
 
-def pools(models, samples, shift=0.0, seed=0):
-    """Two pools with examples of different difficulty, ours higher by ``shift`` deviations."""
+def margin_tables(models, samples, shift=0.0, seed=0):
+    """Two groups of models, members higher by ``shift`` deviations of a sample."""
     difficulty = normal(1, samples, seed=seed + 1, sd=3.0)
-    ours = normal(models, samples, seed=seed + 2) + difficulty + shift
-    return ours, normal(models, samples, seed=seed + 3) + difficulty
+    members = normal(models, samples, seed=seed + 2) + difficulty + shift
+    return members, normal(models, samples, seed=seed + 3) + difficulty
 
 
-def by_hand(ours, theirs, *, own):
+def by_hand(members, nonmembers, *, per_sample):
     """Score every value by scipy, refitting both sides without row k."""
     scores = []
-    for scored in (ours, theirs):
+    for scored in (members, nonmembers):
         rows = []
-        for k in range(len(ours)):
-            kept = torch.arange(len(ours)) != k
-            fits = [(side[kept].mean(0), side[kept].var(0)) for side in (ours, theirs)]
-            if not own:
+        for k in range(len(members)):
+            kept = torch.arange(len(members)) != k
+            fits = [(side[kept].mean(0), side[kept].var(0)) for side in (members, nonmembers)]
+            if not per_sample:
                 fits = [(mean, variance.mean().expand_as(variance)) for mean, variance in fits]
             log = [
                 norm.logpdf(scored[k].numpy(), mean.numpy(), variance.sqrt().numpy())
@@ -57,11 +57,11 @@ def by_hand(ours, theirs, *, own):
     return scores
 
 
-@pytest.mark.parametrize(("models", "own"), [(4, False), (9, False), (64, True)])
-def test_scores_are_those_of_refitting_without_the_scored_model(models, own):
-    ours, theirs = pools(models, 7, shift=0.5)
-    scores = likelihood_ratios(ours, theirs)
-    expected = by_hand(ours, theirs, own=own)
+@pytest.mark.parametrize(("models", "per_sample"), [(4, False), (9, False), (64, True)])
+def test_scores_are_those_of_refitting_without_the_scored_model(models, per_sample):
+    members, nonmembers = margin_tables(models, 7, shift=0.5)
+    scores = likelihood_ratios(members, nonmembers)
+    expected = by_hand(members, nonmembers, per_sample=per_sample)
     torch.testing.assert_close(scores.members, expected[0], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(scores.nonmembers, expected[1], rtol=1e-9, atol=1e-9)
     assert scores.floored == 0.0
@@ -73,7 +73,7 @@ def test_scores_are_those_of_refitting_without_the_scored_model(models, own):
 )
 def test_the_power_by_number_of_models_is_as_tabulated(models, expected, samples):
     """metrics.md 5.3: a gap of 0.8, pooled variance below 64 models; theory 0.7142."""
-    results = attacked(*pools(models, samples, shift=0.8))
+    results = attacked(*margin_tables(models, samples, shift=0.8))
     value = results["auc"].value
     error = 1.3 * math.sqrt(0.21 / (models * samples))  # binomial, and the noise of the fits
     assert value == pytest.approx(expected, abs=3 * error + 0.003)
@@ -83,31 +83,31 @@ def test_the_power_by_number_of_models_is_as_tabulated(models, expected, samples
 
 def test_many_models_reach_the_closed_form():
     """S=4000, T=20, m=128 in metrics.md 12.2: 0.7142 +- 0.006."""
-    ours, theirs = pools(128, 1500, shift=0.8)
-    assert attacked(ours, theirs)["auc"].value == pytest.approx(
+    members, nonmembers = margin_tables(128, 1500, shift=0.8)
+    assert attacked(members, nonmembers)["auc"].value == pytest.approx(
         NormalDist().cdf(0.8 / math.sqrt(2)), abs=0.006
     )
 
 
 def test_the_population_attack_misses_most_of_the_same_leak():
     """metrics.md 5.3: 0.573 where the attack per sample has 0.71; theory Phi(0.8 / sqrt(20))."""
-    ours, theirs = pools(128, 4000, shift=0.8)
-    area = auc(roc(ours.flatten(), theirs.flatten()))
+    members, nonmembers = margin_tables(128, 4000, shift=0.8)
+    area = auc(roc(members.flatten(), nonmembers.flatten()))
     assert area == pytest.approx(NormalDist().cdf(0.8 / math.sqrt(20)), abs=0.01)
 
 
 @pytest.mark.parametrize("models", [4, 8, 16])
 def test_equal_pools_are_at_chance_with_few_models(models):
     """Dropping a model on its own side alone gives 0.480 at four; pairs give 0.501 +- 0.003."""
-    result = attacked(*pools(models, 16_000 // models))["auc"]
+    result = attacked(*margin_tables(models, 16_000 // models))["auc"]
     assert result.value == pytest.approx(0.5, abs=3 * 0.0058)
     assert result.ci_low < 0.5 < result.ci_high
 
 
 def test_worked_closed_form():
     """metrics.md 5.3: N(2, 1) against N(0, 1): AUC, accuracy and rates at low false positives."""
-    ours, theirs = normal(64, 300, seed=1, mean=2.0), normal(64, 300, seed=2)
-    results = attacked(ours, theirs)
+    members, nonmembers = normal(64, 300, seed=1, mean=2.0), normal(64, 300, seed=2)
+    results = attacked(members, nonmembers)
     assert results["auc"].value == pytest.approx(0.921350, abs=0.005)
     assert results["balanced_accuracy"].value == pytest.approx(0.841345, abs=0.006)
     assert results["tpr_at_1_fpr"].value == pytest.approx(0.372081, abs=0.03)
@@ -117,24 +117,24 @@ def test_worked_closed_form():
 
 
 def test_identical_pools_score_zero():
-    ours, _ = pools(8, 20)
-    scores = likelihood_ratios(ours, ours.clone())
+    members, _ = margin_tables(8, 20)
+    scores = likelihood_ratios(members, members.clone())
     assert scores.members.abs().max() == scores.nonmembers.abs().max() == 0.0
-    results = attacked(ours, ours.clone())
+    results = attacked(members, members.clone())
     assert (results["auc"].value, results["balanced_accuracy"].value) == (0.5, 0.5)
     assert (results["tpr_at_1_fpr"].value, results["tpr_at_0.1_fpr"].value) == (0.01, 0.001)
     assert results["auc"].extras["constant_score"] is True
 
 
 def test_the_attack_asks_which_side_and_swapping_the_labels_turns_it_around():
-    ours, theirs = pools(12, 40, shift=0.7)
-    scores = likelihood_ratios(ours, theirs)
-    assert attacked(theirs, ours)["auc"].value == pytest.approx(
-        attacked(ours, theirs)["auc"].value
+    members, nonmembers = margin_tables(12, 40, shift=0.7)
+    scores = likelihood_ratios(members, nonmembers)
+    assert attacked(nonmembers, members)["auc"].value == pytest.approx(
+        attacked(members, nonmembers)["auc"].value
     )
     right, wrong = (
-        above(one.flatten(), other.flatten()).mean()
-        for one, other in (
+        above(left.flatten(), right.flatten()).mean()
+        for left, right in (
             (scores.members, scores.nonmembers),
             (scores.nonmembers, scores.members),
         )
@@ -143,17 +143,17 @@ def test_the_attack_asks_which_side_and_swapping_the_labels_turns_it_around():
 
 
 def test_the_order_of_samples_does_not_matter():
-    ours, theirs = pools(8, 30, shift=0.7)
+    members, nonmembers = margin_tables(8, 30, shift=0.7)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    plain, mixed = attacked(ours, theirs), attacked(ours[:, order], theirs[:, order])
+    plain, mixed = attacked(members, nonmembers), attacked(members[:, order], nonmembers[:, order])
     for name, value in plain.items():
         assert mixed[name].value == pytest.approx(value.value, abs=1e-12)
         assert mixed[name].ci_low == pytest.approx(value.ci_low, abs=1e-9)
 
 
 def test_margins_without_spread_are_told_apart_by_a_floor():
-    ours, theirs = torch.full((4, 5), 1.0).double(), torch.full((4, 5), 2.0).double()
-    results = attacked(ours, theirs)
+    members, nonmembers = torch.full((4, 5), 1.0).double(), torch.full((4, 5), 2.0).double()
+    results = attacked(members, nonmembers)
     assert results["auc"].value == 1.0
     assert results["auc"].extras["floored"] == 1.0
     constant = torch.full((4, 5), 1.0).double()
@@ -162,25 +162,25 @@ def test_margins_without_spread_are_told_apart_by_a_floor():
 
 def test_missing_models_are_left_out_and_do_not_bias_the_null():
     """Three unlearned and thirty unseen models per sample, as random halves give them."""
-    ours, theirs = pools(40, 1500)
+    members, nonmembers = margin_tables(40, 1500)
     generator = torch.Generator().manual_seed(9)
     order = torch.rand(40, 1500, generator=generator).argsort(dim=0)
-    ours = ours.where(order < 5, LEFT_OUT)
-    theirs = theirs.where(order >= 15, LEFT_OUT)
-    scores = likelihood_ratios(ours, theirs)
-    assert torch.equal(scores.members.isnan(), ours.isnan())
-    assert torch.equal(scores.nonmembers.isnan(), theirs.isnan())
-    value = attacked(ours, theirs)["auc"]
+    members = members.where(order < 5, LEFT_OUT)
+    nonmembers = nonmembers.where(order >= 15, LEFT_OUT)
+    scores = likelihood_ratios(members, nonmembers)
+    assert torch.equal(scores.members.isnan(), members.isnan())
+    assert torch.equal(scores.nonmembers.isnan(), nonmembers.isnan())
+    value = attacked(members, nonmembers)["auc"]
     assert value.value == pytest.approx(0.5, abs=0.015)
     assert value.n == 1500 * 30
-    shifted = attacked(ours + 2.0, theirs)["auc"]
+    shifted = attacked(members + 2.0, nonmembers)["auc"]
     assert shifted.value > 0.8
 
 
 def test_samples_with_fewer_than_four_models_are_not_attacked():
-    ours, theirs = pools(8, 6)
-    ours[3:, :2] = LEFT_OUT
-    result = attacked(ours, theirs)["auc"]
+    members, nonmembers = margin_tables(8, 6)
+    members[3:, :2] = LEFT_OUT
+    result = attacked(members, nonmembers)["auc"]
     assert result.extras["samples"] == 4
     assert result.n == 2 * 8 * 4
 
@@ -206,8 +206,8 @@ def test_without_dependence_the_error_is_that_of_delong():
 
 
 def test_repeating_every_sample_does_not_make_the_interval_narrower():
-    ours, theirs = pools(16, 25, shift=0.4)
-    scores = likelihood_ratios(ours, theirs)
+    members, nonmembers = margin_tables(16, 25, shift=0.4)
+    scores = likelihood_ratios(members, nonmembers)
     once = [ClusteredValues.of(side) for side in (scores.members, scores.nonmembers)]
     often = [ClusteredValues.of(side.repeat(1, 8)) for side in (scores.members, scores.nonmembers)]
     often = [ClusteredValues(side.values, side.samples % 25, side.models) for side in often]
@@ -229,10 +229,10 @@ def test_the_interval_covers_what_it_estimates(effect):
     """Models differ as a whole, which a binomial interval would not see."""
     values = []
     for seed in range(40):
-        ours, theirs = pools(16, 25, shift=0.4, seed=100 * seed)
-        ours = ours + normal(16, 1, seed=7000 + seed, sd=effect)
-        theirs = theirs + normal(16, 1, seed=8000 + seed, sd=effect)
-        values.append(attacked(ours, theirs)["auc"])
+        members, nonmembers = margin_tables(16, 25, shift=0.4, seed=100 * seed)
+        members = members + normal(16, 1, seed=7000 + seed, sd=effect)
+        nonmembers = nonmembers + normal(16, 1, seed=8000 + seed, sd=effect)
+        values.append(attacked(members, nonmembers)["auc"])
     truth = sum(value.value for value in values) / len(values)
     covered = sum(value.ci_low <= truth <= value.ci_high for value in values)
     assert 34 <= covered <= 40
@@ -242,12 +242,12 @@ def test_the_interval_covers_what_it_estimates(effect):
 
 
 def test_rates_at_low_false_positives_count_as_the_roc_does():
-    ours, theirs = (
+    members, nonmembers = (
         normal(500, seed=1, mean=0.8).round(decimals=1),
         normal(700, seed=2).round(decimals=1),
     )
     for fpr in (0.001, 0.01, 0.1):
-        assert _caught(ours, theirs, fpr).sum() == hits_at(roc(ours, theirs), fpr)
+        assert _caught(members, nonmembers, fpr).sum() == hits_at(roc(members, nonmembers), fpr)
 
 
 def test_an_independent_proportion_has_the_interval_of_clopper_and_pearson():

@@ -16,10 +16,10 @@ NAMES = ("umia_lr/accuracy", "umia_lr/auc", "umia_lr/starting_kit/accuracy")
 
 def with_losses(values):
     """Samples of class 0 out of three whose cross-entropy is as given."""
-    own = (-torch.as_tensor(values, dtype=torch.float64)).exp().unsqueeze(-1)
-    rest = ((1 - own) / 2).expand(-1, 2)
-    logits = torch.cat([own, rest], dim=-1).log()
-    return torch.zeros(len(own), dtype=torch.int64), {"unlearned": logits}
+    confidence = (-torch.as_tensor(values, dtype=torch.float64)).exp().unsqueeze(-1)
+    rest = ((1 - confidence) / 2).expand(-1, 2)
+    logits = torch.cat([confidence, rest], dim=-1).log()
+    return torch.zeros(len(confidence), dtype=torch.int64), {"unlearned": logits}
 
 
 def attacked(make_ctx, members, others, **settings):
@@ -36,13 +36,13 @@ def test_regressions_are_those_of_scikit_learn(spread):
     weights = torch.rand(3, 80, generator=generator, dtype=torch.float64)
     weights[1, ::3] = 0.0
     fitted = fit_logistic(features, label, weights)
-    for own, weight in zip(fitted, weights, strict=True):
+    for coefficients, weight in zip(fitted, weights, strict=True):
         sizes = np.array([1.0, spread])
         # Their solver needs features of one size; the penalty is then no longer that of the raw.
         model = LogisticRegression(tol=1e-10, max_iter=10_000, solver="newton-cholesky")
         model.fit(features.numpy(), label.numpy(), weight.numpy())
-        assert own[:2].numpy() * sizes == pytest.approx(model.coef_[0] * sizes, abs=1e-6)
-        assert own[2].item() == pytest.approx(model.intercept_[0], abs=1e-4)
+        assert coefficients[:2].numpy() * sizes == pytest.approx(model.coef_[0] * sizes, abs=1e-6)
+        assert coefficients[2].item() == pytest.approx(model.intercept_[0], abs=1e-4)
 
 
 def test_a_regression_on_separable_or_constant_features_is_finite():
