@@ -78,11 +78,11 @@ def fresh(seed):
 def test_doing_nothing_is_told_more_surely_than_fine_tuning_and_retraining_not_at_all(
     digits, metric, name
 ):
-    found = {
+    values = {
         who: measure(metric, digits.of(who))[name].value
         for who in ("original", "unlearned", "gold")
     }
-    assert found["original"] > found["unlearned"] > found["gold"]
+    assert values["original"] > values["unlearned"] > values["gold"]
 
 
 def test_the_loss_attack_sees_less_than_the_attack_with_many_models(digits):
