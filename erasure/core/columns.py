@@ -72,13 +72,13 @@ class Column:
         if self.kind == "number":
             numbers = [_number(value, setting) for value in wanted]
             return torch.isin(values, torch.tensor(numbers, dtype=values.dtype))
-        places = torch.tensor([self.place(value, setting, noun) for value in wanted])
+        codes = torch.tensor([self.code(value, setting, noun) for value in wanted])
         if self.kind == "set":
-            return values[:, places].any(dim=1)
-        return torch.isin(values, places)
+            return values[:, codes].any(dim=1)
+        return torch.isin(values, codes)
 
-    def place(self, wanted: float | str, setting: str = "values", noun: str = "values") -> int:
-        """Return the position of a name, or check a position.
+    def code(self, wanted: float | str, setting: str = "values", noun: str = "values") -> int:
+        """Return the code of a name, its position among the names, or check a code.
 
         Raises:
             ConfigError: If there is no such name or position; names near ones.
@@ -103,8 +103,8 @@ def coded(texts: Sequence[object]) -> Column:
     """
     plain = ["" if text is None or text != text else str(text) for text in texts]
     names = tuple(sorted(set(plain) - {""}))
-    places = {name: place for place, name in enumerate(names)}
-    return Column(torch.tensor([places.get(text, -1) for text in plain]), names)
+    codes = {name: code for code, name in enumerate(names)}
+    return Column(torch.tensor([codes.get(text, -1) for text in plain]), names)  # -1 is missing
 
 
 def _number(value: float | str, setting: str) -> float:

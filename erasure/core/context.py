@@ -12,7 +12,7 @@ from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
 from erasure.core.task_types import TaskType
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
 
@@ -25,7 +25,7 @@ forgotten a random part of their half.
 
 
 RETAIN_SAMPLE = 2000
-"""Retain samples on which the many models of a pool are compared."""
+"""Retain samples on which many reference models are compared."""
 
 
 class Recorded(Protocol):
@@ -69,7 +69,7 @@ class EvalContext:
         heldout: The held-out part this evaluation may look at, ``test`` or ``val``. The other
             one is refused, so that tuning cannot touch the test set by accident.
         seed: Seed of metrics that draw; each takes ``stream(ctx.seed, <its name>)``.
-        costs: Numbers known about a role without its outputs (seconds, bytes, passes).
+        costs: Numbers that were noted while the trial ran (seconds, bytes, passes).
         results: What was measured before in this evaluation, by role and name.
         subject: The role being measured.
         batch_size: Samples per forward pass.
@@ -149,13 +149,14 @@ class EvalContext:
         who = who or self.subject
         self.logits(part, who)
         if part in self.population_parts:
-            found = self._features.get((self.heldout, who))
-            found = None if found is None else found[self._side(part)]
+            # A side has no forward pass of its own: its rows are among the held-out part's.
+            features = self._features.get((self.heldout, who))
+            features = None if features is None else features[self._side(part)]
         else:
-            found = self._features.get((part, who))
-        if found is None:
+            features = self._features.get((part, who))
+        if features is None:
             raise NotComputableError("skipped", "no_features")
-        return found
+        return features
 
     def random_logits(self, part: str, number: int) -> Tensor:
         """Return the logits ``(n, C)`` of a network that never saw data: float32, CPU, once.
@@ -178,9 +179,10 @@ class EvalContext:
         return _finite(self._cache[key])
 
     def stack(self, role: ReferenceRole, part: str) -> Tensor:
-        """Return the logits ``(N, n, C)`` of all models of a role on :meth:`sampled` of a part.
+        """Return the logits ``(N, n, C)`` of all reference models of a role, stacked.
 
-        Without a pool of references it is the one model of the trial.
+        The samples are those of :meth:`sampled`. Without reference models of the role it is the
+        one model of the trial, N = 1; shadows have none.
 
         Raises:
             NotComputableError: If there is no such model, or a logit is not finite.
@@ -192,10 +194,10 @@ class EvalContext:
             return _finite(self.references.logits(role, view))
         if role == "shadow" or role == "shadow_unlearned":
             raise NotComputableError("skipped", f"missing_{role}")
-        found = self.logits(part, role)
+        logits = self.logits(part, role)
         if part == "retain":
-            found = found[self._retain_sample()]
-        return found.unsqueeze(0)
+            logits = logits[self._retain_sample()]
+        return logits.unsqueeze(0)
 
     def sampled(self, part: str) -> View:
         """Return the samples of a part on which many models are compared.
@@ -216,28 +218,38 @@ class EvalContext:
         """Return the loss ``(n,)`` of each sample of a part under a role."""
         return self.task_type.loss(self.logits(part, who), self.targets(part))
 
+    def cost(self, name: str) -> float:
+        """Return a number that was noted while the trial ran, see ``costs``.
+
+        Raises:
+            NotComputableError: If it was not noted.
+        """
+        if name not in self.costs:
+            raise NotComputableError("skipped", f"missing_cost:{name}")
+        return self.costs[name]
+
     def measured(self, name: str, who: Who | None = None) -> MetricValue:
         """Return a value measured earlier in this evaluation.
 
         Raises:
             NotComputableError: If it was not measured, or not measurable.
         """
-        found = self.results.get(who or self.subject, {}).get(name)
-        if found is None:
+        value = self.results.get(who or self.subject, {}).get(name)
+        if value is None:
             raise NotComputableError("skipped", f"missing_{who or self.subject}:{name}")
-        if found.status != "ok":
-            raise NotComputableError(found.status, found.reason)
-        return found
+        if value.status != "ok":
+            raise NotComputableError(value.status, value.reason)
+        return value
 
     def _allowed(self, part: str) -> str:
-        known = (*self.parts, *self.population_parts, *self.splits.probes)
-        if part not in known:
-            raise KeyError(f"part {part!r} is not evaluated here, only {', '.join(known)}")
+        allowed = (*self.parts, *self.population_parts, *self.splits.probes)
+        if part not in allowed:
+            raise KeyError(f"part {part!r} is not evaluated here, only {', '.join(allowed)}")
         return part
 
     def _side(self, part: str) -> Tensor:
-        ours = self.splits.of_same_population(self.heldout).cpu()
-        return ours if part.endswith("_forget") else ~ours
+        same_population = self.splits.of_same_population(self.heldout).cpu()
+        return same_population if part.endswith("_forget") else ~same_population
 
     def _whole(self, part: str, who: Who) -> Tensor:
         """Return the logits of a part; those of a side are among those of the held-out part."""
@@ -261,9 +273,9 @@ class EvalContext:
                 outputs.append(model(batch.inputs).float())
                 if recorded is not None:
                     features.append(recorded.value.float().flatten(1))
-        # A copy that is made out here is an ordinary tensor.
-        found = torch.cat(features).cpu().clone() if features else None
-        return torch.cat(outputs).cpu().clone(), found
+        # Copies made out here are ordinary tensors; those of inference mode refuse autograd.
+        recorded_features = torch.cat(features).cpu().clone() if features else None
+        return torch.cat(outputs).cpu().clone(), recorded_features
 
     def _recording(self, model: nn.Module) -> AbstractContextManager[Recorded | None]:
         return nullcontext() if self.recorder is None else self.recorder(model)
@@ -285,19 +297,3 @@ def _finite(logits: Tensor) -> Tensor:
     if not logits.isfinite().all():
         raise NotComputableError("degenerate", "nonfinite_logits")
     return logits
-
-
-class Metric(Protocol):
-    """A measurement of the subject model of an evaluation context.
-
-    One that reads ``ctx.features`` says so by a class attribute ``needs_features = True``, one
-    that cannot do without reference models by ``needs_roles``, the roles it reads, and one for
-    which cached logits are not enough, because it trains copies or needs gradients, by
-    ``runs_models = True``.
-    """
-
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        """Name and describe every value the metric returns."""
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        """Measure ``ctx.subject``; the keys are those of :meth:`schema`."""

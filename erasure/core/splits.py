@@ -55,9 +55,9 @@ class SplitIndices:
                 raise ConfigError(f"the {name} set of this split is empty")
         if self.requests and not torch.equal(torch.cat(self.requests).sort().values, self.forget):
             raise ValueError("the requests are not a partition of the forget set")
-        every = torch.cat([self.forget, self.retain, self.val, self.test])
-        values, counts = every.unique(return_counts=True)
-        if len(values) != len(every):
+        all_ids = torch.cat([self.forget, self.retain, self.val, self.test])
+        values, counts = all_ids.unique(return_counts=True)
+        if len(values) != len(all_ids):
             shared = values[counts > 1][:5].tolist()
             raise ConfigError(f"the parts of this split overlap, for example in ids {shared}")
 
@@ -148,8 +148,8 @@ class View:
         cuts = bounds(len(self), size, merge_tail=generator is not None)
         chosen = [index[start:stop] for start, stop in cuts]
         inputs = self.pool.stream(chosen, augment=generator if augment else None)
-        for (start, stop), ids, found in zip(cuts, chosen, inputs, strict=True):
-            yield Batch(found, labels[start:stop], ids)
+        for (start, stop), ids, batch_inputs in zip(cuts, chosen, inputs, strict=True):
+            yield Batch(batch_inputs, labels[start:stop], ids)
 
     def num_batches(self, size: int) -> int:
         """Return how many batches one shuffled pass makes."""

@@ -216,10 +216,10 @@ class Multilabel:
     def wrong_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return :meth:`any_labels`, with one label flipped where they hit the true set."""
         drawn = self.any_labels(targets, num_classes, generator)
-        place = torch.randint(num_classes, (len(targets), 1), generator=generator)
-        place = place.to(targets.device)
+        column = torch.randint(num_classes, (len(targets), 1), generator=generator)
+        column = column.to(targets.device)
         hit = (drawn == targets).all(dim=-1, keepdim=True)
-        flipped = drawn.scatter(1, place, 1 - drawn.gather(1, place))
+        flipped = drawn.scatter(1, column, 1 - drawn.gather(1, column))
         return torch.where(hit, flipped, drawn)
 
     def label_expectation(self, logits: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

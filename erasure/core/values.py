@@ -1,7 +1,7 @@
 """A measured value, and what its name means."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,17 +60,6 @@ class NotComputableError(Exception):
         self.reason = reason
 
 
-def measure(compute: Callable[[], MetricValue | float]) -> MetricValue:
-    """Return what ``compute`` returns, or NaN with the reason it raised as ``NotComputable``."""
-    try:
-        found = compute()
-    except NotComputableError as error:
-        return missing(error.status, error.reason)
-    if isinstance(found, MetricValue):
-        return found
-    return missing("degenerate", "nan") if math.isnan(found) else MetricValue(value=found)
-
-
-def missing(status: Status, reason: str) -> MetricValue:
+def not_computed(status: Status, reason: str) -> MetricValue:
     """Return the value of a metric that could not be computed."""
     return MetricValue(value=math.nan, status=status, reason=reason)

@@ -1,65 +1,30 @@
 """Runs a set of metrics over the models of a trial."""
 
 import logging
-import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from erasure.core.context import EvalContext, Metric, Who
-from erasure.core.errors import ConfigError
+from erasure.core.context import EvalContext, Recorded, Who
+from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.metric import Metric
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
-from erasure.evaluation.recording import recording
+from erasure.core.values import Meaning, MetricValue, not_computed
+from erasure.evaluation.evaluation import Evaluation
+from erasure.evaluation.measure import meanings, measure
+from erasure.models.layers import head, recorded_features
 
 logger = logging.getLogger(__name__)
 
+_Key = TypeVar("_Key", bound=tuple[str, str])
+
 SUBJECTS: tuple[Who, ...] = ("original", "unlearned", "gold")
 """The models that are measured, in this order."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Everything measured in one evaluation.
-
-    Args:
-        results: Measured values by role and name.
-        schema: The meaning of each name.
-        errors: One line per metric and role that failed unexpectedly.
-        tracebacks: The same errors in full.
-    """
-
-    results: Mapping[Who, Mapping[str, MetricValue]]
-    schema: Mapping[str, Meaning]
-    errors: tuple[str, ...] = ()
-    tracebacks: tuple[str, ...] = ()
-
-    def flat(self) -> dict[str, float]:
-        """Return the finite values by tracking name.
-
-        Values of the unlearned model go by their own name, ``forget/accuracy``, those of others
-        under their role, ``gold/forget/accuracy``.
-        """
-        named = self._named().items()
-        return {name: found.value for name, (_, found) in named if math.isfinite(found.value)}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data on every tracking name, computable or not.
-
-        NaN and infinity, which JSON lacks, become null: a value that could not be computed, an
-        open end of a range, an interval that is not known.
-        """
-        return {name: _entry(self.schema[key], m) for name, (key, m) in self._named().items()}
-
-    def _named(self) -> dict[str, tuple[str, MetricValue]]:
-        return {
-            key if who == "unlearned" else f"{who}/{key}": (key, found)
-            for who, results in self.results.items()
-            for key, found in results.items()
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +69,8 @@ class Evaluator:
     @property
     def roles(self) -> frozenset[str]:
         """Roles of reference models that a metric asks for by ``needs_roles``."""
-        asked = (getattr(metric, "needs_roles", ()) for metric in self.metrics.values())
-        return frozenset(role for roles in asked for role in roles)
+        needed = (getattr(metric, "needs_roles", ()) for metric in self.metrics.values())
+        return frozenset(role for roles in needed for role in roles)
 
     def prepare(self, ctx: EvalContext) -> EvalContext:
         """Return the context that is evaluated: this held-out part, a subset of retain.
@@ -121,7 +86,7 @@ class Evaluator:
             getattr(metric, "needs_features", False) for metric in self.metrics.values()
         ):
             # Logits without features would make a second forward pass necessary: begin anew.
-            ctx = replace(ctx, recorder=recording, _cache={}, _features={})
+            ctx = replace(ctx, recorder=_record_features, _cache={}, _features={})
         size = len(ctx.splits.retain)
         if self.max_retain is None or size <= self.max_retain:
             return ctx
@@ -131,8 +96,8 @@ class Evaluator:
         return replace(
             ctx,
             splits=replace(ctx.splits, retain=retain),
-            _cache={key: found for key, found in ctx._cache.items() if key[0] != "retain"},
-            _features={key: found for key, found in ctx._features.items() if key[0] != "retain"},
+            _cache=_without(ctx._cache, ["retain"]),
+            _features=_without(ctx._features, ["retain"]),
         )
 
     def __call__(self, ctx: EvalContext) -> Evaluation:
@@ -145,17 +110,20 @@ class Evaluator:
             for who in subjects:
                 ctx.results[who].update(_run(label, metric, ctx.of(who), failures))
         results = {who: dict(ctx.results[who]) for who in subjects}
-        schema = _merged(self.metrics, self.heldout)
         return Evaluation(
             results=results,
-            schema=schema,
+            meanings=_merged(self.metrics, self.heldout),
             errors=tuple(failure.line for failure in failures),
             tracebacks=tuple(failure.traceback for failure in failures),
         )
 
 
 def _without_the_other(ctx: EvalContext, other: str) -> EvalContext:
-    """Take the samples of the ``other`` held-out part out of the probes."""
+    """Take the samples of the ``other`` held-out part out of the probes.
+
+    A split makes probes of all held-out samples. Without this, tuning on ``val`` would look at
+    samples of ``test``.
+    """
     unseen = ctx.splits.part(other).index
     probes = {
         name: view.take(~torch.isin(view.index, unseen.to(view.index.device)))
@@ -167,9 +135,26 @@ def _without_the_other(ctx: EvalContext, other: str) -> EvalContext:
     return replace(
         ctx,
         splits=replace(ctx.splits, probes=probes),
-        _cache={key: found for key, found in ctx._cache.items() if key[0] not in cut},
-        _features={key: found for key, found in ctx._features.items() if key[0] not in cut},
+        _cache=_without(ctx._cache, cut),
+        _features=_without(ctx._features, cut),
     )
+
+
+def _without(cache: dict[_Key, Tensor], parts: Collection[str]) -> dict[_Key, Tensor]:
+    """Return what was computed on other parts than these."""
+    return {key: tensor for key, tensor in cache.items() if key[0] not in parts}
+
+
+@contextmanager
+def _record_features(model: nn.Module) -> Iterator[Recorded | None]:
+    """Record what goes into the head of ``model``, or nothing if it has no single head."""
+    try:
+        head(model)
+    except UnsupportedError:
+        yield None
+        return
+    with recorded_features(model) as features:
+        yield features
 
 
 class _Failure(NamedTuple):
@@ -177,11 +162,11 @@ class _Failure(NamedTuple):
     traceback: str
 
 
-def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, Meaning]:
+def _merged(metrics: Mapping[str, Metric], heldout: Literal["test", "val"]) -> dict[str, Meaning]:
     owners: dict[str, str] = {}
     merged: dict[str, Meaning] = {}
     for label, metric in metrics.items():
-        for name, meaning in metric.schema(heldout).items():
+        for name, meaning in meanings(metric, heldout).items():
             if name in merged:
                 both = f"{owners[name]} and {label}"
                 raise ConfigError(f"metrics must measure distinct names, got {name} from {both}")
@@ -191,48 +176,12 @@ def _merged(metrics: Mapping[str, Metric], heldout: str) -> dict[str, Meaning]:
 
 def _run(
     label: str, metric: Metric, ctx: EvalContext, failures: list[_Failure]
-) -> Mapping[str, MetricValue]:
-    schema = metric.schema(ctx.heldout)
+) -> dict[str, MetricValue]:
     try:
-        found = metric(ctx)
-        _check_names(found, schema)
-    except NotComputableError as error:
-        return dict.fromkeys(schema, missing(error.status, error.reason))
+        return measure(metric, ctx)
     except Exception as error:  # one broken metric must not cost the others
         logger.exception("metric %s failed on the %s model", label, ctx.subject)
         line = f"metric {label} on the {ctx.subject} model: {type(error).__name__}: {error}"
         failures.append(_Failure(line, traceback.format_exc()))
-        return dict.fromkeys(schema, missing("error", type(error).__name__))
-    return found
-
-
-def _check_names(found: Mapping[str, MetricValue], schema: Mapping[str, Meaning]) -> None:
-    if found and set(found) != set(schema):  # a metric may have nothing to say on a subject
-        raise ValueError(f"measured {sorted(found)}, but the schema names {sorted(schema)}")
-
-
-def _entry(meaning: Meaning, found: MetricValue) -> dict[str, Any]:
-    entry = {
-        "value": found.value,
-        "status": found.status,
-        "reason": found.reason,
-        "direction": meaning.direction,
-        "range": [meaning.low, meaning.high],
-        "ideal": meaning.ideal,
-        "unit": meaning.unit,
-        "ci": None if math.isnan(found.ci_low) else [found.ci_low, found.ci_high],
-        "n": found.n,
-        "extras": found.extras,
-        "description": meaning.description,
-    }
-    return {key: _plain(value) for key, value in entry.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        reason = not_computed("error", type(error).__name__)
+        return dict.fromkeys(meanings(metric, ctx.heldout), reason)

@@ -1,4 +1,4 @@
-"""Accuracies and the loss attack of every model of a pool, one value per model."""
+"""Accuracies and the loss attack of every reference model, one value per model."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, ReferenceRole
 from erasure.evaluation.attacks.nonmembers import non_members
-from erasure.evaluation.pool_margins import CHUNK, pooled
+from erasure.evaluation.reference_margins import CHUNK, reference_logits
 
 FEWEST = 10
 """Samples per side that the loss attack needs."""
@@ -17,7 +17,7 @@ PerModel = Callable[[EvalContext, ReferenceRole], Tensor]
 
 
 def per_model(heldout: str) -> Mapping[str, PerModel]:
-    """Return what is known of each model of a role, by name: ``(N,)`` float64 of a context."""
+    """Return what is measured of each reference model of a role, by name: ``(N,)`` float64."""
     accuracies = {
         f"{part}/accuracy": partial(_accuracies, part=part)
         for part in ("forget", "retain", heldout)
@@ -35,21 +35,26 @@ def paired_aucs(positives: Tensor, negatives: Tensor) -> Tensor:
 
 
 def _accuracies(ctx: EvalContext, role: ReferenceRole, *, part: str) -> Tensor:
-    right = ctx.task_type.predicted(pooled(ctx, role, part)) == ctx.sampled(part).targets.cpu()
+    right = (
+        ctx.task_type.predicted(reference_logits(ctx, role, part))
+        == ctx.sampled(part).targets.cpu()
+    )
     return right.double().flatten(1).mean(dim=1)
 
 
 def _loss_aucs(ctx: EvalContext, role: ReferenceRole) -> Tensor:
     chosen = non_members(ctx, min_n=FEWEST).chosen
-    members, others = (_losses(ctx, role, part) for part in ("forget", ctx.heldout))
-    return paired_aucs(-members, -others[:, chosen])
+    members, heldout = (_losses(ctx, role, part) for part in ("forget", ctx.heldout))
+    return paired_aucs(-members, -heldout[:, chosen])
 
 
 def _losses(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
-    logits, targets = pooled(ctx, role, part), ctx.sampled(part).targets.cpu()
+    logits, targets = reference_logits(ctx, role, part), ctx.sampled(part).targets.cpu()
     rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))
-    found = []
-    for some in logits.split(rows):
-        every = targets.repeat(len(some), *[1] * (targets.ndim - 1))
-        found.append(ctx.task_type.loss(some.double().flatten(0, 1), every).view(len(some), -1))
-    return torch.cat(found)
+    chunks = []
+    for chunk in logits.split(rows):
+        # A loss takes one row per sample: the models are put below one another.
+        repeated = targets.repeat(len(chunk), *[1] * (targets.ndim - 1))
+        losses = ctx.task_type.loss(chunk.double().flatten(0, 1), repeated)
+        chunks.append(losses.view(len(chunk), -1))
+    return torch.cat(chunks)

@@ -59,10 +59,10 @@ def _columns(ctx: EvalContext, part: str, who: Who) -> dict[str, Any]:
 
 
 def _signals(ctx: EvalContext, part: str, who: Who) -> dict[str, Tensor]:
-    found = losses(ctx, part, who)
+    loss = losses(ctx, part, who)
     return {
-        "loss": found,
-        "confidence": (-found).exp(),
+        "loss": loss,
+        "confidence": (-loss).exp(),
         "margin": _margins(ctx, part, who),
         "predicted": predictions(ctx, part, who),
     }
@@ -79,5 +79,6 @@ def _column(values: Tensor) -> Any:
     """Return values ``(n,)`` as they are, and rows of zeros and ones ``(n, C)`` as texts."""
     if values.ndim == 1:
         return values.numpy()
+    # Rows of ASCII digits are read as one text each: no loop over samples.
     digits = (values + ord("0")).to(torch.uint8).contiguous().numpy()
     return digits.view(f"S{digits.shape[1]}").squeeze(-1).astype(str).astype(object)

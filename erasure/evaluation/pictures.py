@@ -60,7 +60,7 @@ def loss_histograms(ctx: EvalContext) -> "Figure":
     """Draw the losses of forget and held-out samples under each role, on shared bins."""
     sides = {who: _sides(ctx, who) for who in _roles(ctx)}
     figure = _figure(width=4.2 * len(sides), height=3.8)
-    edges = _edges([side for found in sides.values() if found for side in found])
+    edges = _edges([losses for pair in sides.values() if pair for losses in pair])
     floored = edges[0].item() < LOSS_FLOOR
     label = f"loss (below {LOSS_FLOOR:g} in the first bin)" if floored else "loss"
     panels = figure.subplots(1, len(sides), sharex=True, sharey=True, squeeze=False)[0]
@@ -112,6 +112,7 @@ def training_curves(curves: Curves) -> "Figure":
 def _figure(*, width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
+    # Not pyplot, whose figures are global and which picks a window system on import.
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -148,8 +149,9 @@ def _sides(ctx: EvalContext, who: Who) -> Sides | None:
 
 
 def _edges(losses: Sequence[Tensor]) -> Tensor:
-    every = torch.cat([*losses, torch.empty(0)]).clamp_min(LOSS_FLOOR)
-    low, high = (every.min().item(), every.max().item()) if len(every) else (LOSS_FLOOR, 1.0)
+    # An empty tensor more: there may be no role whose losses could be computed.
+    drawn = torch.cat([*losses, torch.empty(0)]).clamp_min(LOSS_FLOOR)
+    low, high = (drawn.min().item(), drawn.max().item()) if len(drawn) else (LOSS_FLOOR, 1.0)
     exponents = math.log10(low * 0.99), math.log10(max(high, 10 * low) * 1.01)
     return torch.logspace(*exponents, 41, dtype=torch.float64)
 

@@ -51,9 +51,9 @@ def margins(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         ``z_y - max_{j != y} z_j`` per sample, ``(n,)``; positive where the model is right.
     """
-    own = targets.unsqueeze(-1)
-    others = logits.scatter(-1, own, -torch.inf)
-    return logits.gather(-1, own).squeeze(-1) - others.amax(dim=-1)
+    labels = targets.unsqueeze(-1)
+    others = logits.scatter(-1, labels, -torch.inf)
+    return logits.gather(-1, labels).squeeze(-1) - others.amax(dim=-1)
 
 
 def phi(kind: TaskType, logits: Tensor, targets: Tensor) -> Tensor:
@@ -78,9 +78,10 @@ def phi(kind: TaskType, logits: Tensor, targets: Tensor) -> Tensor:
     values = logits.double()
     if kind.name == "multilabel":
         return ((2 * targets.double() - 1) * values).mean(dim=-1)
-    own = targets.expand(values.shape[:-1]).unsqueeze(-1)
-    others = values.scatter(-1, own, -torch.inf)
-    return values.gather(-1, own).squeeze(-1) - others.logsumexp(dim=-1)
+    labels = targets.expand(values.shape[:-1]).unsqueeze(-1)
+    # log p_y - log(1 - p_y) = z_y - logsumexp of the other logits: the normalizer cancels.
+    others = values.scatter(-1, labels, -torch.inf)
+    return values.gather(-1, labels).squeeze(-1) - others.logsumexp(dim=-1)
 
 
 def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
@@ -101,10 +102,10 @@ def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """
     log_p = F.log_softmax(logits.double(), dim=-1)
     p, log_rest = log_p.exp(), _log_complement(log_p)
-    own = targets.unsqueeze(-1)
-    terms = (p * log_rest).scatter(-1, own, 0.0).sum(dim=-1)
-    log_own, log_miss = log_p.gather(-1, own), log_rest.gather(-1, own)
-    return -(log_miss.exp() * log_own).squeeze(-1) - terms
+    labels = targets.unsqueeze(-1)
+    others = (p * log_rest).scatter(-1, labels, 0.0).sum(dim=-1)
+    log_hit, log_miss = log_p.gather(-1, labels), log_rest.gather(-1, labels)
+    return -(log_miss.exp() * log_hit).squeeze(-1) - others
 
 
 def member_score(ctx: EvalContext, part: str, signal: MemberSignal) -> Tensor:

@@ -141,9 +141,9 @@ def leaves_data(case: Case) -> None:
 def leaves_no_hooks(case: Case) -> None:
     """No hook is left on the models, on a parameter, or for all modules or optimizers."""
     run = case.run()
-    known = hooks_of(run.original)
+    hooks_before = hooks_of(run.original)
     models = (run.result, run.task.model)
-    left = {place for model in models for place in hooks_of(model) if place not in known}
+    left = {hook for model in models for hook in hooks_of(model) if hook not in hooks_before}
     left |= set(run.before.hooked(run.after))
     assert not left, f"left hooks at {_listed(sorted(left))}; remove them in a finally block"
 
@@ -152,20 +152,20 @@ def leaves_requires_grad(case: Case) -> None:
     """Every parameter of the result can still be trained as before."""
     run = case.run()
     expected = {name: p.requires_grad for name, p in run.original.named_parameters()}
-    found = {name: p.requires_grad for name, p in run.result.named_parameters()}
-    changed = [name for name in expected if found.get(name, expected[name]) != expected[name]]
+    flags = {name: p.requires_grad for name, p in run.result.named_parameters()}
+    changed = [name for name in expected if flags.get(name, expected[name]) != expected[name]]
     assert not changed, f"left requires_grad changed on {_listed(changed)}"
 
 
 def keeps_architecture(case: Case) -> None:
     """The result has the modules of the original, by name and class."""
     run = case.run()
-    expected, found = (
+    expected, modules = (
         {path or "model": type(module) for path, module in model.named_modules()}
         for model in (run.original, run.result)
     )
-    changed = [path for path in expected if found.get(path) is not expected[path]]
-    changed += [path for path in found if path not in expected]
+    changed = [path for path in expected if modules.get(path) is not expected[path]]
+    changed += [path for path in modules if path not in expected]
     assert not changed, f"changed the module class or structure of {_listed(changed)}"
 
 

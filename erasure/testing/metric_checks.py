@@ -8,9 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from erasure.core.context import EvalContext, Metric, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
+from erasure.core.metric import Metric
+from erasure.core.values import Meaning, MetricValue
+from erasure.evaluation.measure import UndeclaredNamesError, meanings, measure
 from erasure.testing.surroundings import Surroundings, hooks_of, seed_everything
 from erasure.testing.toy import toy_context
 
@@ -88,11 +90,14 @@ class MetricCase:
         outside = Surroundings.capture()
         try:
             seed_everything(global_seed)
-            for who in ctx.models:
-                found = [_measured(metric, ctx.of(who)) for metric in self.after]
-                ctx.results[who] = {k: v for results in found for k, v in results.items()}
+            ctx.results.update({who: {} for who in ctx.models})
+            for metric in self.after:
+                for who in ctx.models:
+                    ctx.results[who].update(measure(metric, ctx.of(who)))
             before = Surroundings.capture()
-            return _measured(self.metric, ctx), before, Surroundings.capture()
+            return measure(self.metric, ctx), before, Surroundings.capture()
+        except UndeclaredNamesError as error:
+            raise AssertionError(str(error)) from error
         finally:
             outside.restore()
 
@@ -100,9 +105,9 @@ class MetricCase:
 def describes_its_values(case: MetricCase) -> None:
     """Each name has a sentence, and a range that contains its ideal."""
     for heldout in HELDOUT:
-        schema = case.metric.schema(heldout)
-        assert schema, "the schema is empty"
-        for name, meaning in schema.items():
+        declared = meanings(case.metric, heldout)
+        assert declared, "no value is declared"
+        for name, meaning in declared.items():
             assert "/" in name, f"{name} must be named <part>/<metric>"
             assert meaning.description, f"{name} has no description"
             assert meaning.low < meaning.high, f"{name} has no range"
@@ -110,27 +115,27 @@ def describes_its_values(case: MetricCase) -> None:
             assert inside, f"the ideal of {name} is out of its range"
 
 
-def returns_its_schema(case: MetricCase) -> None:
-    """The names are those of the schema; only other subjects than the unlearned may have none."""
+def measures_what_it_declares(case: MetricCase) -> None:
+    """Every declared number is measured; only other subjects than the unlearned may have none."""
     for heldout in HELDOUT:
         ctx = toy_context(heldout=heldout)
-        expected = set(case.metric.schema(heldout))
+        declared = set(meanings(case.metric, heldout))
         for who in ctx.models:
-            found = set(case.measured(ctx.of(who)))
-            silent = who != "unlearned" and not found
-            assert silent or found == expected, (
-                f"returned {sorted(found)} for the {who} model on {heldout}, but the schema "
-                f"names {sorted(expected)}"
+            measured = set(case.measured(ctx.of(who)))
+            silent = who != "unlearned" and not measured
+            assert silent or measured == declared, (
+                f"measured {sorted(measured)} for the {who} model on {heldout}, but declares "
+                f"{sorted(declared)}"
             )
 
 
 def stays_in_range(case: MetricCase) -> None:
-    """Values and intervals are in the range of the schema, or there is a reason for none."""
+    """Values and intervals are in the range of their meaning, or there is a reason for none."""
     for ctx in _contexts():
-        schema = case.metric.schema(ctx.heldout)
+        declared = meanings(case.metric, ctx.heldout)
         for who in ctx.models:
-            for name, found in case.measured(ctx.of(who)).items():
-                _assert_in_range(name, found, schema.get(name))
+            for name, value in case.measured(ctx.of(who)).items():
+                _assert_in_range(name, value, declared[name])
 
 
 def is_reproducible(case: MetricCase) -> None:
@@ -185,7 +190,7 @@ def runs_models_once(case: MetricCase) -> None:
 
 _CLAUSES: tuple[Callable[[MetricCase], None], ...] = (
     describes_its_values,
-    returns_its_schema,
+    measures_what_it_declares,
     stays_in_range,
     is_reproducible,
     leaves_models,
@@ -194,16 +199,8 @@ _CLAUSES: tuple[Callable[[MetricCase], None], ...] = (
 )
 
 
-def _measured(metric: Metric, ctx: EvalContext) -> Mapping[str, MetricValue]:
-    """Measure as the evaluator does: a value that is not defined is reported for all names."""
-    try:
-        return metric(ctx)
-    except NotComputableError as error:
-        return dict.fromkeys(metric.schema(ctx.heldout), missing(error.status, error.reason))
-
-
 def _contexts() -> list[EvalContext]:
-    """Return an ordinary context, one without gold, one of a broken model, one without facts."""
+    """Return an ordinary context, one without gold, one of a broken model, one without costs."""
     usual, broken = toy_context(), toy_context("cnn")
     with torch.no_grad():
         next(broken.models["unlearned"].parameters()).fill_(math.nan)
@@ -214,16 +211,16 @@ def _contexts() -> list[EvalContext]:
     return [usual, replace(usual, heldout="val", results={}), broken, alone]
 
 
-def _assert_in_range(name: str, found: MetricValue, meaning: Meaning | None) -> None:
-    assert meaning is not None, f"{name} is not in the schema"
-    if found.status != "ok":
-        assert found.reason, f"{name} has status {found.status} without a reason"
+def _assert_in_range(name: str, measured: MetricValue, meaning: Meaning) -> None:
+    if measured.status != "ok":
+        assert measured.reason, f"{name} has status {measured.status} without a reason"
         return
-    inside = meaning.low <= found.value <= meaning.high
-    assert inside, f"{name} is {found.value}, out of [{meaning.low}, {meaning.high}]"
-    if not math.isnan(found.ci_low):
-        ordered = meaning.low <= found.ci_low <= found.ci_high <= meaning.high
-        assert ordered, f"the interval [{found.ci_low}, {found.ci_high}] of {name} is impossible"
+    inside = meaning.low <= measured.value <= meaning.high
+    assert inside, f"{name} is {measured.value}, out of [{meaning.low}, {meaning.high}]"
+    if not math.isnan(measured.ci_low):
+        low, high = measured.ci_low, measured.ci_high
+        ordered = meaning.low <= low <= high <= meaning.high
+        assert ordered, f"the interval [{low}, {high}] of {name} is impossible"
 
 
 def _same(one: MetricValue, other: MetricValue | None) -> bool:

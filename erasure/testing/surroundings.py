@@ -32,10 +32,10 @@ SETTINGS: Mapping[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 """How to read and write each global setting of torch that a method may be tempted to change."""
 
 _GLOBAL_HOOKS: Mapping[str, dict[int, Any]] = {
-    name: found
+    name: table
     for home in (modules, optimizers)
-    for name, found in vars(home).items()
-    if name.startswith("_global_") and isinstance(found, dict)
+    for name, table in vars(home).items()
+    if name.startswith("_global_") and isinstance(table, dict)
 }
 
 
@@ -53,7 +53,7 @@ class Surroundings:
         return cls(
             generators={name: read() for name, (read, _) in GENERATORS.items()},
             settings={name: read() for name, (read, _) in SETTINGS.items()},
-            hooks={name: dict(found) for name, found in _GLOBAL_HOOKS.items()},
+            hooks={name: dict(table) for name, table in _GLOBAL_HOOKS.items()},
         )
 
     def restore(self) -> None:
@@ -63,9 +63,9 @@ class Surroundings:
         for name, (read, write) in SETTINGS.items():
             if read() != self.settings[name]:
                 write(self.settings[name])
-        for name, found in _GLOBAL_HOOKS.items():
-            found.clear()
-            found.update(self.hooks[name])
+        for name, table in _GLOBAL_HOOKS.items():
+            table.clear()
+            table.update(self.hooks[name])
 
     def drawn(self, later: "Surroundings") -> list[str]:
         """Return the names of the generators whose state differs at a later moment."""
@@ -79,7 +79,7 @@ class Surroundings:
 
     def hooked(self, later: "Surroundings") -> list[str]:
         """Return the names of the global hook tables that differ at a later moment."""
-        return [name for name, found in self.hooks.items() if found != later.hooks[name]]
+        return [name for name, table in self.hooks.items() if table != later.hooks[name]]
 
 
 def seed_everything(seed: int) -> None:
@@ -94,8 +94,8 @@ def hooks_of(model: nn.Module) -> list[str]:
     on_modules = [
         f"{path or 'model'}.{name}"
         for path, module in model.named_modules()
-        for name, found in vars(module).items()
-        if name.endswith("_hooks") and found
+        for name, hooks in vars(module).items()
+        if name.endswith("_hooks") and hooks
     ]
     return on_modules + [name for name, weight in model.named_parameters() if _hooked(weight)]
 

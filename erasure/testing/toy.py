@@ -41,7 +41,7 @@ RATES: Mapping[ToyModel, float] = {"mlp": 0.003, "cnn": 0.01, "sharded": 0.003}
 SIGNAL = 0.5
 """Size of a class's template relative to the noise: held-out accuracy is high but not perfect."""
 
-FACTS: Mapping[str, float] = {
+COSTS: Mapping[str, float] = {
     "unlearn_seconds": 1.0,
     "original_seconds": 5.0,
     "retrain_seconds": 4.0,
@@ -154,7 +154,7 @@ def toy_context(
         num_classes=pool.num_classes,
         heldout=heldout,
         seed=0,
-        costs=dict(FACTS),
+        costs=dict(COSTS),
         fresh=partial(_fresh, model),
     )
 

@@ -9,7 +9,7 @@ from torch import nn
 from erasure.core.context import EvalContext, ReferenceModels
 from erasure.core.splits import View
 from erasure.data.splits.artifact import save_split
-from erasure.evaluation.evaluator import Evaluation
+from erasure.evaluation.evaluation import Evaluation
 from erasure.evaluation.per_sample import per_sample
 from erasure.metrics.privacy.memorization import memorization_tensors
 from erasure.trial.describe import plain_config

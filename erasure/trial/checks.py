@@ -10,6 +10,7 @@ from erasure.config.schema import Config
 from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings
 from erasure.training.many.ensemble import obstacle
 from erasure.trial.objective import Objective
 from erasure.trial.trial import Trial
@@ -46,7 +47,9 @@ def check_keys(plain: Mapping[str, Any]) -> None:
 def check_objective(objective: Objective, evaluator: Evaluator) -> None:
     """Refuse to read out what is not measured."""
     measured = [
-        name for metric in evaluator.metrics.values() for name in metric.schema(evaluator.heldout)
+        name
+        for metric in evaluator.metrics.values()
+        for name in meanings(metric, evaluator.heldout)
     ]
     for name in objective.names:
         if name not in measured:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from erasure.core.context import EvalContext
 from erasure.core.splits import DataSplits
-from erasure.evaluation.evaluator import Evaluation
+from erasure.evaluation.evaluation import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from erasure.core.seeding import branch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.models.layers import head, recorded_features
-from erasure.training.logistic import Rows, remove, residual, train
+from erasure.unlearners.shared.newton_removal import Rows, remove, residual, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class CertifiedLinear:
         lam: Strength of the penalty, above 0.
         at_once: Samples that a step removes, at least 1; more is faster, and spends more if their
             gradients point the same way, as those of one class do.
-        rounds: Most iterations of L-BFGS, at least 1.
+        rounds: Most Newton steps of a training, at least 1.
         batch_size: Samples per forward pass for the features.
 
     Passes:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from erasure.cli.help import GROUPS
 from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings
 from erasure.sweep.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
@@ -137,7 +138,7 @@ def test_every_metric_builds_and_is_part_of_the_full_evaluation(compose_config, 
     metric = build(compose_config(name=f"metric/{option}").metric, "metric")
     full = build(compose_config("evaluator=full").evaluator, "evaluator")
     assert type(full.metrics[option]) is type(metric)
-    assert metric.schema("test")
+    assert meanings(metric, "test")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import nn
 from erasure.core.context import EvalContext, evaluating
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.core.task_types import Multiclass
-from erasure.core.values import MetricValue, NotComputableError, missing
+from erasure.core.values import MetricValue, NotComputableError, not_computed
 
 
 class Counting(nn.Module):
@@ -99,7 +99,10 @@ def test_losses_are_those_of_the_task(ctx):
 
 
 def test_earlier_values_are_found_or_explained(ctx):
-    ctx.results["unlearned"] = {"a": MetricValue(value=1.0), "b": missing("degenerate", "empty")}
+    ctx.results["unlearned"] = {
+        "a": MetricValue(value=1.0),
+        "b": not_computed("degenerate", "empty"),
+    }
     assert ctx.measured("a").value == 1.0
     with pytest.raises(NotComputableError, match="degenerate: empty"):
         ctx.measured("b")

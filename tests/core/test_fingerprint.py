@@ -40,10 +40,10 @@ def test_content_type_and_list_order_matter():
 
 def test_a_fingerprint_is_32_hex_digits_and_the_same_in_another_process(python):
     code = "from erasure.core.fingerprint import fingerprint; print(fingerprint({'b': 1, 'a': 2}))"
-    found = python("-c", code, PYTHONHASHSEED="77").stdout.strip()
-    assert found == fingerprint({"a": 2, "b": 1})
-    assert len(found) == 32
-    assert int(found, 16) >= 0
+    output = python("-c", code, PYTHONHASHSEED="77").stdout.strip()
+    assert output == fingerprint({"a": 2, "b": 1})
+    assert len(output) == 32
+    assert int(output, 16) >= 0
 
 
 def test_what_json_cannot_say_is_refused():

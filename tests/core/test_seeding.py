@@ -31,8 +31,8 @@ def test_any_seed_and_any_name_make_a_stream(seed, name):
 
 def test_a_stream_is_the_same_in_another_process_with_another_hash_seed(python):
     code = "from erasure.core.seeding import stream; print(stream(5, 'split').initial_seed())"
-    found = python("-c", code, PYTHONHASHSEED="1")
-    assert int(found.stdout) == stream(5, "split").initial_seed()
+    output = python("-c", code, PYTHONHASHSEED="1")
+    assert int(output.stdout) == stream(5, "split").initial_seed()
 
 
 def test_isolated_blocks_draw_by_name_and_leave_no_trace():

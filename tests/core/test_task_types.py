@@ -25,21 +25,25 @@ def test_the_loss_is_minus_the_log_of_the_probability_of_the_label():
 
 def test_the_divergence_at_temperature_one():
     """KL((1/2, 1/2) || (1/4, 3/4)) = 1/2 log 2 + 1/2 log 2/3 = 1/2 log 4/3."""
-    found = KIND.predictive_kl(logs(1, 1)[None], logs(1, 3)[None], 1.0)
-    torch.testing.assert_close(found, torch.tensor([0.5 * math.log(4 / 3)], dtype=torch.float64))
+    divergence = KIND.predictive_kl(logs(1, 1)[None], logs(1, 3)[None], 1.0)
+    torch.testing.assert_close(
+        divergence, torch.tensor([0.5 * math.log(4 / 3)], dtype=torch.float64)
+    )
 
 
 def test_a_temperature_of_two_takes_roots_and_multiplies_by_four():
     """Half the logits of odds 1:9 are odds 1:3, which the test above has."""
-    found = KIND.predictive_kl(logs(1, 1)[None], logs(1, 9)[None], 2.0)
-    torch.testing.assert_close(found, torch.tensor([2 * math.log(4 / 3)], dtype=torch.float64))
+    divergence = KIND.predictive_kl(logs(1, 1)[None], logs(1, 9)[None], 2.0)
+    torch.testing.assert_close(
+        divergence, torch.tensor([2 * math.log(4 / 3)], dtype=torch.float64)
+    )
 
 
 def test_the_divergence_is_not_symmetric():
     """KL((1/4, 3/4) || (1/2, 1/2)) = 1/4 log 1/2 + 3/4 log 3/2."""
-    found = KIND.predictive_kl(logs(1, 3)[None], logs(1, 1)[None], 1.0)
+    divergence = KIND.predictive_kl(logs(1, 3)[None], logs(1, 1)[None], 1.0)
     expected = 0.25 * math.log(1 / 2) + 0.75 * math.log(3 / 2)
-    torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float64))
+    torch.testing.assert_close(divergence, torch.tensor([expected], dtype=torch.float64))
 
 
 @given(st.lists(st.floats(-20, 20), min_size=6, max_size=6), st.floats(0.5, 8))

@@ -147,9 +147,9 @@ def split(forget, retain, val=(8,), test=(9,)):
 
 
 def test_split_indices_are_sorted_and_training_is_both_parts():
-    found = split([5, 1], [4, 2, 3])
-    assert found.forget.tolist() == [1, 5]
-    assert found.train.tolist() == [1, 2, 3, 4, 5]
+    indices = split([5, 1], [4, 2, 3])
+    assert indices.forget.tolist() == [1, 5]
+    assert indices.train.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_the_order_of_ids_does_not_change_the_fingerprint_of_a_split():
@@ -200,5 +200,5 @@ def test_the_training_view_is_the_same_whatever_is_forgotten(make_pool):
 
 def test_parts_are_views_by_name(make_pool):
     splits = DataSplits.of(make_pool(torch.arange(10)), split([5, 1], [4, 2, 3]))
-    found = {name: splits.part(name).targets.tolist() for name in ("forget", "retain", "val")}
-    assert found == {"forget": [1, 5], "retain": [2, 3, 4], "val": [8]}
+    targets = {name: splits.part(name).targets.tolist() for name in ("forget", "retain", "val")}
+    assert targets == {"forget": [1, 5], "retain": [2, 3, 4], "val": [8]}

@@ -29,8 +29,8 @@ def ctx(make_ctx):
 
 
 def test_worked_losses_and_confidences(ctx):
-    found = losses(ctx, "forget")
-    assert found[0].item() == pytest.approx(0.356675, abs=1e-6)
+    loss = losses(ctx, "forget")
+    assert loss[0].item() == pytest.approx(0.356675, abs=1e-6)
     assert log_probs(ctx, "forget").exp()[0].tolist() == pytest.approx([0.7, 0.2, 0.1], abs=1e-6)
     assert predictions(ctx, "forget").tolist() == [0, 1, 2, 0, 2]
 
@@ -80,8 +80,8 @@ def test_worked_entropy(ctx):
 
 @pytest.mark.parametrize(("label", "value"), [(0, 0.162167), (1, 2.140867), (2, 2.959736)])
 def test_worked_modified_entropies(label, value):
-    found = modified_entropies(ROW, torch.tensor([label]))
-    assert found.item() == pytest.approx(value, abs=1e-6)
+    entropies = modified_entropies(ROW, torch.tensor([label]))
+    assert entropies.item() == pytest.approx(value, abs=1e-6)
 
 
 def test_modified_entropy_of_a_row_does_not_depend_on_the_other_rows():
@@ -98,21 +98,21 @@ def test_modified_entropy_agrees_with_its_formula():
     own = torch.nn.functional.one_hot(targets, 5).bool()
     first = -(1 - p[own]) * p[own].log()
     rest = -(p * (1 - p).log()).masked_fill(own, 0.0).sum(dim=-1)
-    found = modified_entropies(logits, targets)
-    assert found.tolist() == pytest.approx((first + rest).tolist(), abs=1e-12)
+    entropies = modified_entropies(logits, targets)
+    assert entropies.tolist() == pytest.approx((first + rest).tolist(), abs=1e-12)
 
 
 def test_modified_entropy_falls_with_the_confidence_of_two_classes():
     z = torch.linspace(-30, 30, 61, dtype=torch.float64)
-    found = modified_entropies(torch.stack([z, -z], dim=-1), torch.zeros(61).long())
-    assert bool((found.diff() < 0).all())
+    entropies = modified_entropies(torch.stack([z, -z], dim=-1), torch.zeros(61).long())
+    assert bool((entropies.diff() < 0).all())
 
 
 def test_modified_entropy_of_extreme_logits_is_finite():
     logits = torch.tensor([[1e4, 0.0, -1e4], [1e4, 0.0, -1e4]])
-    found = modified_entropies(logits, torch.tensor([0, 2]))
-    assert found[0].item() == 0.0
-    assert found[1].item() == pytest.approx(3e4)  # -log p_y, and p_0 log(1 - p_0)
+    entropies = modified_entropies(logits, torch.tensor([0, 2]))
+    assert entropies[0].item() == 0.0
+    assert entropies[1].item() == pytest.approx(3e4)  # -log p_y, and p_0 log(1 - p_0)
 
 
 def test_worked_logit_scaled_confidences():
@@ -124,24 +124,26 @@ def test_worked_logit_scaled_confidences():
 
 def test_logit_scaled_confidence_belongs_to_the_loss():
     logits, targets = random_logits()
-    found = phi(Multiclass(), logits, targets)
+    confidences = phi(Multiclass(), logits, targets)
     loss = Multiclass().loss(logits, targets)
-    assert torch.nn.functional.softplus(-found).tolist() == pytest.approx(loss.tolist(), abs=1e-12)
+    assert torch.nn.functional.softplus(-confidences).tolist() == pytest.approx(
+        loss.tolist(), abs=1e-12
+    )
     moved = phi(Multiclass(), logits + 7.0, targets)
-    assert moved.tolist() == pytest.approx(found.tolist(), abs=1e-12)
+    assert moved.tolist() == pytest.approx(confidences.tolist(), abs=1e-12)
 
 
 def test_logit_scaled_confidence_does_not_round_to_infinity():
     logits = torch.tensor([[50.0, 0.0, 0.0]])
-    found = phi(Multiclass(), logits, torch.tensor([0]))
-    assert found.item() == pytest.approx(50.0 - torch.tensor(2.0).log().item(), abs=1e-6)
+    confidences = phi(Multiclass(), logits, torch.tensor([0]))
+    assert confidences.item() == pytest.approx(50.0 - torch.tensor(2.0).log().item(), abs=1e-6)
 
 
 def test_logit_scaled_confidence_of_many_models_is_that_of_each():
     logits, targets = random_logits()
     stack = torch.stack([logits, -logits])
-    found = phi(Multiclass(), stack, targets)
-    assert torch.equal(found[1], phi(Multiclass(), -logits, targets))
+    confidences = phi(Multiclass(), stack, targets)
+    assert torch.equal(confidences[1], phi(Multiclass(), -logits, targets))
 
 
 def test_logit_scaled_confidence_of_several_labels_is_their_mean():

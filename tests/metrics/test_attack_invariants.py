@@ -42,7 +42,7 @@ NEED_ONE_CLASS = ("mia_threshold/", "mia_efficacy_svc/", "mia_quantile/", "mia_s
 
 @pytest.fixture
 def make(make_ctx):
-    """Three models of random logits, a pool of golds and one of shadows, and features."""
+    """Three models of random logits, many golds and many shadows, and features."""
 
     def build(draw=0, num_classes=3, models=8, change=None, **options):
         generator = torch.Generator().manual_seed(draw)
@@ -55,12 +55,12 @@ def make(make_ctx):
         if change:
             change(parts)
         total = sum(SIZES)
-        pool = {
+        tables = {
             role: 3 * torch.randn(models, total, num_classes, generator=generator)
             for role in ("gold", "shadow")
         }
         seen = {"shadow": balanced_halves(models, total, generator)}
-        ctx = with_references(make_ctx(parts, **options), pool, seen)
+        ctx = with_references(make_ctx(parts, **options), tables, seen)
         return replace(ctx, _features=features, recorder=lambda _model: nullcontext())
 
     return build
@@ -68,18 +68,18 @@ def make(make_ctx):
 
 def measured(ctx):
     attacks = Evaluator(metrics=ATTACKS, heldout=ctx.heldout)
-    found = attacks(ctx)
-    assert found.errors == ()
-    return found
+    evaluation = attacks(ctx)
+    assert evaluation.errors == ()
+    return evaluation
 
 
 def test_values_lie_in_their_range_and_names_begin_with_the_metric(make):
-    found = measured(make())
-    for results in found.results.values():
+    evaluation = measured(make())
+    for results in evaluation.results.values():
         for name, value in results.items():
             assert name.startswith(("mia_", "umia_lr/", "streisand/", "rmia/"))
             assert value.status == "ok", (name, value.reason)
-            meaning = found.schema[name]
+            meaning = evaluation.meanings[name]
             assert meaning.low <= value.value <= meaning.high
             if not math.isnan(value.ci_low):
                 assert meaning.low <= value.ci_low <= value.value <= value.ci_high <= meaning.high
@@ -93,9 +93,9 @@ def test_a_model_equal_to_gold_has_the_values_of_gold(make):
     ctx = make(change=same)
     for part in PARTS:
         ctx._features[(part, "unlearned")] = ctx._features[(part, "gold")]
-    found = measured(ctx).results
-    assert {n: m.value for n, m in found["unlearned"].items()} == {
-        n: m.value for n, m in found["gold"].items()
+    results = measured(ctx).results
+    assert {n: m.value for n, m in results["unlearned"].items()} == {
+        n: m.value for n, m in results["gold"].items()
     }
 
 
@@ -121,9 +121,9 @@ def test_attacks_are_a_function_of_the_evaluation_seed(make):
 
 
 def test_the_validation_set_stands_in_for_the_test_set(make):
-    found = measured(make(heldout="val"))
-    assert {m.status for m in found.results["unlearned"].values()} == {"ok"}
-    assert not any("test" in meaning.description for meaning in found.schema.values())
+    evaluation = measured(make(heldout="val"))
+    assert {m.status for m in evaluation.results["unlearned"].values()} == {"ok"}
+    assert not any("test" in meaning.description for meaning in evaluation.meanings.values())
 
 
 def changed(kind):
@@ -144,31 +144,35 @@ def changed(kind):
 
 
 def test_logits_that_are_not_finite_give_nan_with_a_reason(make):
-    found = measured(make(change=changed("all_nan")))
-    own = {n: m for n, m in found.results["unlearned"].items() if not n.startswith("mia_shokri/a")}
+    evaluation = measured(make(change=changed("all_nan")))
+    own = {
+        n: m
+        for n, m in evaluation.results["unlearned"].items()
+        if not n.startswith("mia_shokri/a")
+    }
     assert {(m.status, m.reason) for m in own.values()} == {("degenerate", "nonfinite_logits")}
-    assert {m.status for m in found.results["gold"].values()} == {"ok"}
+    assert {m.status for m in evaluation.results["gold"].values()} == {"ok"}
 
 
 @pytest.mark.parametrize("kind", ["one_class", "constant", "huge", "half"])
 def test_odd_but_measurable_inputs_are_measured(make, kind):
-    found = measured(make(change=changed(kind))).results["unlearned"]
-    bad = {n: m.reason for n, m in found.items() if m.status != "ok"}
+    values = measured(make(change=changed(kind))).results["unlearned"]
+    bad = {n: m.reason for n, m in values.items() if m.status != "ok"}
     detected = "mia_shokri/forgetting_rate"  # the original may have nothing that is detected
     assert set(bad) <= {detected}
 
 
 def test_a_constant_model_is_at_chance(make):
-    found = measured(make(change=changed("constant"))).results["unlearned"]
+    values = measured(make(change=changed("constant"))).results["unlearned"]
     for name in ("umia_lr/accuracy", "umia_lr/auc", "streisand/higher_loss"):
-        assert found[name].value == 0.5
-    assert found["mia_threshold/entropy/balanced_accuracy"].value == 0.5
-    assert found["mia_efficacy_svc/confidence"].value == 0.5
+        assert values[name].value == 0.5
+    assert values["mia_threshold/entropy/balanced_accuracy"].value == 0.5
+    assert values["mia_efficacy_svc/confidence"].value == 0.5
 
 
 def test_two_classes_are_enough(make):
-    found = measured(make(num_classes=2)).results["unlearned"]
-    assert {m.status for n, m in found.items() if n != "mia_shokri/forgetting_rate"} == {"ok"}
+    values = measured(make(num_classes=2)).results["unlearned"]
+    assert {m.status for n, m in values.items() if n != "mia_shokri/forgetting_rate"} == {"ok"}
 
 
 def test_several_labels_skip_what_needs_one_class(make, make_ctx):
@@ -176,8 +180,8 @@ def test_several_labels_skip_what_needs_one_class(make, make_ctx):
     pool = ctx.splits.forget.pool
     labels = torch.nn.functional.one_hot(pool.targets, 3)
     object.__setattr__(pool, "targets", labels)
-    found = measured(replace(ctx, task_type=Multilabel())).results["unlearned"]
-    for name, value in found.items():
+    values = measured(replace(ctx, task_type=Multilabel())).results["unlearned"]
+    for name, value in values.items():
         expected = (
             ("skipped", "needs_multiclass") if name.startswith(NEED_ONE_CLASS) else ("ok", "")
         )

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = [*sorted((CONF / "metric").glob("*.yaml")), *sorted((CONF / "evaluator").glob("*.yaml"))]
@@ -32,7 +33,7 @@ def test_the_first_line_describes_the_option(path):
 def test_every_metric_composes_and_describes_its_values(stem):
     metric = built(f"+metric={stem}", "metric")
     assert type(metric).__module__.rpartition(".")[2] == stem
-    for name, meaning in metric.schema("test").items():
+    for name, meaning in meanings(metric, "test").items():
         assert "/" in name
         assert meaning.description.endswith(".")
         assert meaning.low < meaning.high
@@ -46,9 +47,9 @@ def test_evaluators_measure_what_scripts_rely_on(random_ctx, stem, heldout, most
     assert isinstance(evaluator, Evaluator)
     assert (evaluator.heldout, evaluator.max_retain, evaluator.needs_gold) == (heldout, most, True)
     ctx = random_ctx(heldout=heldout, costs={"unlearn_seconds": 1.0, "retrain_seconds": 2.0})
-    found = evaluator(ctx)
-    assert found.errors == ()
-    assert set(found.flat()) >= {
+    evaluation = evaluator(ctx)
+    assert evaluation.errors == ()
+    assert set(evaluation.flat()) >= {
         "forget/accuracy",
         "retain/accuracy",
         f"{heldout}/accuracy",
@@ -64,8 +65,8 @@ def test_evaluators_measure_what_scripts_rely_on(random_ctx, stem, heldout, most
 
 def test_fast_never_touches_the_test_set(random_ctx):
     ctx = random_ctx(heldout="val")
-    found = built("+evaluator=fast", "evaluator")(ctx)
-    assert not any("test" in name for name in found.to_json())
+    evaluation = built("+evaluator=fast", "evaluator")(ctx)
+    assert not any("test" in name for name in evaluation.to_json())
     assert all(part != "test" for part, _ in ctx._cache)
     assert all(model.calls == 3 for model in ctx.models.values())
 

@@ -14,6 +14,7 @@ from erasure.core.task_types import Multiclass, Multilabel
 from erasure.core.values import NotComputableError
 from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.backdoor_verify import BackdoorVerify, at_least, deletion_test
 from erasure.metrics.privacy.entanglement import entanglement
 from erasure.metrics.privacy.epistemic_efficacy import EpistemicEfficacy
@@ -51,11 +52,11 @@ def confused(make_ctx):
 
 
 def test_the_confusion_of_the_example(confused):
-    found = InterclassConfusion()(confused())
-    assert found["interclass_confusion/test/ic_err"].value == pytest.approx(0.25, abs=1e-6)
-    assert found["interclass_confusion/test/ic_err"].n == 200
-    assert found["interclass_confusion/test/fgt_err"].value == 35
-    assert found["interclass_confusion/test/fgt_err"].extras == {"share": 0.175}
+    values = measure(InterclassConfusion(), confused())
+    assert values["interclass_confusion/test/ic_err"].value == pytest.approx(0.25, abs=1e-6)
+    assert values["interclass_confusion/test/ic_err"].n == 200
+    assert values["interclass_confusion/test/fgt_err"].value == 35
+    assert values["interclass_confusion/test/fgt_err"].extras == {"share": 0.175}
 
 
 def test_a_confusion_matrix_agrees_with_sklearn():
@@ -70,31 +71,31 @@ def test_a_confusion_matrix_agrees_with_sklearn():
 
 def test_confusion_needs_swapped_classes_and_samples_of_them(confused):
     ctx = confused([[0, 0, 0], [0, 0, 0], [0, 0, 9]])
-    found = InterclassConfusion()(ctx)
-    assert found["interclass_confusion/test/ic_err"].reason == "no_samples_of_classes"
-    assert found["interclass_confusion/retain/ic_err"].status == "ok"
-    found = InterclassConfusion()(said(ctx, {}))
-    assert {m.reason for m in found.values()} == {"needs_confusion"}
-    found = InterclassConfusion()(replace(ctx, task_type=Multilabel()))
-    assert {m.reason for m in found.values()} == {"needs_multiclass"}
+    values = measure(InterclassConfusion(), ctx)
+    assert values["interclass_confusion/test/ic_err"].reason == "no_samples_of_classes"
+    assert values["interclass_confusion/retain/ic_err"].status == "ok"
+    values = measure(InterclassConfusion(), said(ctx, {}))
+    assert {m.reason for m in values.values()} == {"needs_confusion"}
+    values = measure(InterclassConfusion(), replace(ctx, task_type=Multilabel()))
+    assert {m.reason for m in values.values()} == {"needs_multiclass"}
 
 
 @pytest.mark.parametrize(
     ("kept", "beta"), [(0.95, 4.4e-21), (0.7, 7.3e-6), (0.5, 0.0214), (0.3, 0.589)]
 )
 def test_the_deletion_test_of_the_example(kept, beta):
-    found = deletion_test(30, 0.1, kept, 1e-3)
-    assert found.threshold == 10
-    assert found.size == pytest.approx(4.54e-4, rel=1e-3)
-    assert found.beta == pytest.approx(beta, rel=2e-2)
+    test = deletion_test(30, 0.1, kept, 1e-3)
+    assert test.threshold == 10
+    assert test.size == pytest.approx(4.54e-4, rel=1e-3)
+    assert test.beta == pytest.approx(beta, rel=2e-2)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.03, 0.5, 1.0])
 def test_the_threshold_is_the_smallest_that_keeps_the_error(rate):
-    found = deletion_test(40, rate, None, 0.01)
-    assert found.size <= 0.01
-    assert found.beta is None
-    assert found.threshold == 0 or at_least(found.threshold - 1, 40, rate) > 0.01
+    test = deletion_test(40, rate, None, 0.01)
+    assert test.size <= 0.01
+    assert test.beta is None
+    assert test.threshold == 0 or at_least(test.threshold - 1, 40, rate) > 0.01
 
 
 @pytest.fixture
@@ -116,29 +117,31 @@ def poisoned(make_ctx):
 
 def test_hits_of_the_trigger_are_counted_and_tested(poisoned):
     ctx = poisoned(original=20, unlearned=13, gold=1)
-    found = BackdoorVerify()(ctx)
-    assert found["backdoor_verify/asr"].value == 0.65
-    assert found["backdoor_verify/clean_accuracy"].value == 0.35
-    p_value = found["backdoor_verify/p_value"]
+    values = measure(BackdoorVerify(), ctx)
+    assert values["backdoor_verify/asr"].value == 0.65
+    assert values["backdoor_verify/clean_accuracy"].value == 0.35
+    p_value = values["backdoor_verify/p_value"]
     assert p_value.value == pytest.approx(at_least(13, 20, 0.25), abs=1e-12)
     assert p_value.extras["deleted_rate"] == 0.25  # one in four; gold has less
     assert p_value.extras["beta"] == 0.0
     assert p_value.extras["refuted"]
-    assert not BackdoorVerify()(ctx.of("gold"))["backdoor_verify/p_value"].extras["refuted"]
+    assert not measure(BackdoorVerify(), ctx.of("gold"))["backdoor_verify/p_value"].extras[
+        "refuted"
+    ]
 
 
 def test_a_backdoor_is_tested_without_other_models_too(poisoned):
-    found = BackdoorVerify()(poisoned(unlearned=2))["backdoor_verify/p_value"]
-    assert found.extras["beta"] is found.extras["kept_rate"] is None
-    assert not found.extras["refuted"]
+    p_value = measure(BackdoorVerify(), poisoned(unlearned=2))["backdoor_verify/p_value"]
+    assert p_value.extras["beta"] is p_value.extras["kept_rate"] is None
+    assert not p_value.extras["refuted"]
 
 
 def test_a_backdoor_needs_poison_and_enough_queries(poisoned):
-    found = BackdoorVerify()(poisoned(n=9, unlearned=1))
-    assert found["backdoor_verify/asr"].reason == "too_few"
-    assert found["backdoor_verify/p_value"].reason == "too_few"
+    values = measure(BackdoorVerify(), poisoned(n=9, unlearned=1))
+    assert values["backdoor_verify/asr"].reason == "too_few"
+    assert values["backdoor_verify/p_value"].reason == "too_few"
     ctx = said(poisoned(unlearned=1), {})
-    assert {m.reason for m in BackdoorVerify()(ctx).values()} == {"needs_poison"}
+    assert {m.reason for m in measure(BackdoorVerify(), ctx).values()} == {"needs_poison"}
 
 
 @pytest.mark.parametrize(
@@ -187,9 +190,9 @@ def linear_ctx(weight, inputs, targets):
 
 def test_the_trace_of_the_example():
     inputs, targets = torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([0, 2])
-    found = EpistemicEfficacy()(linear_ctx(torch.zeros(3, 2), inputs, targets))
-    assert found["epistemic_efficacy/trace"].value == pytest.approx(2.0, abs=1e-6)
-    assert found["epistemic_efficacy/efficacy"].value == pytest.approx(0.5, abs=1e-6)
+    values = measure(EpistemicEfficacy(), linear_ctx(torch.zeros(3, 2), inputs, targets))
+    assert values["epistemic_efficacy/trace"].value == pytest.approx(2.0, abs=1e-6)
+    assert values["epistemic_efficacy/efficacy"].value == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_trace_of_a_linear_model_is_known_in_closed_form():
@@ -199,20 +202,20 @@ def test_the_trace_of_a_linear_model_is_known_in_closed_form():
     ctx = linear_ctx(weight, inputs, targets)
     slopes = (inputs @ weight.T).double().softmax(1) - nn.functional.one_hot(targets, 4)
     norms = inputs.double().square().sum(1) * slopes.square().sum(1)
-    found = EpistemicEfficacy()(ctx)["epistemic_efficacy/trace"]
-    assert found.value == pytest.approx(norms.mean().item(), rel=1e-5)
-    assert found.n == 50
+    trace = measure(EpistemicEfficacy(), ctx)["epistemic_efficacy/trace"]
+    assert trace.value == pytest.approx(norms.mean().item(), rel=1e-5)
+    assert trace.n == 50
 
 
 def test_a_model_without_gradients_is_infinitely_efficient():
-    found = EpistemicEfficacy()(
-        linear_ctx(torch.zeros(3, 2), torch.zeros(2, 2), torch.tensor([0, 2]))
+    values = measure(
+        EpistemicEfficacy(), linear_ctx(torch.zeros(3, 2), torch.zeros(2, 2), torch.tensor([0, 2]))
     )
-    assert found["epistemic_efficacy/efficacy"].value == float("inf")
+    assert values["epistemic_efficacy/efficacy"].value == float("inf")
 
 
 def test_frozen_weights_hold_no_information_that_could_be_read():
     ctx = linear_ctx(torch.zeros(3, 2), torch.ones(2, 2), torch.tensor([0, 2]))
     ctx.models["unlearned"].requires_grad_(requires_grad=False)
-    found = Evaluator(metrics={"e": EpistemicEfficacy()})(ctx).results["unlearned"]
-    assert {m.reason for m in found.values()} == {"no_trainable_parameters"}
+    values = Evaluator(metrics={"e": EpistemicEfficacy()})(ctx).results["unlearned"]
+    assert {m.reason for m in values.values()} == {"no_trainable_parameters"}

@@ -1,6 +1,5 @@
 """Our metrics keep to the contract; wrong metrics on purpose are caught by the right check."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from erasure.config.build import build
-from erasure.core.values import Meaning, MetricValue, missing
+from erasure.core.metric import Value, Values, share
+from erasure.core.values import MetricValue, not_computed
 from erasure.metrics.privacy.loss_mia import LossMIA
-from erasure.metrics.to_gold.gap import Gap
 from erasure.metrics.utility.accuracy import Accuracy
 from erasure.testing import check_metric, metric_checks
 
@@ -39,21 +38,44 @@ class Steady:
 
     value = 0.5
 
-    def schema(self, heldout):
-        return {"forget/steady": Meaning(direction="max", low=0.0, high=1.0, description="One.")}
+    def values(self, parts):
+        return {"forget/steady": Value(share("max", "One."), self.compute)}
 
-    def __call__(self, ctx):
-        return {"forget/steady": MetricValue(value=self.value)}
-
-
-class OtherName(Steady):
-    def __call__(self, ctx):
-        return {"forget/stead": MetricValue(value=0.5)}
+    def compute(self, ctx):
+        return self.value
 
 
-class Silent(Steady):
-    def __call__(self, ctx):
+class Together(Steady):
+    """The same with values that come out of one computation."""
+
+    def values(self, parts):
+        return Values({"forget/steady": share("max", "One.")}, self.together)
+
+    def together(self, ctx):
+        return {"forget/steady": self.value}
+
+
+class OtherName(Together):
+    def together(self, ctx):
+        return {"forget/stead": 0.5}
+
+
+class OneMore(Together):
+    def together(self, ctx):
+        return {"forget/steady": 0.5, "forget/more": 0.5}
+
+
+class Silent(Together):
+    def together(self, ctx):
         return {}
+
+
+class OfGoldOnly(Steady):
+    subjects = ("gold",)
+
+
+class OfUnlearnedOnly(Steady):
+    subjects = ("unlearned",)
 
 
 class OutOfRange(Steady):
@@ -61,74 +83,86 @@ class OutOfRange(Steady):
 
 
 class NoReason(Steady):
-    def __call__(self, ctx):
-        return {"forget/steady": missing("degenerate", "")}
+    def compute(self, ctx):
+        return not_computed("degenerate", "")
 
 
 class ImpossibleInterval(Steady):
-    def __call__(self, ctx):
-        return {"forget/steady": MetricValue(value=0.5, ci_low=0.4, ci_high=1.2)}
+    def compute(self, ctx):
+        return MetricValue(value=0.5, ci_low=0.4, ci_high=1.2)
 
 
 class IdealOutOfRange(Steady):
-    def schema(self, heldout):
-        meaning = Meaning(direction="max", low=0.0, high=1.0, ideal=2.0, description="One.")
-        return {"forget/steady": meaning}
+    def values(self, parts):
+        return {"forget/steady": Value(share("max", "One.", ideal=2.0), self.compute)}
+
+
+class Nothing(Steady):
+    def values(self, parts):
+        return {}
 
 
 class Draws(Steady):
-    def __call__(self, ctx):
-        return {"forget/steady": MetricValue(value=torch.rand(()).item())}
+    def compute(self, ctx):
+        return torch.rand(()).item()
 
 
 class LeavesTrainMode(Steady):
-    def __call__(self, ctx):
+    def compute(self, ctx):
         ctx.models[ctx.subject].train(not ctx.models[ctx.subject].training)
-        return super().__call__(ctx)
+        return self.value
 
 
 class MovesStatistics(Steady):
     """Runs a network in train mode, which moves its running statistics."""
 
-    def __call__(self, ctx):
+    def compute(self, ctx):
         part = ctx.splits.forget
         ctx.models["unlearned"](part.pool.fetch(part.index)).sum()
-        return super().__call__(ctx)
+        return self.value
 
 
 class RunsAgain(Steady):
-    def __call__(self, ctx):
+    def compute(self, ctx):
         ctx.logits("forget")
         part = ctx.splits.forget
         with torch.inference_mode():
             ctx.models[ctx.subject](part.pool.fetch(part.index))
-        return super().__call__(ctx)
+        return self.value
 
 
 class RunsTest(Steady):
     """Needs more forward passes than there are samples to evaluate."""
 
-    def __call__(self, ctx):
+    def compute(self, ctx):
         for view in (ctx.splits.train, ctx.splits.val, ctx.splits.test):
             ctx.models["original"](view.pool.fetch(view.index))
-        return super().__call__(ctx)
+        return self.value
 
 
 class DisablesGradients(Steady):
-    def __call__(self, ctx):
+    def compute(self, ctx):
         torch.set_grad_enabled(False)
-        return super().__call__(ctx)
+        return self.value
 
 
 ONCE, MODELS = "runs_models_once", "leaves_models"
+DECLARED = "measures_what_it_declares"
+MEASURING = {str(check) for check in metric_checks()} - {"describes_its_values"}
+"""All checks that measure; wrong names spoil each of them."""
 
 
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
         (Steady(), set()),
-        (OtherName(), {"returns_its_schema", "stays_in_range"}),
-        (Silent(), {"returns_its_schema"}),
+        (Together(), set()),
+        (OfUnlearnedOnly(), set()),
+        (OtherName(), MEASURING),
+        (OneMore(), MEASURING),
+        (Silent(), MEASURING),
+        (OfGoldOnly(), {DECLARED}),
+        (Nothing(), {"describes_its_values"}),
         (OutOfRange(), {"stays_in_range"}),
         (NoReason(), {"stays_in_range"}),
         (ImpossibleInterval(), {"stays_in_range"}),
@@ -155,26 +189,25 @@ def test_the_message_names_the_metric_and_the_check():
 
 def test_what_a_metric_raises_is_passed_on_with_the_name_of_the_check():
     class Crashes(Steady):
-        def __call__(self, ctx):
+        def compute(self, ctx):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError) as caught:
         check_metric(Crashes())
-    assert caught.value.__notes__ == ["in the check returns_its_schema of erasure.testing"]
+    assert caught.value.__notes__ == [f"in the check {DECLARED} of erasure.testing"]
 
 
 def test_metrics_that_build_upon_others_need_them_measured_before():
-    seen = []
+    could_be_computed = []
 
-    class Watched(Gap):
-        def __call__(self, ctx):
-            found = super().__call__(ctx)
-            seen.append(math.isfinite(found["gap/avg"].value))
-            return found
+    class Dependent(Steady):
+        def compute(self, ctx):
+            could_be_computed.append("forget/accuracy" in ctx.results[ctx.subject])
+            return ctx.measured("forget/accuracy").value
 
-    gap = Watched(of=["forget/accuracy"])
-    check_metric(gap)
-    assert seen
-    assert not any(seen)
-    check_metric(gap, after=[Accuracy()])
-    assert any(seen)
+    check_metric(Dependent())
+    assert could_be_computed
+    assert not any(could_be_computed)
+    could_be_computed.clear()
+    check_metric(Dependent(), after=[Accuracy()])
+    assert all(could_be_computed)

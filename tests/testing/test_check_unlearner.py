@@ -26,8 +26,8 @@ def failing(unlearner, model, **declared):
     ("unlearner", "declared", "expected"), FAULTS, ids=[type(f[0]).__name__ for f in FAULTS]
 )
 def test_faults_are_caught_by_the_check_that_is_meant_to(unlearner, declared, expected, model):
-    found = failing(unlearner, model, **declared)
-    assert found == expected
+    failed_checks = failing(unlearner, model, **declared)
+    assert failed_checks == expected
 
 
 def test_a_correct_method_passes_in_one_line():

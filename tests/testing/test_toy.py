@@ -85,7 +85,7 @@ def test_training_follows_the_labels_of_the_view():
 @pytest.mark.parametrize("model", TOY_MODELS)
 def test_the_models_of_a_context_differ(model):
     ctx = toy_context(model)
-    prints = {model_fingerprint(found) for found in ctx.models.values()}
+    prints = {model_fingerprint(model) for model in ctx.models.values()}
     assert len(prints) == 3
     assert ctx.logits("test").shape == (80, 4)
 

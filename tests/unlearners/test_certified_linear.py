@@ -14,8 +14,8 @@ from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import stream
 from erasure.core.task_types import Multiclass, Multilabel
 from erasure.testing import toy_task
-from erasure.training.logistic import Rows, remove, residual, train
 from erasure.unlearners.certified_linear import CertifiedLinear
+from erasure.unlearners.shared.newton_removal import Rows, remove, residual, train
 
 LAM = 1e-2
 

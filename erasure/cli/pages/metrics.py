@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from erasure.cli.pages.markdown import module_summary, parse_docstring, table
 from erasure.config.build import build
-from erasure.core.context import Metric
+from erasure.core.metric import Metric
 from erasure.core.values import Meaning
 from erasure.evaluation.measure import meanings
 

@@ -87,7 +87,7 @@ class ConfusionForget(Forgetting):
                 "labels can be swapped where every sample has one class, which this data set "
                 "has not; use another split, such as random"
             )
-        places = [found.place(wanted, "classes", "classes") for wanted in self.classes]
+        places = [found.code(wanted, "classes", "classes") for wanted in self.classes]
         if places[0] == places[1]:
             raise ConfigError(f"classes must be two different classes, got {self.classes!r}")
         return places

@@ -108,7 +108,7 @@ class ClassForget(Forgetting):
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
         """Name the classes, by number."""
-        places = sorted({labels(pool).place(wanted, "classes") for wanted in self.classes})
+        places = sorted({labels(pool).code(wanted, "classes") for wanted in self.classes})
         return {"kind": "class", "classes": places, "share": self.share}
 
 

@@ -107,7 +107,7 @@ class PoisonForget(Forgetting):
                 "a backdoor needs data where every sample has one class, which this data set has "
                 "not; use another split, such as random"
             )
-        return found.place(self.target, "target", "classes")
+        return found.code(self.target, "target", "classes")
 
     def _check_images(self, pool: Pool) -> None:
         shape = pool.input_shape

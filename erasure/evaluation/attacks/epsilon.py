@@ -1,26 +1,29 @@
-"""How well one decision rule tells two pools of models apart on a sample, as an epsilon.
+"""How well one decision rule tells two groups of models apart on a sample, as an epsilon.
 
 The rules are those of the NeurIPS 2023 unlearning challenge, enumerated exactly: only the
 values that occur can change what a rule decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from erasure.evaluation.statistics.estimates import upper_rates
 
 DELTA = 1e-5
 """Probability with which the guarantee may be broken."""
 
 CAP = 50.0
-"""Epsilon of pools that a rule separates without an error."""
+"""Epsilon of groups that a rule separates without an error."""
 
 BUFFER = 2.0
 """How far an interval may be wider or narrower than the smaller range, and beyond the data."""
 
-PEAKED = 0.01
-"""Share of the larger range below which the smaller one gives its pool away."""
+CONSTANT = 0.01
+"""Share of the larger range below which the smaller one counts as a single value."""
 
 PAIRS = 800_000
 """Pairs of values looked at at once; they should fit the cache of a processor."""
@@ -28,32 +31,33 @@ PAIRS = 800_000
 
 @dataclass(frozen=True)
 class Rules:
-    """The best rule of each sample: one pool is inside an interval, the other outside.
+    """The best rule of each sample: one group is inside an interval, the other outside.
 
     Args:
         epsilon: What it achieves, ``(n,)`` float64 in [0, 50].
         low: Lower end, ``(n,)``; may be infinite.
         high: Upper end, ``(n,)``; may be infinite.
-        ours_inside: Whether it is our pool that is inside, ``(n,)`` bool.
+        members_inside: Whether it is the members that are inside, ``(n,)`` bool.
     """
 
     epsilon: Tensor
     low: Tensor
     high: Tensor
-    ours_inside: Tensor
+    members_inside: Tensor
 
 
-def best_rules(ours: Tensor, theirs: Tensor, *, confidence: float | None = None) -> Rules:
-    """Return the rule that tells two pools apart best, for each sample.
+def best_rules(members: Tensor, nonmembers: Tensor, *, confidence: float | None = None) -> Rules:
+    """Return the rule that tells two groups of models apart best, for each sample.
 
-    Either a threshold, with the pool of the larger median above it, or an interval, with the
-    pool of the smaller range inside, within 2 as wide as that range, and ending within 2 of the
+    Either a threshold, with the group of the larger median above it, or an interval, with the
+    group of the smaller range inside, within 2 as wide as that range, and ending within 2 of the
     data. A rule with errors of one kind only is not trusted; one without any error gives 50, and
     so does a range of less than 1 % of the other. If no rule is left epsilon is 0.
 
     Args:
-        ours: Margins, models by samples, ``(N, n)`` float64.
-        theirs: Margins of the other pool, ``(N, n)``.
+        members: Margins under models that saw and unlearned a sample, models by samples,
+            ``(N, n)`` float64.
+        nonmembers: Margins under models that never saw it, ``(N, n)``.
         confidence: Level of the Clopper-Pearson interval whose upper ends are taken for the
             rates of errors, so that epsilon is a lower bound; None takes the rates themselves.
 
@@ -61,19 +65,17 @@ def best_rules(ours: Tensor, theirs: Tensor, *, confidence: float | None = None)
         E. Triantafillou et al., "Are we making progress in unlearning? Findings from the first
         NeurIPS unlearning competition", 2024, arXiv:2406.09073.
     """
-    left, right = (side.T.contiguous().sort(dim=1).values for side in (ours, theirs))
-    values, rank = _ranked(len(ours), confidence)
-    single = _thresholds(left, right, rank)
-    pair = _intervals(left, right, rank)
-    better = pair.best > single.best
-    best = torch.where(better, pair.best, single.best)
-    found = Rules(
-        values[best.long()].clamp(min=0.0),
-        torch.where(better, pair.low, single.low),
-        torch.where(better, pair.high, single.high),
-        torch.where(better, pair.ours_inside, single.ours_inside),
+    # Samples by models from here on: searchsorted works along the last dimension.
+    members, nonmembers = (
+        side.T.contiguous().sort(dim=1).values for side in (members, nonmembers)
     )
-    return _peaked(found, left, right)
+    ranked = _ranked_epsilons(members.shape[1], confidence)
+    threshold = _thresholds(members, nonmembers, ranked)
+    interval = _intervals(members, nonmembers, ranked)
+    # Of a tie the threshold is kept.
+    rules = _choose(interval.epsilon > threshold.epsilon, interval, threshold)
+    rules = replace(rules, epsilon=rules.epsilon.clamp(min=0.0))  # -inf is a rule not trusted
+    return _separate_constant_side(rules, members, nonmembers)
 
 
 def epsilon_of(fpr: Tensor, fnr: Tensor) -> Tensor:
@@ -83,67 +85,57 @@ def epsilon_of(fpr: Tensor, fnr: Tensor) -> Tensor:
     """
     forward = (1 - DELTA - fpr).clamp(min=0).log() - fnr.log()
     backward = (1 - DELTA - fnr).clamp(min=0).log() - fpr.log()
-    found = torch.maximum(forward, backward).nan_to_num(0.0, posinf=CAP).clamp(0.0, CAP)
-    found = torch.where((fpr == 0) ^ (fnr == 0), -torch.inf, found)
-    return torch.where((fpr == 0) & (fnr == 0), CAP, found)
+    epsilon = torch.maximum(forward, backward).nan_to_num(0.0, posinf=CAP).clamp(0.0, CAP)
+    epsilon = torch.where((fpr == 0) ^ (fnr == 0), -torch.inf, epsilon)
+    return torch.where((fpr == 0) & (fnr == 0), CAP, epsilon)
 
 
-@dataclass(frozen=True)
-class _Found:
-    best: Tensor
-    low: Tensor
-    high: Tensor
-    ours_inside: Tensor
+class _RankedEpsilons(NamedTuple):
+    """The epsilons that can occur, sorted, and which of them a pair of error counts gives.
+
+    N models per side make (N + 1)^2 pairs of counts; entry ``alarms * (N + 1) + misses`` of
+    ``rank_of`` (int32) is the index in ``epsilons`` (float64). Ranks stand in for epsilons in the
+    search: comparing integers is exact, and no logarithm is taken there.
+    """
+
+    epsilons: Tensor
+    rank_of: Tensor
 
 
 @lru_cache(maxsize=8)
-def _ranked(models: int, confidence: float | None) -> tuple[Tensor, Tensor]:
-    """Return the sorted epsilons that can occur, and the place of each pair of error counts.
-
-    Places ``((models + 1)^2,)`` int32 stand in for epsilons in the search, which is exact and
-    quick; entry ``fp * (models + 1) + fn``.
-    """
+def _ranked_epsilons(models: int, confidence: float | None) -> _RankedEpsilons:
     counts = torch.arange(models + 1, dtype=torch.float64)
     rates = counts / models
     if confidence is not None:
         rates = upper_rates(counts, models, confidence)
-    found = epsilon_of(rates[:, None], rates[None, :])
-    values, rank = found.flatten().unique(return_inverse=True)
-    return values, rank.int()
+    of_counts = epsilon_of(rates[:, None], rates[None, :]).flatten()
+    epsilons, rank_of = of_counts.unique(return_inverse=True)
+    return _RankedEpsilons(epsilons, rank_of.int())
 
 
-def upper_rates(counts: Tensor, n: int, confidence: float) -> Tensor:
-    """Return the upper ends of Clopper-Pearson intervals of ``counts`` (k,) of ``n``."""
-    from scipy.special import betaincinv
-
-    tail = (1 + confidence) / 2
-    ends = betaincinv(counts.numpy() + 1, (n - counts).clamp(min=1e-9).numpy(), tail)
-    return torch.where(counts < n, torch.as_tensor(ends, dtype=torch.float64), 1.0)
-
-
-def _thresholds(ours: Tensor, theirs: Tensor, rank: Tensor) -> _Found:
+def _thresholds(members: Tensor, nonmembers: Tensor, ranked: _RankedEpsilons) -> Rules:
     """Return the best "at least this" of each sample, of sorted values ``(n, N)``."""
-    models = ours.shape[1]
-    ours_above = _median(ours) > _median(theirs)
-    above, below = _oriented(ours, theirs, ours_above)
-    values = torch.cat([ours, theirs], dim=1).sort(dim=1).values
+    models = members.shape[1]
+    members_above = _median(members) > _median(nonmembers)
+    above, below = _oriented(members, nonmembers, members_above)
+    values = torch.cat([members, nonmembers], dim=1).sort(dim=1).values
     alarms = models - torch.searchsorted(below, values)
     misses = torch.searchsorted(above, values)
-    best, where = _at(rank, alarms * (models + 1) + misses).max(dim=1)
-    low = _between(values).gather(1, where.unsqueeze(1)).squeeze(1)
-    return _Found(best, low, torch.full_like(low, torch.inf), ours_above)
+    rank, best = _lookup(ranked.rank_of, alarms * (models + 1) + misses).max(dim=1)
+    low = _between(values).gather(1, best.unsqueeze(1)).squeeze(1)
+    return Rules(ranked.epsilons[rank], low, torch.full_like(low, torch.inf), members_above)
 
 
-def _intervals(ours: Tensor, theirs: Tensor, rank: Tensor) -> _Found:
+def _intervals(members: Tensor, nonmembers: Tensor, ranked: _RankedEpsilons) -> Rules:
     """Return the best interval of each sample, of sorted values ``(n, N)``.
 
-    In the sorted values v of both pools, an interval that holds exactly v_i to v_j can be as
+    In the 2N sorted values v of both groups, an interval that holds exactly v_i to v_j can be as
     narrow as v_j - v_i and as wide as v_{j+1} - v_{i-1}, so j is in one range for each i.
     """
-    models = ours.shape[1]
-    ours_inside = _range(ours) <= _range(theirs)
-    inner, outer = _oriented(ours, theirs, ours_inside)
-    values = torch.cat([ours, theirs], dim=1).sort(dim=1).values
+    models = members.shape[1]
+    members_inside = _range(members) <= _range(nonmembers)
+    inner, outer = _oriented(members, nonmembers, members_inside)
+    values = torch.cat([members, nonmembers], dim=1).sort(dim=1).values
     width = _range(inner).unsqueeze(1)
     before = torch.cat([values[:, :1], values[:, :-1]], dim=1)
     after = torch.cat([values[:, 1:], values[:, -1:] + BUFFER], dim=1)
@@ -152,23 +144,25 @@ def _intervals(ours: Tensor, theirs: Tensor, rank: Tensor) -> _Found:
     last = torch.searchsorted(values, values + width + BUFFER, right=True) - 1
 
     # Alarms and misses of an interval are differences of counts at its two ends.
-    started = _code(inner, outer, values, models, right=False)
-    ended = _code(inner, outer, values, models, right=True)
-    best, place = _search(started, ended, first.int(), last.int(), rank, models)
-    i, j = place // (2 * models), place % (2 * models)
+    started = _error_code(inner, outer, values, models, right=False)
+    ended = _error_code(inner, outer, values, models, right=True)
+    rank, packed = _search(started, ended, first.int(), last.int(), ranked.rank_of, models)
+    i, j = packed // (2 * models), packed % (2 * models)
+    # Edge k is below v_k; one more, infinity, is above the last value.
     edges = torch.cat([_between(values), values.new_full((len(values), 1), torch.inf)], dim=1)
     low = edges.gather(1, i.unsqueeze(1)).squeeze(1)
     high = edges.gather(1, j.unsqueeze(1) + 1).squeeze(1)
-    return _Found(best, low, high, ours_inside)
+    return Rules(ranked.epsilons[rank], low, high, members_inside)
 
 
 def _search(
-    started: Tensor, ended: Tensor, first: Tensor, last: Tensor, rank: Tensor, models: int
+    started: Tensor, ended: Tensor, first: Tensor, last: Tensor, rank_of: Tensor, models: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the best of all intervals of each sample, and its place ``i * 2N + j``."""
+    """Return the rank of the best interval of each sample, and its ends packed ``i * 2N + j``."""
     samples, size = started.shape
     best = torch.zeros(samples, dtype=torch.int32)
-    place = torch.zeros(samples, dtype=torch.int64)
+    packed = torch.zeros(samples, dtype=torch.int64)
+    # Blocks of samples by i by j: the valid j of neighbouring i overlap, so few are in vain.
     rows = max(1, min(size, size // 8))
     chunk = max(1, PAIRS // (rows * size))
     columns = torch.arange(size, dtype=torch.int32)
@@ -182,52 +176,69 @@ def _search(
             errors = ended[some, None, begin:end] - started[some, block, None]
             inside = columns[begin:end]
             outside = (inside < low.unsqueeze(-1)) | (inside > high.unsqueeze(-1))
-            # An empty interval misses everything and alarms nobody: it is never trusted.
+            # An empty interval misses everything and alarms nobody: it is never trusted. Adding
+            # N turns minus the hits into misses.
             errors.masked_fill_(outside, 0).add_(models)
-            found, where = _at(rank, errors).flatten(1).max(dim=1)
+            rank, where = _lookup(rank_of, errors).flatten(1).max(dim=1)
             i, j = top + where // (end - begin), begin + where % (end - begin)
-            better = found > best[some]
-            best[some] = torch.where(better, found, best[some])
-            place[some] = torch.where(better, i * size + j, place[some])
-    return best, place
+            better = rank > best[some]
+            best[some] = torch.where(better, rank, best[some])
+            packed[some] = torch.where(better, i * size + j, packed[some])
+    return best, packed
 
 
-def _code(inner: Tensor, outer: Tensor, values: Tensor, models: int, *, right: bool) -> Tensor:
-    """Return ``alarms * (N + 1) - hits`` up to each value, ``(n, 2N)`` int32."""
+def _error_code(
+    inner: Tensor, outer: Tensor, values: Tensor, models: int, *, right: bool
+) -> Tensor:
+    """Return ``alarms * (N + 1) - hits`` up to each value, ``(n, 2N)`` int32.
+
+    Both counts in one integer: a difference of two codes is the code of the values in between,
+    and half as much memory is read.
+    """
     alarms = torch.searchsorted(outer, values, right=right, out_int32=True)
     hits = torch.searchsorted(inner, values, right=right, out_int32=True)
     return alarms * (models + 1) - hits
 
 
-def _peaked(found: Rules, ours: Tensor, theirs: Tensor) -> Rules:
-    """Let a pool whose values are nearly one value be told by that."""
-    ranges = torch.stack([_range(ours), _range(theirs)])
-    small, large = ranges.amin(dim=0), ranges.amax(dim=0)
-    peaked = (large > 0) & (small < PEAKED * large)
-    ours_inside = ranges[0] < ranges[1]
-    inner = _oriented(ours, theirs, ours_inside)[0]
-    margin = PEAKED * large / 2
-    return Rules(
-        torch.where(peaked, CAP, found.epsilon),
-        torch.where(peaked, inner[:, 0] - margin, found.low),
-        torch.where(peaked, inner[:, -1] + margin, found.high),
-        torch.where(peaked, ours_inside, found.ours_inside),
-    )
+def _separate_constant_side(rules: Rules, members: Tensor, nonmembers: Tensor) -> Rules:
+    """Decide samples on which one side is (almost) constant and the other is not.
+
+    Where the range of one side ``(n, N)`` is below ``CONSTANT`` times that of the other, "equal to
+    that constant" is a perfect test. A threshold cannot express it, so the rule becomes an
+    interval around the constant and epsilon its cap.
+    """
+    ranges = torch.stack([_range(members), _range(nonmembers)])
+    narrow, wide = ranges.amin(dim=0), ranges.amax(dim=0)
+    # wide > 0: two equal constants tell nothing apart
+    is_constant = (wide > 0) & (narrow < CONSTANT * wide)
+    members_inside = ranges[0] < ranges[1]
+    inner, _ = _oriented(members, nonmembers, members_inside)
+    margin = CONSTANT * wide / 2
+    low, high = inner[:, 0] - margin, inner[:, -1] + margin
+    certain = Rules(torch.full_like(rules.epsilon, CAP), low, high, members_inside)
+    return _choose(is_constant, certain, rules)
 
 
-def _at(rank: Tensor, places: Tensor) -> Tensor:
-    return rank.index_select(0, places.reshape(-1).int()).view(places.shape)
+def _choose(first: Tensor, rules: Rules, others: Rules) -> Rules:
+    """Return ``rules`` for the samples of the mask ``first`` (n,), ``others`` for the rest."""
+    pairs = ((getattr(rules, f.name), getattr(others, f.name)) for f in fields(Rules))
+    return Rules(*(torch.where(first, *pair) for pair in pairs))
 
 
-def _oriented(ours: Tensor, theirs: Tensor, ours_first: Tensor) -> tuple[Tensor, Tensor]:
-    mask = ours_first.unsqueeze(1)
-    return torch.where(mask, ours, theirs), torch.where(mask, theirs, ours)
+def _lookup(rank_of: Tensor, codes: Tensor) -> Tensor:
+    # index_select takes int32 as it is; rank_of[codes] would widen the codes to int64 first.
+    return rank_of.index_select(0, codes.reshape(-1).int()).view(codes.shape)
+
+
+def _oriented(members: Tensor, nonmembers: Tensor, members_first: Tensor) -> tuple[Tensor, Tensor]:
+    mask = members_first.unsqueeze(1)
+    return torch.where(mask, members, nonmembers), torch.where(mask, nonmembers, members)
 
 
 def _between(values: Tensor) -> Tensor:
     """Return a threshold below each of the sorted values ``(n, k)`` and above the one before."""
-    first = values.new_full((len(values), 1), -torch.inf)
-    return torch.cat([first, (values[:, 1:] + values[:, :-1]) / 2], dim=1)
+    lowest = values.new_full((len(values), 1), -torch.inf)
+    return torch.cat([lowest, (values[:, 1:] + values[:, :-1]) / 2], dim=1)
 
 
 def _median(ranked: Tensor) -> Tensor:

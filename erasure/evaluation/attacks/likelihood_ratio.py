@@ -16,16 +16,16 @@ FLOOR = 1e-3
 
 
 class Scores(NamedTuple):
-    """What the attack thinks of each model and sample, higher for "ours".
+    """What the attack thinks of each model and sample, higher for a likely member.
 
     Args:
-        ours: ``(N, n)``; NaN where there was no value.
-        theirs: ``(M, n)``; likewise.
+        members: ``(N, n)``; NaN where there was no value.
+        nonmembers: ``(M, n)``; likewise.
         floored: Share of the standard deviations that were raised to the floor.
     """
 
-    ours: Tensor
-    theirs: Tensor
+    members: Tensor
+    nonmembers: Tensor
     floored: float
 
 
@@ -34,8 +34,8 @@ class _Fit(NamedTuple):
     variance: Tensor
 
 
-def likelihood_ratios(ours: Tensor, theirs: Tensor) -> Scores:
-    """Return ``log N(x; ours) - log N(x; theirs)`` of every value, fitted without it.
+def likelihood_ratios(members: Tensor, nonmembers: Tensor) -> Scores:
+    """Return ``log N(x; members) - log N(x; nonmembers)`` of every value, fitted without it.
 
     The value to be scored and a partner on the other side, the one in the same row if there is
     one, are left out of the fits, in closed form. Leaving out a value on its own side alone would
@@ -44,49 +44,62 @@ def likelihood_ratios(ours: Tensor, theirs: Tensor) -> Scores:
     more than it tells.
 
     Args:
-        ours: Values under one hypothesis, models by samples, ``(N, n)`` float64; NaN where a
-            model says nothing about a sample, at least 4 others per sample.
-        theirs: Values under the other hypothesis, ``(M, n)``, likewise.
+        members: Values of models that saw a sample, models by samples, ``(N, n)`` float64; NaN
+            where a model says nothing about a sample, at least 4 others per sample.
+        nonmembers: Values of models that did not, ``(M, n)``, likewise.
 
     References:
         J. Hayes et al., "Inexact Unlearning Needs More Careful Evaluations to Avoid a False
         Sense of Privacy", SaTML 2025, arXiv:2403.01218; N. Carlini et al., "Membership Inference
         Attacks From First Principles", S&P 2022, arXiv:2112.03570.
     """
-    left, right = _packed(ours), _packed(theirs)
+    left, right = _packed(members), _packed(nonmembers)
     counts = torch.stack([(~side.isnan()).sum(dim=0) for side in (left, right)])
-    own = bool(counts.min() >= OWN_SPREAD)
-    for_left, floored = _fits(left, _partners(right, counts[1], len(left)), left, right, own=own)
-    if bool((counts == len(left)).all()):  # each row is the partner of the same row
+    per_sample = bool(counts.min() >= OWN_SPREAD)
+    partners = _partners(right, counts[1], len(left))
+    for_left, floored = _fits(left, partners, left, right, per_sample=per_sample)
+    if bool((counts == len(left)).all()):
+        # Each row is the partner of the same row, so the fits without both serve both.
         for_right = for_left
     else:
         partners = _partners(left, counts[0], len(right))
-        for_right, again = _fits(partners, right, left, right, own=own)
-        floored = max(floored, again)
+        for_right, share = _fits(partners, right, left, right, per_sample=per_sample)
+        floored = max(floored, share)
     return Scores(
-        _unpacked(_ratio(left, *for_left), ours),
-        _unpacked(_ratio(right, *for_right), theirs),
+        _unpacked(_ratio(left, *for_left), members),
+        _unpacked(_ratio(right, *for_right), nonmembers),
         floored,
     )
 
 
-def _ratio(x: Tensor, ours: _Fit, theirs: _Fit) -> Tensor:
-    near, far = ((x - fit.mean).square() / fit.variance for fit in (ours, theirs))
+def _ratio(x: Tensor, members: _Fit, nonmembers: _Fit) -> Tensor:
+    near, far = ((x - fit.mean).square() / fit.variance for fit in (members, nonmembers))
     # In this order equal fits give exactly 0, whose ties are half a win.
-    return 0.5 * ((far - near) + (theirs.variance.log() - ours.variance.log()))
+    return 0.5 * ((far - near) + (nonmembers.variance.log() - members.variance.log()))
 
 
 def _fits(
-    our_drop: Tensor, their_drop: Tensor, ours: Tensor, theirs: Tensor, *, own: bool
+    without_left: Tensor, without_right: Tensor, left: Tensor, right: Tensor, *, per_sample: bool
 ) -> tuple[tuple[_Fit, _Fit], float]:
-    """Fit both sides without what is dropped of them, and keep the spreads away from zero."""
-    fits = (_without(our_drop, ours), _without(their_drop, theirs))
+    """Fit both sides, each time without one value of each, and keep spreads away from zero.
+
+    Args:
+        without_left: What to leave out of each column of ``left``, one value per row.
+        without_right: The same for ``right``.
+        left: Values of one side, ``(N, n)``.
+        right: Values of the other, ``(M, n)``.
+        per_sample: Whether each sample has a variance of its own, or all share the mean of them.
+
+    Returns:
+        Both fits, and the larger share of variances that were raised to the floor.
+    """
+    fits = (_without(without_left, left), _without(without_right, right))
     together = [fit.variance.nanmean(dim=-1, keepdim=True) for fit in fits]
     least = FLOOR**2 * max(float(shared.nanmean()) for shared in together)
     least = max(least, 1e-30)  # every value is the same one
     floored, kept = 0.0, []
     for fit, shared in zip(fits, together, strict=True):
-        variance = fit.variance if own else shared
+        variance = fit.variance if per_sample else shared
         floor = (FLOOR**2 * shared).clamp(min=least)
         floored = max(floored, (variance < floor).double().mean().item())
         kept.append(_Fit(fit.mean, torch.maximum(variance, floor)))
@@ -96,6 +109,8 @@ def _fits(
 def _without(dropped: Tensor, values: Tensor) -> _Fit:
     """Return mean and unbiased variance of each column of ``values`` without each ``dropped``."""
     count = (~values.isnan()).sum(dim=0)
+    # Sums of deviations from the mean, from which one term is taken away: sums of the values
+    # themselves would cancel where the mean is large beside the spread.
     centre = values.nanmean(dim=0)
     off = (values - centre).nan_to_num_(0.0)
     first, second = off.sum(dim=0), off.square().sum(dim=0)

@@ -48,23 +48,23 @@ def non_members(ctx: EvalContext, *, min_n: int = 1) -> NonMembers:
         NotComputableError: If a part is empty, or the forget set or the non-members are fewer
             than ``min_n``.
     """
-    members, others = ctx.targets("forget"), ctx.targets(ctx.heldout)
-    if min(len(members), len(others)) == 0:
+    forget_labels, heldout_labels = ctx.targets("forget"), ctx.targets(ctx.heldout)
+    if min(len(forget_labels), len(heldout_labels)) == 0:
         raise NotComputableError("degenerate", "empty_split")
-    found = _choice(ctx, members, others)
-    if min(len(members), len(found)) < min_n:
+    choice = _choice(ctx, forget_labels, heldout_labels)
+    if min(len(forget_labels), len(choice)) < min_n:
         raise NotComputableError("degenerate", "too_few")
-    return found
+    return choice
 
 
-def _choice(ctx: EvalContext, members: Tensor, others: Tensor) -> NonMembers:
+def _choice(ctx: EvalContext, forget_labels: Tensor, heldout_labels: Tensor) -> NonMembers:
     if ctx.population_parts:
         same_population = ctx.splits.of_same_population(ctx.heldout).cpu()
         if int(same_population.sum().item()) >= ENOUGH:
             return NonMembers(same_population, "population")
     if ctx.task_type.name == "multilabel":
-        return NonMembers(torch.ones(len(others), dtype=torch.bool), "all")
-    return NonMembers(torch.isin(others, members), "classes")
+        return NonMembers(torch.ones(len(heldout_labels), dtype=torch.bool), "all")
+    return NonMembers(torch.isin(heldout_labels, forget_labels), "classes")
 
 
 def attack_losses(ctx: EvalContext, who: Who, *, min_n: int) -> tuple[Tensor, Tensor]:

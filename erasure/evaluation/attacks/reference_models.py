@@ -11,7 +11,7 @@ from erasure.core.errors import ConfigError
 from erasure.core.task_types import TaskType
 from erasure.core.values import NotComputableError
 from erasure.evaluation.attacks.nonmembers import NonMembers
-from erasure.evaluation.pool_margins import CHUNK
+from erasure.evaluation.reference_margins import CHUNK
 from erasure.evaluation.signals import PHI_LIMIT, phi
 
 Role = Literal["gold", "shadow"]
@@ -40,21 +40,22 @@ class ReferenceLogits:
 
     def losses(self, kind: TaskType) -> Tensor:
         """Return the loss of each sample under each model, ``(N, n)`` float64."""
-        return torch.cat([self._losses(kind, some) for some in self._chunks()])
+        return torch.cat([self._losses(kind, chunk) for chunk in self._chunks()])
 
     def phi(self, kind: TaskType) -> Tensor:
         """Return logit-scaled confidences, ``(N, n)`` float64, cut off at 100."""
-        found = torch.cat([phi(kind, some, self.targets) for some in self._chunks()])
-        return found.clamp(-PHI_LIMIT, PHI_LIMIT)
+        confidences = torch.cat([phi(kind, chunk, self.targets) for chunk in self._chunks()])
+        return confidences.clamp(-PHI_LIMIT, PHI_LIMIT)
 
     def _chunks(self) -> tuple[Tensor, ...]:
         """Return the logits a few models at a time, since float64 takes twice the memory."""
-        found: tuple[Tensor, ...] = self.logits.split(max(1, CHUNK // self.logits[0].numel()))
-        return found
+        chunks: tuple[Tensor, ...] = self.logits.split(max(1, CHUNK // self.logits[0].numel()))
+        return chunks
 
     def _losses(self, kind: TaskType, logits: Tensor) -> Tensor:
-        every = self.targets.expand(len(logits), *self.targets.shape).flatten(0, 1)
-        return kind.loss(logits.double().flatten(0, 1), every).view(logits.shape[:2])
+        # A loss takes one row per sample: the models are put below one another.
+        repeated = self.targets.expand(len(logits), *self.targets.shape).flatten(0, 1)
+        return kind.loss(logits.double().flatten(0, 1), repeated).view(logits.shape[:2])
 
 
 def check_references(role: str, mode: str) -> None:
@@ -71,28 +72,28 @@ def check_references(role: str, mode: str) -> None:
         raise ConfigError("mode must be offline for references=gold, which saw no sample")
 
 
-def reference_models(ctx: EvalContext, role: Role, others: NonMembers) -> ReferenceLogits:
+def reference_models(ctx: EvalContext, role: Role, nonmembers: NonMembers) -> ReferenceLogits:
     """Return the reference models of an attack on the subject of ``ctx``.
 
-    Models of a pool are never the subject itself. Without a pool the retrained model of the trial
+    Reference models are never the subject itself. Without any the retrained model of the trial
     is the only reference; as the subject it has none, because an attack that is calibrated on the
     very model it attacks measures nothing.
 
     Args:
         ctx: The evaluation.
         role: Which models.
-        others: The non-members.
+        nonmembers: The non-members.
 
     Raises:
         NotComputableError: If there are no such models, or logits are not finite.
     """
-    references, chosen = ctx.references, others.chosen
-    pooled = references is not None and references.size(role) > 0
-    if role == "gold" and ctx.subject == "gold" and not pooled:
+    references, chosen = ctx.references, nonmembers.chosen
+    many = references is not None and references.size(role) > 0
+    if role == "gold" and ctx.subject == "gold" and not many:
         raise NotComputableError("skipped", "missing_second_gold")
     logits = [ctx.stack(role, "forget"), ctx.stack(role, ctx.heldout)[:, chosen]]
     seen = [torch.zeros(side.shape[:2], dtype=torch.bool) for side in logits]
-    if references is not None and pooled:
+    if references is not None and many:
         views = (ctx.sampled(part) for part in ("forget", ctx.heldout))
         seen = [references.trained_on(role, view).cpu() for view in views]
         seen[1] = seen[1][:, chosen]

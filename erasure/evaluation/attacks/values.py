@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from erasure.core.metric import share
 from erasure.core.values import Meaning, MetricValue
 from erasure.evaluation.statistics.estimates import normal_interval, proportion
 from erasure.evaluation.statistics.roc import (
@@ -28,7 +29,7 @@ RELIABLE_ALARMS = 10
 """With fewer false positives than this allowed, the rate is too coarse to rely on."""
 
 
-def attack_schema(prefix: str, attack: str) -> dict[str, Meaning]:
+def attack_meanings(prefix: str, attack: str) -> dict[str, Meaning]:
     """Return the meaning of the names of :func:`attack_values`.
 
     Args:
@@ -36,12 +37,15 @@ def attack_schema(prefix: str, attack: str) -> dict[str, Meaning]:
         attack: What the attack is, to be read after "of".
     """
     return {
-        f"{prefix}/auc": _schema(f"Area under the ROC curve of {attack}; 0.5 is chance.", 0.5),
+        f"{prefix}/auc": share(
+            "closer_to_ideal", f"Area under the ROC curve of {attack}; 0.5 is chance.", ideal=0.5
+        ),
         **{
-            f"{prefix}/{name}": _schema(
+            f"{prefix}/{name}": share(
+                "closer_to_ideal",
                 f"Share of the forget set caught at a false-positive rate of {100 * fpr:g} % "
                 f"by {attack}.",
-                fpr,
+                ideal=fpr,
             )
             for name, fpr in LOW_FPRS.items()
         },
@@ -49,57 +53,58 @@ def attack_schema(prefix: str, attack: str) -> dict[str, Meaning]:
 
 
 def attack_values(
-    prefix: str, members: Tensor, others: Tensor, extras: Mapping[str, Any]
+    prefix: str, members: Tensor, nonmembers: Tensor, extras: Mapping[str, Any]
 ) -> dict[str, MetricValue]:
     """Return AUC and true-positive rates at low false-positive rates of an attack.
 
     Args:
         prefix: What the names begin with.
         members: Scores ``(n,)``, higher for a likely member.
-        others: Scores of non-members ``(m,)``.
+        nonmembers: Scores of non-members ``(m,)``.
         extras: What else to note beside each value.
     """
-    found = {f"{prefix}/auc": attack_auc(members, others, extras)}
-    for name, fpr in LOW_FPRS.items():
-        found[f"{prefix}/{name}"] = attack_tpr(members, others, fpr, extras)
-    return found
+    rates = {
+        f"{prefix}/{name}": attack_tpr(members, nonmembers, fpr, extras)
+        for name, fpr in LOW_FPRS.items()
+    }
+    return {f"{prefix}/auc": attack_auc(members, nonmembers, extras), **rates}
 
 
 def attack_auc(
-    members: Tensor, others: Tensor, extras: Mapping[str, Any] | None = None
+    members: Tensor, nonmembers: Tensor, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
     """Return the probability that a member outscores a non-member, with DeLong's interval."""
-    value = auc(roc(members, others))
-    low, high = normal_interval(value, delong_error(members, others), 0.0, 1.0)
+    value = auc(roc(members, nonmembers))
+    low, high = normal_interval(value, delong_error(members, nonmembers), 0.0, 1.0)
     noted = {
-        **_facts(members, others),
+        **_sizes(members, nonmembers),
         "distance_from_chance": abs(value - 0.5),
-        "null_error": null_error(len(members), len(others)),
+        "null_error": null_error(len(members), len(nonmembers)),
         **(extras or {}),
     }
-    n = len(members) + len(others)
+    n = len(members) + len(nonmembers)
     return MetricValue(value=value, ci_low=low, ci_high=high, n=n, extras=noted)
 
 
 def attack_tpr(
-    members: Tensor, others: Tensor, fpr: float, extras: Mapping[str, Any] | None = None
+    members: Tensor, nonmembers: Tensor, fpr: float, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
-    """Return the share of members caught while at most a share ``fpr`` of the others is accused.
+    """Return the share of members caught while at most ``fpr`` of the non-members are accused.
 
     A constant score has no usable threshold; it counts as guessing, with a TPR equal to the FPR.
     """
-    noted: dict[str, Any] = {**_facts(members, others), **(extras or {})}
-    noted["unreliable"] = fpr * len(others) < RELIABLE_ALARMS
+    noted: dict[str, Any] = {**_sizes(members, nonmembers), **(extras or {})}
+    noted["unreliable"] = fpr * len(nonmembers) < RELIABLE_ALARMS
     if noted["constant_score"]:
         return MetricValue(value=fpr, n=len(members), extras=noted)
-    return proportion(hits_at(roc(members, others), fpr), len(members), noted)
+    return proportion(hits_at(roc(members, nonmembers), fpr), len(members), noted)
 
 
-def attack_accuracy(members: Tensor, others: Tensor) -> MetricValue:
+def attack_accuracy(members: Tensor, nonmembers: Tensor) -> MetricValue:
     """Return the balanced accuracy of the best threshold; members score at least as high."""
-    value, threshold = best_balanced_accuracy(roc(members, others))
-    extras = {**_facts(members, others), "advantage": 2 * value - 1, "threshold": threshold}
-    return MetricValue(value=value, n=len(members) + len(others), extras=extras)
+    value, threshold = best_balanced_accuracy(roc(members, nonmembers))
+    extras = {**_sizes(members, nonmembers), "advantage": 2 * value - 1, "threshold": threshold}
+    return MetricValue(value=value, n=len(members) + len(nonmembers), extras=extras)
 
 
 def balanced_accuracy(
@@ -108,7 +113,7 @@ def balanced_accuracy(
     """Return the mean of both rates, with a normal interval of binomial errors.
 
     Args:
-        tpr: Share of the ``n_pos`` members that were found.
+        tpr: Share of the ``n_pos`` members that were caught.
         tnr: Share of the ``n_neg`` non-members that were left alone.
         n_pos: Number of members.
         n_neg: Number of non-members.
@@ -128,16 +133,10 @@ def balanced_accuracy(
     return MetricValue(value=value, ci_low=low, ci_high=high, n=n_pos + n_neg, extras=noted)
 
 
-def _schema(description: str, ideal: float) -> Meaning:
-    return Meaning(
-        direction="closer_to_ideal", low=0.0, high=1.0, ideal=ideal, description=description
-    )
-
-
-def _facts(members: Tensor, others: Tensor) -> dict[str, Any]:
-    everyone = torch.cat([members, others])
+def _sizes(members: Tensor, nonmembers: Tensor) -> dict[str, Any]:
+    everyone = torch.cat([members, nonmembers])
     return {
         "n_members": len(members),
-        "n_non_members": len(others),
+        "n_non_members": len(nonmembers),
         "constant_score": bool((everyone == everyone[0]).all()),
     }

@@ -19,8 +19,8 @@ GROUPS = 16
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Observations of one side, with the sample and the model that each is of.
+class ClusteredValues:
+    """Values of one side, with the sample and the model that each is of.
 
     Args:
         values: ``(n,)`` float64.
@@ -33,7 +33,7 @@ class Observed:
     models: Tensor
 
     @classmethod
-    def of(cls, table: Tensor) -> "Observed":
+    def of(cls, table: Tensor) -> "ClusteredValues":
         """Take the values of ``(models, samples)`` that are not NaN."""
         models, samples = (~table.isnan()).nonzero(as_tuple=True)
         return cls(table[models, samples], samples, models)
@@ -48,14 +48,15 @@ def above(scores: Tensor, others: Tensor) -> Tensor:
     Its mean is the AUC of scores that are positives and others that are negatives.
     """
     ranked = others.sort().values
-    queries, order = scores.sort()  # neighbouring queries are answered from the same memory
+    # Neighbouring queries are answered from the same memory.
+    queries, order = scores.sort()
     below = torch.searchsorted(ranked, queries)
     not_above = torch.searchsorted(ranked, queries, right=True)
     shares = (below + not_above).double() / (2 * len(ranked))
     return torch.empty_like(shares).scatter_(0, order, shares)
 
 
-def two_way_error(sides: Sequence[tuple[Observed, Tensor]]) -> float:
+def two_way_error(sides: Sequence[tuple[ClusteredValues, Tensor]]) -> float:
     """Return the standard error of a sum of means, clustered by sample and by model.
 
     It is the variance by samples plus that by models minus what both have counted, at least the
@@ -63,7 +64,7 @@ def two_way_error(sides: Sequence[tuple[Observed, Tensor]]) -> float:
     share a seed.
 
     Args:
-        sides: Of each mean its observations, and how far each pulls the sum from its value,
+        sides: Of each mean its values, and how far each pulls the sum from its value,
             ``(n,)``: deviations that add up to zero, over n, times the weight of the mean.
 
     References:
@@ -89,9 +90,9 @@ def jackknife_errors(statistics: Callable[[Tensor], Tensor], models: int) -> Ten
         models: How many models there are.
     """
     groups = min(GROUPS, models)
-    place = torch.arange(models) % groups
-    found = torch.stack([statistics(place != left_out) for left_out in range(groups)])
-    spread = (found - found.mean(dim=0)).square().sum(dim=0)
+    group_of = torch.arange(models) % groups
+    estimates = torch.stack([statistics(group_of != left_out) for left_out in range(groups)])
+    spread = (estimates - estimates.mean(dim=0)).square().sum(dim=0)
     return ((groups - 1) / groups * spread).sqrt()
 
 
@@ -101,7 +102,7 @@ def rate_interval(value: float, error: float, clusters: int) -> tuple[float, flo
     Args:
         value: The estimate.
         error: Its standard error.
-        clusters: How many independent clusters the error was found from.
+        clusters: How many independent clusters the error was estimated from.
     """
     from scipy.special import stdtrit
 
@@ -109,7 +110,7 @@ def rate_interval(value: float, error: float, clusters: int) -> tuple[float, flo
     return max(0.0, value - reach), min(1.0, value + reach)
 
 
-def clustered_proportion(hits: Observed, error: float) -> MetricValue:
+def clustered_proportion(hits: ClusteredValues, error: float) -> MetricValue:
     """Return the share of hits with an exact interval for as many as are independent.
 
     The interval is that of Clopper and Pearson with the number of observations that would give
@@ -118,7 +119,7 @@ def clustered_proportion(hits: Observed, error: float) -> MetricValue:
     Survey Methodology 24, 1998). Where nobody or everybody is hit, that is the number of samples.
 
     Args:
-        hits: Observations of 0 and 1.
+        hits: Values of 0 and 1.
         error: Standard error of the share.
     """
     value = hits.values.mean().item()
@@ -137,5 +138,7 @@ def clustered_proportion(hits: Observed, error: float) -> MetricValue:
 
 def _variance(pulls: Tensor, clusters: Tensor) -> float:
     sums = clusters.bincount(weights=pulls)
+    # Numbers of samples or models that do not occur are no clusters. The last factor is that of
+    # a variance estimated from few clusters.
     count = int((clusters.bincount() > 0).sum())
     return sums.square().sum().item() * count / max(count - 1, 1)

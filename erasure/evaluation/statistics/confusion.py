@@ -42,8 +42,8 @@ class Confusion:
 
     def named(self, values: Tensor) -> dict[str, float]:
         """Return values ``(C,)`` of the classes that occur by name."""
-        places = self.occurs.nonzero().squeeze(-1).tolist()
-        return {self.names[place]: values[place].item() for place in places}
+        occurring = self.occurs.nonzero().squeeze(-1).tolist()
+        return {self.names[c]: values[c].item() for c in occurring}
 
 
 def confusion(ctx: EvalContext, part: str) -> Confusion:
@@ -55,5 +55,6 @@ def confusion(ctx: EvalContext, part: str) -> Confusion:
     require_multiclass(ctx)
     names = ctx.splits.part(part).pool.class_names
     size = len(names)
+    # A pair (true, predicted) as one number, counted at once.
     pairs = ctx.targets(part) * size + predictions(ctx, part)
     return Confusion(pairs.bincount(minlength=size**2).reshape(size, size).double(), names)

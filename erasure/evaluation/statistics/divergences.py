@@ -17,8 +17,8 @@ def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
         J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on
         Information Theory 37, 1991.
     """
-    found = (_to_middle(log_p, log_q) + _to_middle(log_q, log_p)) / 2
-    return found.clamp(0.0, LN2)  # rounding can leave the range by 1e-17
+    divergence = (_to_middle(log_p, log_q) + _to_middle(log_q, log_p)) / 2
+    return divergence.clamp(0.0, LN2)  # rounding can leave the range by 1e-17
 
 
 def kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:

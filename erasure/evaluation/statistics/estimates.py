@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from erasure.core.values import MetricValue
 
 LEVEL = 0.95
-"""Confidence level of every interval we report."""
+"""Confidence level of every interval that is reported."""
 
 Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 """How many standard errors a normal interval reaches to each side."""
@@ -27,11 +28,10 @@ def mean(values: Tensor, *, low: float, high: float) -> MetricValue:
 
     The interval is NaN for a single value, whose spread is unknown.
     """
-    n = len(values)
-    found = values.double().mean().item()
+    n, average = len(values), values.double().mean().item()
     error = values.double().std().item() / math.sqrt(n) if n > 1 else math.nan
-    below, above = normal_interval(found, error, low, high)
-    return MetricValue(value=found, ci_low=below, ci_high=above, n=n)
+    below, above = normal_interval(average, error, low, high)
+    return MetricValue(value=average, ci_low=below, ci_high=above, n=n)
 
 
 def normal_interval(value: float, error: float, low: float, high: float) -> tuple[float, float]:
@@ -61,3 +61,13 @@ def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return low, high
+
+
+def upper_rates(counts: Tensor, n: int, confidence: float) -> Tensor:
+    """Return the upper ends (k,) of Clopper-Pearson intervals after ``counts`` (k,) of ``n``."""
+    from scipy.special import betaincinv
+
+    tail = (1 + confidence) / 2
+    # Where all n are counted the end is 1, and n - counts = 0 is not an argument of betaincinv.
+    ends = betaincinv(counts.numpy() + 1, (n - counts).clamp(min=1e-9).numpy(), tail)
+    return torch.where(counts < n, torch.as_tensor(ends, dtype=torch.float64), 1.0)

@@ -14,8 +14,8 @@ BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
-class Sorted:
-    """Scores of C classes, each sorted upwards.
+class _RankedScores:
+    """Where the scores of C classes lie among those of their class, each sorted upwards.
 
     Args:
         positive: Which samples have the class, ``(C, n)`` bool.
@@ -67,41 +67,48 @@ def mean_area(
     Raises:
         NotComputableError: If no class has both.
     """
-    found = areas(scores, ctx.task_type.indicators(ctx.targets(part), ctx.num_classes))
-    defined = found.isfinite().nonzero().squeeze(-1).tolist()
+    of_classes = areas(scores, ctx.task_type.indicators(ctx.targets(part), ctx.num_classes))
+    defined = of_classes.isfinite().nonzero().squeeze(-1).tolist()
     if not defined:
         raise NotComputableError("degenerate", "one_class")
     names = ctx.splits.part(part).pool.class_names
-    extras = {"per_class": {names[place]: found[place].item() for place in defined}}
-    return MetricValue(value=found[defined].mean().item(), n=len(scores), extras=extras)
+    extras = {"per_class": {names[c]: of_classes[c].item() for c in defined}}
+    return MetricValue(value=of_classes[defined].mean().item(), n=len(scores), extras=extras)
 
 
-def _blockwise(areas: Callable[[Sorted], Tensor], scores: Tensor, positive: Tensor) -> Tensor:
+def _blockwise(
+    areas: Callable[[_RankedScores], Tensor], scores: Tensor, positive: Tensor
+) -> Tensor:
     size = max(1, BLOCK // len(scores))
     blocks = zip(scores.split(size, dim=1), positive.split(size, dim=1), strict=True)
     return torch.cat([areas(_sort(*block)) for block in blocks])
 
 
-def _sort(scores: Tensor, positive: Tensor) -> Sorted:
+def _sort(scores: Tensor, positive: Tensor) -> _RankedScores:
     values, order = scores.T.contiguous().sort(dim=-1)
     below = torch.searchsorted(values, values)
     not_above = torch.searchsorted(values, values, right=True)
-    return Sorted(positive.T.gather(-1, order), below, not_above)
+    return _RankedScores(positive.T.gather(-1, order), below, not_above)
 
 
-def _roc_areas(found: Sorted) -> Tensor:
-    num_pos = found.positive.sum(dim=-1).double()
-    num_neg = found.positive.shape[-1] - num_pos
-    ranks = (found.below + found.not_above + 1).double() / 2
-    wins = ranks.where(found.positive, 0.0).sum(dim=-1) - num_pos * (num_pos + 1) / 2
+def _roc_areas(scores: _RankedScores) -> Tensor:
+    num_pos = scores.positive.sum(dim=-1).double()
+    num_neg = scores.positive.shape[-1] - num_pos
+    # The Mann-Whitney statistic: the ranks of the positives, from 1, ties sharing their mean
+    # rank, less what they would add up to if every positive lost to every negative.
+    ranks = (scores.below + scores.not_above + 1).double() / 2
+    wins = ranks.where(scores.positive, 0.0).sum(dim=-1) - num_pos * (num_pos + 1) / 2
     return wins / (num_pos * num_neg)  # 0 / 0 is the NaN that is promised
 
 
-def _average_precisions(found: Sorted) -> Tensor:
-    size = found.positive.shape[-1]
-    num_pos = found.positive.sum(dim=-1, keepdim=True)
-    seen = torch.cat([num_pos.new_zeros(len(num_pos), 1), found.positive.cumsum(dim=-1)], dim=-1)
-    caught = num_pos - seen.gather(-1, found.below)  # positives with at least this score
-    precision = caught.double() / (size - found.below)
-    mean = precision.where(found.positive, 0.0).sum(dim=-1) / num_pos.squeeze(-1)
+def _average_precisions(scores: _RankedScores) -> Tensor:
+    size = scores.positive.shape[-1]
+    num_pos = scores.positive.sum(dim=-1, keepdim=True)
+    # Entry k counts the positives among the k lowest scores; below is such a k.
+    lowest = torch.cat(
+        [num_pos.new_zeros(len(num_pos), 1), scores.positive.cumsum(dim=-1)], dim=-1
+    )
+    caught = num_pos - lowest.gather(-1, scores.below)  # positives with at least this score
+    precision = caught.double() / (size - scores.below)
+    mean = precision.where(scores.positive, 0.0).sum(dim=-1) / num_pos.squeeze(-1)
     return mean.where(num_pos.squeeze(-1) < size, torch.nan)

@@ -39,14 +39,16 @@ def roc(positives: Tensor, negatives: Tensor) -> Roc:
         positives: Scores ``(n_pos,)``.
         negatives: Scores ``(n_neg,)``.
     """
-    values, place = torch.cat([positives, negatives]).double().unique(return_inverse=True)
-    sides = (place[: len(positives)], place[len(positives) :])
+    values, rank = torch.cat([positives, negatives]).double().unique(return_inverse=True)
+    sides = (rank[: len(positives)], rank[len(positives) :])
     hits, alarms = (_reached(side, len(values)) for side in sides)
+    # Thresholds fall, so that the curve begins where nobody is caught.
     return Roc(hits, alarms, torch.cat([values.new_tensor([torch.inf]), values.flip(0)]))
 
 
 def auc(curve: Roc) -> float:
     """Return the probability that a positive outscores a negative, ties counting half."""
+    # The trapezoidal rule in whole numbers: rounding happens once, in the division.
     wins = (curve.alarms.diff() * (curve.hits[1:] + curve.hits[:-1])).sum().item()
     return wins / (2 * curve.hits[-1].item() * curve.alarms[-1].item())
 
@@ -85,12 +87,14 @@ def best_balanced_accuracy(curve: Roc) -> tuple[float, float]:
     return accuracy[best].item(), curve.thresholds[best].item()
 
 
-def _reached(place: Tensor, num_values: int) -> Tensor:
-    counts = place.bincount(minlength=num_values).flip(0).cumsum(0)
+def _reached(ranks: Tensor, num_values: int) -> Tensor:
+    """Return how many have at least each distinct value, from the largest down, after a 0."""
+    counts = ranks.bincount(minlength=num_values).flip(0).cumsum(0)
     return torch.cat([counts.new_zeros(1), counts])
 
 
 def _beaten(scores: Tensor, opponents: Tensor) -> Tensor:
+    """Return the share of opponents (m,) below each score (n,), ties half, ``(n,)``."""
     ranked, scores = opponents.double().sort().values, scores.double()
     below = torch.searchsorted(ranked, scores)
     not_above = torch.searchsorted(ranked, scores, right=True)

@@ -2,18 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import ClassVar
 
-from erasure.core.context import EvalContext
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
-
-DESCRIPTIONS: Mapping[str, str] = {
-    "gold_inside_null": "Whether the attack with many models is at chance on retrained models; "
-    "0 means that this evaluation sees differences where there are none.",
-    "identity_detected": "Whether a model that forgot nothing is told from retrained ones; "
-    "0 means that this evaluation misses what there is to see.",
-}
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue, NotComputableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,50 +29,54 @@ class Audit:
             from which on there is something to detect.
     """
 
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
+
     min_contrast: float = 0.005
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_contrast < 1.0:
             raise ConfigError(f"min_contrast must be in [0, 1), got {self.min_contrast}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - no part in names
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        inside = (
+            "Whether the attack with many models is at chance on retrained models; 0 means that "
+            "this evaluation sees differences where there are none."
+        )
+        detected = (
+            "Whether a model that forgot nothing is told from retrained ones; 0 means that this "
+            "evaluation misses what there is to see."
+        )
         return {
-            f"audit/{name}": Meaning(
-                direction="max", low=0.0, high=1.0, ideal=1.0, description=description
-            )
-            for name, description in DESCRIPTIONS.items()
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        return {
-            "audit/gold_inside_null": measure(partial(_gold_inside_null, ctx)),
-            "audit/identity_detected": measure(partial(self._identity_detected, ctx)),
+            "audit/gold_inside_null": Value(share("max", inside, ideal=1.0), _gold_inside_null),
+            "audit/identity_detected": Value(
+                share("max", detected, ideal=1.0), self._identity_detected
+            ),
         }
 
     def _identity_detected(self, ctx: EvalContext) -> MetricValue:
-        attack, null = ctx.measured("ulira/auc", "original"), ctx.measured("ulira/auc", "gold")
-        apart = ctx.measured("klom/forget/mean", "original")
-        together = ctx.measured("klom/forget/mean", "gold")
-        above = attack.ci_low > max(0.5, null.value)
-        farther = apart.value > together.value
-        contrast = ctx.measured("forget/accuracy", "original").value
-        contrast = abs(contrast - ctx.measured("forget/accuracy", "gold").value)
-        if not (above and farther) and contrast < self.min_contrast:
+        attack, attack_null = (ctx.measured("ulira/auc", who) for who in ("original", "gold"))
+        margins, margins_null = (
+            ctx.measured("klom/forget/mean", who).value for who in ("original", "gold")
+        )
+        right, right_null = (
+            ctx.measured("forget/accuracy", who).value for who in ("original", "gold")
+        )
+        contrast = abs(right - right_null)
+        detected = attack.ci_low > max(0.5, attack_null.value) and margins > margins_null
+        if not detected and contrast < self.min_contrast:
             raise NotComputableError("degenerate", "not_discriminative")
         extras = {
             "ulira": attack.value,
-            "ulira_gold": null.value,
-            "klom": apart.value,
-            "klom_gold": together.value,
+            "ulira_gold": attack_null.value,
+            "klom": margins,
+            "klom_gold": margins_null,
             "contrast": contrast,
         }
-        return MetricValue(value=float(above and farther), extras=extras)
+        return MetricValue(value=float(detected), extras=extras)
 
 
 def _gold_inside_null(ctx: EvalContext) -> MetricValue:
-    found = ctx.measured("ulira/auc", "gold")
-    error = float(found.extras["error"])
-    inside = abs(found.value - 0.5) <= 3 * error
-    return MetricValue(value=float(inside), extras={"ulira": found.value, "error": error})
+    attack = ctx.measured("ulira/auc", "gold")
+    error = float(attack.extras["error"])
+    inside = abs(attack.value - 0.5) <= 3 * error
+    return MetricValue(value=float(inside), extras={"ulira": attack.value, "error": error})

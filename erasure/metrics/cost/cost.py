@@ -1,13 +1,13 @@
 """What unlearning cost, beside what retraining costs."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
-from erasure.core.context import EvalContext
-from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError, measure
-from erasure.evaluation.costs import fact
+from erasure.core.context import EvalContext, Who
+from erasure.core.metric import Compute, Parts, Value, amount
+from erasure.core.values import Direction, MetricValue, NotComputableError
 
 BYTES_PER_MB = 1e6
 FLOPS_PER_GFLOP = 1e9
@@ -21,7 +21,7 @@ class Cost:
     """Time, memory, energy, floating-point operations and data passes of the unlearning run.
 
     They belong to the run that made the unlearned model; for any other subject there is nothing
-    to measure and the mapping is empty. Times and energy are comparable on equal hardware only.
+    to measure. Times and energy are comparable on equal hardware only.
 
     Operations are not counted while the run is timed. Afterwards those of one forward and
     backward pass of a batch are, divided by its samples, and multiplied by how often samples were
@@ -36,97 +36,104 @@ class Cost:
         moves it; the extras say so.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - costs know no part
-        return {
-            "cost/unlearn_seconds": _schema("min", "Wall time of the unlearning method.", "s"),
-            "cost/original_seconds": _schema("info", "Training time of the original model.", "s"),
-            "cost/retrain_seconds": _schema("info", "Training time of the retrained model.", "s"),
-            "cost/speedup": _schema("max", "Retraining time over unlearning time."),
-            "cost/share_of_retraining": _schema("min", "Unlearning time over retraining time."),
-            "cost/cpu_seconds": _schema("min", "Time of the process on all cores.", "s"),
-            "cost/pool_seconds": _schema("info", "Time to make all reference models.", "s"),
-            "cost/peak_memory_mb": _schema("min", "Peak memory while unlearning.", "MB"),
-            "cost/peak_memory_reserved_mb": _schema(
-                "min", "Peak memory that the allocator took from the GPU while unlearning.", "MB"
-            ),
-            "cost/energy_joules": _schema("min", "Energy of the GPU while unlearning.", "J"),
-            "cost/unlearn_gflops": _schema(
-                "min", "Forward and backward operations of all samples read.", "GFLOP"
-            ),
-            "cost/retrain_gflops": _schema("info", "The same for retraining.", "GFLOP"),
-            "cost/flop_ratio": _schema("min", "Operations over those of retraining."),
-            "cost/forget_passes": _schema("min", "Mean reads per forget sample while unlearning."),
-            "cost/retain_passes": _schema("min", "Mean reads per retain sample while unlearning."),
-            "cost/optimizer_steps": _schema("min", "Optimizer steps while unlearning."),
-        }
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        return {name: measure(partial(compute, ctx)) for name, compute in _COSTS.items()}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        return {f"cost/{name}": value for name, value in _VALUES.items()}
 
 
-def _schema(direction: Direction, description: str, unit: str = "") -> Meaning:
-    return Meaning(
-        direction=direction,
-        low=0.0,
-        high=math.inf,
-        description=f"{description} Of the unlearned model only.",
-        unit=unit,
-    )
+def _noted(direction: Direction, name: str, description: str, unit: str = "") -> Value:
+    """Declare a number that the trial noted under ``name``."""
+    return _computed(direction, partial(EvalContext.cost, name=name), description, unit)
+
+
+def _computed(direction: Direction, compute: Compute, description: str, unit: str = "") -> Value:
+    meaning = amount(direction, f"{description} Of the unlearned model only.", unit=unit)
+    return Value(meaning, compute)
 
 
 def _ratio(ctx: EvalContext, above: str, below: str) -> float:
-    upper, lower = fact(ctx, above), fact(ctx, below)
-    if lower == 0:
+    if ctx.cost(below) == 0:
         raise NotComputableError("degenerate", f"zero_{below}")
-    return upper / lower
+    return ctx.cost(above) / ctx.cost(below)
 
 
 def _megabytes(ctx: EvalContext, name: str) -> float:
-    return fact(ctx, name) / BYTES_PER_MB
+    return ctx.cost(name) / BYTES_PER_MB
 
 
 def _energy(ctx: EvalContext) -> MetricValue:
-    joules = fact(ctx, "energy_joules")
-    short = fact(ctx, "unlearn_seconds") < ENERGY_FLOOR_SECONDS
+    joules = ctx.cost("energy_joules")
+    short = ctx.cost("unlearn_seconds") < ENERGY_FLOOR_SECONDS
     return MetricValue(value=joules, extras={"below_measurement_floor": short})
 
 
 def _unlearn_gflops(ctx: EvalContext) -> float:
-    read = fact(ctx, "sample_reads") * fact(ctx, "sample_flops")
-    trained = fact(ctx, "trained_reads") * fact(ctx, "training_sample_flops")
-    steps = fact(ctx, "optimizer_steps") * fact(ctx, "step_flops")
+    # What the method read by itself, what models that it trained read, and steps of batches that
+    # cost the same whatever their size: where steps are counted, operations of a sample are 0.
+    read = ctx.cost("sample_reads") * ctx.cost("sample_flops")
+    trained = ctx.cost("trained_reads") * ctx.cost("training_sample_flops")
+    steps = ctx.cost("optimizer_steps") * ctx.cost("step_flops")
     return (read + trained + steps) / FLOPS_PER_GFLOP
 
 
 def _retrain_gflops(ctx: EvalContext) -> float:
-    read = fact(ctx, "retrain_reads") * fact(ctx, "training_sample_flops")
-    return (read + fact(ctx, "retrain_steps") * fact(ctx, "step_flops")) / FLOPS_PER_GFLOP
+    read = ctx.cost("retrain_reads") * ctx.cost("training_sample_flops")
+    return (read + ctx.cost("retrain_steps") * ctx.cost("step_flops")) / FLOPS_PER_GFLOP
 
 
 def _flop_ratio(ctx: EvalContext) -> float:
-    ours, theirs = _unlearn_gflops(ctx), _retrain_gflops(ctx)
-    if theirs == 0:
+    unlearning, retraining = _unlearn_gflops(ctx), _retrain_gflops(ctx)
+    if retraining == 0:
         raise NotComputableError("degenerate", "no_counted_operations")
-    return ours / theirs
+    return unlearning / retraining
 
 
-_COSTS: Mapping[str, Callable[[EvalContext], MetricValue | float]] = {
-    "cost/unlearn_seconds": partial(fact, name="unlearn_seconds"),
-    "cost/original_seconds": partial(fact, name="original_seconds"),
-    "cost/retrain_seconds": partial(fact, name="retrain_seconds"),
-    "cost/speedup": partial(_ratio, above="retrain_seconds", below="unlearn_seconds"),
-    "cost/share_of_retraining": partial(_ratio, above="unlearn_seconds", below="retrain_seconds"),
-    "cost/cpu_seconds": partial(fact, name="cpu_seconds"),
-    "cost/pool_seconds": partial(fact, name="pool_seconds"),
-    "cost/peak_memory_mb": partial(_megabytes, name="peak_memory_bytes"),
-    "cost/peak_memory_reserved_mb": partial(_megabytes, name="reserved_memory_bytes"),
-    "cost/energy_joules": _energy,
-    "cost/unlearn_gflops": _unlearn_gflops,
-    "cost/retrain_gflops": _retrain_gflops,
-    "cost/flop_ratio": _flop_ratio,
-    "cost/forget_passes": partial(fact, name="forget_passes"),
-    "cost/retain_passes": partial(fact, name="retain_passes"),
-    "cost/optimizer_steps": partial(fact, name="optimizer_steps"),
+_VALUES: Mapping[str, Value] = {
+    "unlearn_seconds": _noted(
+        "min", "unlearn_seconds", "Wall time of the unlearning method.", "s"
+    ),
+    "original_seconds": _noted(
+        "info", "original_seconds", "Training time of the original model.", "s"
+    ),
+    "retrain_seconds": _noted(
+        "info", "retrain_seconds", "Training time of the retrained model.", "s"
+    ),
+    "speedup": _computed(
+        "max",
+        partial(_ratio, above="retrain_seconds", below="unlearn_seconds"),
+        "Retraining time over unlearning time.",
+    ),
+    "share_of_retraining": _computed(
+        "min",
+        partial(_ratio, above="unlearn_seconds", below="retrain_seconds"),
+        "Unlearning time over retraining time.",
+    ),
+    "cpu_seconds": _noted("min", "cpu_seconds", "Time of the process on all cores.", "s"),
+    "pool_seconds": _noted("info", "pool_seconds", "Time to make all reference models.", "s"),
+    "peak_memory_mb": _computed(
+        "min", partial(_megabytes, name="peak_memory_bytes"), "Peak memory while unlearning.", "MB"
+    ),
+    "peak_memory_reserved_mb": _computed(
+        "min",
+        partial(_megabytes, name="reserved_memory_bytes"),
+        "Peak memory that the allocator took from the GPU while unlearning.",
+        "MB",
+    ),
+    "energy_joules": _computed("min", _energy, "Energy of the GPU while unlearning.", "J"),
+    "unlearn_gflops": _computed(
+        "min",
+        _unlearn_gflops,
+        "Forward and backward operations of all samples read.",
+        "GFLOP",
+    ),
+    "retrain_gflops": _computed("info", _retrain_gflops, "The same for retraining.", "GFLOP"),
+    "flop_ratio": _computed("min", _flop_ratio, "Operations over those of retraining."),
+    "forget_passes": _noted(
+        "min", "forget_passes", "Mean reads per forget sample while unlearning."
+    ),
+    "retain_passes": _noted(
+        "min", "retain_passes", "Mean reads per retain sample while unlearning."
+    ),
+    "optimizer_steps": _noted("min", "optimizer_steps", "Optimizer steps while unlearning."),
 }

@@ -1,12 +1,11 @@
 """The anamnesis index: relearning time beside that of the retrained model."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, amount
+from erasure.core.values import MetricValue, NotComputableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,27 +25,22 @@ class AIN:
         V. Chundawat et al., "Zero-Shot Machine Unlearning", IEEE TIFS 2023, arXiv:2201.05629.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
-        return {
-            "ain/value": Meaning(
-                direction="closer_to_ideal",
-                low=0.0,
-                high=math.inf,
-                ideal=1.0,
-                description="Steps to relearn the forget set over those of the retrained model.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"ain/value": measure(partial(_ratio, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        ratio = amount(
+            "closer_to_ideal",
+            "Steps to relearn the forget set over those of the retrained model.",
+            ideal=1.0,
+        )
+        return {"ain/value": Value(ratio, _ratio)}
 
 
 def _ratio(ctx: EvalContext) -> MetricValue:
-    own, gold = ctx.measured("relearn/steps"), ctx.measured("relearn/steps", "gold")
+    steps, gold = ctx.measured("relearn/steps"), ctx.measured("relearn/steps", "gold")
     if gold.value == 0:
         raise NotComputableError("degenerate", "gold_at_target")
-    endless = bool(own.extras["censored"]), bool(gold.extras["censored"])
-    if all(endless):
+    censored = bool(steps.extras["censored"]), bool(gold.extras["censored"])
+    if all(censored):
         raise NotComputableError("degenerate", "censored")
-    bound = {(False, False): "none", (True, False): "at_least", (False, True): "at_most"}[endless]
-    return MetricValue(value=own.value / gold.value, n=own.n, extras={"bound": bound})
+    # A censored number of steps is max_steps, the fewest that it can be.
+    bound = {(False, False): "none", (True, False): "at_least", (False, True): "at_most"}[censored]
+    return MetricValue(value=steps.value / gold.value, n=steps.n, extras={"bound": bound})

@@ -1,6 +1,6 @@
 """What the features of a model say about attributes of forgotten samples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -12,10 +12,12 @@ from torch import Generator, Tensor
 from erasure.core.columns import Column
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, distance, share
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
-from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.core.values import MetricValue, NotComputableError
+from erasure.evaluation.measure import measure_value
 from erasure.evaluation.statistics.roc import auc, roc
+from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 10
 
@@ -52,48 +54,41 @@ class AttributeInference:
         if self.min_per_class < FOLDS:
             raise ConfigError(f"min_per_class must be >= {FOLDS}, got {self.min_per_class}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
-        return {
-            "attribute_inference/auroc": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description="Mean area under the ROC curve with which attributes of forget "
-                "samples are read from the features.",
+    def values(self, parts: Parts) -> Values:
+        meanings = {
+            "attribute_inference/auroc": share(
+                "closer_to_gold",
+                "Mean area under the ROC curve with which attributes of forget samples are read "
+                "from the features.",
             ),
-            "attribute_inference/gap_to_gold": Meaning(
-                direction="min",
-                low=0.0,
-                high=1.0,
-                ideal=0.0,
-                description="Distance of this area from that of the retrained model.",
+            "attribute_inference/gap_to_gold": distance(
+                "Distance of this area from that of the retrained model.", high=1.0
             ),
         }
+        return Values(meanings, self._probed)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        own = measure(partial(self._auroc, ctx, ctx.subject))
+    def _probed(self, ctx: EvalContext) -> dict[str, MetricValue]:
+        auroc = self._auroc(ctx, ctx.subject)
+        gap = measure_value(partial(self._gap, auroc=auroc), ctx)
+        return {"attribute_inference/auroc": auroc, "attribute_inference/gap_to_gold": gap}
 
-        def gap() -> MetricValue:
-            if own.status != "ok":
-                raise NotComputableError(own.status, own.reason)
-            signed = own.value - self._auroc(ctx, "gold").value
-            return MetricValue(value=abs(signed), n=own.n, extras={"signed": signed})
-
-        return {"attribute_inference/auroc": own, "attribute_inference/gap_to_gold": measure(gap)}
+    def _gap(self, ctx: EvalContext, auroc: MetricValue) -> MetricValue:
+        signed = auroc.value - self._auroc(ctx, "gold").value
+        return MetricValue(value=abs(signed), n=auroc.n, extras={"signed": signed})
 
     def _auroc(self, ctx: EvalContext, who: Who) -> MetricValue:
         questions = self._questions(ctx)
         reduced = main_directions(ctx.features("forget", who).double(), self.components)
-        found = {
+        by_question = {
             question.name: probe(
-                reduced[question.known],
-                question.answer[question.known],
+                reduced[question.answered],
+                question.answer[question.answered],
                 stream(ctx.seed, "attribute_inference", question.name),
             )
             for question in questions
         }
-        value = sum(found.values()) / len(found)
-        return MetricValue(value=value, n=len(reduced), extras={"by_question": found})
+        value = sum(by_question.values()) / len(by_question)
+        return MetricValue(value=value, n=len(reduced), extras={"by_question": by_question})
 
     def _questions(self, ctx: EvalContext) -> list["_Question"]:
         columns = ctx.splits.forget.pool.attributes
@@ -103,24 +98,30 @@ class AttributeInference:
             raise NotComputableError("skipped", f"no_attribute:{self.attribute}")
         names = sorted(columns) if self.attribute is None else [self.attribute]
         ids = ctx.ids("forget")
-        asked = [q for name in names for q in _ask(name, columns[name], ids)]
-        found = [q for q in asked if q.smaller_side >= self.min_per_class]
-        if not found:
+        askable = [q for name in names for q in _questions_of(name, columns[name], ids)]
+        questions = [q for q in askable if q.smaller_side >= self.min_per_class]
+        if not questions:
             raise NotComputableError("degenerate", "too_few")
-        return found
+        return questions
 
 
 class _Question(NamedTuple):
-    """A yes-or-no question about n samples, and of which the answer is known."""
+    """A yes-or-no question about n samples.
+
+    Args:
+        name: The column and what is asked of it.
+        answer: ``(n,)`` bool; means nothing where ``answered`` is false.
+        answered: Samples whose value is not missing, ``(n,)`` bool.
+    """
 
     name: str
     answer: Tensor
-    known: Tensor
+    answered: Tensor
 
     @property
     def smaller_side(self) -> int:
-        yes = int(self.answer[self.known].sum().item())
-        return min(yes, int(self.known.sum().item()) - yes)
+        yes = int(self.answer[self.answered].sum().item())
+        return min(yes, int(self.answered.sum().item()) - yes)
 
 
 def main_directions(features: Tensor, components: int) -> Tensor:
@@ -145,27 +146,28 @@ def probe(features: Tensor, answer: Tensor, generator: Generator) -> float:
     """
     fold = torch.empty(len(answer), dtype=torch.int64)
     for side in (answer, ~answer):
-        places = side.nonzero().flatten()
-        order = torch.randperm(len(places), generator=generator)
-        fold[places[order]] = torch.arange(len(places)) % FOLDS
+        samples = side.nonzero().flatten()
+        order = torch.randperm(len(samples), generator=generator)
+        fold[samples[order]] = torch.arange(len(samples)) % FOLDS
     outside = ~F.one_hot(fold, FOLDS).T.bool()
     fitted = fit_logistic(features, answer, outside.double())
-    scores = decisions(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0)
+    # Row k is fitted without fold k: each sample is scored by the row of its own fold.
+    scores = log_odds(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0)
     return auc(roc(scores[answer], scores[~answer]))
 
 
-def _ask(name: str, column: Column, ids: Tensor) -> Iterator[_Question]:
+def _questions_of(name: str, column: Column, ids: Tensor) -> Iterator[_Question]:
     values = column.values.cpu()[ids]
     if column.kind == "number":
-        known = ~values.isnan()
-        middle = values[known].median() if bool(known.any()) else values.new_zeros(())
-        yield _Question(f"{name}>median", values > middle, known)
+        answered = ~values.isnan()
+        middle = values[answered].median() if bool(answered.any()) else values.new_zeros(())
+        yield _Question(f"{name}>median", values > middle, answered)
         return
     if column.kind == "set":
-        known = torch.ones(len(values), dtype=torch.bool)
-        for place, label in enumerate(column.names):
-            yield _Question(f"{name}={label}", values[:, place], known)
+        answered = torch.ones(len(values), dtype=torch.bool)
+        for index, label in enumerate(column.names):
+            yield _Question(f"{name}={label}", values[:, index], answered)
         return
-    present = values[values >= 0].unique().tolist()
+    present = values[values >= 0].unique().tolist()  # a negative code is a missing value
     for code in present[1:] if len(present) == 2 else present:  # two values are one question
         yield _Question(f"{name}={column.names[code]}", values == code, values >= 0)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.signals import predictions, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -45,23 +45,16 @@ class BackdoorVerify:
         if self.min_n < 1:
             raise ConfigError(f"min_n must be >= 1, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        asr = f"Share of triggered {heldout} samples that get the class of the trigger."
-        clean = f"Share of correct predictions on {heldout} samples without the trigger."
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        held = parts.heldout
+        asr = f"Share of triggered {held} samples that get the class of the trigger."
+        clean = f"Share of correct predictions on {held} samples without the trigger."
         test = "Probability of so many hits of the trigger had the samples been deleted."
         return {
-            "backdoor_verify/asr": _schema("min", asr),
-            "backdoor_verify/clean_accuracy": _schema("max", clean),
-            "backdoor_verify/p_value": _schema("max", test),
+            "backdoor_verify/asr": Value(share("min", asr), self._asr),
+            "backdoor_verify/clean_accuracy": Value(share("max", clean), _clean_accuracy),
+            "backdoor_verify/p_value": Value(share("max", test), self._p_value),
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        compute = {
-            "backdoor_verify/asr": self._asr,
-            "backdoor_verify/clean_accuracy": _clean_accuracy,
-            "backdoor_verify/p_value": self._p_value,
-        }
-        return {name: measure(partial(each, ctx)) for name, each in compute.items()}
 
     def _asr(self, ctx: EvalContext) -> MetricValue:
         return proportion(*self._hits(ctx, ctx.subject))
@@ -71,6 +64,7 @@ class BackdoorVerify:
         rates = {
             who: self._hits(ctx, who)[0] / n for who in ("original", "gold") if who in ctx.models
         }
+        # The larger of both: a trigger that works by chance must not refute a deletion.
         deleted = max(1 / ctx.num_classes, rates.get("gold", 0.0))
         kept = rates.get("original")
         test = deletion_test(n, deleted, kept, self.alpha)
@@ -79,11 +73,12 @@ class BackdoorVerify:
         return MetricValue(value=at_least(hits, n, deleted), n=n, extras=extras)
 
     def _hits(self, ctx: EvalContext, who: Who) -> tuple[int, int]:
+        """Return how many triggered samples of how many get the class of the trigger."""
         target = trigger_class(ctx)
-        found = predictions(ctx, PROBE, who) == target
-        if len(found) < self.min_n:
+        is_hit = predictions(ctx, PROBE, who) == target
+        if len(is_hit) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
-        return int(found.sum().item()), len(found)
+        return int(is_hit.sum().item()), len(is_hit)
 
 
 class DeletionTest(NamedTuple):
@@ -140,7 +135,3 @@ def _clean_accuracy(ctx: EvalContext) -> MetricValue:
     trigger_class(ctx)
     right = predictions(ctx, ctx.heldout) == ctx.targets(ctx.heldout)
     return proportion(int(right.sum().item()), len(right))
-
-
-def _schema(direction: Direction, description: str) -> Meaning:
-    return Meaning(direction=direction, low=0.0, high=1.0, description=description)

@@ -3,15 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext, ReferenceRole, Who
 from erasure.core.errors import ConfigError, ErasureError, UnsupportedError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, amount
+from erasure.core.values import MetricValue, NotComputableError
+from erasure.evaluation.measure import measure_value
 from erasure.evaluation.signals import PHI_LIMIT, phi
 from erasure.evaluation.statistics.estimates import clopper_pearson
 from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
@@ -32,21 +33,21 @@ class Certificate:
     well any attack can then do.
 
     ``empirical_epsilon`` is *not* certified. It is what an attack on whole models shows, with the
-    pool of references: by the mean logit-scaled confidence on the forget set it tells unlearned
+    reference models: by the mean logit-scaled confidence on the forget set it tells unlearned
     from retrained models, with a threshold chosen on one half of them and error rates of the
     other, each at the unfavourable end of its interval. Retrained models are the yardstick of an
     exact method, which the attack may contradict. A certificate that rests on noise compares with
     training by the method itself, noise included, which the retrained models did not get: an
     attack that tells them apart says that the method is not retraining, not that its proof fails.
 
-    They belong to the unlearned model; for any other subject the mapping is empty.
+    They belong to the unlearned model; other models have none of these values.
 
     Args:
         delta: Delta at which the empirical epsilon is given if the method has none, in (0, 1).
         min_models: Fewest models in each half of each side.
 
     Raises:
-        ErasureError: If a method is exact here, and the attack tells the models of the pool
+        ErasureError: If a method is exact here, and the attack tells reference models of it
             from retrained ones.
 
     References:
@@ -54,6 +55,8 @@ class Certificate:
         arXiv:1911.03030; P. Kairouz et al., "The Composition Theorem for Differential Privacy",
         ICML 2015, arXiv:1311.0776: the bounds on attacks.
     """
+
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
 
     delta: float = 1e-5
     min_models: int = 8
@@ -64,45 +67,32 @@ class Certificate:
         if self.min_models < 2:
             raise ConfigError(f"min_models must be >= 2, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of the model
-        said = {
-            "exact": ("Whether the weights are those of the retrained model.", 1.0),
-            "epsilon": ("Epsilon that the method certifies.", math.inf),
-            "delta": ("Delta that the method certifies.", 1.0),
-            "empirical_epsilon": ("Epsilon that an attack shows to be too small.", math.inf),
-        }
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        exact = amount("info", "Whether the weights are those of the retrained model.", high=1.0)
+        epsilon = amount("info", "Epsilon that the method certifies.")
+        delta = amount("info", "Delta that the method certifies.", high=1.0)
+        empirical = amount("info", "Epsilon that an attack shows to be too small.")
         return {
-            f"certificate/{name}": Meaning(
-                direction="info", low=0.0, high=high, description=description
-            )
-            for name, (description, high) in said.items()
+            "certificate/exact": Value(exact, _exact),
+            "certificate/epsilon": Value(epsilon, _epsilon),
+            "certificate/delta": Value(delta, _delta),
+            "certificate/empirical_epsilon": Value(empirical, self._empirical),
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        found = {
-            "certificate/exact": measure(partial(_exact, ctx)),
-            "certificate/epsilon": measure(partial(_epsilon, ctx)),
-            "certificate/delta": measure(partial(_delta, ctx)),
-            "certificate/empirical_epsilon": measure(partial(self._empirical, ctx)),
-        }
-        _require_consistent(found["certificate/epsilon"], found["certificate/empirical_epsilon"])
-        return found
 
     def _empirical(self, ctx: EvalContext) -> MetricValue:
         references = ctx.references
         if references is None or min(references.size("unlearned"), references.size("gold")) == 0:
-            raise NotComputableError("skipped", "missing_pool")
-        sides = _statistic(ctx, "unlearned"), _statistic(ctx, "gold")
-        if min(len(side) for side in sides) < 2 * self.min_models:
+            raise NotComputableError("skipped", "missing_references")
+        unlearned, gold = _statistic(ctx, "unlearned"), _statistic(ctx, "gold")
+        if min(len(unlearned), len(gold)) < 2 * self.min_models:
             raise NotComputableError("degenerate", "too_few")
-        certified = measure(partial(_delta, ctx))
+        certified = measure_value(_delta, ctx)
         delta = certified.value if certified.status == "ok" else self.delta
-        wrong, totals = _errors(sides[0], sides[1])
-        lower = epsilon_lower_bound(wrong, totals, delta)
-        point = epsilon_at(wrong[0] / totals[0], wrong[1] / totals[1], delta)
-        extras = {"errors": wrong, "models": totals, "delta": delta}
+        errors, totals = _attack_errors(unlearned, gold)
+        lower = epsilon_lower_bound(errors, totals, delta)
+        _require_consistent(ctx, lower)
+        point = epsilon_at(errors[0] / totals[0], errors[1] / totals[1], delta)
+        extras = {"errors": errors, "models": totals, "delta": delta}
         if math.isfinite(point):
             extras["point_estimate"] = point
         return MetricValue(value=lower, n=sum(totals), extras=extras)
@@ -123,55 +113,58 @@ def epsilon_at(fpr: float, fnr: float, delta: float) -> float:
 
     It is infinite where one error never happens.
     """
-    found = [
+    bounds = [
         math.inf if below == 0 else math.log(above / below)
         for above, below in ((1 - delta - fpr, fnr), (1 - delta - fnr, fpr))
         if above > 0
     ]
-    return max(0.0, *found) if found else 0.0
+    return max(0.0, *bounds) if bounds else 0.0
 
 
-def epsilon_lower_bound(wrong: tuple[int, int], totals: tuple[int, int], delta: float) -> float:
+def epsilon_lower_bound(errors: tuple[int, int], totals: tuple[int, int], delta: float) -> float:
     """Return :func:`epsilon_at` with both error rates at the upper ends of their intervals.
 
     Args:
-        wrong: False positives and false negatives.
+        errors: False positives and false negatives.
         totals: Negatives and positives.
         delta: Failure probability of the certificate.
     """
-    highest = [clopper_pearson(*counts)[1] for counts in zip(wrong, totals, strict=True)]
+    highest = [clopper_pearson(*counts)[1] for counts in zip(errors, totals, strict=True)]
     return epsilon_at(highest[0], highest[1], delta)
 
 
 def _exact(ctx: EvalContext) -> float:
     if "gold" not in ctx.models:
         raise NotComputableError("skipped", "missing_gold")
-    ours, theirs = (ctx.models[who].state_dict() for who in ("unlearned", "gold"))
-    same = ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    weights, gold = (ctx.models[who].state_dict() for who in ("unlearned", "gold"))
+    same = weights.keys() == gold.keys() and all(torch.equal(weights[k], gold[k]) for k in gold)
     return float(same)
 
 
+def _is_exact(ctx: EvalContext) -> bool:
+    return measure_value(_exact, ctx).value == 1  # without a retrained model it is NaN
+
+
 def _epsilon(ctx: EvalContext) -> MetricValue:
-    if measure(partial(_exact, ctx)).value == 1:
-        return MetricValue(value=0.0, extras=_said(0.0, 0.0, "exact", "model"))
+    if _is_exact(ctx):
+        return MetricValue(value=0.0, extras=_guarantee(0.0, 0.0, "exact", "model"))
     if "reported/epsilon" not in ctx.costs or "reported/spent" not in ctx.costs:
         raise NotComputableError("skipped", "no_certificate")
     spent = ctx.costs["reported/spent"]
-    said = _said(spent, ctx.costs["reported/delta"], "certified_removal", _scope(ctx))
-    noted = {
+    extras = _guarantee(spent, ctx.costs["reported/delta"], "certified_removal", _scope(ctx))
+    reported = {
         name.removeprefix("reported/"): value
         for name, value in ctx.costs.items()
         if name.startswith("reported/")
     }
-    return MetricValue(value=spent, extras={**said, "reported": noted})
+    return MetricValue(value=spent, extras={**extras, "reported": reported})
 
 
 def _delta(ctx: EvalContext) -> float:
-    found = _epsilon(ctx)
-    return float(found.extras["delta"])
+    return float(_epsilon(ctx).extras["delta"])
 
 
-def _said(epsilon: float, delta: float, notion: str, scope: str) -> dict[str, Any]:
+def _guarantee(epsilon: float, delta: float, notion: str, scope: str) -> dict[str, Any]:
     return {
         "notion": notion,
         "scope": scope,
@@ -188,22 +181,25 @@ def _scope(ctx: EvalContext) -> str:
         name = head(model)[0]
     except UnsupportedError:
         return "head"
-    own = {id(weight) for weight in model.get_submodule(name).parameters()}
-    others = [p for p in model.parameters() if id(p) not in own]
+    head_weights = {id(weight) for weight in model.get_submodule(name).parameters()}
+    others = [weight for weight in model.parameters() if id(weight) not in head_weights]
     return "head" if any(weight.requires_grad for weight in others) else "model"
 
 
 def _statistic(ctx: EvalContext, role: ReferenceRole) -> Tensor:
     """Return one number per model of a role, ``(N,)``."""
-    found = phi(ctx.task_type, ctx.stack(role, "forget"), ctx.targets("forget"))
-    return found.clamp(-PHI_LIMIT, PHI_LIMIT).mean(dim=1)
+    confidences = phi(ctx.task_type, ctx.stack(role, "forget"), ctx.targets("forget"))
+    return confidences.clamp(-PHI_LIMIT, PHI_LIMIT).mean(dim=1)
 
 
-def _errors(unlearned: Tensor, gold: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+def _attack_errors(unlearned: Tensor, gold: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return false positives and negatives, and of how many, on the second half of models."""
+    # The threshold is chosen on the first halves; error rates of the models that it was chosen
+    # on would be too small, and the lower bound on epsilon no bound.
     (fit_u, test_u), (fit_g, test_g) = (
         side.tensor_split([len(side) // 2]) for side in (unlearned, gold)
     )
+    # Unlearned models may lie above or below retrained ones: the better sign is taken.
     attacks = [(best_balanced_accuracy(roc(s * fit_u, s * fit_g)), s) for s in (1.0, -1.0)]
     (_, threshold), sign = max(attacks, key=lambda attack: attack[0][0])
     alarms = int((sign * test_g >= threshold).sum().item())
@@ -211,11 +207,10 @@ def _errors(unlearned: Tensor, gold: Tensor) -> tuple[tuple[int, int], tuple[int
     return (alarms, misses), (len(test_g), len(test_u))
 
 
-def _require_consistent(certified: MetricValue, empirical: MetricValue) -> None:
-    if certified.status != "ok" or empirical.status != "ok":
-        return
-    if certified.extras["notion"] == "exact" and empirical.value > certified.value:
+def _require_consistent(ctx: EvalContext, lower: float) -> None:
+    """Refuse a lower bound above 0 for a model that is, bit for bit, the retrained one."""
+    if _is_exact(ctx) and lower > 0.0:
         raise ErasureError(
             f"exact unlearning is contradicted: over seeds an attack tells unlearned from "
-            f"retrained models with an epsilon of at least {empirical.value:.3g}"
+            f"retrained models with an epsilon of at least {lower:.3g}"
         )

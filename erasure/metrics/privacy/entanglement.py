@@ -1,15 +1,15 @@
 """How hard a forget set is: how much its features are mixed with those that stay."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.context import EvalContext, Who
+from erasure.core.metric import Parts, Value, amount
+from erasure.core.values import NotComputableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Entanglement:
     :math:`\mu_F` of both sets and :math:`\mu` of all samples, it is
     :math:`(E_R ||\phi - \mu_R||^2 + E_F ||\phi - \mu_F||^2) /
     \frac{1}{2} (||\mu_R - \mu||^2 + ||\mu_F - \mu||^2)`. The larger, the harder it is to forget
-    one set and keep the other. It describes the task, not a method: only the unlearned model has
-    it, and the mapping of any other is empty.
+    one set and keep the other. It describes the task, not a method, and is measured once, with
+    the unlearned model.
 
     References:
         K. Zhao et al., "What Makes Unlearning Hard and What to Do About It", NeurIPS 2024,
@@ -30,22 +30,15 @@ class Entanglement:
     """
 
     needs_features = True
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of training data
-        return {
-            "entanglement/score": Meaning(
-                direction="info",
-                low=0.0,
-                high=math.inf,
-                description="Spread of forget and retain features of the original over the "
-                "distance of their means.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        return {"entanglement/score": measure(partial(_score, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        score = amount(
+            "info",
+            "Spread of forget and retain features of the original over the distance of their "
+            "means.",
+        )
+        return {"entanglement/score": Value(score, _score)}
 
 
 def _score(ctx: EvalContext) -> float:
@@ -62,10 +55,10 @@ def entanglement(retain: Tensor, forget: Tensor) -> float:
     centre = torch.cat([retain, forget]).mean(dim=0)
     means = [side.mean(dim=0) for side in (retain, forget)]
     within = sum(
-        (side - own).square().sum(dim=1).mean()
-        for side, own in zip((retain, forget), means, strict=True)
+        (side - side_mean).square().sum(dim=1).mean()
+        for side, side_mean in zip((retain, forget), means, strict=True)
     )
-    between = torch.stack([(own - centre).square().sum() for own in means]).mean().item()
+    between = torch.stack([(each - centre).square().sum() for each in means]).mean().item()
     if between == 0:
         raise NotComputableError("degenerate", "equal_means")
     return float(within) / between

@@ -2,13 +2,13 @@
 
 import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.metric import Parts, Values, amount
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.training.per_sample.gradients import mean_squared_sample_gradients
 
 
@@ -32,20 +32,18 @@ class EpistemicEfficacy:
 
     runs_models = True
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
-        said = {
-            "trace": "Mean squared norm of the gradient of each forget sample's loss.",
-            "efficacy": "One over the trace of the Fisher information of the forget set.",
+    def values(self, parts: Parts) -> Values:
+        trace = "Mean squared norm of the gradient of each forget sample's loss."
+        efficacy = "One over the trace of the Fisher information of the forget set."
+        meanings = {
+            "epistemic_efficacy/trace": amount("closer_to_gold", trace),
+            "epistemic_efficacy/efficacy": amount("closer_to_gold", efficacy),
         }
-        return {
-            f"epistemic_efficacy/{name}": Meaning(
-                direction="closer_to_gold", low=0.0, high=math.inf, description=description
-            )
-            for name, description in said.items()
-        }
+        return Values(meanings, self._information)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _information(self, ctx: EvalContext) -> dict[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
+        # A copy: hooks and gradients must not be left on a model that others measure.
         model, forget = copy.deepcopy(ctx.models[ctx.subject]), ctx.splits.forget
         if not any(weight.requires_grad for weight in model.parameters()):
             raise NotComputableError("degenerate", "no_trainable_parameters")

@@ -1,14 +1,15 @@
 """How much two classes whose labels were swapped are still taken for one another."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, amount, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.signals import predictions, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -28,30 +29,33 @@ class InterclassConfusion:
         NeurIPS 2023, arXiv:2302.09880.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        said = {
-            "ic_err": ("Share of wrong predictions in the two swapped classes", 1.0, ""),
-            "fgt_err": ("Samples taken for the other of the swapped classes", math.inf, "samples"),
-        }
-        return {
-            f"interclass_confusion/{part}/{name}": Meaning(
-                direction="min",
-                low=0.0,
-                high=high,
-                description=f"{text}, {part} set.",
-                unit=unit,
-            )
-            for part in ("retain", heldout)
-            for name, (text, high, unit) in said.items()
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        found = {}
-        for part in ("retain", ctx.heldout):
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        values = {}
+        for part in ("retain", parts.heldout):
+            wrong = f"Share of wrong predictions in the two swapped classes, {part} set."
+            taken = f"Samples taken for the other of the swapped classes, {part} set."
             prefix = f"interclass_confusion/{part}"
-            found[f"{prefix}/ic_err"] = measure(partial(_share_of_errors, ctx, part))
-            found[f"{prefix}/fgt_err"] = measure(partial(_mutual_errors, ctx, part))
-        return found
+            values[f"{prefix}/ic_err"] = Value(
+                share("min", wrong), partial(_share_of_errors, part=part)
+            )
+            values[f"{prefix}/fgt_err"] = Value(
+                amount("min", taken, unit="samples"), partial(_mutual_errors, part=part)
+            )
+        return values
+
+
+class PairErrors(NamedTuple):
+    """What became of the samples of two classes.
+
+    Args:
+        errors: Samples that are predicted wrongly.
+        mutual: Those of them that are taken for the other of the two classes.
+        total: Samples of the two classes.
+    """
+
+    errors: int
+    mutual: int
+    total: int
 
 
 def swapped_classes(ctx: EvalContext) -> tuple[int, int]:
@@ -63,38 +67,40 @@ def swapped_classes(ctx: EvalContext) -> tuple[int, int]:
     require_multiclass(ctx)
     if ctx.splits.scenario.get("kind") != "confusion":
         raise NotComputableError("skipped", "needs_confusion")
-    one, other = ctx.splits.scenario["classes"]
-    return one, other
+    first, second = ctx.splits.scenario["classes"]
+    return first, second
 
 
 def confusion_matrix(targets: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
     """Return how often each class (rows) is predicted as each (columns), ``(C, C)`` int64."""
+    # A pair of classes is one number in [0, C^2), so that one count does it.
     pairs = targets * num_classes + predicted
     return pairs.bincount(minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def errors_of_pair(matrix: Tensor, one: int, other: int) -> tuple[int, int, int]:
-    """Return the errors in two classes, those between them, and the samples that they have."""
-    rows = matrix[[one, other]]
-    total = int(rows.sum().item())
-    right = int((matrix[one, one] + matrix[other, other]).item())
-    return total - right, int((matrix[one, other] + matrix[other, one]).item()), total
+def errors_of_pair(matrix: Tensor, first: int, second: int) -> PairErrors:
+    """Return the errors in two classes of a confusion matrix ``(C, C)``."""
+    total = int(matrix[[first, second]].sum().item())
+    right = int((matrix[first, first] + matrix[second, second]).item())
+    mutual = int((matrix[first, second] + matrix[second, first]).item())
+    return PairErrors(total - right, mutual, total)
 
 
-def _errors(ctx: EvalContext, part: str) -> tuple[int, int, int]:
-    one, other = swapped_classes(ctx)
+def _errors(ctx: EvalContext, part: str) -> PairErrors:
+    first, second = swapped_classes(ctx)
     matrix = confusion_matrix(ctx.targets(part), predictions(ctx, part), ctx.num_classes)
-    found = errors_of_pair(matrix, one, other)
-    if found[2] == 0:
+    pair = errors_of_pair(matrix, first, second)
+    if pair.total == 0:
         raise NotComputableError("degenerate", "no_samples_of_classes")
-    return found
+    return pair
 
 
 def _share_of_errors(ctx: EvalContext, part: str) -> MetricValue:
-    errors, _, total = _errors(ctx, part)
-    return proportion(errors, total)
+    pair = _errors(ctx, part)
+    return proportion(pair.errors, pair.total)
 
 
 def _mutual_errors(ctx: EvalContext, part: str) -> MetricValue:
-    _, mutual, total = _errors(ctx, part)
-    return MetricValue(value=float(mutual), n=total, extras={"share": mutual / total})
+    pair = _errors(ctx, part)
+    extras = {"share": pair.mutual / pair.total}
+    return MetricValue(value=float(pair.mutual), n=pair.total, extras=extras)

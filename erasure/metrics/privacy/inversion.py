@@ -1,18 +1,18 @@
 """Inputs that a model gives away of a forgotten class."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from erasure.core.context import EvalContext, evaluating
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, amount, share
 from erasure.core.pool import Inputs
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 from erasure.evaluation.signals import require_multiclass
 from erasure.evaluation.statistics.estimates import mean, proportion
 from erasure.models.layers import recorded_features
@@ -69,59 +69,46 @@ class Inversion:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of made inputs
-        return {
+    def values(self, parts: Parts) -> Values:
+        similarity = (
+            "Cosine of the change that makes a forgotten class out of the mean input with the "
+            "way to its samples."
+        )
+        reidentified = (
+            "Share of inputs made of a forgotten class that the retrained model finds nearest "
+            "to it."
+        )
+        ratio = (
+            "Distance of made inputs from forget samples over that of held-out samples of the "
+            "class."
+        )
+        meanings = {
             "inversion/similarity": Meaning(
-                direction="closer_to_gold",
-                low=-1.0,
-                high=1.0,
-                description="Cosine of the change that makes a forgotten class out of the mean "
-                "input with the way to its samples.",
+                direction="closer_to_gold", low=-1.0, high=1.0, description=similarity
             ),
-            "inversion/reidentified": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description="Share of inputs made of a forgotten class that the retrained model "
-                "finds nearest to it.",
-            ),
-            "inversion/distance": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=math.inf,
-                description="Distance of made inputs from forget samples over that of held-out "
-                "samples of the class.",
-            ),
+            "inversion/reidentified": share("closer_to_gold", reidentified),
+            "inversion/distance": amount("closer_to_gold", ratio),
         }
+        return Values(meanings, self._judged)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _judged(self, ctx: EvalContext) -> dict[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
         classes = self._classes(ctx)
         judge = _Judge.of(ctx, classes)
-        known = _known(ctx, classes)
-        made = self._made(ctx, classes, known)
-        found = _features(ctx.models["gold"], made).double().cpu()
+        background = _background(ctx, classes)
+        made = self._made(ctx, classes, background)
         labels = classes.repeat_interleave(self.starts)
         extras = {
             "classes": classes.tolist(),
             "chance": 1 / len(judge.names),
             "independent": ctx.subject != "gold",
         }
-        right = judge.names[torch.cdist(found, judge.means).argmin(dim=1)] == labels
-        share = proportion(int(right.sum().item()), len(right), extras)
-        ratios = torch.stack(
-            [judge.distance(found[labels == label], label) for label in classes.tolist()]
-        )
-        if not ratios.isfinite().all():
-            distance = MetricValue(
-                value=math.nan, status="degenerate", reason="forget_samples_coincide"
-            )
-        else:
-            distance = MetricValue(value=ratios.mean().item(), n=len(right), extras=extras)
+        features = _features(ctx.models["gold"], made).double().cpu()
+        cosines = _cosines(ctx, made, labels, background)
         return {
-            "inversion/similarity": mean(_cosines(ctx, made, labels, known), low=-1.0, high=1.0),
-            "inversion/reidentified": share,
-            "inversion/distance": distance,
+            "inversion/similarity": mean(cosines, low=-1.0, high=1.0),
+            "inversion/reidentified": _reidentified(judge, features, labels, extras),
+            "inversion/distance": _mean_distance(judge, features, labels, extras),
         }
 
     def _classes(self, ctx: EvalContext) -> Tensor:
@@ -132,17 +119,17 @@ class Inversion:
         if "gold" not in ctx.models:
             raise NotComputableError("skipped", "missing_gold")
         present: Tensor = ctx.targets("forget").unique()
-        found = present[~torch.isin(present, ctx.targets("retain"))]
-        if len(found) == 0:
+        forgotten = present[~torch.isin(present, ctx.targets("retain"))]
+        if len(forgotten) == 0:
             raise NotComputableError("skipped", "no_forgotten_class")
-        counts = ctx.targets(ctx.heldout).bincount(minlength=ctx.num_classes)[found]
+        counts = ctx.targets(ctx.heldout).bincount(minlength=ctx.num_classes)[forgotten]
         if int(counts.min().item()) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
-        return found
+        return forgotten
 
-    def _made(self, ctx: EvalContext, classes: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
+    def _made(self, ctx: EvalContext, classes: Tensor, background: "_Background") -> Tensor:
         """Return inputs ``(classes * starts, ...)`` in which the subject sees the classes."""
-        centre, spread = known
+        centre, spread = background
         labels = classes.repeat_interleave(self.starts).to(centre.device)
         generator = stream(ctx.seed, "inversion")
         drawn = torch.randn(len(labels), *centre.shape[1:], generator=generator).to(centre)
@@ -153,8 +140,8 @@ class Inversion:
             penalty: Tensor = units.square().flatten(1).mean(dim=1).sum()
             return misfit + self.decay * penalty
 
-        found: Tensor = centre + spread * self.search(model, self.noise * drawn, objective)
-        return found
+        units: Tensor = self.search(model, self.noise * drawn, objective)
+        return centre + spread * units
 
 
 class _Judge(NamedTuple):
@@ -175,12 +162,13 @@ class _Judge(NamedTuple):
     @classmethod
     def of(cls, ctx: EvalContext, classes: Tensor) -> "_Judge":
         parts = ("forget", ctx.heldout)
-        found = {part: ctx.features(part, "gold").double() for part in parts}
+        features = {part: ctx.features(part, "gold").double() for part in parts}
         targets = {part: ctx.targets(part) for part in parts}
-        names = targets[ctx.heldout].unique()
-        means = torch.stack([found[ctx.heldout][targets[ctx.heldout] == n].mean(0) for n in names])
+        heldout, labels = features[ctx.heldout], targets[ctx.heldout]
+        names = labels.unique()
+        means = torch.stack([heldout[labels == name].mean(0) for name in names])
         sides = (
-            {label: found[part][targets[part] == label] for label in classes.tolist()}
+            {label: features[part][targets[part] == label] for label in classes.tolist()}
             for part in parts
         )
         return cls(names, means, *sides)
@@ -194,24 +182,15 @@ class _Judge(NamedTuple):
         return made_distance / real_distance
 
 
-def _cosines(
-    ctx: EvalContext, made: Tensor, labels: Tensor, known: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Return, for each made input, the cosine with the way to the samples of its class."""
-    centre, spread = (value.double().cpu().flatten() for value in known)
-    moved = spread > 0
-    found = torch.zeros(len(made), dtype=torch.float64)
-    for label in labels.unique().tolist():
-        view = ctx.splits.forget.take(ctx.targets("forget") == label)
-        total = torch.stack([b.inputs.double().sum(0).cpu() for b in view.batches(ctx.batch_size)])
-        real = (total.sum(dim=0).flatten() / len(view) - centre)[moved] / spread[moved]
-        ours = made[labels.to(made.device) == label].double().cpu().flatten(1) - centre
-        found[labels == label] = torch.cosine_similarity(ours[:, moved] / spread[moved], real, -1)
-    return found.clamp(-1.0, 1.0)
+class _Background(NamedTuple):
+    """Mean and deviation of inputs, each ``(1, ...)`` float32."""
+
+    centre: Tensor
+    spread: Tensor
 
 
-def _known(ctx: EvalContext, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation, each ``(1, ...)``, of held-out samples of other classes."""
+def _background(ctx: EvalContext, classes: Tensor) -> _Background:
+    """Return what inputs of other classes than ``classes`` look like, by held-out samples."""
     view = ctx.splits.part(ctx.heldout)
     view = view.take(~torch.isin(view.targets, classes.to(view.targets)))
     if len(view) < 2:
@@ -224,10 +203,44 @@ def _known(ctx: EvalContext, classes: Tensor) -> tuple[Tensor, Tensor]:
     centre = total / len(view)
     spread = (square / len(view) - centre.square()).clamp_min(0).sqrt()
     device = view.index.device
-    return centre.float().to(device), spread.float().to(device)
+    return _Background(centre.float().to(device), spread.float().to(device))
 
 
 def _features(model: nn.Module, inputs: Tensor) -> Tensor:
     with evaluating(model), torch.inference_mode(), recorded_features(model) as recorded:
         model(inputs)
-    return recorded.value.flatten(1).clone()
+    return recorded.value.flatten(1).clone()  # out of inference mode: an ordinary tensor
+
+
+def _cosines(ctx: EvalContext, made: Tensor, labels: Tensor, background: _Background) -> Tensor:
+    """Return, for each made input, the cosine with the way to the samples of its class."""
+    centre, spread = (value.double().cpu().flatten() for value in background)
+    # A number without spread, such as a border that is always black, has no unit.
+    varies = spread > 0
+    cosines = torch.zeros(len(made), dtype=torch.float64)
+    for label in labels.unique().tolist():
+        view = ctx.splits.forget.take(ctx.targets("forget") == label)
+        total = torch.stack([b.inputs.double().sum(0).cpu() for b in view.batches(ctx.batch_size)])
+        real = (total.sum(dim=0).flatten() / len(view) - centre)[varies] / spread[varies]
+        change = made[labels.to(made.device) == label].double().cpu().flatten(1) - centre
+        units = change[:, varies] / spread[varies]
+        cosines[labels == label] = torch.cosine_similarity(units, real, -1)
+    return cosines.clamp(-1.0, 1.0)
+
+
+def _reidentified(
+    judge: _Judge, features: Tensor, labels: Tensor, extras: Mapping[str, Any]
+) -> MetricValue:
+    nearest = judge.names[torch.cdist(features, judge.means).argmin(dim=1)]
+    return proportion(int((nearest == labels).sum().item()), len(labels), extras)
+
+
+def _mean_distance(
+    judge: _Judge, features: Tensor, labels: Tensor, extras: Mapping[str, Any]
+) -> MetricValue:
+    ratios = torch.stack(
+        [judge.distance(features[labels == label], label) for label in labels.unique().tolist()]
+    )
+    if not ratios.isfinite().all():
+        return not_computed("degenerate", "forget_samples_coincide")
+    return MetricValue(value=ratios.mean().item(), n=len(labels), extras=extras)

@@ -1,13 +1,13 @@
 """Membership inference by the loss."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
+from erasure.core.metric import Parts, Values, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.attacks.nonmembers import attack_losses
 from erasure.evaluation.attacks.values import LOW_FPR, attack_accuracy, attack_auc, attack_tpr
 
@@ -42,35 +42,29 @@ class LossMIA:
         if self.min_n < 2:
             raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"the loss attack, forget against {heldout} samples of the same classes"
-        return {
-            "mia/loss/auc": _schema(f"Area under the ROC curve of {attack}; 0.5 is chance."),
-            "mia/loss/tpr_at_1_fpr": _schema(
-                f"Share of the forget set caught at a false-positive rate of 1 % by {attack}."
-            ),
-            "mia/loss/balanced_accuracy": _schema(
-                f"Mean of TPR and TNR at the best threshold of {attack}; at least 0.5."
-            ),
+    def values(self, parts: Parts) -> Values:
+        attack = f"the loss attack, forget against {parts.heldout} samples of the same classes"
+        auc = f"Area under the ROC curve of {attack}; 0.5 is chance."
+        tpr = f"Share of the forget set caught at a false-positive rate of 1 % by {attack}."
+        accuracy = f"Mean of TPR and TNR at the best threshold of {attack}; at least 0.5."
+        meanings = {
+            "mia/loss/auc": share("closer_to_gold", auc),
+            "mia/loss/tpr_at_1_fpr": share("closer_to_gold", tpr),
+            "mia/loss/balanced_accuracy": share("closer_to_gold", accuracy),
         }
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        try:
-            members, others = attack_losses(ctx, ctx.subject, min_n=self.min_n)
-        except NotComputableError as error:
-            reason = missing(error.status, error.reason)
-            return dict.fromkeys(self.schema(ctx.heldout), reason)
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
+        members, nonmembers = attack_losses(ctx, ctx.subject, min_n=self.min_n)
         return {
-            "mia/loss/auc": attack_auc(-members, -others),
-            "mia/loss/tpr_at_1_fpr": attack_tpr(-members, -others, LOW_FPR),
-            "mia/loss/balanced_accuracy": _accuracy(members, others),
+            "mia/loss/auc": attack_auc(-members, -nonmembers),
+            "mia/loss/tpr_at_1_fpr": attack_tpr(-members, -nonmembers, LOW_FPR),
+            "mia/loss/balanced_accuracy": _accuracy(members, nonmembers),
         }
 
 
-def _schema(description: str) -> Meaning:
-    return Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
-
-
-def _accuracy(members: Tensor, others: Tensor) -> MetricValue:
-    found = attack_accuracy(-members, -others)
-    return replace(found, extras={**found.extras, "threshold": -found.extras["threshold"]})
+def _accuracy(members: Tensor, nonmembers: Tensor) -> MetricValue:
+    accuracy = attack_accuracy(-members, -nonmembers)
+    # The attack scores by minus the loss; its threshold is shown as a loss.
+    extras = {**accuracy.extras, "threshold": -accuracy.extras["threshold"]}
+    return replace(accuracy, extras=extras)

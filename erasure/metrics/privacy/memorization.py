@@ -1,16 +1,17 @@
 """Memorization: how much being trained on a sample changes whether it is predicted right."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceModels, ReferenceRole
+from erasure.core.context import EvalContext, ReferenceModels, ReferenceRole, Who
+from erasure.core.metric import Parts, Value
 from erasure.core.splits import View
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.statistics.estimates import mean
 
 FEWEST = 2
@@ -47,24 +48,12 @@ class Memorization:
     """
 
     needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "gold", "shadow")
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"memorization/{part}/mean": Meaning(
-                direction="info",
-                low=-1.0,
-                high=1.0,
-                description=f"Mean memorization of the {part} set: by how much training on a "
-                "sample raises the chance to predict it.",
-            )
-            for part in ("forget", "retain", heldout)
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        return {
-            f"memorization/{part}/mean": measure(partial(_mean, ctx, part)) for part in ctx.parts
+            f"memorization/{part}/mean": Value(_meaning(part), partial(_mean, part=part))
+            for part in parts
         }
 
 
@@ -89,9 +78,10 @@ def memorization_scores(references: ReferenceModels, view: View) -> Memorization
         total += weight * difference
         variance += weight.square() * spread
         weights += weight
-    there = weights > 0
-    scores = torch.where(there, total / weights, torch.nan)
-    return MemorizationScores(scores, torch.where(there, variance.sqrt() / weights, torch.nan))
+    has_score = weights > 0
+    scores = torch.where(has_score, total / weights, torch.nan)
+    errors = torch.where(has_score, variance.sqrt() / weights, torch.nan)
+    return MemorizationScores(scores, errors)
 
 
 def memorization_tensors(references: ReferenceModels, view: View) -> dict[str, Tensor]:
@@ -103,12 +93,12 @@ def memorization_tensors(references: ReferenceModels, view: View) -> dict[str, T
     """
     if references.size("shadow") == 0:
         return {}
-    found = memorization_scores(references, view)
-    there = found.scores.isfinite()
+    scores, errors = memorization_scores(references, view)
+    has_score = scores.isfinite()
     return {
-        "ids": view.index.cpu()[there],
-        "memorization": found.scores[there],
-        "error": found.errors[there],
+        "ids": view.index.cpu()[has_score],
+        "memorization": scores[has_score],
+        "error": errors[has_score],
     }
 
 
@@ -117,8 +107,8 @@ def _difference(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return scores of a family, their variances and weights ``(n,)``; 0 weight is no score."""
     targets = view.targets.cpu()
-    kind = view.pool.task_type
-    right = torch.cat([kind.correct(references.logits(role, view), targets) for role in roles])
+    correct = view.pool.task_type.correct
+    right = torch.cat([correct(references.logits(role, view), targets) for role in roles])
     seen = torch.cat([references.trained_on(role, view) for role in roles])
     counts = [side.sum(dim=0).double() for side in (seen, ~seen)]
     rates = [
@@ -129,31 +119,35 @@ def _difference(
     for rate, count in zip(rates, counts, strict=True):
         spread += rate * (1 - rate) / count.clamp(min=1)
     enough = torch.minimum(counts[0], counts[1]) >= FEWEST
+    # The variance of a difference of two means goes as 1 / a + 1 / b; this is its inverse.
     weight = counts[0] * counts[1] / (counts[0] + counts[1])
     return rates[0] - rates[1], spread, torch.where(enough, weight, 0.0)
 
 
+def _meaning(part: str) -> Meaning:
+    return Meaning(
+        direction="info",
+        low=-1.0,
+        high=1.0,
+        description=f"Mean memorization of the {part} set: by how much training on a sample "
+        "raises the chance to predict it.",
+    )
+
+
 def _mean(ctx: EvalContext, part: str) -> MetricValue:
     if ctx.references is None:
-        raise NotComputableError("skipped", "missing_pool")
+        raise NotComputableError("skipped", "missing_references")
     view = ctx.sampled(part)
     if len(view) == 0:
         raise NotComputableError("degenerate", "empty_split")
-    found = memorization_scores(ctx.references, view)
-    scores = found.scores[found.scores.isfinite()]
+    all_scores = memorization_scores(ctx.references, view).scores
+    scores = all_scores[all_scores.isfinite()]
     if len(scores) == 0:
-        lacking = part != "forget" and ctx.references.size("shadow") == 0
-        if lacking:
+        # Originals and retrained models differ by the forget set only.
+        if part != "forget" and ctx.references.size("shadow") == 0:
             raise NotComputableError("skipped", "missing_shadow")
         raise NotComputableError("degenerate", "too_few")
-    points = scores.quantile(scores.new_tensor([0.05, 0.5, 0.95])).tolist()
-    extras = {
-        "p05": points[0],
-        "median": points[1],
-        "p95": points[2],
-        "without_score": len(view) - len(scores),
-    }
-    value = mean(scores, low=-1.0, high=1.0)
-    return MetricValue(
-        value=value.value, ci_low=value.ci_low, ci_high=value.ci_high, n=value.n, extras=extras
-    )
+    p05, median, p95 = scores.quantile(scores.new_tensor([0.05, 0.5, 0.95])).tolist()
+    without_score = len(view) - len(scores)
+    extras = {"p05": p05, "median": median, "p95": p95, "without_score": without_score}
+    return replace(mean(scores, low=-1.0, high=1.0), extras=extras)

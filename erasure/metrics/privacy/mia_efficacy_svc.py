@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Value, share
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, log_probs, member_score, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
@@ -78,36 +79,20 @@ class MIAEfficacySVC:
         if self.n_attack < self.min_n:
             raise ConfigError(f"n_attack must be >= min_n, got {self.n_attack} < {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         how = "support vector machine" if self.impl == "svc" else "single threshold"
-        attack = f"a {how}, trained on retain against {heldout} samples,"
-        named = {
-            name: f"Share of the forget set that {attack} takes for unseen by "
-            f"{feature.replace('_', ' ')}."
-            for feature, name in self._names("").items()
-        }
+        attack = f"a {how}, trained on retain against {parts.heldout} samples,"
+        values = {}
+        for feature, name in self._names("").items():
+            text = f"Share of the forget set that {attack} takes for unseen by {_spaced(feature)}."
+            compute = partial(self._efficacy, feature=feature)
+            values[name] = Value(share("closer_to_gold", text), compute)
         if self.training_privacy:
-            named |= {
-                name: f"Balanced accuracy of {attack} on further such samples, by "
-                f"{feature.replace('_', ' ')}."
-                for feature, name in self._names("training_privacy/").items()
-            }
-        return {
-            name: Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
-            for name, description in named.items()
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        found = {
-            name: measure(partial(self._efficacy, ctx, feature))
-            for feature, name in self._names("").items()
-        }
-        if self.training_privacy:
-            found |= {
-                name: measure(partial(self._privacy, ctx, feature))
-                for feature, name in self._names("training_privacy/").items()
-            }
-        return found
+            for feature, name in self._names("training_privacy/").items():
+                text = f"Balanced accuracy of {attack} on further such samples, by "
+                meaning = share("closer_to_gold", f"{text}{_spaced(feature)}.")
+                values[name] = Value(meaning, partial(self._privacy, feature=feature))
+        return values
 
     def _names(self, kind: str) -> dict[str, str]:
         prefix = "mia_efficacy_svc/" + ("threshold/" if self.impl == "threshold" else "")
@@ -145,11 +130,11 @@ class MIAEfficacySVC:
             heldout, size, branch(generator, "heldout")
         )
 
-    def _attack(self, members: Tensor, others: Tensor, rows: Tensor) -> Tensor:
+    def _attack(self, members: Tensor, nonmembers: Tensor, rows: Tensor) -> Tensor:
         """Return which ``rows`` (n, d) are called members, ``(n,)`` bool."""
         if self.impl == "svc":
-            return _machine(members, others, rows)
-        curve = roc(members.squeeze(1), others.squeeze(1))
+            return _machine(members, nonmembers, rows)
+        curve = roc(members.squeeze(1), nonmembers.squeeze(1))
         return rows.squeeze(1) >= best_balanced_accuracy(curve)[1]
 
 
@@ -158,7 +143,8 @@ def _rows(ctx: EvalContext, part: str, feature: str) -> Tensor:
     require_multiclass(ctx)
     if feature == PROBABILITIES:
         return log_probs(ctx, part).exp()
-    (signal,) = (known for known in SCALARS if known == feature)
+    # The settings allow nothing else; picking it from the constants tells the type checker so.
+    (signal,) = (scalar for scalar in SCALARS if scalar == feature)
     return member_score(ctx, part, signal).unsqueeze(1)
 
 
@@ -166,20 +152,25 @@ def _drawn(rows: Tensor, size: int, generator: Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)[:size]]
 
 
-def _constant(members: Tensor, others: Tensor) -> bool:
-    rows = torch.cat([members, others])
+def _constant(members: Tensor, nonmembers: Tensor) -> bool:
+    rows = torch.cat([members, nonmembers])
     return bool((rows == rows[0]).all())
 
 
-def _machine(members: Tensor, others: Tensor, rows: Tensor) -> Tensor:
+def _machine(members: Tensor, nonmembers: Tensor, rows: Tensor) -> Tensor:
     from sklearn.svm import SVC
 
-    train, label = torch.cat([members, others]), torch.arange(len(members) + len(others))
-    labelled = torch.cat([train, (label < len(members)).double().unsqueeze(1)], dim=1)
+    train = torch.cat([members, nonmembers])
+    label = (torch.arange(len(train)) < len(members)).double()
     # Equal rows share a weight: the same machine, and a feature with few values is quick.
+    labelled = torch.cat([train, label.unsqueeze(1)], dim=1)
     distinct, counts = labelled.unique(dim=0, return_counts=True)
-    values, place = rows.unique(dim=0, return_inverse=True)
+    values, value_of_row = rows.unique(dim=0, return_inverse=True)
     # It draws nothing, but without a seed it would ask the global generator for one.
     machine = SVC(C=PENALTY, gamma="auto", kernel="rbf", random_state=0)
     machine.fit(distinct[:, :-1].numpy(), distinct[:, -1].numpy(), counts.double().numpy())
-    return torch.from_numpy(machine.predict(values.numpy()) > 0.5)[place]
+    return torch.from_numpy(machine.predict(values.numpy()) > 0.5)[value_of_row]
+
+
+def _spaced(feature: str) -> str:
+    return feature.replace("_", " ")

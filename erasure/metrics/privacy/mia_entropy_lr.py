@@ -1,6 +1,5 @@
 """Membership inference by a logistic regression on the entropy of predictions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +8,14 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError
-from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies
 from erasure.evaluation.statistics.estimates import proportion
+from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 5
 """Folds of the estimate of the attack's own quality."""
@@ -47,19 +47,22 @@ class MIAEntropyLR:
         if self.min_n < FOLDS:
             raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        said = {
-            "mia_entropy_lr/member_rate": f"Share of the forget set that an attack on entropy, "
-            f"trained on retain against {heldout} samples, takes for members.",
-            "mia_entropy_lr/auc": f"Area under the ROC curve of low entropy, forget against "
-            f"{heldout} samples of the same kind; 0.5 is chance.",
+    def values(self, parts: Parts) -> Values:
+        rate = (
+            "Share of the forget set that an attack on entropy, trained on retain against "
+            f"{parts.heldout} samples, takes for members."
+        )
+        auc = (
+            f"Area under the ROC curve of low entropy, forget against {parts.heldout} samples of "
+            "the same kind; 0.5 is chance."
+        )
+        meanings = {
+            "mia_entropy_lr/member_rate": share("closer_to_gold", rate),
+            "mia_entropy_lr/auc": share("closer_to_gold", auc),
         }
-        return {
-            name: Meaning(direction="closer_to_gold", low=0.0, high=1.0, description=description)
-            for name, description in said.items()
-        }
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         forget, retain, heldout = (entropies(ctx, part) for part in ctx.parts)
         if len(retain) < self.min_n:
@@ -77,12 +80,14 @@ class MIAEntropyLR:
 def _member_rate(forget: Tensor, retain: Tensor, heldout: Tensor, fold: Tensor) -> MetricValue:
     features = torch.cat([retain, heldout]).unsqueeze(-1)
     member = torch.arange(len(features)) < len(retain)
-    # The attack is trained on everything; a further regression per fold tells how good it is.
+    # The attack, row 0, is trained on everything; row k + 1, without fold k, tells how good it is.
     used = torch.cat([torch.ones(1, len(fold)), 1.0 - F.one_hot(fold, FOLDS).T]).double()
+    # Balanced weights as in scikit-learn: samples over twice the samples of the side.
     sides = torch.stack([(used * ~member).sum(dim=1), (used * member).sum(dim=1)], dim=1)
     balance = used.sum(dim=1, keepdim=True) / (2 * sides)
     fitted = fit_logistic(features, member, used * balance[:, member.long()])
-    right = (decisions(features, fitted[1:]).gather(0, fold.unsqueeze(0)) > 0).squeeze(0) == member
+    out_of_fold = log_odds(features, fitted[1:]).gather(0, fold.unsqueeze(0)).squeeze(0)
+    right = (out_of_fold > 0) == member
     quality = (right[member].double().mean() + right[~member].double().mean()).item() / 2
-    hits = int((decisions(forget.unsqueeze(-1), fitted[:1]) > 0).sum().item())
+    hits = int((log_odds(forget.unsqueeze(-1), fitted[:1]) > 0).sum().item())
     return proportion(hits, len(forget), {"attack_balanced_accuracy": quality})

@@ -1,6 +1,5 @@
 """The likelihood-ratio attack: Gaussians per sample, from models that saw it or did not."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +8,8 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.metric import Parts, Values
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST, FLOOR, OWN_SPREAD
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.reference_models import (
@@ -19,7 +19,7 @@ from erasure.evaluation.attacks.reference_models import (
     check_references,
     reference_models,
 )
-from erasure.evaluation.attacks.values import attack_schema, attack_values
+from erasure.evaluation.attacks.values import attack_meanings, attack_values
 from erasure.evaluation.signals import PHI_LIMIT, phi
 
 Variance = Literal["auto", "own", "pooled"]
@@ -40,7 +40,7 @@ class MIALiRA:
 
     Args:
         mode: ``online`` or ``offline``; names begin with ``mia_lira/<mode>/``.
-        references: ``gold`` for the pool of retrained models, which is enough for ``offline``,
+        references: ``gold`` for many retrained models, which are enough for ``offline``,
             or ``shadow`` for models on random halves.
         variance: ``own`` per sample, ``pooled`` over samples for each of both sides, or
             ``auto``: pooled below 64 models per side, where own ones are too noisy.
@@ -70,34 +70,34 @@ class MIALiRA:
 
     @property
     def needs_roles(self) -> tuple[str, ...]:
-        """The pool it cannot do without."""
+        """The reference models it cannot do without."""
         return (self.references,)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"{self.mode} LiRA, forget against {heldout} samples of the same kind"
-        return attack_schema(f"mia_lira/{self.mode}", attack)
+    def values(self, parts: Parts) -> Values:
+        attack = f"{self.mode} LiRA, forget against {parts.heldout} samples of the same kind"
+        return Values(attack_meanings(f"mia_lira/{self.mode}", attack), self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        others = non_members(ctx, min_n=self.min_n)
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
+        nonmembers = non_members(ctx, min_n=self.min_n)
         if ctx.references is None or not ctx.references.size(self.references):
-            raise NotComputableError("skipped", f"missing_{self.references}_pool")
-        pool = reference_models(ctx, self.references, others)
-        sides = (_phi(ctx, "forget"), _phi(ctx, ctx.heldout)[others.chosen])
-        own, reference = torch.cat(sides), pool.phi(ctx.task_type)
-        out = gaussians(reference, ~pool.seen, variance=self.variance)
+            raise NotComputableError("skipped", f"missing_references_of_{self.references}")
+        models = reference_models(ctx, self.references, nonmembers)
+        sides = (_phi(ctx, "forget"), _phi(ctx, ctx.heldout)[nonmembers.chosen])
+        observed, reference = torch.cat(sides), models.phi(ctx.task_type)
+        unseen = gaussians(reference, ~models.seen, variance=self.variance)
         extras: dict[str, Any] = {
-            "models_out": int(out.models.min().item()),
-            "raised_deviations": out.raised,
-            "cut_off": int((own.abs() >= PHI_LIMIT).sum().item()),
+            "models_out": int(unseen.models.min().item()),
+            "raised_deviations": unseen.raised,
+            "cut_off": int((observed.abs() >= PHI_LIMIT).sum().item()),
         }
         if self.mode == "online":
-            seen = gaussians(reference, pool.seen, variance=self.variance)
+            seen = gaussians(reference, models.seen, variance=self.variance)
             extras["models_in"] = int(seen.models.min().item())
             extras["raised_deviations"] += seen.raised
-            scores = likelihood_ratio(own, seen, out)
+            scores = likelihood_ratio(observed, seen, unseen)
         else:
-            scores = (own - out.mean) / out.variance.sqrt()
-        return attack_values(f"mia_lira/{self.mode}", *_split(scores, pool), extras)
+            scores = (observed - unseen.mean) / unseen.variance.sqrt()
+        return attack_values(f"mia_lira/{self.mode}", *_split(scores, models), extras)
 
 
 class Gaussians(NamedTuple):
@@ -123,18 +123,20 @@ def gaussians(values: Tensor, chosen: Tensor, *, variance: Variance) -> Gaussian
     """
     count = chosen.sum(dim=0)
     fewest = int(count.min().item())
-    pools = variance == "pooled" or (variance == "auto" and fewest < OWN_SPREAD)
-    if fewest < (1 if pools else FEWEST) or int(count.median().item()) < FEWEST:
+    # Pooled deviations are about all samples: a few of them may have a single model.
+    is_pooled = variance == "pooled" or (variance == "auto" and fewest < OWN_SPREAD)
+    if fewest < (1 if is_pooled else FEWEST) or int(count.median().item()) < FEWEST:
         raise NotComputableError("degenerate", "too_few_models")
     mean = (values * chosen).sum(dim=0) / count
     squares = ((values - mean).square() * chosen).sum(dim=0)
     pooled = squares.sum() / (count - 1).sum()
     if not pooled > 0:
         raise NotComputableError("degenerate", "constant_references")
-    if pools:
+    if is_pooled:
         return Gaussians(mean, pooled.expand_as(mean), count, 0)
-    own, floor = squares / (count - 1), FLOOR**2 * pooled
-    return Gaussians(mean, own.clamp_min(floor), count, int((own < floor).sum().item()))
+    variances, floor = squares / (count - 1), FLOOR**2 * pooled
+    raised = int((variances < floor).sum().item())
+    return Gaussians(mean, variances.clamp_min(floor), count, raised)
 
 
 def likelihood_ratio(values: Tensor, seen: Gaussians, unseen: Gaussians) -> Tensor:
@@ -151,5 +153,6 @@ def _phi(ctx: EvalContext, part: str) -> Tensor:
     return phi(ctx.task_type, ctx.logits(part), ctx.targets(part)).clamp(-PHI_LIMIT, PHI_LIMIT)
 
 
-def _split(scores: Tensor, pool: ReferenceLogits) -> tuple[Tensor, Tensor]:
-    return scores[: pool.num_forget], scores[pool.num_forget :]
+def _split(scores: Tensor, models: ReferenceLogits) -> tuple[Tensor, Tensor]:
+    """Return the scores of members and of non-members."""
+    return scores[: models.num_forget], scores[models.num_forget :]

@@ -1,24 +1,33 @@
 """Membership inference by quantile regression: a threshold of each sample's own, no shadows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, NotComputableError
-from erasure.evaluation.attacks.gaussian_head import fit_gaussian_head
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import LOW_FPRS, attack_auc
 from erasure.evaluation.signals import margins, require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
 NUM_TREES = 100
+
+ROUNDS = 2
+"""Fits of the mean, each weighted by the variances of the one before."""
+
+LOWEST_VARIANCE = 1e-20
+"""Smallest variance relative to the values, so that rounding does not pass for spread."""
+
+HIGHEST_LEVERAGE = 0.95
+"""Leverage above which a residual is no longer corrected for its own influence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +47,7 @@ class MIAQuantile:
             takes minutes for thousands of samples with hundreds of features.
         folds: Number of folds, at least 2.
         ridge: Penalty of the regressions of ``gaussian``, per sample and on standardized features.
-        min_heldout: Fewest held-out samples for which a value is given: fewer say nothing about
-            a quantile this far out.
+        min_heldout: Fewest held-out samples; fewer say nothing about a quantile this far out.
         min_n: Fewest samples per side for which a value is given, at least 2.
 
     References:
@@ -64,29 +72,22 @@ class MIAQuantile:
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"quantile regression on features, forget against {heldout} samples"
-        said = {}
+    def values(self, parts: Parts) -> Values:
+        attack = f"quantile regression on features, forget against {parts.heldout} samples"
+        meanings: dict[str, Meaning] = {}
         if self.head == "gaussian":
-            said["mia_quantile/auc"] = (f"Area under the ROC curve of {attack}.", 0.5)
+            auc = f"Area under the ROC curve of {attack}."
+            meanings["mia_quantile/auc"] = share("closer_to_ideal", auc, 0.5)
         for name, fpr in LOW_FPRS.items():
-            rate = f"{100 * fpr:g} %"
-            said[f"mia_quantile/{name}"] = (
-                f"Share of the forget set above the quantile for a nominal {rate}, by {attack}.",
-                fpr,
-            )
-            said[f"mia_quantile/empirical_{name.replace('tpr', 'fpr')}"] = (
-                f"Share of non-members above the quantile for a nominal {rate}: calibration.",
-                fpr,
-            )
-        return {
-            name: Meaning(
-                direction="closer_to_ideal", low=0.0, high=1.0, ideal=ideal, description=text
-            )
-            for name, (text, ideal) in said.items()
-        }
+            above = f"above the quantile for a nominal {100 * fpr:g} %"
+            caught = f"Share of the forget set {above}, by {attack}."
+            accused = f"Share of non-members {above}: calibration."
+            meanings[f"mia_quantile/{name}"] = share("closer_to_ideal", caught, fpr)
+            end = name.replace("tpr", "fpr")
+            meanings[f"mia_quantile/empirical_{end}"] = share("closer_to_ideal", accused, fpr)
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         require_multiclass(ctx)
         chosen = non_members(ctx, min_n=self.min_n).chosen
         if len(chosen) < self.min_heldout:
@@ -95,17 +96,17 @@ class MIAQuantile:
         generator = stream(ctx.seed, "mia_quantile")
         fold = torch.randperm(len(chosen), generator=generator) % self.folds
         seed = int(torch.randint(2**31, (1,), generator=generator).item())
-        predicted = [
-            self._predicted(heldout.take(fold != k), [heldout.take(fold == k), forget], seed)
+        by_fold = [
+            self._excess(heldout.take(fold != k), [heldout.take(fold == k), forget], seed)
             for k in range(self.folds)
         ]
-        others = torch.empty_like(heldout.scores).expand(len(predicted[0][0]), -1).clone()
-        for k, (own, _) in enumerate(predicted):
-            others[:, fold == k] = own
-        members = torch.stack([ours for _, ours in predicted]).mean(dim=0)
-        return self._values(members, others[:, chosen], len(chosen))
+        nonmembers = torch.empty_like(heldout.scores).expand(len(by_fold[0][0]), -1).clone()
+        for k, (left_out, _) in enumerate(by_fold):
+            nonmembers[:, fold == k] = left_out
+        members = torch.stack([excess for _, excess in by_fold]).mean(dim=0)
+        return self._rates(members, nonmembers[:, chosen], len(chosen))
 
-    def _predicted(self, train: "_Side", sides: list["_Side"], seed: int) -> list[Tensor]:
+    def _excess(self, train: "_Side", sides: list["_Side"], seed: int) -> list[Tensor]:
         """Return by how much each score exceeds each quantile, ``(Q, n)`` for each of the sides.
 
         The first row of ``gaussian`` is the score in standard deviations from its mean.
@@ -117,18 +118,21 @@ class MIAQuantile:
         offsets = torch.tensor(limits, dtype=torch.float64).unsqueeze(1)
         return [head.standardized(side.features, side.scores) - offsets for side in sides]
 
-    def _values(self, members: Tensor, others: Tensor, trained: int) -> dict[str, MetricValue]:
-        found: dict[str, MetricValue] = {}
+    def _rates(self, members: Tensor, nonmembers: Tensor, trained: int) -> dict[str, MetricValue]:
+        rates: dict[str, MetricValue] = {}
         if self.head == "gaussian":
-            found["mia_quantile/auc"] = attack_auc(members[0], others[0])
-            members, others = members[1:], others[1:]
+            rates["mia_quantile/auc"] = attack_auc(members[0], nonmembers[0])
+            members, nonmembers = members[1:], nonmembers[1:]
         for row, (name, fpr) in enumerate(LOW_FPRS.items()):
             extras: dict[str, Any] = {"unreliable": fpr * trained < 10, "n_regression": trained}
-            sides = {name: members[row], f"empirical_{name.replace('tpr', 'fpr')}": others[row]}
+            sides = {
+                name: members[row],
+                f"empirical_{name.replace('tpr', 'fpr')}": nonmembers[row],
+            }
             for end, excess in sides.items():
                 hits = int((excess > 0).sum().item())
-                found[f"mia_quantile/{end}"] = proportion(hits, len(excess), extras)
-        return found
+                rates[f"mia_quantile/{end}"] = proportion(hits, len(excess), extras)
+        return rates
 
 
 class _Side(NamedTuple):
@@ -162,3 +166,85 @@ def _boosted(train: _Side, sides: list[_Side], seed: int) -> list[Tensor]:
         limits = (torch.from_numpy(trees.predict(side.features.numpy())) for side in sides)
         rows.append([side.scores - limit for side, limit in zip(sides, limits, strict=True)])
     return [torch.stack(excess) for excess in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class GaussianHead:
+    """A linear predictor of a mean and of the logarithm of a variance.
+
+    Args:
+        centre: Subtracted from features, ``(D,)``.
+        scale: Features are divided by it, ``(D,)``.
+        mean: Coefficients of the mean, the last of them the intercept, ``(D + 1,)``.
+        log_variance: Coefficients of the log-variance, ``(D + 1,)``.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    mean: Tensor
+    log_variance: Tensor
+
+    def standardized(self, features: Tensor, values: Tensor) -> Tensor:
+        """Return how many predicted standard deviations ``values`` (n,) are above their mean."""
+        rows = self.rows(features)
+        return (values - rows @ self.mean) * (-(rows @ self.log_variance) / 2).exp()
+
+    def rows(self, features: Tensor) -> Tensor:
+        """Return standardized features with a column of ones, ``(n, D + 1)``."""
+        return F.pad((features - self.centre) / self.scale, (0, 1), value=1.0)
+
+
+def fit_gaussian_head(features: Tensor, values: Tensor, ridge: float) -> GaussianHead:
+    """Fit mean and variance of ``values`` by two ridge regressions each.
+
+    Residuals are those that each sample would have had without itself, which ridge regression
+    gives in closed form; otherwise the variance would be too small as soon as there are many
+    features. The log-variance is regressed on the logarithm of their squares, then shifted so
+    that standardized residuals have variance one.
+
+    Args:
+        features: ``(n, D)`` float64.
+        values: ``(n,)`` float64.
+        ridge: Penalty per sample on standardized features; intercepts are free.
+
+    References:
+        A. Harvey, "Estimating Regression Models with Multiplicative Heteroscedasticity",
+        Econometrica 44, 1976.
+    """
+    centre, scale = features.mean(dim=0), features.std(dim=0)
+    scale = scale.where(scale > 0, 1.0)
+    mean = spread = features.new_zeros(features.shape[1] + 1)
+    head = GaussianHead(centre, scale, mean, spread)
+    rows, weights = head.rows(features), torch.ones_like(values)
+    floor = LOWEST_VARIANCE * (1 + values.square().mean())
+    unweighted = _factor(rows, weights, ridge)
+    for _ in range(ROUNDS):
+        factor = _factor(rows, weights, ridge)
+        mean = _solved(factor, rows, weights * values)
+        squares = _left_out(factor, rows, weights, values - rows @ mean).square().clamp_min(floor)
+        # A residual that happens to be zero must not look like a variance of zero.
+        spread = _solved(unweighted, rows, (squares + 1e-4 * squares.mean()).log())
+        spread[-1] += (squares / (rows @ spread).exp()).mean().log()
+        weights = (-(rows @ spread)).exp()
+        weights = weights / weights.mean()
+    return GaussianHead(centre, scale, mean, spread)
+
+
+def _factor(rows: Tensor, weights: Tensor, ridge: float) -> Tensor:
+    """Return the Cholesky factor ``(D + 1, D + 1)`` of a ridge regression, intercept free."""
+    penalty = torch.full_like(rows[0], ridge * len(rows))
+    penalty[-1] = 0.0
+    factor: Tensor = torch.linalg.cholesky(rows.T @ (weights.unsqueeze(1) * rows) + penalty.diag())
+    return factor
+
+
+def _solved(factor: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """Return the coefficients ``(D + 1,)`` for weighted values ``(n,)``."""
+    return torch.cholesky_solve((rows.T @ values).unsqueeze(1), factor).squeeze(1)
+
+
+def _left_out(factor: Tensor, rows: Tensor, weights: Tensor, residuals: Tensor) -> Tensor:
+    """Return the residual ``(n,)`` that each sample would have had without itself in the fit."""
+    half: Tensor = torch.linalg.solve_triangular(factor, rows.T, upper=False)
+    leverage: Tensor = (weights * half.square().sum(dim=0)).clamp_max(HIGHEST_LEVERAGE)
+    return residuals / (1 - leverage)

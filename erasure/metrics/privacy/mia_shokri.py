@@ -1,6 +1,6 @@
 """The shadow-model attack of Shokri et al., and the forgetting rate that is read from it."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -11,10 +11,11 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
-from erasure.evaluation.attacks.network import AttackNetwork, fit_attack_network
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
+from erasure.evaluation.measure import measure_value
 from erasure.evaluation.signals import require_multiclass
 
 TOP = 3
@@ -25,6 +26,10 @@ HELD_BACK = 4
 
 LOSS_LIMIT = 100.0
 """Where the loss is cut off before the attack sees it."""
+
+BATCH = 256
+RATE = 0.005
+"""Samples per step, and learning rate, of the attack's training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,35 +73,24 @@ class MIAShokri:
 
     @property
     def needs_roles(self) -> tuple[str, ...]:
-        """The pool it cannot do without."""
+        """The reference models it cannot do without."""
         return ("shadow",)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"the shadow-model attack, trained on retain and {heldout} samples"
-        return {
+    def values(self, parts: Parts) -> Values:
+        attack = f"the shadow-model attack, trained on retain and {parts.heldout} samples"
+        lost = f"Share of the forget samples found before that are no longer found by {attack}."
+        auc = f"Area under the ROC curve of {attack}, on shadows held back."
+        accuracy = f"Balanced accuracy of {attack}, on shadows held back."
+        meanings = {
             "mia_shokri/forgetting_rate": Meaning(
-                direction="max",
-                low=-torch.inf,
-                high=1.0,
-                ideal=1.0,
-                description=f"Share of the forget samples found before that are no longer found "
-                f"by {attack}.",
+                direction="max", low=-torch.inf, high=1.0, ideal=1.0, description=lost
             ),
-            "mia_shokri/attack_auc": Meaning(
-                direction="info",
-                low=0.0,
-                high=1.0,
-                description=f"Area under the ROC curve of {attack}, on shadows held back.",
-            ),
-            "mia_shokri/attack_balanced_accuracy": Meaning(
-                direction="info",
-                low=0.0,
-                high=1.0,
-                description=f"Balanced accuracy of {attack}, on shadows held back.",
-            ),
+            "mia_shokri/attack_auc": share("info", auc),
+            "mia_shokri/attack_balanced_accuracy": share("info", accuracy),
         }
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         require_multiclass(ctx)
         if len(ctx.targets("forget")) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
@@ -109,9 +103,9 @@ class MIAShokri:
         network = fit_attack_network(
             *pairs, hidden=self.hidden, epochs=self.epochs, generator=branch(generator, "fit")
         )
-        tested, label = self._pairs(shadows, slice(kept), branch(generator, "test"))
-        rate = measure(partial(_rate, ctx, network))
-        return {"mia_shokri/forgetting_rate": rate, **_quality(network(tested), label)}
+        features, label = self._pairs(shadows, slice(kept), branch(generator, "test"))
+        rate = measure_value(partial(_rate, network=network), ctx)
+        return {"mia_shokri/forgetting_rate": rate, **_quality(network(features), label)}
 
     def _pairs(
         self, shadows: "_Shadows", which: slice, generator: Generator
@@ -143,7 +137,7 @@ def forgetting_rate(before: Tensor, after: Tensor) -> float:
     return (detected - int(after.sum().item())) / detected
 
 
-def _rate(ctx: EvalContext, network: AttackNetwork) -> MetricValue:
+def _rate(ctx: EvalContext, network: "AttackNetwork") -> MetricValue:
     targets = ctx.targets("forget")
     before = network(_features(ctx.logits("forget", "original"), targets)) > 0
     after = network(_features(ctx.logits("forget"), targets)) > 0
@@ -155,13 +149,12 @@ def _rate(ctx: EvalContext, network: AttackNetwork) -> MetricValue:
 
 
 def _quality(scores: Tensor, label: Tensor) -> dict[str, MetricValue]:
-    members, others = scores[label], scores[~label]
-    rates = (members > 0).double().mean().item(), (others <= 0).double().mean().item()
+    members, nonmembers = scores[label], scores[~label]
+    rates = (members > 0).double().mean().item(), (nonmembers <= 0).double().mean().item()
+    accuracy = balanced_accuracy(*rates, len(members), len(nonmembers))
     return {
-        "mia_shokri/attack_auc": attack_auc(members, others),
-        "mia_shokri/attack_balanced_accuracy": balanced_accuracy(
-            *rates, len(members), len(others)
-        ),
+        "mia_shokri/attack_auc": attack_auc(members, nonmembers),
+        "mia_shokri/attack_balanced_accuracy": accuracy,
     }
 
 
@@ -191,3 +184,63 @@ def _features(logits: Tensor, targets: Tensor) -> Tensor:
     top = log_p.exp().topk(min(TOP, num_classes), dim=-1).values
     loss = -log_p.gather(-1, targets.unsqueeze(-1)).clamp_min(-LOSS_LIMIT)
     return torch.cat([top, loss, F.one_hot(targets, num_classes)], dim=-1).float()
+
+
+@dataclass(frozen=True)
+class AttackNetwork:
+    """One hidden layer between standardized features and the log-odds of being a member.
+
+    Args:
+        centre: Subtracted from features, ``(D,)``.
+        scale: Features are divided by it, ``(D,)``.
+        weights: First layer, its bias, second layer, its bias.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    weights: tuple[Tensor, Tensor, Tensor, Tensor]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return the log-odds ``(n,)`` of being a member for features ``(n, D)``."""
+        first, first_bias, second, second_bias = self.weights
+        hidden = torch.relu((features - self.centre) / self.scale @ first + first_bias)
+        return (hidden @ second + second_bias).squeeze(-1)
+
+
+def fit_attack_network(
+    features: Tensor, label: Tensor, *, hidden: int, epochs: int, generator: Generator
+) -> AttackNetwork:
+    """Train a network by Adam on the cross-entropy; every draw comes from ``generator``.
+
+    Args:
+        features: ``(n, D)`` float32.
+        label: Who is a member, ``(n,)`` bool.
+        hidden: Width of the hidden layer.
+        epochs: Passes over the samples.
+        generator: Initial weights and order of samples.
+    """
+    scale = features.std(dim=0)
+    width = features.shape[1]
+    weights = (
+        _normal(width, hidden, generator),
+        torch.zeros(hidden, requires_grad=True),
+        _normal(hidden, 1, generator),
+        torch.zeros(1, requires_grad=True),
+    )
+    network = AttackNetwork(features.mean(dim=0), scale.where(scale > 0, 1.0), weights)
+    optimizer = torch.optim.Adam(weights, lr=RATE)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(features), generator=generator).split(BATCH):
+            loss = F.binary_cross_entropy_with_logits(network(features[rows]), label[rows].float())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for weight in weights:
+        weight.requires_grad_(False)
+    return network
+
+
+def _normal(fan_in: int, fan_out: int, generator: Generator) -> Tensor:
+    """Return weights ``(fan_in, fan_out)`` of variance ``2 / fan_in``, for rectified units."""
+    drawn = torch.randn(fan_in, fan_out, generator=generator) * math.sqrt(2 / fan_in)
+    return drawn.requires_grad_()

@@ -1,6 +1,5 @@
 """Membership inference by thresholds per class, chosen on one half and used on the other."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -9,15 +8,15 @@ from torch import Generator, Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import branch, stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, member_score, require_multiclass
 from erasure.evaluation.statistics.estimates import normal_interval
 
 SIGNALS: tuple[MemberSignal, ...] = get_args(MemberSignal)
-RATES = ("balanced_accuracy", "tpr", "tnr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,47 +60,43 @@ class MIAThreshold:
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be >= {least}, got {getattr(self, name)}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"the per-class threshold attack, {self.members} against {heldout} samples"
-        what = {
+    def values(self, parts: Parts) -> Values:
+        attack = f"the per-class threshold attack, {self.members} against {parts.heldout} samples"
+        texts = {
             "balanced_accuracy": "Mean of TPR and TNR of",
             "tpr": "Share of members found by",
             "tnr": "Share of non-members left alone by",
         }
-        return {
-            f"{self._prefix}/{signal}/{rate}": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description=f"{what[rate]} {attack}, on {signal.replace('_', ' ')}.",
+        meanings = {
+            f"{self._prefix}/{signal}/{rate}": share(
+                "closer_to_gold", f"{text} {attack}, on {signal.replace('_', ' ')}."
             )
             for signal in SIGNALS
-            for rate in RATES
+            for rate, text in texts.items()
         }
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         require_multiclass(ctx)
-        others = ctx.targets(ctx.heldout)
-        chosen = torch.ones(len(others), dtype=torch.bool)
+        heldout = ctx.targets(ctx.heldout)
+        chosen = torch.ones(len(heldout), dtype=torch.bool)
         if self.members == "forget":
             chosen = non_members(ctx, min_n=self.min_n).chosen
-        classes = torch.cat([ctx.targets(self.members), others[chosen]])
+        classes = torch.cat([ctx.targets(self.members), heldout[chosen]])
         num_members = len(classes) - int(chosen.sum().item())
         member = torch.arange(len(classes)) < num_members
         if min(num_members, len(classes) - num_members) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
-        found: dict[str, MetricValue] = {}
+        values: dict[str, MetricValue] = {}
         for signal in SIGNALS:
-            scores = torch.cat(
-                [
-                    member_score(ctx, self.members, signal),
-                    member_score(ctx, ctx.heldout, signal)[chosen],
-                ]
+            sides = (
+                member_score(ctx, self.members, signal),
+                member_score(ctx, ctx.heldout, signal)[chosen],
             )
-            sample = Sample(scores, member, classes)
+            sample = Sample(torch.cat(sides), member, classes)
             rates = self._rates(sample, stream(ctx.seed, "mia_threshold", self.members), signal)
-            found.update(_values(f"{self._prefix}/{signal}", *rates, sample))
-        return found
+            values |= _values(f"{self._prefix}/{signal}", *rates, sample)
+        return values
 
     @property
     def _prefix(self) -> str:
@@ -112,22 +107,24 @@ class MIAThreshold:
     ) -> tuple[float, float]:
         """Return TPR and TNR, each a mean over the repetitions."""
         if signal == "correctness":
-            return _counted(sample, sample.scores > 0.5)
-        every = [
-            _counted(sample, self._accused(sample, branch(generator, str(number))))
+            return _true_rates(sample, sample.scores > 0.5)
+        repeated = [
+            _true_rates(sample, self._accused(sample, branch(generator, str(number))))
             for number in range(self.repetitions)
         ]
-        tpr, tnr = torch.tensor(every, dtype=torch.float64).mean(dim=0).tolist()
+        tpr, tnr = torch.tensor(repeated, dtype=torch.float64).mean(dim=0).tolist()
         return tpr, tnr
 
     def _accused(self, sample: "Sample", generator: Generator) -> Tensor:
         """Return who is called a member, each by the threshold of the half it is not in."""
         size = int(sample.classes.max().item()) + 1
+        # Each class has its share of members in both halves: a stratum is a class and a side.
         half = _halves(2 * sample.classes + sample.member, generator)
-        own = best_thresholds(sample, half * size + sample.classes, 2 * size)
-        every = best_thresholds(sample, half, 2)
-        enough = own.smaller_side >= self.min_per_class
-        values = own.values.where(enough, every.values.repeat_interleave(size))
+        # Groups are numbered half * size + class; entry h of all classes serves size of them.
+        by_class = best_thresholds(sample, half * size + sample.classes, 2 * size)
+        all_classes = best_thresholds(sample, half, 2)
+        enough = by_class.smaller_side >= self.min_per_class
+        values = by_class.values.where(enough, all_classes.values.repeat_interleave(size))
         return sample.scores >= values[(1 - half) * size + sample.classes]
 
 
@@ -157,22 +154,27 @@ def best_thresholds(sample: Sample, groups: Tensor, num_groups: int) -> Threshol
         groups: Group of each sample, ``(n,)`` in ``[0, num_groups)``.
         num_groups: Number of groups.
     """
+    # By group, and within a group by falling score: the second sort keeps the order of the first.
     order = sample.scores.argsort(descending=True)
     order = order[groups[order].argsort(stable=True)]
     scores, member, group = sample.scores[order], sample.member[order], groups[order]
-    sides = [groups[own].bincount(minlength=num_groups) for own in (sample.member, ~sample.member)]
-    hits, alarms = _so_far(member, group, sides[0]), _so_far(~member, group, sides[1])
+    members, nonmembers = (
+        groups[side].bincount(minlength=num_groups) for side in (sample.member, ~sample.member)
+    )
+    hits, alarms = _so_far(member, group, members), _so_far(~member, group, nonmembers)
     # TPR - FPR times the product of both sizes: whole numbers compare exactly.
-    gain = hits * sides[1][group] - alarms * sides[0][group]
+    gain = hits * nonmembers[group] - alarms * members[group]
     # Equal scores are accused together: only the last of them is a place to cut.
     last = torch.ones_like(member)
     last[:-1] = (scores[1:] != scores[:-1]) | (group[1:] != group[:-1])
     gain = gain.where(last, -1)
     best = gain.new_zeros(num_groups).scatter_reduce(0, group, gain, "amax")
-    place = torch.arange(len(gain)).where((gain == best[group]) & (gain > 0), len(gain))
-    first = torch.full((num_groups,), len(gain)).scatter_reduce(0, group, place, "amin")
-    values = torch.cat([scores, scores.new_tensor([torch.inf])])[first]
-    return Thresholds(values, torch.minimum(*sides))
+    # The index len(gain) stands for "accuse nobody", and picks the infinity at the end.
+    is_best = (gain == best[group]) & (gain > 0)
+    candidate = torch.arange(len(gain)).where(is_best, len(gain))
+    strictest = torch.full((num_groups,), len(gain)).scatter_reduce(0, group, candidate, "amin")
+    values = torch.cat([scores, scores.new_tensor([torch.inf])])[strictest]
+    return Thresholds(values, torch.minimum(members, nonmembers))
 
 
 def _so_far(side: Tensor, group: Tensor, totals: Tensor) -> Tensor:
@@ -190,7 +192,7 @@ def _halves(strata: Tensor, generator: Generator) -> Tensor:
     return half
 
 
-def _counted(sample: Sample, accused: Tensor) -> tuple[float, float]:
+def _true_rates(sample: Sample, accused: Tensor) -> tuple[float, float]:
     member = sample.member
     return accused[member].double().mean().item(), (~accused[~member]).double().mean().item()
 
@@ -198,12 +200,12 @@ def _counted(sample: Sample, accused: Tensor) -> tuple[float, float]:
 def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, MetricValue]:
     n_pos = int(sample.member.sum().item())
     n_neg = len(sample.member) - n_pos
-    constant = bool((sample.scores == sample.scores[0]).all())
-    extras = {"constant_score": constant}
-    found = {f"{prefix}/balanced_accuracy": balanced_accuracy(tpr, tnr, n_pos, n_neg, extras)}
+    extras = {"constant_score": bool((sample.scores == sample.scores[0]).all())}
+    values = {f"{prefix}/balanced_accuracy": balanced_accuracy(tpr, tnr, n_pos, n_neg, extras)}
     for name, rate, n in (("tpr", tpr, n_pos), ("tnr", tnr, n_neg)):
+        # The rate is a mean over repetitions and no count, so that the interval is a normal one.
         low, high = normal_interval(rate, (rate * (1 - rate) / n) ** 0.5, 0.0, 1.0)
-        found[f"{prefix}/{name}"] = MetricValue(
+        values[f"{prefix}/{name}"] = MetricValue(
             value=rate, ci_low=low, ci_high=high, n=n, extras=extras
         )
-    return found
+    return values

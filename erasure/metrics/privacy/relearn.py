@@ -1,8 +1,8 @@
 """How quickly a model learns again what it has forgotten."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -12,10 +12,11 @@ from torch.optim import Optimizer
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError, DivergedError
+from erasure.core.metric import Parts, Values, amount, share
 from erasure.core.pool import Batch
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.statistics.estimates import mean
 from erasure.training.fit import Fit, Loop
 from erasure.training.passes import Pass
@@ -88,26 +89,23 @@ class Relearn:
             raise ConfigError(f"horizon must be <= max_steps={self.max_steps}, got {self.horizon}")
         self._fit()
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of forget alone
-        return {
-            "relearn/steps": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=float(self.max_steps),
-                description="Optimizer steps until the forget set is nearly as well predicted as "
-                "by the original.",
-                unit="steps",
+    def values(self, parts: Parts) -> Values:
+        steps = (
+            "Optimizer steps until the forget set is nearly as well predicted as by the original."
+        )
+        area = (
+            f"Mean accuracy on the forget set over the first {self.horizon} steps of learning it "
+            "again."
+        )
+        meanings = {
+            "relearn/steps": amount(
+                "closer_to_gold", steps, unit="steps", high=float(self.max_steps)
             ),
-            "relearn/area": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description=f"Mean accuracy on the forget set over the first {self.horizon} steps "
-                f"of learning it again.",
-            ),
+            "relearn/area": share("closer_to_gold", area),
         }
+        return Values(meanings, self._relearned)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _relearned(self, ctx: EvalContext) -> dict[str, MetricValue]:
         ctx.logits("forget")  # refuses a missing or broken model
         draws = [self._draw(ctx, number) for number in range(self.repeats)]
         curves = [self._curve(ctx, ctx.models[ctx.subject], draw) for draw in draws]
@@ -123,8 +121,10 @@ class Relearn:
             **self._untrained(ctx, draws),
         }
         return {
-            "relearn/steps": _with(mean(steps, low=0.0, high=self.max_steps), extras),
-            "relearn/area": _with(mean(areas, low=0.0, high=1.0), {"areas": areas.tolist()}),
+            "relearn/steps": replace(mean(steps, low=0.0, high=self.max_steps), extras=extras),
+            "relearn/area": replace(
+                mean(areas, low=0.0, high=1.0), extras={"areas": areas.tolist()}
+            ),
         }
 
     def _fit(self) -> Fit:
@@ -132,8 +132,7 @@ class Relearn:
 
     def _draw(self, ctx: EvalContext, number: int) -> "_Draw":
         forget, path = ctx.splits.forget, ("relearn", str(number))
-        places = torch.arange(len(forget))
-        taught = judged = places
+        taught = judged = torch.arange(len(forget))
         if self.judge == "held_out":
             order = torch.randperm(len(forget), generator=stream(ctx.seed, *path, "halves"))
             judged, taught = order[: len(order) // 2], order[len(order) // 2 :]
@@ -153,29 +152,30 @@ class Relearn:
         with isolated(ctx.seed, *draw.path, "layers"):
             while not self._finished(points, draw.target):
                 self._advance(loop, batches, ctx)
-                found = accuracy(pupil, draw.judged, ctx.batch_size)
-                points.append((points[-1][0] + self.eval_every, found))
+                reached = accuracy(pupil, draw.judged, ctx.batch_size)
+                points.append((points[-1][0] + self.eval_every, reached))
         return points
 
     def _advance(self, loop: Loop, batches: Iterator[Batch], ctx: EvalContext) -> None:
         def objective(model: nn.Module, batch: Batch) -> Tensor:
             return ctx.task_type.loss(model(batch.inputs), batch.targets).mean()
 
-        some = Pass(self.eval_every, lambda: islice(batches, self.eval_every))
+        stretch = Pass(self.eval_every, lambda: islice(batches, self.eval_every))
         try:
-            loop.run(some, objective)
+            loop.run(stretch, objective)
         except DivergedError as error:
             raise NotComputableError("degenerate", "diverged") from error
 
     def _finished(self, points: Points, target: float) -> bool:
         step = points[-1][0]
-        there = step >= self.horizon and _first(points, target) is not None
-        return there or step >= self.max_steps
+        # The area needs every step up to the horizon, also of a model that was there at once.
+        reached = step >= self.horizon and _first(points, target) is not None
+        return reached or step >= self.max_steps
 
     def _area(self, points: Points) -> float:
         steps, values = zip(*(point for point in points if point[0] <= self.horizon), strict=True)
-        found = torch.trapezoid(torch.tensor(values).double(), torch.tensor(steps).double())
-        return found.item() / self.horizon
+        area = torch.trapezoid(torch.tensor(values).double(), torch.tensor(steps).double())
+        return area.item() / self.horizon
 
     def _untrained(self, ctx: EvalContext, draws: Sequence["_Draw"]) -> dict[str, list[Points]]:
         if ctx.subject != "original" or ctx.fresh is None:
@@ -185,6 +185,15 @@ class Relearn:
 
 
 class _Draw(NamedTuple):
+    """A draw of halves of the forget set.
+
+    Args:
+        taught: Samples that a copy is trained on.
+        judged: Samples that it is judged on.
+        target: Accuracy on them at which it has relearned.
+        path: Of the streams that the draw takes its random numbers from.
+    """
+
     taught: View
     judged: View
     target: float
@@ -198,10 +207,5 @@ def _endless(view: View, size: int, generator: Generator) -> Iterator[Batch]:
 
 def _first(points: Points, target: float) -> int | None:
     """Return the first step at which the target is reached."""
-    return next((step for step, found in points if found >= target - 1e-9), None)
-
-
-def _with(found: MetricValue, extras: Mapping[str, object]) -> MetricValue:
-    return MetricValue(
-        value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, extras=extras
-    )
+    # An accuracy equal to the target may be computed a rounding error below it.
+    return next((step for step, reached in points if reached >= target - 1e-9), None)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, distance
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 
@@ -33,33 +33,25 @@ class RetrainFreeJSD:
         CVPR 2025, arXiv:2503.18314.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        return {
-            "rf_jsd/score": Meaning(
-                direction="min",
-                low=0.0,
-                high=LN2,
-                ideal=0.0,
-                description=f"Divergence of mean predictions per class on the forget set from the "
-                f"original's on the {heldout} set.",
-                unit="nats",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"rf_jsd/score": measure(partial(_score, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        text = (
+            "Divergence of mean predictions per class on the forget set from the original's on "
+            f"the {parts.heldout} set."
+        )
+        return {"rf_jsd/score": Value(distance(text, unit="nats", high=LN2), _score)}
 
 
 def _score(ctx: EvalContext) -> MetricValue:
     require_multiclass(ctx)
-    own, seen = _class_means(log_probs(ctx, "forget"), ctx.targets("forget"))
-    other, unseen = _class_means(log_probs(ctx, ctx.heldout, "original"), ctx.targets(ctx.heldout))
-    shared = seen & unseen
+    forget, in_forget = _class_means(log_probs(ctx, "forget"), ctx.targets("forget"))
+    unseen = log_probs(ctx, ctx.heldout, "original")
+    heldout, in_heldout = _class_means(unseen, ctx.targets(ctx.heldout))
+    shared = in_forget & in_heldout
     if not shared.any():
         raise NotComputableError("degenerate", "no_shared_class")
-    values = jensen_shannon(own[shared].log(), other[shared].log())
+    values = jensen_shannon(forget[shared].log(), heldout[shared].log())
     names = ctx.splits.forget.pool.class_names
-    classes = [names[place] for place in shared.nonzero().squeeze(-1).tolist()]
+    classes = [names[index] for index in shared.nonzero().squeeze(-1).tolist()]
     extras = {"per_class": dict(zip(classes, values.tolist(), strict=True))}
     return MetricValue(value=values.mean().item(), n=len(classes), extras=extras)
 

@@ -1,6 +1,5 @@
 """Membership inference relative to reference models and to a population."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,8 +8,9 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue, NotComputableError
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.reference_models import (
     Mode,
@@ -19,7 +19,7 @@ from erasure.evaluation.attacks.reference_models import (
     check_references,
     reference_models,
 )
-from erasure.evaluation.attacks.values import attack_schema, attack_values
+from erasure.evaluation.attacks.values import attack_meanings, attack_values
 from erasure.evaluation.signals import losses
 from erasure.evaluation.statistics.roc import auc, roc
 
@@ -86,30 +86,29 @@ class RMIA:
 
     @property
     def needs_roles(self) -> tuple[str, ...]:
-        """The pool it cannot do without; a single retrained model is no pool."""
+        """The reference models it cannot do without; one retrained model will do for ``gold``."""
         return ("shadow",) if self.references == "shadow" else ()
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        return attack_schema("rmia", f"RMIA, forget against {heldout} samples of the same kind")
+    def values(self, parts: Parts) -> Values:
+        attack = f"RMIA, forget against {parts.heldout} samples of the same kind"
+        return Values(attack_meanings("rmia", attack), self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        chosen = non_members(ctx, min_n=self.min_n)
-        if len(chosen) // 2 < self.min_population:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
+        nonmembers = non_members(ctx, min_n=self.min_n)
+        if len(nonmembers) // 2 < self.min_population:
             raise NotComputableError("degenerate", "small_population")
-        pool = reference_models(ctx, self.references, chosen)
-        reference = pool.losses(ctx.task_type).neg().exp()
-        own = (
-            torch.cat([losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen.chosen]]).neg().exp()
-        )
-        a = _tuned(reference, pool) if self.a is None else self.a
+        models = reference_models(ctx, self.references, nonmembers)
+        reference = models.losses(ctx.task_type).neg().exp()
+        sides = (losses(ctx, "forget"), losses(ctx, ctx.heldout)[nonmembers.chosen])
+        likelihood = torch.cat(sides).neg().exp()
+        a = _tuned(reference, models) if self.a is None else self.a
         if self.mode == "online":
-            prior = online_prior(*(_mean(reference, side) for side in (pool.seen, ~pool.seen)))
+            prior = online_prior(*(_mean(reference, side) for side in (models.seen, ~models.seen)))
         else:
-            prior = offline_prior(_mean(reference, ~pool.seen), a)
-        ratio = own / prior.clamp_min(FLOOR)
-        members, others = ratio.split([pool.num_forget, len(ratio) - pool.num_forget])
-        scores = _crossed(members, others, self.gamma, ctx)
-        extras = {"a": a, "gamma": self.gamma, "references": len(pool.logits)}
+            prior = offline_prior(_mean(reference, ~models.seen), a)
+        ratio = likelihood / prior.clamp_min(FLOOR)
+        scores = _crossed(ratio[: models.num_forget], ratio[models.num_forget :], self.gamma, ctx)
+        extras = {"a": a, "gamma": self.gamma, "references": len(models.logits)}
         return attack_values("rmia", *scores, extras)
 
 
@@ -124,6 +123,7 @@ def dominated_share(ratio_x: Tensor, ratio_z: Tensor, gamma: float) -> Tensor:
     Returns:
         ``(n,)`` float64, in O((n + m) log m).
     """
+    # ratio(x) / ratio(z) >= gamma where ratio(z) <= ratio(x) / gamma: a count in a sorted list.
     ranked = ratio_z.double().sort().values
     return torch.searchsorted(ranked, ratio_x.double() / gamma, right=True).double() / len(ranked)
 
@@ -140,17 +140,18 @@ def online_prior(mean_in: Tensor, mean_out: Tensor) -> Tensor:
 
 class _Scores(NamedTuple):
     members: Tensor
-    others: Tensor
+    nonmembers: Tensor
 
 
-def _crossed(members: Tensor, others: Tensor, gamma: float, ctx: EvalContext) -> _Scores:
-    order = torch.randperm(len(others), generator=stream(ctx.seed, "rmia"))
+def _crossed(members: Tensor, nonmembers: Tensor, gamma: float, ctx: EvalContext) -> _Scores:
+    """Return the scores of both sides, by ratios: each half of non-members tests the other."""
+    order = torch.randperm(len(nonmembers), generator=stream(ctx.seed, "rmia"))
     halves = order.tensor_split(2)
-    scores = torch.empty_like(others)
+    scores = torch.empty_like(nonmembers)
     for tested, population in (halves, halves[::-1]):
-        scores[tested] = dominated_share(others[tested], others[population], gamma)
-    ours = torch.stack([dominated_share(members, others[half], gamma) for half in halves])
-    return _Scores(ours.mean(dim=0), scores)
+        scores[tested] = dominated_share(nonmembers[tested], nonmembers[population], gamma)
+    by_half = [dominated_share(members, nonmembers[half], gamma) for half in halves]
+    return _Scores(torch.stack(by_half).mean(dim=0), scores)
 
 
 def _mean(reference: Tensor, side: Tensor) -> Tensor:
@@ -161,15 +162,15 @@ def _mean(reference: Tensor, side: Tensor) -> Tensor:
     return (reference * side).sum(dim=0) / counts
 
 
-def _tuned(reference: Tensor, pool: ReferenceLogits) -> float:
+def _tuned(reference: Tensor, models: ReferenceLogits) -> float:
     """Return the ``a`` by which shadows are attacked best, by those that are left."""
     gains = torch.zeros(len(GRID), dtype=torch.float64)
     for number in range(min(TUNED_ON, len(reference))):
         rest = torch.arange(len(reference)) != number
-        mean_out = _mean(reference[rest], ~pool.seen[rest])
-        seen = pool.seen[number]
-        for place, a in enumerate(GRID):
+        mean_out = _mean(reference[rest], ~models.seen[rest])
+        seen = models.seen[number]
+        for index, a in enumerate(GRID):
             # For this comparison the population plays no part: scores rise with the ratio.
             ratio = reference[number] / offline_prior(mean_out, a).clamp_min(FLOOR)
-            gains[place] += auc(roc(ratio[seen], ratio[~seen]))
+            gains[index] += auc(roc(ratio[seen], ratio[~seen]))
     return GRID[int(gains.argmax().item())]

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, distance, share
+from erasure.core.values import Meaning, MetricValue
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies, losses
@@ -47,56 +47,43 @@ class Streisand:
         if self.min_n < 2:
             raise ConfigError(f"min_n must be >= 2, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        higher = (
+            f"Probability that a forget sample has a higher loss than a {parts.heldout} sample "
+            "of the same kind."
+        )
+        excess = Meaning(
+            direction="closer_to_gold",
+            low=-math.inf,
+            high=math.inf,
+            description=f"Mean entropy on the forget set minus that on {parts.heldout} samples of "
+            "the same kind.",
+            unit="nats",
+        )
+        ks = (
+            "Largest distance between the distributions of forget losses under a model and under "
+            "the retrained one."
+        )
         return {
-            "streisand/higher_loss": Meaning(
-                direction="closer_to_ideal",
-                low=0.0,
-                high=1.0,
-                ideal=0.5,
-                description=f"Probability that a forget sample has a higher loss than a "
-                f"{heldout} sample of the same kind.",
+            "streisand/higher_loss": Value(
+                share("closer_to_ideal", higher, 0.5), self._higher_loss
             ),
-            "streisand/entropy_excess": Meaning(
-                direction="closer_to_gold",
-                low=-math.inf,
-                high=math.inf,
-                description=f"Mean entropy on the forget set minus that on {heldout} samples of "
-                f"the same kind.",
-                unit="nats",
-            ),
-            "streisand/ks_to_gold": Meaning(
-                direction="min",
-                low=0.0,
-                high=1.0,
-                ideal=0.0,
-                description="Largest distance between the distributions of forget losses under "
-                "a model and under the retrained one.",
-            ),
+            "streisand/entropy_excess": Value(excess, self._entropy_excess),
+            "streisand/ks_to_gold": Value(distance(ks, high=1.0), _distance_to_gold),
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        compute = {
-            "streisand/higher_loss": self._higher_loss,
-            "streisand/entropy_excess": self._entropy_excess,
-            "streisand/ks_to_gold": _distance_to_gold,
-        }
-        return {name: measure(partial(each, ctx)) for name, each in compute.items()}
 
     def _higher_loss(self, ctx: EvalContext) -> MetricValue:
         chosen = non_members(ctx, min_n=self.min_n).chosen
-        forget, others = losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen]
-        limit = 0.5 + 3 * null_error(len(forget), len(others))
-        found = attack_auc(forget, others)
+        forget, unseen = losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen]
+        limit = 0.5 + 3 * null_error(len(forget), len(unseen))
+        higher = attack_auc(forget, unseen)
         extras = {
-            **found.extras,
-            "over_forgotten": found.value > limit,
+            **higher.extras,
+            "over_forgotten": higher.value > limit,
             "forget_error": _errors(ctx, "forget").mean().item(),
             "target_forget_error": _errors(ctx, ctx.heldout)[chosen].mean().item(),
         }
-        return MetricValue(
-            value=found.value, ci_low=found.ci_low, ci_high=found.ci_high, n=found.n, extras=extras
-        )
+        return replace(higher, extras=extras)
 
     def _entropy_excess(self, ctx: EvalContext) -> MetricValue:
         chosen = non_members(ctx, min_n=self.min_n).chosen
@@ -110,10 +97,10 @@ class Streisand:
 def _distance_to_gold(ctx: EvalContext) -> MetricValue:
     from scipy.stats import ks_2samp
 
-    own, gold = losses(ctx, "forget").numpy(), losses(ctx, "forget", "gold").numpy()
-    found = ks_2samp(own, gold, method="exact" if len(own) <= EXACT else "asymp")
-    extras = {"p_value": float(found.pvalue)}
-    return MetricValue(value=float(found.statistic), n=len(own), extras=extras)
+    forget, gold = losses(ctx, "forget").numpy(), losses(ctx, "forget", "gold").numpy()
+    test = ks_2samp(forget, gold, method="exact" if len(forget) <= EXACT else "asymp")
+    extras = {"p_value": float(test.pvalue)}
+    return MetricValue(value=float(test.statistic), n=len(forget), extras=extras)
 
 
 def _errors(ctx: EvalContext, part: str) -> Tensor:

@@ -1,26 +1,27 @@
 """Membership inference by an attacker who sees the model before and after unlearning."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext, ReferenceRole, Who
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, NotComputableError
-from erasure.evaluation.attacks.logistic import decisions, fit_logistic
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.statistics.estimates import mean, proportion
+from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 10
 
 Features = Literal["sorted_diff", "direct_diff", "sorted_concat", "l2"]
-TrainOn = Literal["trial", "pool", "shadow"]
+TrainOn = Literal["trial", "references", "shadow"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class TwoModelMIA:
             forgotten; ``sorted_concat``, both side by side; or ``l2``, the norm of the
             difference.
         train_on: ``trial`` trains on nine tenths of the samples to attack the last tenth, which
-            an attacker could who knows so many members; ``pool`` on what pairs of reference
+            an attacker could who knows so many members; ``references`` on what pairs of reference
             models make of these nine tenths; ``shadow`` on pairs of shadows, each of which has
             forgotten samples of its own, as the authors do.
         n_attack: Most training pairs per side.
@@ -49,6 +50,8 @@ class TwoModelMIA:
     References:
         M. Chen et al., "When Machine Unlearning Jeopardizes Privacy", CCS 2021, arXiv:2005.02205.
     """
+
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned", "gold")
 
     features: Features = "sorted_diff"
     train_on: TrainOn = "trial"
@@ -66,24 +69,25 @@ class TwoModelMIA:
 
     @property
     def needs_roles(self) -> tuple[str, ...]:
-        """The pool it cannot do without."""
-        needed = {"trial": (), "pool": ("unlearned", "gold")}
+        """The reference models it cannot do without."""
+        needed = {"trial": (), "references": ("unlearned", "gold")}
         return needed.get(self.train_on, ("shadow", "shadow_unlearned"))
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"the attack with two models, forget against {heldout} samples"
-        gain = "samples of which it is more certain than with the original alone."
-        return {
-            "two_model_mia/auc": _schema(0.0, f"Area under the ROC curve of {attack}."),
-            "two_model_mia/deg_count": _schema(0.0, f"Of {attack}: share of {gain}"),
-            "two_model_mia/deg_rate": _schema(
-                -1.0, f"Of {attack}: mean certainty gained over that with the original alone."
+    def values(self, parts: Parts) -> Values:
+        attack = f"the attack with two models, forget against {parts.heldout} samples"
+        auc = f"Area under the ROC curve of {attack}."
+        count = f"Of {attack}: share of samples of which it is more certain than with the "
+        rate = f"Of {attack}: mean certainty gained over that with the original alone."
+        meanings = {
+            "two_model_mia/auc": share("closer_to_gold", auc),
+            "two_model_mia/deg_count": share("closer_to_gold", f"{count}original alone."),
+            "two_model_mia/deg_rate": Meaning(
+                direction="closer_to_gold", low=-1.0, high=1.0, description=rate
             ),
         }
+        return Values(meanings, self._attacked)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject == "original":
-            return {}
+    def _attacked(self, ctx: EvalContext) -> dict[str, MetricValue]:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         targets = self._targets(ctx, chosen)
         pairs = self._pairs(ctx, chosen, targets)
@@ -110,8 +114,8 @@ class TwoModelMIA:
     def _pairs(self, ctx: EvalContext, chosen: Tensor, targets: "_Pairs") -> "_Pairs":
         if self.train_on == "trial":
             return targets
-        if self.train_on == "pool":
-            return self._few(ctx, _of_pool(ctx, chosen, targets))
+        if self.train_on == "references":
+            return self._few(ctx, _of_references(ctx, chosen, targets))
         return self._few(ctx, _of_shadows(ctx))
 
     def _few(self, ctx: EvalContext, pairs: "_Pairs") -> "_Pairs":
@@ -119,13 +123,13 @@ class TwoModelMIA:
         generator = stream(ctx.seed, "two_model_mia", "pairs")
         kept = []
         for side in (pairs.member, ~pairs.member):
-            places = side.nonzero().flatten()
-            if len(places) < self.min_n:
+            rows = side.nonzero().flatten()
+            if len(rows) < self.min_n:
                 raise NotComputableError("degenerate", "too_few")
-            order = torch.randperm(len(places), generator=generator)[: self.n_attack]
-            kept.append(places[order])
-        rows = torch.cat(kept)
-        return _Pairs(*(value[rows] for value in pairs))
+            order = torch.randperm(len(rows), generator=generator)[: self.n_attack]
+            kept.append(rows[order])
+        drawn = torch.cat(kept)
+        return _Pairs(*(column[drawn] for column in pairs))
 
     def _both(self, pairs: "_Pairs") -> Tensor:
         difference = pairs.before - pairs.after
@@ -143,7 +147,7 @@ class TwoModelMIA:
 class _Pairs(NamedTuple):
     """Outputs of two models: probabilities ``(n, C)`` float64, labels ``(n,)``, folds ``(n,)``.
 
-    The fold -1 is that of what no target can be confused with.
+    The fold -1 is that of what no target can be confused with: it trains the attack on every fold.
     """
 
     before: Tensor
@@ -174,7 +178,8 @@ def _attack(pairs: _Pairs, targets: _Pairs, view: _View) -> Tensor:
         chosen = inside & side
         weights += chosen.double() / (2 * chosen.double().mean(dim=1, keepdim=True))
     fitted = fit_logistic(view(pairs), pairs.member, weights)
-    scores = decisions(view(targets), fitted)
+    # Row k is fitted without fold k: each target is scored by the row of its own fold.
+    scores = log_odds(view(targets), fitted)
     return scores.gather(0, targets.fold.unsqueeze(0)).squeeze(0)
 
 
@@ -197,17 +202,16 @@ def _folds(ctx: EvalContext, member: Tensor) -> Tensor:
     generator = stream(ctx.seed, "two_model_mia", "folds")
     fold = torch.empty(len(member), dtype=torch.int64)
     for side in (member, ~member):
-        places = side.nonzero().flatten()
-        fold[places[torch.randperm(len(places), generator=generator)]] = (
-            torch.arange(len(places)) % FOLDS
-        )
+        rows = side.nonzero().flatten()
+        order = torch.randperm(len(rows), generator=generator)
+        fold[rows[order]] = torch.arange(len(rows)) % FOLDS
     return fold
 
 
-def _of_pool(ctx: EvalContext, chosen: Tensor, targets: _Pairs) -> _Pairs:
+def _of_references(ctx: EvalContext, chosen: Tensor, targets: _Pairs) -> _Pairs:
     role: ReferenceRole = ctx.subject
     if ctx.references is None or not ctx.references.size(role):
-        raise NotComputableError("skipped", f"missing_pool_of_{role}")
+        raise NotComputableError("skipped", f"missing_references_of_{role}")
     before, after = (
         torch.cat([ctx.stack(who, "forget"), ctx.stack(who, ctx.heldout)[:, chosen]], dim=1)
         for who in ("original", role)
@@ -232,17 +236,14 @@ def _of_shadows(ctx: EvalContext) -> _Pairs:
     )
     views = [ctx.sampled(part) for part in parts]
     seen = torch.cat([references.trained_on("shadow", view).cpu() for view in views], dim=1)
-    gone = torch.cat(
+    forgotten = torch.cat(
         [references.forgotten_by("shadow_unlearned", view).cpu() for view in views], dim=1
     )
-    used = gone | ~seen
+    # What a shadow was trained on and has not forgotten is neither a member nor unseen.
+    used = forgotten | ~seen
     return _Pairs(
         _probabilities(ctx, before[used]),
         _probabilities(ctx, after[used]),
-        gone[used],
+        forgotten[used],
         torch.full((int(used.sum().item()),), -1),
     )
-
-
-def _schema(low: float, description: str) -> Meaning:
-    return Meaning(direction="closer_to_gold", low=low, high=1.0, description=description)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -11,15 +10,19 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, missing
+from erasure.core.metric import Parts, Values, share
+from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST
 from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack
 from erasure.evaluation.attacks.values import LOW_FPRS
-from erasure.evaluation.pool_margins import margins_of, pools
+from erasure.evaluation.reference_margins import halves, margins_of, reference_margins
 from erasure.evaluation.signals import PHI_LIMIT
 
 Design = Literal["fixed", "random"]
 Population = Literal["forget", "retain"]
+
+PREFIXES: Mapping[Population, str] = {"forget": "ulira", "retain": "ulira/retain"}
+"""What names begin with, by whose samples are attacked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +35,14 @@ class ULiRA:
     stay: did this model unlearn something, or was it retrained without it?
 
     For the original the attack looks at models that forgot nothing, and for the retrained model
-    at two halves of its own pool, which gives 0.5.
+    at two halves of the retrained models, which gives 0.5.
 
     Args:
-        design: ``fixed`` compares the models of ``pool.size`` that unlearned the forget set of
+        design: ``fixed`` compares the ``references.size`` models that unlearned the forget set of
             the trial with as many that were retrained without it; their number per side is at
-            least four, eight for the halves of the retrained pool. ``random`` takes the
-            ``pool.shadows`` models on random halves of the data: every sample is unlearned by
-            some and unseen by others.
+            least four, eight for the halves of the retrained ones. ``random`` takes the
+            ``references.shadows`` models on random halves of the data: every sample is unlearned
+            by some and unseen by others.
 
     Notes:
         Intervals count scores of one sample, and of one model, as dependent, see
@@ -63,62 +66,60 @@ class ULiRA:
             return ("shadow", "shadow_unlearned")
         return ("original", "unlearned", "gold")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - no part in names
-        attacks = {
-            "ulira": "samples that were unlearned",
-            "ulira/retain": "samples that stay",
-        }
-        return {
+    def values(self, parts: Parts) -> Values:
+        samples = {"forget": "samples that were unlearned", "retain": "samples that stay"}
+        meanings = {
             f"{prefix}/{name}": meaning
-            for prefix, samples in attacks.items()
-            for name, meaning in _meanings(f"the attack with many models on {samples}").items()
+            for population, prefix in PREFIXES.items()
+            for name, meaning in _meanings(
+                f"the attack with many models on {samples[population]}"
+            ).items()
         }
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        prefixes: Mapping[Population, str] = {"forget": "ulira", "retain": "ulira/retain"}
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         return {
-            f"{prefix}/{name}": found
-            for population, prefix in prefixes.items()
-            for name, found in self._values(ctx, population).items()
+            f"{prefix}/{name}": value
+            for population, prefix in PREFIXES.items()
+            for name, value in self._values(ctx, population).items()
         }
 
     def _values(self, ctx: EvalContext, population: Population) -> Mapping[str, MetricValue]:
+        # One population may have too few models while the other has enough.
         try:
             if self.design == "fixed":
-                found = pools(ctx, population).compared(at_least=FEWEST)
-                attack = UnlearningAttack(found.ours, found.theirs, ctx.seed)
-                return attack.values({"clipped": found.clipped})
+                margins = reference_margins(ctx, population).compared(at_least=FEWEST)
+                attack = UnlearningAttack(margins.subject, margins.gold, ctx.seed)
+                return attack.values({"clipped": margins.clipped})
             tables = _shadowed(ctx, population)
             clipped = (torch.cat(tables).abs() > PHI_LIMIT).double().mean().item()
-            ours, theirs = (side.clamp(-PHI_LIMIT, PHI_LIMIT) for side in tables)
-            return UnlearningAttack(ours, theirs, ctx.seed).values({"clipped": clipped})
+            unlearned, unseen = (table.clamp(-PHI_LIMIT, PHI_LIMIT) for table in tables)
+            return UnlearningAttack(unlearned, unseen, ctx.seed).values({"clipped": clipped})
         except NotComputableError as error:
-            return dict.fromkeys(_meanings(""), missing(error.status, error.reason))
+            return dict.fromkeys(_meanings(""), not_computed(error.status, error.reason))
 
 
 def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
     """Return the interval of ``ulira/auc`` with the models there are, NaN if there is none."""
     try:
-        found = pools(ctx, "forget").compared(at_least=FEWEST)
-        value = UnlearningAttack(found.ours, found.theirs, ctx.seed).auc({})
+        margins = reference_margins(ctx, "forget").compared(at_least=FEWEST)
+        auc = UnlearningAttack(margins.subject, margins.gold, ctx.seed).auc({})
     except NotComputableError:
         return math.nan, math.nan
-    return value.ci_low, value.ci_high
+    return auc.ci_low, auc.ci_high
 
 
 def _meanings(attack: str) -> dict[str, Meaning]:
-    rate = partial(Meaning, direction="closer_to_ideal", low=0.0, high=1.0)
+    auc = f"Area under the ROC curve of {attack}; 0.5 is chance."
+    accuracy = f"Mean of TPR and TNR of {attack}, at even odds."
     return {
-        "auc": rate(
-            ideal=0.5, description=f"Area under the ROC curve of {attack}; 0.5 is chance."
-        ),
-        "balanced_accuracy": rate(
-            ideal=0.5, description=f"Mean of TPR and TNR of {attack}, at even odds."
-        ),
+        "auc": share("closer_to_ideal", auc, 0.5),
+        "balanced_accuracy": share("closer_to_ideal", accuracy, 0.5),
         **{
-            name: rate(
-                ideal=fpr,
-                description=f"Share caught at {100 * fpr:g} % false positives by {attack}.",
+            name: share(
+                "closer_to_ideal",
+                f"Share caught at {100 * fpr:g} % false positives by {attack}.",
+                fpr,
             )
             for name, fpr in LOW_FPRS.items()
         },
@@ -128,11 +129,9 @@ def _meanings(attack: str) -> dict[str, Meaning]:
 def _shadowed(ctx: EvalContext, population: Population) -> tuple[Tensor, Tensor]:
     """Return the margins of shadows under both hypotheses, of all samples they may know."""
     sides = [_of_part(ctx, part, population) for part in ctx.parts]
-    ours, theirs = (torch.cat(side, dim=1) for side in zip(*sides, strict=True))
-    if ctx.subject == "gold":
-        size = len(theirs) // 2
-        return theirs[0 : 2 * size : 2], theirs[1 : 2 * size : 2]
-    return ours, theirs
+    unlearned, unseen = (torch.cat(side, dim=1) for side in zip(*sides, strict=True))
+    # For the retrained model the null: never seen against never seen, by other models.
+    return halves(unseen) if ctx.subject == "gold" else (unlearned, unseen)
 
 
 def _of_part(ctx: EvalContext, part: str, population: Population) -> tuple[Tensor, Tensor]:
@@ -147,9 +146,10 @@ def _of_part(ctx: EvalContext, part: str, population: Population) -> tuple[Tenso
     trained = ctx.references.trained_on("shadow", view)
     if ctx.subject == "unlearned":
         after = margins_of(ctx, "shadow_unlearned", part)
-        gone = ctx.references.forgotten_by("shadow_unlearned", view)
+        forgotten = ctx.references.forgotten_by("shadow_unlearned", view)
     else:  # shadows that forgot nothing of what they should have
-        after, gone = before, trained if population == "forget" else torch.zeros_like(trained)
+        after = before
+        forgotten = trained if population == "forget" else torch.zeros_like(trained)
     if population == "forget":
-        return after.where(gone, torch.nan), before.where(~trained, torch.nan)
-    return after.where(trained & ~gone, torch.nan), before.where(trained, torch.nan)
+        return after.where(forgotten, torch.nan), before.where(~trained, torch.nan)
+    return after.where(trained & ~forgotten, torch.nan), before.where(trained, torch.nan)

@@ -1,8 +1,8 @@
 """Membership inference by a logistic regression on the loss, as unlearning papers report it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
+from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import stream
-from erasure.core.values import Meaning, MetricValue
-from erasure.evaluation.attacks.logistic import decisions, fit_logistic
+from erasure.core.values import MetricValue
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
 from erasure.evaluation.signals import losses
 from erasure.evaluation.statistics.estimates import normal_interval
+from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 10
 PROTOCOLS = ("kfold", "starting_kit")
@@ -64,31 +65,28 @@ class UMIALR:
         if self.min_n < FOLDS:
             raise ConfigError(f"min_n must be >= {FOLDS}, got {self.min_n}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        attack = f"a logistic regression on the loss, forget against {heldout} samples"
-        said = {
-            "umia_lr/accuracy": f"Out-of-fold accuracy of {attack}.",
-            "umia_lr/auc": f"Out-of-fold area under the ROC curve of {attack}.",
-            "umia_lr/starting_kit/accuracy": f"Accuracy of {attack}, by the starting kit.",
-        }
-        return {
-            name: Meaning(
-                direction="closer_to_ideal", low=0.0, high=1.0, ideal=0.5, description=description
-            )
-            for name, description in said.items()
-            if ("starting_kit" if "starting_kit" in name else "kfold") in self.protocols
-        }
+    def values(self, parts: Parts) -> Values:
+        attack = f"a logistic regression on the loss, forget against {parts.heldout} samples"
+        texts: dict[str, str] = {}
+        if "kfold" in self.protocols:
+            texts["umia_lr/accuracy"] = f"Out-of-fold accuracy of {attack}."
+            texts["umia_lr/auc"] = f"Out-of-fold area under the ROC curve of {attack}."
+        if "starting_kit" in self.protocols:
+            kit = f"Accuracy of {attack}, by the starting kit."
+            texts["umia_lr/starting_kit/accuracy"] = kit
+        meanings = {name: share("closer_to_ideal", text, 0.5) for name, text in texts.items()}
+        return Values(meanings, self._attack)
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
+    def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         sides = balanced_losses(ctx, self.min_n)
-        found: dict[str, MetricValue] = {}
+        values: dict[str, MetricValue] = {}
         if "kfold" in self.protocols:
             scores, fold = self._scores(sides)
-            found["umia_lr/accuracy"] = _accuracy(scores, fold, sides.member)
-            found["umia_lr/auc"] = attack_auc(scores[sides.member], scores[~sides.member])
+            values["umia_lr/accuracy"] = _accuracy(scores, fold, sides.member)
+            values["umia_lr/auc"] = attack_auc(scores[sides.member], scores[~sides.member])
         if "starting_kit" in self.protocols:
-            found["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
-        return found
+            values["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
+        return values
 
     def _scores(self, sides: "AttackSides") -> tuple[Tensor, Tensor]:
         """Return each sample's log-odds out of fold ``(n,)``, and its fold."""
@@ -102,7 +100,7 @@ class UMIALR:
         fold = (torch.arange(len(loss)) % (len(loss) // 2)) % FOLDS
         inside = F.one_hot(fold, FOLDS).T.bool()
         fitted = fit_logistic(features, sides.member, (~inside).double())
-        return decisions(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
+        return log_odds(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
 
 
 class AttackSides(NamedTuple):
@@ -134,18 +132,19 @@ def balanced_losses(ctx: EvalContext, min_n: int) -> AttackSides:
 def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> MetricValue:
     right = (scores > 0) == member
     tpr, tnr = (right[side].double().mean().item() for side in (member, ~member))
-    each = fold.bincount(right.double(), minlength=FOLDS) / fold.bincount(minlength=FOLDS)
+    by_fold = fold.bincount(right.double(), minlength=FOLDS) / fold.bincount(minlength=FOLDS)
     size = len(member) // 2
-    return balanced_accuracy(tpr, tnr, size, size, {"fold_sd": each.std().item()})
+    return balanced_accuracy(tpr, tnr, size, size, {"fold_sd": by_fold.std().item()})
 
 
 def _starting_kit(sides: AttackSides) -> MetricValue:
     from sklearn.model_selection import StratifiedShuffleSplit
 
     features, member = sides.loss.unsqueeze(-1), sides.member
-    facts = {"n_per_side": len(member) // 2, "constant_score": sides.constant}
+    extras: dict[str, Any] = {"n_per_side": len(member) // 2, "constant_score": sides.constant}
     if sides.constant:  # uneven splits would put it below chance
-        return MetricValue(value=0.5, n=len(member), extras=facts)
+        return MetricValue(value=0.5, n=len(member), extras=extras)
+    # The published numbers are those of these splits: seed 0, whatever the seed of the evaluation.
     cuts = StratifiedShuffleSplit(n_splits=FOLDS, random_state=0).split(
         features.numpy(), member.numpy()
     )
@@ -154,11 +153,11 @@ def _starting_kit(sides: AttackSides) -> MetricValue:
         for parts in zip(*cuts, strict=True)
     )
     weights = torch.zeros(FOLDS, len(member), dtype=torch.float64).scatter(1, trained, 1.0)
-    scores = decisions(features, fit_logistic(features, member, weights))
+    scores = log_odds(features, fit_logistic(features, member, weights))
     right = (scores.gather(1, tests) > 0) == member[tests]
-    each = right.double().mean(dim=1)
-    value = each.mean().item()
-    error = each.std().item() / FOLDS**0.5
-    low, high = normal_interval(value, error, 0.0, 1.0)
-    extras = {**facts, "split_sd": each.std(correction=0).item()}
+    by_split = right.double().mean(dim=1)
+    value = by_split.mean().item()
+    low, high = normal_interval(value, by_split.std().item() / FOLDS**0.5, 0.0, 1.0)
+    # As numpy has it: the starting kit divides by the number of splits, not by one less.
+    extras["split_sd"] = by_split.std(correction=0).item()
     return MetricValue(value=value, ci_low=low, ci_high=high, n=len(member), extras=extras)

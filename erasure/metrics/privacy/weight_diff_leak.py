@@ -3,16 +3,17 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import EvalContext
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import UnsupportedError
+from erasure.core.metric import Parts, Value, share
 from erasure.core.pool import Inputs
 from erasure.core.splits import View
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.signals import require_multiclass
 from erasure.models.layers import head
 
@@ -36,79 +37,80 @@ class WeightDiffLeak:
         arXiv:2405.20272.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - of weights
-        return {
-            "weight_diff_leak/label_correlation": Meaning(
-                direction="closer_to_gold",
-                low=-1.0,
-                high=1.0,
-                description="Correlation over classes of the drop of the head's bias with the "
-                "share of the class among forget samples.",
-            ),
-            "weight_diff_leak/input_cosine": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description="Cosine between the main change of the first layer and the mean "
-                "forget sample.",
-            ),
-        }
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned", "gold")
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject == "original":
-            return {}
-        if "original" not in ctx.models:
-            raise NotComputableError("skipped", "missing_original")
-        ctx.logits("forget")  # refuses a broken model
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        labels = Meaning(
+            direction="closer_to_gold",
+            low=-1.0,
+            high=1.0,
+            description="Correlation over classes of the drop of the head's bias with the share "
+            "of the class among forget samples.",
+        )
+        inputs = share(
+            "closer_to_gold",
+            "Cosine between the main change of the first layer and the mean forget sample.",
+        )
         return {
-            "weight_diff_leak/label_correlation": measure(partial(_labels, ctx)),
-            "weight_diff_leak/input_cosine": measure(partial(_inputs, ctx)),
+            "weight_diff_leak/label_correlation": Value(labels, _labels),
+            "weight_diff_leak/input_cosine": Value(inputs, _inputs),
         }
 
 
 def _labels(ctx: EvalContext) -> MetricValue:
+    _require_two_models(ctx)
     require_multiclass(ctx)
     before, after = (_class_weight(ctx.models[who]) for who in ("original", ctx.subject))
     drop = before - after
     if len(drop) != ctx.num_classes:
         raise NotComputableError("skipped", "no_head")
-    shares = [
+    forget, retain = (
         ctx.targets(part).bincount(minlength=ctx.num_classes) / len(ctx.targets(part))
         for part in ("forget", "retain")
-    ]
-    excess = (shares[0] - shares[1]).double()
+    )
+    excess = (forget - retain).double()
     value = correlation(drop, excess)
-    random = 1 / math.sqrt(ctx.num_classes - 1)
-    extras = {"null_sd": random, "top_class_found": bool(drop.argmax() == excess.argmax())}
+    # The standard deviation of a correlation of C pairs that have nothing to do with each other.
+    null_sd = 1 / math.sqrt(ctx.num_classes - 1)
+    extras = {"null_sd": null_sd, "top_class_found": bool(drop.argmax() == excess.argmax())}
     return MetricValue(value=value, n=ctx.num_classes, extras=extras)
 
 
 def _inputs(ctx: EvalContext) -> MetricValue:
+    _require_two_models(ctx)
     first = ctx.splits.forget.pool.fetch(ctx.splits.forget.index[:1])
-    layers = [_first_layer(ctx.models[who], first) for who in ("original", ctx.subject)]
-    change = (layers[0] - layers[1]).double().cpu()
+    before, after = (_first_layer(ctx.models[who], first) for who in ("original", ctx.subject))
+    change = (before - after).double().cpu()
     if not change.any():
         raise NotComputableError("degenerate", "equal_weights")
-    apart = _mean_input(ctx, ctx.splits.forget) - _mean_input(ctx, ctx.splits.retain)
-    if not apart.any():
+    difference = _mean_input(ctx, ctx.splits.forget) - _mean_input(ctx, ctx.splits.retain)
+    if not difference.any():
         raise NotComputableError("degenerate", "equal_means")
+    # The gradient of a linear layer is a sum of inputs times errors: its main direction is one
+    # of inputs. A singular vector has no sign.
     direction = torch.linalg.svd(change, full_matrices=False).Vh[0]
-    value = torch.cosine_similarity(direction, apart, dim=0).abs().clamp_max(1.0).item()
-    size = len(apart)
+    value = torch.cosine_similarity(direction, difference, dim=0).abs().clamp_max(1.0).item()
+    size = len(difference)
     # E|cos| of a random direction in d dimensions, from the ratio of two gamma functions.
     log_ratio = math.lgamma(size / 2) - math.lgamma((size + 1) / 2)
-    return MetricValue(
-        value=value, n=size, extras={"null_mean": math.exp(log_ratio) / math.sqrt(math.pi)}
-    )
+    extras = {"null_mean": math.exp(log_ratio) / math.sqrt(math.pi)}
+    return MetricValue(value=value, n=size, extras=extras)
 
 
-def correlation(one: Tensor, other: Tensor) -> float:
-    """Return Pearson's correlation of two vectors.
+def _require_two_models(ctx: EvalContext) -> None:
+    if "original" not in ctx.models:
+        raise NotComputableError("skipped", "missing_original")
+    ctx.logits("forget")  # refuses a broken model
+
+
+def correlation(left: Tensor, right: Tensor) -> float:
+    """Return Pearson's correlation of two vectors ``(n,)``.
 
     Raises:
         NotComputableError: If one of them is constant.
     """
-    sides = [value.double() - value.double().mean() for value in (one, other)]
+    sides = [value.double() - value.double().mean() for value in (left, right)]
+    # torch.corrcoef would give NaN, or noise, for a constant vector.
     scale = float(torch.stack(sides).square().sum(dim=1).sqrt().prod().item())
     if scale < 1e-12:
         raise NotComputableError("degenerate", "constant")
@@ -118,8 +120,8 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 def _class_weight(model: nn.Module) -> Tensor:
     last = _head(model)
-    found = last.weight.mean(dim=1) if last.bias is None else last.bias
-    return found.detach().double().cpu()
+    weight = last.weight.mean(dim=1) if last.bias is None else last.bias
+    return weight.detach().double().cpu()
 
 
 def _head(model: nn.Module) -> nn.Linear:

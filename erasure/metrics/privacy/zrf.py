@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.outputs import compared
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 from erasure.evaluation.statistics.estimates import mean
@@ -40,28 +40,24 @@ class ZRF:
         if self.teachers < 5:
             raise ConfigError(f"teachers must be >= 5, got {self.teachers}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - forget alone
-        return {
-            "zrf/score": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description="One minus the divergence, to base 2, of the predictions on the "
-                "forget set from those of random networks.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"zrf/score": measure(partial(self._score, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        score = share(
+            "closer_to_gold",
+            "One minus the divergence, to base 2, of the predictions on the forget set from "
+            "those of random networks.",
+        )
+        return {"zrf/score": Value(score, self._score)}
 
     def _score(self, ctx: EvalContext) -> MetricValue:
-        own = ctx.logits("forget")
-        found = torch.stack(
+        logits = ctx.logits("forget")
+        divergences = torch.stack(
             [
-                compared(jensen_shannon, ctx.task_type, own, ctx.random_logits("forget", number))
+                compared(
+                    jensen_shannon, ctx.task_type, logits, ctx.random_logits("forget", number)
+                )
                 for number in range(self.teachers)
             ]
         )
-        scores = (1 - found / LN2).clamp(0.0, 1.0)
+        scores = (1 - divergences / LN2).clamp(0.0, 1.0)  # over ln 2 a divergence is to base 2
         extras = {"by_teacher": scores.mean(dim=1).tolist()}
         return replace(mean(scores.mean(dim=0), low=0.0, high=1.0), extras=extras)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, amount
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.signals import predictions, require_multiclass
 
 Mode = Literal["auto", "random", "class"]
@@ -41,38 +41,32 @@ class AUS:
         if self.mode not in get_args(Mode):
             raise ConfigError(f"mode must be auto, random or class, got {self.mode!r}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        return {
-            "aus/score": Meaning(
-                direction="max",
-                low=0.0,
-                high=2.0,
-                description=f"Accuracy kept on the {heldout} set, over one plus the distance of "
-                f"the forget accuracy from its target.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"aus/score": measure(partial(self._score, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        description = (
+            f"Accuracy kept on the {parts.heldout} set, over one plus the distance of the forget "
+            "accuracy from its target."
+        )
+        # 2 is reached by an original that is never right and a model that always is.
+        return {"aus/score": Value(amount("max", description, high=2.0), self._score)}
 
     def _score(self, ctx: EvalContext) -> MetricValue:
         require_multiclass(ctx)
-        whole = self.mode == "class" or (self.mode == "auto" and _removes_classes(ctx))
-        heldout = ctx.targets(ctx.heldout)
-        gone = torch.isin(heldout, ctx.targets("forget"))
-        counted = ~gone if whole else torch.ones_like(gone)
+        class_form = self.mode == "class" or (self.mode == "auto" and _removes_classes(ctx))
+        heldout_targets = ctx.targets(ctx.heldout)
+        forgotten = torch.isin(heldout_targets, ctx.targets("forget"))
+        counted = ~forgotten if class_form else torch.ones_like(forgotten)
         if not counted.any():
             raise NotComputableError("degenerate", "no_remaining_class")
         before = _accuracy(ctx, ctx.heldout, "original", counted)
         after = _accuracy(ctx, ctx.heldout, ctx.subject, counted)
         forget = _accuracy(ctx, "forget", ctx.subject, slice(None))
-        distance = forget if whole else abs(forget - after)
         extras = {
-            "mode": "class" if whole else "random",
+            "mode": "class" if class_form else "random",
             "original_accuracy": before,
             "accuracy": after,
             "forget_accuracy": forget,
         }
+        distance = forget if class_form else abs(forget - after)
         return MetricValue(value=aus(before, after, distance), extras=extras)
 
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, distance
+from erasure.core.values import MetricValue, NotComputableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,9 @@ class Gap:
             on the held-out part in use, and so does ``heldout`` between other slashes.
 
     References:
-        C. Fan et al., "SalUn", ICLR 2024, arXiv:2310.12508: the average gap.
+        C. Fan et al., "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency
+        in Both Image Classification and Generation", ICLR 2024, arXiv:2310.12508: the average
+        gap.
     """
 
     of: Sequence[str]
@@ -31,21 +34,18 @@ class Gap:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        names = [resolved(name, parts.heldout) for name in self.of]
+        # How far two values can be apart depends on the metric, so there is no bound in general.
         gaps = {
-            f"gap/{name}": _schema(f"Distance of {name} from its value for the retrained model.")
-            for name in self._names(heldout)
+            f"gap/{name}": Value(
+                distance(f"Distance of {name} from its value for the retrained model."),
+                partial(_gap, name),
+            )
+            for name in names
         }
-        return {**gaps, "gap/avg": _schema(f"Mean of {', '.join(gaps)}.")}
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        names = self._names(ctx.heldout)
-        gaps = {name: measure(partial(_gap, ctx, name)) for name in names}
-        named = {f"gap/{name}": found for name, found in gaps.items()}
-        return {**named, "gap/avg": measure(partial(_average, gaps))}
-
-    def _names(self, heldout: str) -> list[str]:
-        return [resolved(name, heldout) for name in self.of]
+        average = Value(distance(f"Mean of {', '.join(gaps)}."), partial(_average, names))
+        return {**gaps, "gap/avg": average}
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -62,22 +62,17 @@ def check_names(names: Sequence[str]) -> None:
 
 def resolved(name: str, heldout: str) -> str:
     """Return a metric's name with the held-out part in use in place of ``heldout``."""
-    return "/".join(heldout if place == "heldout" else place for place in name.split("/"))
+    return "/".join(heldout if part == "heldout" else part for part in name.split("/"))
 
 
-def _schema(description: str) -> Meaning:
-    # How far two values can be apart depends on the metric, so there is no bound in general.
-    return Meaning(direction="min", low=0.0, high=math.inf, ideal=0.0, description=description)
-
-
-def _gap(ctx: EvalContext, name: str) -> MetricValue:
-    own, gold = against_gold(ctx, name)
-    signed = own - gold
+def _gap(name: str, ctx: EvalContext) -> MetricValue:
+    value, gold = subject_and_gold(ctx, name)
+    signed = value - gold
     return MetricValue(value=abs(signed), extras={"signed": signed, "gold": gold})
 
 
-def against_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
-    """Return what was measured of the subject and of the retrained model.
+def subject_and_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
+    """Return what was measured of the subject, and of the retrained model.
 
     Raises:
         NotComputableError: If there is no retrained model, or one of the values is missing.
@@ -87,13 +82,16 @@ def against_gold(ctx: EvalContext, name: str) -> tuple[float, float]:
     return ctx.measured(name).value, ctx.measured(name, "gold").value
 
 
-def _average(gaps: Mapping[str, MetricValue]) -> MetricValue:
-    for name, found in gaps.items():
-        if found.status != "ok":
-            gold = found.reason == "missing_gold"
-            raise NotComputableError(
-                found.status, found.reason if gold else f"{name}:{found.reason}"
-            )
-    signed = {name: found.extras["signed"] for name, found in gaps.items()}
-    value = math.fsum(found.value for found in gaps.values()) / len(gaps)
-    return MetricValue(value=value, n=len(gaps), extras={"signed": signed})
+def _average(names: Sequence[str], ctx: EvalContext) -> MetricValue:
+    signed = {}
+    for name in names:
+        try:
+            value, gold = subject_and_gold(ctx, name)
+        except NotComputableError as error:
+            # Without the retrained model all gaps are missing, and no metric is to blame.
+            all_missing = error.reason == "missing_gold"
+            reason = error.reason if all_missing else f"{name}:{error.reason}"
+            raise NotComputableError(error.status, reason) from error
+        signed[name] = value - gold
+    value = math.fsum(abs(difference) for difference in signed.values()) / len(signed)
+    return MetricValue(value=value, n=len(signed), extras={"signed": signed})

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from erasure.core.context import EvalContext, ReferenceRole
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value
+from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.per_model import PerModel, per_model
-from erasure.evaluation.pool_margins import halves
+from erasure.evaluation.reference_margins import halves
 from erasure.evaluation.statistics.estimates import Z
 
 
@@ -19,10 +20,15 @@ class GapZ:
     """Mean of a method's models minus that of retrained ones, in their standard deviations.
 
     ``gap_z/forget/accuracy`` of 3 says that the accuracy on the forget set is where hardly any
-    retrained model is. For the retrained model one half of its pool is compared with the other.
+    retrained model is. It is there for the accuracies and the loss attack, which are known of
+    every reference model. For the retrained model one half of those is compared with the
+    other. Where all retrained models have the same value there is none (``golds_agree``).
 
     Args:
         min_models: Fewest retrained models, at least 2.
+
+    References:
+        The standard score of any textbook; of no paper on unlearning that we know.
     """
 
     needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("original", "unlearned", "gold")
@@ -32,42 +38,39 @@ class GapZ:
         if self.min_models < 2:
             raise ConfigError(f"min_models must be >= 2, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"gap_z/{name}": Meaning(
-                direction="closer_to_ideal",
-                low=-math.inf,
-                high=math.inf,
-                ideal=0.0,
-                description=f"Mean {name} minus that of retrained models, in their standard "
-                "deviations.",
+            f"gap_z/{name}": Value(
+                Meaning(
+                    direction="closer_to_ideal",
+                    low=-math.inf,
+                    high=math.inf,
+                    ideal=0.0,
+                    description=f"Mean {name} minus that of retrained models, in their standard "
+                    "deviations.",
+                ),
+                partial(self._z, values),
             )
-            for name in per_model(heldout)
+            for name, values in per_model(parts.heldout).items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"gap_z/{name}": measure(partial(self._z, ctx, values))
-            for name, values in per_model(ctx.heldout).items()
-        }
-
-    def _z(self, ctx: EvalContext, values: PerModel) -> MetricValue:
-        theirs = values(ctx, "gold")
+    def _z(self, values: PerModel, ctx: EvalContext) -> MetricValue:
+        gold = values(ctx, "gold")
         if ctx.subject == "gold":
-            ours, theirs = halves(theirs)
+            subject, gold = halves(gold)
         else:
-            ours = values(ctx, ctx.subject)
-        if len(theirs) < self.min_models:
+            subject = values(ctx, ctx.subject)
+        if len(gold) < self.min_models:
             raise NotComputableError("degenerate", "too_few")
-        spread = theirs.std().item()
+        spread = gold.std().item()
         if spread == 0:
             raise NotComputableError("degenerate", "golds_agree")
-        gap, each = (ours.mean() - theirs.mean()).item(), (ours - theirs.mean()) / spread
+        gap, scores = (subject.mean() - gold.mean()).item(), (subject - gold.mean()) / spread
         extras = {
             "gap": gap,
-            "gold_mean": theirs.mean().item(),
+            "gold_mean": gold.mean().item(),
             "gold_sd": spread,
-            "golds": len(theirs),
-            "share_within_95": (each.abs() <= Z).double().mean().item(),
+            "golds": len(gold),
+            "share_within_95": (scores.abs() <= Z).double().mean().item(),
         }
-        return MetricValue(value=gap / spread, n=len(ours), extras=extras)
+        return MetricValue(value=gap / spread, n=len(subject), extras=extras)

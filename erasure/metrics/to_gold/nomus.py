@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.metrics.to_gold.gap import resolved
 
 
@@ -39,19 +39,10 @@ class NoMUS:
         if not 0.0 <= self.weight <= 1.0:
             raise ConfigError(f"weight must be in [0, 1], got {self.weight}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        return {
-            "nomus/score": Meaning(
-                direction="max",
-                low=0.0,
-                high=1.0,
-                description=f"Weighted mean of {resolved(self.accuracy, heldout)} and of how "
-                f"close {resolved(self.attack, heldout)} is to chance.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"nomus/score": measure(partial(self._score, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        accuracy, attack = (resolved(n, parts.heldout) for n in (self.accuracy, self.attack))
+        description = f"Weighted mean of {accuracy} and of how close {attack} is to chance."
+        return {"nomus/score": Value(share("max", description), self._score)}
 
     def _score(self, ctx: EvalContext) -> MetricValue:
         names = [resolved(name, ctx.heldout) for name in (self.accuracy, self.attack)]

@@ -8,9 +8,10 @@ from typing import Any
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, distance
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.per_model import per_model
-from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
+from erasure.metrics.to_gold.gap import check_names, resolved, subject_and_gold
 
 ENOUGH_GOLDS = 5
 """Retrained models from which on their spread is known."""
@@ -24,12 +25,12 @@ class NormalizedGap:
     undershot. The extras hold the signed difference, the ratio to the retrained model's value
     (``retention``) and the symmetric relative error (``sape``). Where original and retrained
     model hardly differ the quotient means nothing, and there is no value: this is usual for
-    random forget sets of samples that were not memorized.
+    random forget sets of samples that were not memorized (``not_discriminative``).
 
     Args:
         of: Names of metrics measured before this one; ``heldout`` stands for the held-out part.
         min_contrast: Smallest difference between original and retrained model that counts, > 0.
-            With five retrained models or more in a pool it is at least two standard deviations
+            With five retrained reference models or more it is at least two standard deviations
             between them, for accuracies and the loss attack.
 
     References:
@@ -45,40 +46,28 @@ class NormalizedGap:
         if not 0.0 < self.min_contrast < math.inf:
             raise ConfigError(f"min_contrast must be > 0, got {self.min_contrast}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        description = "Distance of {} from the retrained model over that of the original."
+        names = [resolved(name, parts.heldout) for name in self.of]
         return {
-            f"norm_gap/{name}": Meaning(
-                direction="min",
-                low=0.0,
-                high=math.inf,
-                ideal=0.0,
-                description=f"Distance of {name} from the retrained model over that of the "
-                f"original.",
-            )
-            for name in self._names(heldout)
+            f"norm_gap/{name}": Value(distance(description.format(name)), partial(self._gap, name))
+            for name in names
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        names = self._names(ctx.heldout)
-        return {f"norm_gap/{name}": measure(partial(self._gap, ctx, name)) for name in names}
-
-    def _names(self, heldout: str) -> list[str]:
-        return [resolved(name, heldout) for name in self.of]
-
-    def _gap(self, ctx: EvalContext, name: str) -> MetricValue:
-        own, gold = against_gold(ctx, name)
+    def _gap(self, name: str, ctx: EvalContext) -> MetricValue:
+        value, gold = subject_and_gold(ctx, name)
         contrast = ctx.measured(name, "original").value - gold
         if abs(contrast) < self._least_contrast(ctx, name):
             raise NotComputableError("degenerate", "not_discriminative")
-        extras: dict[str, Any] = {"signed": own - gold, "gold": gold, "contrast": contrast}
+        extras: dict[str, Any] = {"signed": value - gold, "gold": gold, "contrast": contrast}
         if gold != 0:
-            extras["retention"] = own / gold
-        if size := abs(own) + abs(gold):
-            extras["sape"] = abs(own - gold) / size
-        return MetricValue(value=abs(own - gold) / abs(contrast), extras=extras)
+            extras["retention"] = value / gold
+        if size := abs(value) + abs(gold):
+            extras["sape"] = abs(value - gold) / size
+        return MetricValue(value=abs(value - gold) / abs(contrast), extras=extras)
 
     def _least_contrast(self, ctx: EvalContext, name: str) -> float:
-        golds = per_model(ctx.heldout).get(name)
-        if golds is None or ctx.references is None or ctx.references.size("gold") < ENOUGH_GOLDS:
+        values = per_model(ctx.heldout).get(name)
+        if values is None or ctx.references is None or ctx.references.size("gold") < ENOUGH_GOLDS:
             return self.min_contrast
-        return max(self.min_contrast, 2 * golds(ctx, "gold").std().item())
+        return max(self.min_contrast, 2 * values(ctx, "gold").std().item())

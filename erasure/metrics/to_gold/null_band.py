@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext, ReferenceRole, Who
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.statistics.estimates import LEVEL
 
@@ -24,8 +25,12 @@ class NullBand:
 
     Args:
         min_models: Fewest retrained models, at least 3.
+
+    References:
+        The 95th percentile of the differences between all pairs; of no paper that we know.
     """
 
+    subjects: ClassVar[tuple[Who, ...]] = ("unlearned",)
     needs_roles: ClassVar[tuple[ReferenceRole, ...]] = ("unlearned", "gold")
     min_models: int = 5
 
@@ -33,39 +38,33 @@ class NullBand:
         if self.min_models < 3:
             raise ConfigError(f"min_models must be >= 3, got {self.min_models}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"null_band/{name}": Meaning(
-                direction="info",
-                low=0.0,
-                high=1.0,
-                description=f"Difference of {name} that two retrained models stay below in "
-                "95 % of pairs.",
+            f"null_band/{name}": Value(
+                share(
+                    "info",
+                    f"Difference of {name} that two retrained models stay below in 95 % of pairs.",
+                ),
+                partial(self._band, values),
             )
-            for name in per_model(heldout)
+            for name, values in per_model(parts.heldout).items()
         }
 
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        if ctx.subject != "unlearned":
-            return {}
-        return {
-            f"null_band/{name}": measure(partial(self._band, ctx, values))
-            for name, values in per_model(ctx.heldout).items()
-        }
-
-    def _band(self, ctx: EvalContext, values: PerModel) -> MetricValue:
+    def _band(self, values: PerModel, ctx: EvalContext) -> MetricValue:
         golds = values(ctx, "gold")
         if len(golds) < self.min_models:
             raise NotComputableError("degenerate", "too_few")
-        apart = torch.pdist(golds.unsqueeze(1), p=1)
-        band = apart.quantile(LEVEL).item()
-        ours = values(ctx, "unlearned")
-        size = min(len(ours), len(golds))
-        gaps = (ours[:size] - golds[:size]).abs()
+        # p=1 on one column: the absolute differences of all pairs, each once
+        differences = torch.pdist(golds.unsqueeze(1), p=1)
+        band = differences.quantile(LEVEL).item()
+        unlearned = values(ctx, "unlearned")
+        # The k-th unlearned and the k-th retrained model share a seed.
+        pairs = min(len(unlearned), len(golds))
+        gaps = (unlearned[:pairs] - golds[:pairs]).abs()
         extras = {
             "golds": len(golds),
-            "median": apart.median().item(),
+            "median": differences.median().item(),
             "mean_gap": gaps.mean().item(),
             "share_inside": (gaps <= band).double().mean().item(),
         }
-        return MetricValue(value=band, n=len(apart), extras=extras)
+        return MetricValue(value=band, n=len(differences), extras=extras)

@@ -1,17 +1,17 @@
-"""The three numbers a search over several objectives minimizes."""
+"""The numbers that a search over several objectives minimizes or keeps below a bound."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
-from erasure.evaluation.costs import fact
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import Meaning, NotComputableError
 from erasure.evaluation.statistics.divergences import LN2
-from erasure.metrics.to_gold.gap import against_gold
+from erasure.metrics.to_gold.gap import subject_and_gold
 
 Utility = Literal["drop", "gap"]
 
@@ -20,6 +20,7 @@ Utility = Literal["drop", "gap"]
 class Objectives:
     """Loss of utility, distance to the retrained model in forgetting, and the logarithm of time.
 
+    They are what a search over several objectives minimizes, ``heldout_drop`` a constraint of it.
     Utility is the mean over retain and held-out set of the accuracy lost against the retrained
     model. Forgetting is the mean of three distances in [0, 1]: of the accuracies on the forget
     set, of the loss-attack AUCs, and the Jensen-Shannon divergence on the forget set over its
@@ -40,74 +41,65 @@ class Objectives:
         if self.utility not in ("drop", "gap"):
             raise ConfigError(f"utility must be drop or gap, got {self.utility!r}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         lost = "lost against" if self.utility == "drop" else "away from"
+        utility = share(
+            "min",
+            f"Accuracy {lost} the retrained model, mean of retain and {parts.heldout} set.",
+        )
+        forgetting = share(
+            "min",
+            "Distance to the retrained model on the forget set: mean of accuracy, loss-attack "
+            "AUC, and Jensen-Shannon divergence over ln 2.",
+        )
+        drop = Meaning(
+            direction="min",
+            low=-1.0,
+            high=1.0,
+            description=f"Accuracy on the {parts.heldout} set lost against the retrained model, "
+            "signed.",
+        )
+        log_time = Meaning(
+            direction="min",
+            low=-math.inf,
+            high=math.inf,
+            description="Natural logarithm of unlearning time over retraining time.",
+        )
         return {
-            "objective/utility": _schema(
-                f"Accuracy {lost} the retrained model, mean of retain and {heldout} set.", 0.0, 1.0
-            ),
-            "objective/forgetting": _schema(
-                "Distance to the retrained model on the forget set: mean of accuracy, loss-attack "
-                "AUC, and Jensen-Shannon divergence over ln 2.",
-                0.0,
-                1.0,
-            ),
-            "objective/heldout_drop": _schema(
-                f"Accuracy on the {heldout} set lost against the retrained model, signed.",
-                -1.0,
-                1.0,
-            ),
-            "objective/log_time": _schema(
-                "Natural logarithm of unlearning time over retraining time.",
-                -math.inf,
-                math.inf,
-            ),
+            "objective/utility": Value(utility, self._utility),
+            "objective/forgetting": Value(forgetting, _forgetting),
+            "objective/heldout_drop": Value(drop, partial(_drop, f"{parts.heldout}/accuracy")),
+            "objective/log_time": Value(log_time, _log_time),
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        values: dict[str, Callable[[], float]] = {
-            "objective/utility": partial(self._utility, ctx),
-            "objective/forgetting": partial(_forgetting, ctx),
-            "objective/heldout_drop": partial(_drop, ctx, ctx.heldout),
-            "objective/log_time": partial(_log_time, ctx),
-        }
-        return {name: measure(compute) for name, compute in values.items()}
 
     def _utility(self, ctx: EvalContext) -> float:
-        drops = [_drop(ctx, part) for part in ("retain", ctx.heldout)]
-        costs = [max(0.0, drop) if self.utility == "drop" else abs(drop) for drop in drops]
-        return math.fsum(costs) / len(costs)
+        drops = [_drop(f"{part}/accuracy", ctx) for part in ("retain", ctx.heldout)]
+        # By part, not of the mean: a gain on one part does not pay for a loss on the other.
+        losses = [max(0.0, drop) if self.utility == "drop" else abs(drop) for drop in drops]
+        return math.fsum(losses) / len(losses)
 
 
 def _forgetting(ctx: EvalContext) -> float:
     distances = [
-        abs(_lead(ctx, "forget/accuracy")),
-        abs(_lead(ctx, "mia/loss/auc")),
+        abs(_drop("forget/accuracy", ctx)),
+        abs(_drop("mia/loss/auc", ctx)),
         ctx.measured("forget/js_to_gold").value / LN2,
     ]
     return math.fsum(distances) / len(distances)
 
 
-def _drop(ctx: EvalContext, part: str) -> float:
-    return _lead(ctx, f"{part}/accuracy")
-
-
-def _lead(ctx: EvalContext, name: str) -> float:
+def _drop(name: str, ctx: EvalContext) -> float:
     """Return by how much a value of the retrained model exceeds the subject's."""
-    own, gold = against_gold(ctx, name)
-    return gold - own
+    value, gold = subject_and_gold(ctx, name)
+    return gold - value
 
 
 def _log_time(ctx: EvalContext) -> float:
     if ctx.subject == "original":
         raise NotComputableError("skipped", "nothing_unlearned")
     if ctx.subject == "gold":
-        return 0.0
-    spent, retraining = fact(ctx, "unlearn_seconds"), fact(ctx, "retrain_seconds")
-    if spent <= 0 or retraining <= 0:
+        return 0.0  # retraining over retraining, also where its time is not known
+    unlearning, retraining = ctx.cost("unlearn_seconds"), ctx.cost("retrain_seconds")
+    if unlearning <= 0 or retraining <= 0:
         raise NotComputableError("degenerate", "zero_seconds")
-    return math.log(spent / retraining)
-
-
-def _schema(description: str, low: float, high: float) -> Meaning:
-    return Meaning(direction="min", low=low, high=high, description=description)
+    return math.log(unlearning / retraining)

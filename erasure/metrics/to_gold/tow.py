@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
-from erasure.metrics.to_gold.gap import against_gold, check_names, resolved
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue, NotComputableError
+from erasure.metrics.to_gold.gap import check_names, resolved, subject_and_gold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,36 +32,23 @@ class ToW:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        names = [resolved(name, heldout) for name in self.of]
-        return {"tow/score": tow_schema(names)}
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"tow/score": measure(partial(tug_of_war, ctx, self.of))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        return {"tow/score": tug_of_war([resolved(name, parts.heldout) for name in self.of])}
 
 
-def tow_schema(names: Sequence[str]) -> Meaning:
-    """Return the meaning of a product over metrics ``names``."""
-    return Meaning(
-        direction="max",
-        low=0.0,
-        high=1.0,
-        ideal=1.0,
-        description=f"Product of one minus the gap to the retrained model in {', '.join(names)}.",
-    )
+def tug_of_war(names: Sequence[str]) -> Value:
+    """Return the product of one minus the gap to the retrained model in each of ``names``."""
+    description = f"Product of one minus the gap to the retrained model in {', '.join(names)}."
+    return Value(share("max", description, ideal=1.0), partial(_product, names))
 
 
-def tug_of_war(ctx: EvalContext, of: Sequence[str]) -> MetricValue:
-    """Return the product over the metrics ``of``, and the signed differences.
-
-    Raises:
-        NotComputableError: If a value is missing, or not in [0, 1].
-    """
+def _product(names: Sequence[str], ctx: EvalContext) -> MetricValue:
     signed = {}
-    for name in (resolved(name, ctx.heldout) for name in of):
-        own, gold = against_gold(ctx, name)
-        if not (0.0 <= own <= 1.0 and 0.0 <= gold <= 1.0):
+    for name in names:
+        value, gold = subject_and_gold(ctx, name)
+        # Out of [0, 1] a gap can exceed 1, and two negative factors would make a good score.
+        if not (0.0 <= value <= 1.0 and 0.0 <= gold <= 1.0):
             raise NotComputableError("degenerate", f"not_a_share:{name}")
-        signed[name] = own - gold
-    value = math.prod(1 - abs(difference) for difference in signed.values())
-    return MetricValue(value=value, n=len(signed), extras={"signed": signed})
+        signed[name] = value - gold
+    product = math.prod(1 - abs(difference) for difference in signed.values())
+    return MetricValue(value=product, n=len(signed), extras={"signed": signed})

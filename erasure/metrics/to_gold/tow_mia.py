@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value
 from erasure.metrics.to_gold.gap import check_names, resolved
-from erasure.metrics.to_gold.tow import tow_schema, tug_of_war
+from erasure.metrics.to_gold.tow import tug_of_war
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +29,5 @@ class ToWMIA:
     def __post_init__(self) -> None:
         check_names(self.of)
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        return {"tow_mia/score": tow_schema([resolved(name, heldout) for name in self.of])}
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"tow_mia/score": measure(partial(tug_of_war, ctx, self.of))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        return {"tow_mia/score": tug_of_war([resolved(name, parts.heldout) for name in self.of])}

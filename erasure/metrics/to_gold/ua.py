@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, share
+from erasure.core.values import MetricValue
 from erasure.metrics.utility.accuracy import accuracy
 
 
@@ -21,21 +21,13 @@ class UnlearningAccuracy:
         arXiv:2304.04934.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:  # noqa: ARG002 - forget alone
-        return {
-            "ua/forget": Meaning(
-                direction="closer_to_gold",
-                low=0.0,
-                high=1.0,
-                description="One minus the accuracy on the forget set.",
-            )
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {"ua/forget": measure(partial(_error, ctx))}
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        meaning = share("closer_to_gold", "One minus the accuracy on the forget set.")
+        return {"ua/forget": Value(meaning, _error)}
 
 
 def _error(ctx: EvalContext) -> MetricValue:
-    found = accuracy(ctx, "forget")
-    low, high = 1 - found.ci_high, 1 - found.ci_low
-    return MetricValue(value=1 - found.value, ci_low=low, ci_high=high, n=found.n)
+    right = accuracy(ctx, "forget")
+    # What is one minus a rate has the ends of its interval the other way round.
+    low, high = 1 - right.ci_high, 1 - right.ci_low
+    return MetricValue(value=1 - right.value, ci_low=low, ci_high=high, n=right.n)

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import predictions
 from erasure.evaluation.statistics.estimates import mean, proportion
 
@@ -24,21 +25,22 @@ class Accuracy:
     Where a sample has several labels it is the share of labels that are predicted right at a
     threshold of one half, one minus the Hamming loss; the extras hold the share of samples with
     all labels right, ``exact_match``, and the accuracy of each label.
+
+    References:
+        A. Golatkar et al., "Eternal Sunshine of the Spotless Net: Selective Forgetting in Deep
+        Networks", CVPR 2020, arXiv:1911.04933: errors on forgotten, retained and test samples.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"{part}/accuracy": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Share of correct predictions on the {part} set.",
+            f"{part}/accuracy": Value(
+                share(
+                    gold_if_forget(part, "max"), f"Share of correct predictions on the {part} set."
+                ),
+                partial(accuracy, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"{part}/accuracy": measure(partial(accuracy, ctx, part)) for part in ctx.parts}
 
 
 def accuracy(ctx: EvalContext, part: str) -> MetricValue:

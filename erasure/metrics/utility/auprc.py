@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.ranking import average_precisions, mean_area
 
@@ -17,27 +18,22 @@ class AUPRC:
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. It is the area under the precision-recall curve by steps; the
     extras hold that of each class. With several labels per sample
-    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
+    see ``MultilabelScores``.
 
     References:
         J. Davis and M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves",
         ICML 2006.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        area = "Mean average precision of a class against the others on the"
         return {
-            f"auprc/{part}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Mean average precision of a class against the others on the "
-                f"{part} set.",
+            f"auprc/{part}": Value(
+                share(gold_if_forget(part, "max"), f"{area} {part} set."),
+                partial(_area, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"auprc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
 
 
 def _area(ctx: EvalContext, part: str) -> MetricValue:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.ranking import mean_area, roc_areas
 
@@ -16,27 +17,22 @@ class AUROC:
 
     Only classes with samples and with samples of other classes on the part count; a part of one
     class has no value. The extras hold the area of each class. With several labels per sample
-    see :class:`~erasure.metrics.utility.multilabel.MultilabelScores`.
+    see ``MultilabelScores``.
 
     References:
         D. Hand and R. Till, "A Simple Generalisation of the Area Under the ROC Curve for
         Multiple Class Classification Problems", Machine Learning 45, 2001.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        area = "Mean area under the ROC curve of a class against the others on the"
         return {
-            f"auroc/{part}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Mean area under the ROC curve of a class against the others on the "
-                f"{part} set.",
+            f"auroc/{part}": Value(
+                share(gold_if_forget(part, "max"), f"{area} {part} set."),
+                partial(_area, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"auroc/{part}": measure(partial(_area, ctx, part)) for part in ctx.parts}
 
 
 def _area(ctx: EvalContext, part: str) -> MetricValue:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.statistics.confusion import confusion
 from erasure.evaluation.statistics.estimates import normal_interval
 
@@ -15,32 +16,30 @@ from erasure.evaluation.statistics.estimates import normal_interval
 class BalancedAccuracy:
     """Mean of the accuracies of the classes that occur, per part.
 
+    Where classes have very different numbers of samples the accuracy is that of the largest ones;
+    here each counts the same.
+
     References:
         K. Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution", ICPR 2010.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"balanced_accuracy/{part}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Mean accuracy of the classes of the {part} set.",
+            f"balanced_accuracy/{part}": Value(
+                share(
+                    gold_if_forget(part, "max"), f"Mean accuracy of the classes of the {part} set."
+                ),
+                partial(_balanced, part=part),
             )
-            for part in ("forget", "retain", heldout)
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"balanced_accuracy/{part}": measure(partial(_balanced, ctx, part))
-            for part in ctx.parts
+            for part in parts
         }
 
 
 def _balanced(ctx: EvalContext, part: str) -> MetricValue:
-    found = confusion(ctx, part)
-    recalls, totals = found.recalls[found.occurs], found.totals[found.occurs]
+    table = confusion(ctx, part)
+    recalls, totals = table.recalls[table.occurs], table.totals[table.occurs]
     value = recalls.mean().item()
+    # Classes are independent binomials, so the variance of their mean is a sum over C squared.
     error = math.sqrt((recalls * (1 - recalls) / totals).sum().item()) / len(recalls)
     low, high = normal_interval(value, error, 0.0, 1.0)
     n, extras = int(totals.sum().item()), {"num_classes": len(recalls)}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, amount, gold_if_forget
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import log_probs, require_multiclass
 from erasure.evaluation.statistics.estimates import mean
 
@@ -14,26 +15,23 @@ from erasure.evaluation.statistics.estimates import mean
 class Brier:
     """Brier score per part: squared distance of the probabilities from the truth, in [0, 2].
 
-    It is summed over classes, so that a certain error costs 2.
+    It is summed over classes, so that a certain error costs 2. Unlike the accuracy it sees how
+    certain a model is, and unlike the loss a single certain error cannot dominate it.
 
     References:
         G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
         Review 78, 1950.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        error = "Mean squared error of the probabilities on the"
         return {
-            f"brier/{part}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "min",
-                low=0.0,
-                high=2.0,
-                description=f"Mean squared error of the probabilities on the {part} set.",
+            f"brier/{part}": Value(
+                amount(gold_if_forget(part, "min"), f"{error} {part} set.", high=2.0),
+                partial(_score, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"brier/{part}": measure(partial(_score, ctx, part)) for part in ctx.parts}
 
 
 def _score(ctx: EvalContext, part: str) -> MetricValue:
@@ -41,4 +39,5 @@ def _score(ctx: EvalContext, part: str) -> MetricValue:
     probabilities = log_probs(ctx, part).exp()
     truth = ctx.task_type.indicators(ctx.targets(part), ctx.num_classes)
     errors = (probabilities - truth.double()).square().sum(dim=-1)
+    # A certain error costs 2 and, by rounding of the sum, a little more.
     return mean(errors.clamp_max(2.0), low=0.0, high=2.0)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import log_probs, predictions, require_multiclass
 
 
@@ -37,31 +38,32 @@ class ECE:
         if self.bins < 2:
             raise ConfigError(f"bins must be >= 2, got {self.bins}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        error = "Expected calibration error on the"
         return {
-            f"ece/{part}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "min",
-                low=0.0,
-                high=1.0,
-                description=f"Expected calibration error on the {part} set.",
+            f"ece/{part}": Value(
+                share(gold_if_forget(part, "min"), f"{error} {part} set."),
+                partial(self._error, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"ece/{part}": measure(partial(self._error, ctx, part)) for part in ctx.parts}
 
     def _error(self, ctx: EvalContext, part: str) -> MetricValue:
         require_multiclass(ctx)
         confidence = log_probs(ctx, part).amax(dim=-1).exp()
         right = (predictions(ctx, part) == ctx.targets(part)).double()
-        fixed = _gaps(confidence, right, equal_width(confidence, self.bins), self.bins)
-        value, maximum = fixed[0].sum().item(), fixed[1].max().item()
+        shares, gaps = _gaps(confidence, right, equal_width(confidence, self.bins), self.bins)
         order = confidence.argsort()
-        evened = _even(confidence, right)[order]
-        equal = _gaps(confidence[order], evened, equal_mass(len(right), self.bins), self.bins)
-        extras = {"maximum": maximum, "adaptive": equal[0].sum().item(), "bins": self.bins}
-        return MetricValue(value=min(value, 1.0), n=len(right), extras=extras)
+        evened = _evened_within_ties(confidence, right)[order]
+        adaptive, _ = _gaps(
+            confidence[order], evened, equal_mass(len(right), self.bins), self.bins
+        )
+        extras = {
+            "maximum": gaps.max().item(),
+            "adaptive": adaptive.sum().item(),
+            "bins": self.bins,
+        }
+        return MetricValue(value=min(shares.sum().item(), 1.0), n=len(right), extras=extras)
 
 
 def equal_width(confidence: Tensor, bins: int) -> Tensor:
@@ -74,16 +76,19 @@ def equal_mass(n: int, bins: int) -> Tensor:
     return torch.arange(n) * bins // n
 
 
-def _gaps(confidence: Tensor, right: Tensor, place: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+def _gaps(confidence: Tensor, right: Tensor, bin_of: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """Return the share of each bin in the error and the difference within it, each ``(bins,)``."""
-    surplus = right.new_zeros(bins).index_add_(0, place, right - confidence).abs()
-    counts = place.bincount(minlength=bins)
-    return surplus / len(right), surplus / counts.clamp_min(1)
+    surplus = right.new_zeros(bins).index_add_(0, bin_of, right - confidence).abs()
+    counts = bin_of.bincount(minlength=bins)
+    return surplus / len(right), surplus / counts.clamp_min(1)  # an empty bin has no surplus
 
 
-def _even(confidence: Tensor, right: Tensor) -> Tensor:
-    """Give samples of equal confidence their common accuracy: their order must not matter."""
-    values, place = confidence.unique(return_inverse=True)
-    hits = right.new_zeros(len(values)).index_add_(0, place, right)
-    shares: Tensor = hits / place.bincount()
-    return shares[place]
+def _evened_within_ties(confidence: Tensor, right: Tensor) -> Tensor:
+    """Return the mean of ``right`` (n,) over all samples of the same confidence.
+
+    Bins of equal mass cut through ties, and the order within a tie must not matter.
+    """
+    levels, level_of = confidence.unique(return_inverse=True)
+    hits = right.new_zeros(len(levels)).index_add_(0, level_of, right)
+    shares: Tensor = hits / level_of.bincount()
+    return shares[level_of]

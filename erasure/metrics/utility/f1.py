@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.statistics.confusion import Confusion, confusion
 
 AVERAGES = {
@@ -28,39 +29,31 @@ class F1:
         C. van Rijsbergen, "Information Retrieval", 2nd edition, 1979.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"f1/{part}/{name}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"F1 on the {part} set, {how}.",
+            f"f1/{part}/{average}": Value(
+                share(gold_if_forget(part, "max"), f"F1 on the {part} set, {how}."),
+                partial(_f1, part=part, average=average),
             )
-            for part in ("forget", "retain", heldout)
-            for name, how in AVERAGES.items()
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"f1/{part}/{name}": measure(partial(_f1, ctx, part, name))
-            for part in ctx.parts
-            for name in AVERAGES
+            for part in parts
+            for average, how in AVERAGES.items()
         }
 
 
 def _f1(ctx: EvalContext, part: str, average: str) -> MetricValue:
-    found = confusion(ctx, part)
-    n = int(found.totals.sum().item())
+    table = confusion(ctx, part)
+    n = int(table.totals.sum().item())
     if average == "micro":
-        return MetricValue(value=(found.counts.trace() / n).item(), n=n)
+        return MetricValue(value=(table.counts.trace() / n).item(), n=n)
     if average == "weighted":
-        return MetricValue(value=(found.f1.nan_to_num() @ found.totals / n).item(), n=n)
-    value, extras = _macro(found)
+        # A class that neither occurs nor is predicted has NaN and weight 0, which is NaN again.
+        return MetricValue(value=(table.f1.nan_to_num() @ table.totals / n).item(), n=n)
+    value, extras = _macro(table)
     return MetricValue(value=value, n=n, extras=extras)
 
 
-def _macro(found: Confusion) -> tuple[float, dict[str, Any]]:
-    if int(found.occurs.sum().item()) == 1:
-        place = int(found.occurs.double().argmax().item())
-        return found.recalls[place].item(), {"only_class": found.names[place]}
-    return found.f1.nanmean().item(), {"per_class": found.named(found.f1)}
+def _macro(table: Confusion) -> tuple[float, dict[str, Any]]:
+    if int(table.occurs.sum().item()) == 1:
+        only = int(table.occurs.double().argmax().item())
+        return table.recalls[only].item(), {"only_class": table.names[only]}
+    return table.f1.nanmean().item(), {"per_class": table.named(table.f1)}

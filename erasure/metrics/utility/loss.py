@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, amount, gold_if_forget
+from erasure.core.values import MetricValue
 from erasure.evaluation.signals import losses
 from erasure.evaluation.statistics.estimates import mean
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Mean negative log-likelihood per part, in nats."""
+    """Mean negative log-likelihood per part, in nats.
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    It sees what the accuracy does not: forget samples that are still predicted right, but with
+    less confidence, or more, than by the retrained model.
+    """
+
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        loss = "Mean negative log-likelihood of the labels of the"
         return {
-            f"{part}/loss": Meaning(
-                direction="closer_to_gold" if part == "forget" else "min",
-                low=0.0,
-                high=math.inf,
-                description=f"Mean negative log-likelihood of the labels of the {part} set.",
-                unit="nats",
+            f"{part}/loss": Value(
+                amount(gold_if_forget(part, "min"), f"{loss} {part} set.", unit="nats"),
+                partial(mean_loss, part=part),
             )
-            for part in ("forget", "retain", heldout)
+            for part in parts
         }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {f"{part}/loss": measure(partial(mean_loss, ctx, part)) for part in ctx.parts}
 
 
 def mean_loss(ctx: EvalContext, part: str) -> MetricValue:

@@ -1,5 +1,6 @@
 """Scores of tasks in which a sample can have several labels."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,13 +8,14 @@ from functools import partial
 from torch import Tensor
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.outputs import require_multilabel
 from erasure.evaluation.signals import predictions
 from erasure.evaluation.statistics.estimates import mean, proportion
 from erasure.evaluation.statistics.ranking import average_precisions, mean_area, roc_areas
 
-MEANINGS = {
+DESCRIPTIONS = {
     "exact_match": "Share of samples with all labels predicted right",
     "hamming": "Share of labels predicted right",
     "micro_f1": "F1 over the decisions on all labels",
@@ -37,23 +39,14 @@ class MultilabelScores:
         Knowledge and Data Engineering 26, 2014.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"multilabel/{part}/{name}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"{meaning} of the {part} set.",
+            f"multilabel/{part}/{name}": Value(
+                share(gold_if_forget(part, "max"), f"{description} of the {part} set."),
+                partial(_score, part=part, name=name),
             )
-            for part in ("forget", "retain", heldout)
-            for name, meaning in MEANINGS.items()
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"multilabel/{part}/{name}": measure(partial(_score, ctx, part, name))
-            for part in ctx.parts
-            for name in MEANINGS
+            for part in parts
+            for name, description in DESCRIPTIONS.items()
         }
 
 
@@ -75,15 +68,15 @@ def _hamming(predicted: Tensor, targets: Tensor) -> MetricValue:
 
 
 def _micro_f1(predicted: Tensor, targets: Tensor) -> MetricValue:
-    found = _f1(predicted.flatten().unsqueeze(-1), targets.flatten().unsqueeze(-1))
-    return _defined(found.item(), len(targets))
+    # One column of all decisions: the F1 of it is the micro average.
+    micro = _f1(predicted.flatten().unsqueeze(-1), targets.flatten().unsqueeze(-1))
+    return _defined(micro.item(), len(targets))
 
 
 def _macro_f1(predicted: Tensor, targets: Tensor) -> MetricValue:
-    found = _f1(predicted, targets)
-    return replace(
-        _defined(found.nanmean().item(), len(targets)), extras={"per_label": found.tolist()}
-    )
+    per_label = _f1(predicted, targets)
+    macro = _defined(per_label.nanmean().item(), len(targets))
+    return replace(macro, extras={"per_label": per_label.tolist()})
 
 
 def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
@@ -93,7 +86,7 @@ def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
 
 
 def _defined(value: float, n: int) -> MetricValue:
-    if value != value:
+    if math.isnan(value):
         raise NotComputableError("degenerate", "no_label")
     return MetricValue(value=value, n=n)
 

@@ -5,66 +5,58 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue
 from erasure.evaluation.statistics.confusion import confusion
 from erasure.evaluation.statistics.estimates import clopper_pearson
 
 
 @dataclass(frozen=True, kw_only=True)
 class PerClass:
-    """Accuracy of single classes, per part; the extras hold that of each class that occurs.
+    """Accuracy of single classes per part: the lowest, and the one farthest from gold's.
 
     ``worst`` is the lowest accuracy of a class, and ``largest_gap`` the largest absolute
     difference of a class's accuracy from that of the retrained model: after the removal of a
     class it shows what became of the classes that resemble it, which an average hides. The
-    signed difference of each class is in the extras.
+    extras hold the accuracy, and the signed difference, of each class that occurs.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        found = {}
-        for part in ("forget", "retain", heldout):
-            found[f"per_class/{part}/worst"] = Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Lowest accuracy of a class of the {part} set.",
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        values = {}
+        for part in parts:
+            lowest = share(
+                gold_if_forget(part, "max"), f"Lowest accuracy of a class of the {part} set."
             )
-            found[f"per_class/{part}/largest_gap"] = Meaning(
-                direction="min",
-                low=0.0,
-                high=1.0,
+            gap = share(
+                "min",
+                "Largest difference from the retrained model in the accuracy of a class of the "
+                f"{part} set.",
                 ideal=0.0,
-                description=f"Largest difference from the retrained model in the accuracy of a "
-                f"class of the {part} set.",
             )
-        return found
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"per_class/{part}/{name}": measure(partial(compute, ctx, part))
-            for part in ctx.parts
-            for name, compute in (("worst", _worst), ("largest_gap", _largest_gap))
-        }
+            values[f"per_class/{part}/worst"] = Value(lowest, partial(_worst, part=part))
+            values[f"per_class/{part}/largest_gap"] = Value(gap, partial(_largest_gap, part=part))
+        return values
 
 
 def _worst(ctx: EvalContext, part: str) -> MetricValue:
-    found = confusion(ctx, part)
-    place = int(found.recalls.nan_to_num(nan=2.0).argmin().item())
-    hits, total = (int(t[place].item()) for t in (found.counts.diagonal(), found.totals))
+    table = confusion(ctx, part)
+    # A class without samples has no recall; 2 is above all that have one.
+    worst = int(table.recalls.nan_to_num(nan=2.0).argmin().item())
+    hits, total = (int(t[worst].item()) for t in (table.counts.diagonal(), table.totals))
     low, high = clopper_pearson(hits, total)
     extras = {
-        "class": found.names[place],
-        "accuracy": found.named(found.recalls),
-        "samples": found.named(found.totals),
+        "class": table.names[worst],
+        "accuracy": table.named(table.recalls),
+        "samples": table.named(table.totals),
     }
     return MetricValue(value=hits / total, ci_low=low, ci_high=high, n=total, extras=extras)
 
 
 def _largest_gap(ctx: EvalContext, part: str) -> MetricValue:
-    found = confusion(ctx, part)
-    signed = found.recalls - confusion(ctx.of("gold"), part).recalls
-    place = int(signed.abs().nan_to_num(nan=-1.0).argmax().item())
-    extras = {"class": found.names[place], "signed": found.named(signed)}
-    return MetricValue(
-        value=signed[place].abs().item(), n=int(found.totals[place].item()), extras=extras
-    )
+    table = confusion(ctx, part)
+    gaps = table.recalls - confusion(ctx.of("gold"), part).recalls
+    # A class without samples has no gap; -1 is below all that have one.
+    widest = int(gaps.abs().nan_to_num(nan=-1.0).argmax().item())
+    extras = {"class": table.names[widest], "signed": table.named(gaps)}
+    n = int(table.totals[widest].item())
+    return MetricValue(value=gaps[widest].abs().item(), n=n, extras=extras)

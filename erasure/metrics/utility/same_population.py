@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from erasure.core.context import EvalContext
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, amount, gold_if_forget, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.metrics.utility.accuracy import accuracy
 from erasure.metrics.utility.loss import mean_loss
 
@@ -19,43 +20,33 @@ class SamePopulation:
     accuracy in papers on class removal, and that on ``test_retain`` by the test accuracy. Where
     the forget set is a sample of everything there is no such division, and every value is
     skipped with the reason ``no_population``.
+
+    References:
+        A. Tarun et al., "Fast Yet Effective Machine Unlearning", TNNLS 2023, arXiv:2111.08947:
+        accuracies on forgotten and other classes, both of unseen samples.
     """
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
-        found = {}
-        for side in ("forget", "retain"):
-            gold = side == "forget"
-            of = f"{heldout} samples {'' if gold else 'not '}of the forgotten population"
-            found[f"{heldout}_{side}/accuracy"] = Meaning(
-                direction="closer_to_gold" if gold else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Share of correct predictions on {of}.",
+    def values(self, parts: Parts) -> Mapping[str, Value]:
+        values = {}
+        for side in parts.population:
+            which = "of" if side.endswith("_forget") else "not of"
+            samples = f"{parts.heldout} samples {which} the forgotten population."
+            right = share(
+                gold_if_forget(side, "max"), f"Share of correct predictions on {samples}"
             )
-            found[f"{heldout}_{side}/loss"] = Meaning(
-                direction="closer_to_gold" if gold else "min",
-                low=0.0,
-                high=float("inf"),
-                description=f"Mean negative log-likelihood of the labels of {of}.",
+            loss = amount(
+                gold_if_forget(side, "min"),
+                f"Mean negative log-likelihood of the labels of {samples}",
                 unit="nats",
             )
-        return found
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        compute: dict[str, Callable[[EvalContext, str], MetricValue]] = {
-            "accuracy": accuracy,
-            "loss": mean_loss,
-        }
-        return {
-            f"{ctx.heldout}_{side}/{name}": measure(partial(_on_side, ctx, side, each))
-            for side in ("forget", "retain")
-            for name, each in compute.items()
-        }
+            values[f"{side}/accuracy"] = Value(right, partial(_on_side, accuracy, side=side))
+            values[f"{side}/loss"] = Value(loss, partial(_on_side, mean_loss, side=side))
+        return values
 
 
 def _on_side(
-    ctx: EvalContext, side: str, compute: Callable[[EvalContext, str], MetricValue]
+    compute: Callable[[EvalContext, str], MetricValue], ctx: EvalContext, side: str
 ) -> MetricValue:
     if not ctx.population_parts:
         raise NotComputableError("skipped", "no_population")
-    return compute(ctx, f"{ctx.heldout}_{side}")
+    return compute(ctx, side)

@@ -6,7 +6,8 @@ from functools import partial
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.values import Meaning, MetricValue, NotComputableError, measure
+from erasure.core.metric import Parts, Value, gold_if_forget, share
+from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.signals import require_multiclass
 from erasure.evaluation.statistics.estimates import proportion
 
@@ -20,6 +21,10 @@ class TopK:
     Args:
         k: How many classes are looked at, at least 2. With as many classes as that or fewer
             there is no value.
+
+    References:
+        O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 115,
+        2015, arXiv:1409.0575.
     """
 
     k: int = 5
@@ -28,29 +33,25 @@ class TopK:
         if self.k < 2:
             raise ConfigError(f"k must be >= 2, got {self.k}")
 
-    def schema(self, heldout: str) -> Mapping[str, Meaning]:
+    def values(self, parts: Parts) -> Mapping[str, Value]:
         return {
-            f"topk/{part}/top_{self.k}": Meaning(
-                direction="closer_to_gold" if part == "forget" else "max",
-                low=0.0,
-                high=1.0,
-                description=f"Share of the {part} set whose class is among the {self.k} first.",
+            f"topk/{part}/top_{self.k}": Value(
+                share(
+                    gold_if_forget(part, "max"),
+                    f"Share of the {part} set whose class is among the {self.k} first.",
+                ),
+                partial(self._share, part=part),
             )
-            for part in ("forget", "retain", heldout)
-        }
-
-    def __call__(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        return {
-            f"topk/{part}/top_{self.k}": measure(partial(self._share, ctx, part))
-            for part in ctx.parts
+            for part in parts
         }
 
     def _share(self, ctx: EvalContext, part: str) -> MetricValue:
         require_multiclass(ctx)
         if self.k >= ctx.num_classes:
             raise NotComputableError("skipped", "no_more_than_k_classes")
-        logits, own = ctx.logits(part), ctx.targets(part).unsqueeze(-1)
-        scores = logits.gather(-1, own)
-        before = (logits == scores).cumsum(dim=-1).gather(-1, own) - 1  # ties in front of it
-        better = (logits > scores).sum(dim=-1, keepdim=True) + before
-        return proportion(int((better < self.k).sum().item()), len(own))
+        logits, labels = ctx.logits(part), ctx.targets(part).unsqueeze(-1)
+        scores = logits.gather(-1, labels)
+        # Equal logits of lower classes come first; the class itself is the last one counted.
+        ties_before = (logits == scores).cumsum(dim=-1).gather(-1, labels) - 1
+        rank = (logits > scores).sum(dim=-1, keepdim=True) + ties_before
+        return proportion(int((rank < self.k).sum().item()), len(labels))

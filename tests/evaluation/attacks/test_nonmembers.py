@@ -7,6 +7,7 @@ from erasure.core.task_types import Multilabel
 from erasure.core.values import NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_tpr, attack_values, balanced_accuracy
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.loss_mia import LossMIA
 
 
@@ -19,34 +20,34 @@ def test_without_a_population_they_are_of_the_classes_in_the_forget_set(make_ctx
     logits = {"unlearned": torch.zeros(6, 3)}
     forget = (torch.tensor([0, 1, 0, 1, 0, 1]), logits)
     test = (torch.tensor([0, 1, 2, 2, 1, 0]), logits)
-    found = non_members(make_ctx({"forget": forget, "test": test}))
-    assert found.rule == "classes"
-    assert found.chosen.tolist() == [True, True, False, False, True, True]
-    assert len(found) == 4
+    choice = non_members(make_ctx({"forget": forget, "test": test}))
+    assert choice.rule == "classes"
+    assert choice.chosen.tolist() == [True, True, False, False, True, True]
+    assert len(choice) == 4
 
 
 def test_a_forgotten_population_goes_before_its_classes(random_ctx):
-    found = non_members(with_kin(random_ctx(), 10))
-    assert found.rule == "population"
-    assert found.chosen.nonzero().squeeze(1).tolist() == list(range(10))
+    choice = non_members(with_kin(random_ctx(), 10))
+    assert choice.rule == "population"
+    assert choice.chosen.nonzero().squeeze(1).tolist() == list(range(10))
 
 
 def test_a_population_with_few_heldout_samples_is_not_enough(random_ctx):
-    found = non_members(with_kin(random_ctx(), 9))
-    assert found.rule == "classes"
-    assert len(found) == 60
+    choice = non_members(with_kin(random_ctx(), 9))
+    assert choice.rule == "classes"
+    assert len(choice) == 60
 
 
 def test_where_samples_have_several_labels_all_are_taken(random_ctx):
     ctx = replace(random_ctx(), task_type=Multilabel())
-    found = non_members(ctx)
-    assert (found.rule, len(found)) == ("all", 60)
+    choice = non_members(ctx)
+    assert (choice.rule, len(choice)) == ("all", 60)
     assert non_members(with_kin(ctx, 12)).rule == "population"
 
 
 def test_the_attack_on_the_loss_uses_the_same_choice(random_ctx):
-    found = LossMIA()(with_kin(random_ctx(), 20))
-    assert found["mia/loss/auc"].extras["n_non_members"] == 20
+    values = measure(LossMIA(), with_kin(random_ctx(), 20))
+    assert values["mia/loss/auc"].extras["n_non_members"] == 20
 
 
 @pytest.mark.parametrize(("min_n", "fails"), [(40, False), (41, True)])
@@ -68,14 +69,14 @@ def test_an_empty_forget_set_has_no_classes(random_ctx):
 
 def test_values_of_an_attack_have_names_intervals_and_facts():
     members, others = torch.arange(2000.0) + 900, torch.arange(2000.0)
-    found = attack_values("some", members, others, {"models": 3})
-    assert set(found) == {"some/auc", "some/tpr_at_1_fpr", "some/tpr_at_0.1_fpr"}
-    assert all(value.extras["models"] == 3 for value in found.values())
+    values = attack_values("some", members, others, {"models": 3})
+    assert set(values) == {"some/auc", "some/tpr_at_1_fpr", "some/tpr_at_0.1_fpr"}
+    assert all(value.extras["models"] == 3 for value in values.values())
     # The 21st largest of the others is 1979; members from 1980 to 2899 are above it.
-    assert found["some/tpr_at_1_fpr"].value == 920 / 2000
-    assert found["some/tpr_at_1_fpr"].extras["unreliable"] is False
-    assert found["some/tpr_at_0.1_fpr"].value == 902 / 2000
-    assert found["some/tpr_at_0.1_fpr"].extras["unreliable"] is True
+    assert values["some/tpr_at_1_fpr"].value == 920 / 2000
+    assert values["some/tpr_at_1_fpr"].extras["unreliable"] is False
+    assert values["some/tpr_at_0.1_fpr"].value == 902 / 2000
+    assert values["some/tpr_at_0.1_fpr"].extras["unreliable"] is True
 
 
 def test_swapped_sides_turn_the_attack_around():
@@ -87,14 +88,14 @@ def test_swapped_sides_turn_the_attack_around():
 
 
 def test_a_constant_score_is_guessing():
-    found = attack_tpr(torch.ones(20), torch.ones(30), 0.01)
-    assert found.value == 0.01
-    assert found.extras["constant_score"] is True
+    rate = attack_tpr(torch.ones(20), torch.ones(30), 0.01)
+    assert rate.value == 0.01
+    assert rate.extras["constant_score"] is True
 
 
 def test_balanced_accuracy_has_the_error_of_two_proportions():
-    found = balanced_accuracy(0.8, 0.6, 100, 400)
-    assert found.value == pytest.approx(0.7)
-    assert found.extras["advantage"] == pytest.approx(0.4)
+    accuracy = balanced_accuracy(0.8, 0.6, 100, 400)
+    assert accuracy.value == pytest.approx(0.7)
+    assert accuracy.extras["advantage"] == pytest.approx(0.4)
     error = ((0.8 * 0.2 / 100 + 0.6 * 0.4 / 400) ** 0.5) / 2
-    assert found.ci_high - found.value == pytest.approx(1.959964 * error, abs=1e-6)
+    assert accuracy.ci_high - accuracy.value == pytest.approx(1.959964 * error, abs=1e-6)

@@ -21,22 +21,22 @@ def test_clopper_pearson_agrees_with_scipy(hits, n):
 
 
 def test_proportion_knows_its_size():
-    found = proportion(3, 4, {"note": 1})
-    assert (found.value, found.n, found.extras) == (0.75, 4, {"note": 1})
-    assert found.ci_low < 0.75 < found.ci_high
+    share = proportion(3, 4, {"note": 1})
+    assert (share.value, share.n, share.extras) == (0.75, 4, {"note": 1})
+    assert share.ci_low < 0.75 < share.ci_high
 
 
 def test_mean_interval_is_symmetric_and_clipped():
-    found = mean(torch.tensor([0.0, 1.0, 2.0, 5.0]), low=0.0, high=math.inf)
+    average = mean(torch.tensor([0.0, 1.0, 2.0, 5.0]), low=0.0, high=math.inf)
     error = math.sqrt((4 + 1 + 0 + 9) / 3 / 4)
-    assert found.value == 2.0
-    assert found.ci_high == pytest.approx(2 + Z * error)
-    assert found.ci_low == 0.0
+    assert average.value == 2.0
+    assert average.ci_high == pytest.approx(2 + Z * error)
+    assert average.ci_low == 0.0
     assert pytest.approx(1.959963985) == Z
 
 
 def test_the_mean_of_one_value_has_no_interval():
-    found = mean(torch.tensor([3.0]), low=0.0, high=math.inf)
-    assert found.value == 3.0
-    assert math.isnan(found.ci_low)
-    assert math.isnan(found.ci_high)
+    average = mean(torch.tensor([3.0]), low=0.0, high=math.inf)
+    assert average.value == 3.0
+    assert math.isnan(average.ci_low)
+    assert math.isnan(average.ci_high)

@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 import torch
@@ -90,8 +89,8 @@ def test_delong_error_agrees_with_hanley_and_mcneil_where_both_hold():
     assert exact == pytest.approx(0.0344, abs=5e-5)
     generator = torch.Generator().manual_seed(0)
     draws = torch.empty(400, 2, n, dtype=torch.float64).exponential_(generator=generator)
-    found = [delong_error(3 * pos, neg) ** 2 for pos, neg in draws]  # P(3 X > Y) is 3 / 4
-    assert math.sqrt(sum(found) / len(found)) == pytest.approx(exact, rel=0.01)
+    variances = [delong_error(3 * pos, neg) ** 2 for pos, neg in draws]  # P(3 X > Y) is 3 / 4
+    assert math.sqrt(sum(variances) / len(variances)) == pytest.approx(exact, rel=0.01)
 
 
 def test_exponential_losses_reach_their_true_values():
@@ -135,10 +134,9 @@ def test_one_score_has_no_error():
     assert math.isnan(delong_error(torch.ones(1), torch.zeros(5)))
 
 
-def test_large_inputs_are_quick():
+def test_large_inputs_of_one_distribution_are_at_chance():
     generator = torch.Generator().manual_seed(2)
     scores = torch.randn(2, 100_000, dtype=torch.float64, generator=generator)
-    begun = time.perf_counter()
     area, error = auc(roc(*scores)), delong_error(*scores)
-    assert time.perf_counter() - begun < 2
+    assert error == pytest.approx(null_error(100_000, 100_000), rel=0.01)
     assert abs(area - 0.5) < 4 * error

@@ -2,10 +2,11 @@ import math
 
 import pytest
 
+from erasure.evaluation.measure import meanings, measure
 from erasure.metrics.cost.cost import Cost
 from erasure.metrics.cost.guard import Guard
 
-FACTS = {
+COSTS = {
     "unlearn_seconds": 2.0,
     "retrain_seconds": 30.0,
     "original_seconds": 40.0,
@@ -32,9 +33,9 @@ FACTS = {
 }
 
 
-def test_costs_are_derived_from_the_facts(random_ctx):
-    found = Cost()(random_ctx(costs=FACTS))
-    assert {name: m.value for name, m in found.items()} == {
+def test_costs_are_derived_from_what_was_noted(random_ctx):
+    values = measure(Cost(), random_ctx(costs=COSTS))
+    assert {name: m.value for name, m in values.items()} == {
         "cost/unlearn_seconds": 2.0,
         "cost/original_seconds": 40.0,
         "cost/retrain_seconds": 30.0,
@@ -54,52 +55,52 @@ def test_costs_are_derived_from_the_facts(random_ctx):
     }
 
 
-def test_guards_pass_facts_on(random_ctx):
-    found = Guard()(random_ctx(costs=FACTS))
-    assert {name: m.value for name, m in found.items()} == {
+def test_guards_pass_on_what_was_noted(random_ctx):
+    values = measure(Guard(), random_ctx(costs=COSTS))
+    assert {name: m.value for name, m in values.items()} == {
         "guard/relative_weight_change": 0.125,
         "guard/forget_output_change": 0.5,
         "guard/duplicates_forget_retain": 3.0,
         "guard/duplicates_forget_heldout": 0.0,
     }
-    assert {meaning.direction for meaning in Guard().schema("test").values()} == {"info"}
+    assert {meaning.direction for meaning in meanings(Guard(), "test").values()} == {"info"}
 
 
 @pytest.mark.parametrize("metric", [Cost(), Guard()])
 def test_they_belong_to_the_unlearned_model(random_ctx, metric):
-    ctx = random_ctx(costs=FACTS)
-    assert set(metric(ctx)) == set(metric.schema("test"))
-    assert metric(ctx.of("original")) == {}
-    assert metric(ctx.of("gold")) == {}
+    ctx = random_ctx(costs=COSTS)
+    assert set(measure(metric, ctx)) == set(meanings(metric, "test"))
+    assert measure(metric, ctx.of("original")) == {}
+    assert measure(metric, ctx.of("gold")) == {}
 
 
 @pytest.mark.parametrize("metric", [Cost(), Guard()])
 def test_what_was_not_noted_is_skipped(random_ctx, metric):
-    found = metric(random_ctx())
-    assert all(math.isnan(m.value) for m in found.values())
-    assert all(m.status == "skipped" for m in found.values())
-    assert all(m.reason.startswith("missing_fact:") for m in found.values())
+    values = measure(metric, random_ctx())
+    assert all(math.isnan(m.value) for m in values.values())
+    assert all(m.status == "skipped" for m in values.values())
+    assert all(m.reason.startswith("missing_cost:") for m in values.values())
 
 
 def test_where_a_step_costs_the_same_whatever_it_reads_steps_are_counted(random_ctx):
     whole = {"sample_flops": 0.0, "training_sample_flops": 0.0, "step_flops": 5e9}
-    found = Cost()(random_ctx(costs=FACTS | whole))
-    assert found["cost/unlearn_gflops"].value == 70 * 5
-    assert found["cost/flop_ratio"].value == pytest.approx(0.1)
+    values = measure(Cost(), random_ctx(costs=COSTS | whole))
+    assert values["cost/unlearn_gflops"].value == 70 * 5
+    assert values["cost/flop_ratio"].value == pytest.approx(0.1)
 
 
 def test_short_runs_are_below_what_an_energy_counter_resolves(random_ctx):
     for seconds, short in ((4.9, True), (5.0, False)):
-        found = Cost()(random_ctx(costs=FACTS | {"unlearn_seconds": seconds}))
-        assert found["cost/energy_joules"].extras == {"below_measurement_floor": short}
+        values = measure(Cost(), random_ctx(costs=COSTS | {"unlearn_seconds": seconds}))
+        assert values["cost/energy_joules"].extras == {"below_measurement_floor": short}
 
 
 def test_no_ratio_without_operations_that_count(random_ctx):
-    found = Cost()(random_ctx(costs=FACTS | {"training_sample_flops": 0.0}))
-    assert found["cost/flop_ratio"].reason == "no_counted_operations"
+    values = measure(Cost(), random_ctx(costs=COSTS | {"training_sample_flops": 0.0}))
+    assert values["cost/flop_ratio"].reason == "no_counted_operations"
 
 
 def test_no_speedup_over_nothing(random_ctx):
-    found = Cost()(random_ctx(costs=FACTS | {"unlearn_seconds": 0.0}))
-    assert found["cost/speedup"].reason == "zero_unlearn_seconds"
-    assert found["cost/share_of_retraining"].value == 0.0
+    values = measure(Cost(), random_ctx(costs=COSTS | {"unlearn_seconds": 0.0}))
+    assert values["cost/speedup"].reason == "zero_unlearn_seconds"
+    assert values["cost/share_of_retraining"].value == 0.0

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 from torch import nn
 
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.core.seeding import isolated
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.certificate import (
     Certificate,
     accuracy_bound,
@@ -51,27 +52,27 @@ def test_epsilon_of_error_rates():
 def test_a_model_with_the_weights_of_gold_is_exact():
     ctx = toy_context()
     ctx = replace(ctx, models={**ctx.models, "unlearned": ctx.models["gold"]})
-    found = Certificate()(ctx)
+    results = measure(Certificate(), ctx)
     assert {
-        name: found[f"certificate/{name}"].value for name in ("exact", "epsilon", "delta")
+        name: results[f"certificate/{name}"].value for name in ("exact", "epsilon", "delta")
     } == {
         "exact": 1.0,
         "epsilon": 0.0,
         "delta": 0.0,
     }
-    assert found["certificate/epsilon"].extras["notion"] == "exact"
+    assert results["certificate/epsilon"].extras["notion"] == "exact"
 
 
 def test_what_a_method_reported_last_is_its_certificate():
     ctx = toy_context()
-    found = Certificate()(replace(ctx, costs={**ctx.costs, **REPORTED}))
-    epsilon = found["certificate/epsilon"]
+    results = measure(Certificate(), replace(ctx, costs={**ctx.costs, **REPORTED}))
+    epsilon = results["certificate/epsilon"]
     assert epsilon.value == 0.25
     assert epsilon.extras["scope"] == "head"  # its features were trained on the forget set
     assert epsilon.extras["accuracy_bound"] == accuracy_bound(0.25, 1e-4)
     assert epsilon.extras["reported"]["bound"] == 0.01
-    assert found["certificate/delta"].value == 1e-4
-    assert found["certificate/exact"].value == 0.0
+    assert results["certificate/delta"].value == 1e-4
+    assert results["certificate/exact"].value == 0.0
 
 
 def test_with_nothing_but_a_head_the_certificate_holds_for_the_model():
@@ -79,17 +80,17 @@ def test_with_nothing_but_a_head_the_certificate_holds_for_the_model():
     with isolated(0, "head"):
         alone = nn.Sequential(nn.Flatten(), nn.Linear(36, 4))
     models = {**ctx.models, "original": alone}
-    found = Certificate()(replace(ctx, models=models, costs=REPORTED))
-    assert found["certificate/epsilon"].extras["scope"] == "model"
+    results = measure(Certificate(), replace(ctx, models=models, costs=REPORTED))
+    assert results["certificate/epsilon"].extras["scope"] == "model"
 
 
 def test_most_methods_prove_nothing(random_ctx):
-    found = Certificate()(random_ctx())
-    assert found["certificate/epsilon"].reason == "no_certificate"
-    assert found["certificate/delta"].reason == "no_certificate"
-    assert found["certificate/empirical_epsilon"].reason == "missing_pool"
-    assert Certificate()(random_ctx().of("gold")) == {}
-    alone = Certificate()(random_ctx(roles=("unlearned",)))
+    results = measure(Certificate(), random_ctx())
+    assert results["certificate/epsilon"].reason == "no_certificate"
+    assert results["certificate/delta"].reason == "no_certificate"
+    assert results["certificate/empirical_epsilon"].reason == "missing_references"
+    assert measure(Certificate(), random_ctx().of("gold")) == {}
+    alone = measure(Certificate(), random_ctx(roles=("unlearned",)))
     assert alone["certificate/exact"].reason == "missing_gold"
 
 
@@ -103,18 +104,18 @@ def pool(make_ctx, shift, count=40, **options):
 
 
 def test_an_attack_on_models_shows_how_far_apart_they_are(make_ctx):
-    found = [
-        Certificate()(pool(make_ctx, shift))["certificate/empirical_epsilon"].value
+    epsilons = [
+        measure(Certificate(), pool(make_ctx, shift))["certificate/empirical_epsilon"].value
         for shift in (0.0, 0.5, -3.0)
     ]
-    assert found[0] < 0.2
-    assert found[0] < found[1] < found[2]
-    assert found[2] == epsilon_lower_bound((0, 0), (20, 20), 1e-5)
+    assert epsilons[0] < 0.2
+    assert epsilons[0] < epsilons[1] < epsilons[2]
+    assert epsilons[2] == epsilon_lower_bound((0, 0), (20, 20), 1e-5)
 
 
 def test_too_few_models_show_nothing(make_ctx):
-    found = Certificate()(pool(make_ctx, 0.0, count=15))
-    assert found["certificate/empirical_epsilon"].reason == "too_few"
+    results = measure(Certificate(), pool(make_ctx, 0.0, count=15))
+    assert results["certificate/empirical_epsilon"].reason == "too_few"
 
 
 def test_an_attack_that_contradicts_exact_unlearning_fails_the_trial(make_ctx):
@@ -122,18 +123,18 @@ def test_an_attack_that_contradicts_exact_unlearning_fails_the_trial(make_ctx):
     gold = ctx.models["gold"]
     ctx = replace(ctx, models={"unlearned": gold, "gold": gold})
     with pytest.raises(ErasureError, match="exact unlearning is contradicted"):
-        Certificate()(ctx)
+        measure(Certificate(), ctx)
     assert Evaluator(metrics={"c": Certificate()})(ctx).errors
     same = pool(make_ctx, 0.0)
-    assert Certificate()(replace(same, models={"unlearned": gold, "gold": gold}))
+    assert measure(Certificate(), replace(same, models={"unlearned": gold, "gold": gold}))
 
 
 def test_a_certificate_with_noise_is_not_refuted_by_models_without(make_ctx):
     ctx = replace(pool(make_ctx, 3.0), costs=REPORTED)
-    found = Certificate()(ctx)
-    assert found["certificate/epsilon"].value == 0.25
-    assert found["certificate/empirical_epsilon"].value > 0.25
-    assert found["certificate/empirical_epsilon"].extras["delta"] == 1e-4
+    results = measure(Certificate(), ctx)
+    assert results["certificate/epsilon"].value == 0.25
+    assert results["certificate/empirical_epsilon"].value > 0.25
+    assert results["certificate/empirical_epsilon"].extras["delta"] == 1e-4
 
 
 @pytest.mark.parametrize(

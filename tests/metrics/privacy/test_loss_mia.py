@@ -2,11 +2,13 @@ import math
 
 import pytest
 import torch
+from reasons import reasons
 from scipy.stats import mannwhitneyu
 
 from erasure.core.errors import ConfigError
 from erasure.core.values import NotComputableError
 from erasure.evaluation.attacks.nonmembers import attack_losses
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.loss_mia import LossMIA
 
 MEMBERS = [0.1, 0.2, 0.3, 0.9]
@@ -29,40 +31,44 @@ def joined(*samples):
 
 def test_worked_example(make_ctx):
     ctx = make_ctx({"forget": with_losses(MEMBERS), "test": with_losses(OTHERS)})
-    found = LossMIA(min_n=4)(ctx)
-    assert found["mia/loss/auc"].value == pytest.approx(0.75, abs=1e-6)
-    assert found["mia/loss/balanced_accuracy"].value == pytest.approx(0.75, abs=1e-6)
-    assert found["mia/loss/balanced_accuracy"].extras["advantage"] == pytest.approx(0.5, abs=1e-6)
-    assert found["mia/loss/balanced_accuracy"].extras["threshold"] == pytest.approx(0.2, abs=1e-6)
-    assert found["mia/loss/tpr_at_1_fpr"].value == 0.5
-    assert found["mia/loss/tpr_at_1_fpr"].extras["unreliable"] is True
-    assert found["mia/loss/auc"].n == 8
+    results = measure(LossMIA(min_n=4), ctx)
+    assert results["mia/loss/auc"].value == pytest.approx(0.75, abs=1e-6)
+    assert results["mia/loss/balanced_accuracy"].value == pytest.approx(0.75, abs=1e-6)
+    assert results["mia/loss/balanced_accuracy"].extras["advantage"] == pytest.approx(
+        0.5, abs=1e-6
+    )
+    assert results["mia/loss/balanced_accuracy"].extras["threshold"] == pytest.approx(
+        0.2, abs=1e-6
+    )
+    assert results["mia/loss/tpr_at_1_fpr"].value == 0.5
+    assert results["mia/loss/tpr_at_1_fpr"].extras["unreliable"] is True
+    assert results["mia/loss/auc"].n == 8
 
 
 def test_auc_agrees_with_the_rank_test_of_scipy(random_ctx):
     ctx = random_ctx()
-    found = LossMIA()(ctx)["mia/loss/auc"]
+    result = measure(LossMIA(), ctx)["mia/loss/auc"]
     statistic = mannwhitneyu(-ctx.losses("forget"), -ctx.losses("test")).statistic
-    assert found.value == pytest.approx(statistic / (40 * 60), abs=1e-6)
-    assert found.ci_low < found.value < found.ci_high
-    half = (found.ci_high - found.ci_low) / 2
-    assert half == pytest.approx(1.96 * found.extras["null_error"], rel=0.15)
+    assert result.value == pytest.approx(statistic / (40 * 60), abs=1e-6)
+    assert result.ci_low < result.value < result.ci_high
+    half = (result.ci_high - result.ci_low) / 2
+    assert half == pytest.approx(1.96 * result.extras["null_error"], rel=0.15)
 
 
 def test_over_forgetting_is_not_folded(make_ctx):
     ctx = make_ctx({"forget": with_losses(OTHERS), "test": with_losses(MEMBERS)})
-    found = LossMIA(min_n=4)(ctx)["mia/loss/auc"]
-    assert found.value == pytest.approx(0.25, abs=1e-6)
-    assert found.extras["distance_from_chance"] == pytest.approx(0.25, abs=1e-6)
+    result = measure(LossMIA(min_n=4), ctx)["mia/loss/auc"]
+    assert result.value == pytest.approx(0.25, abs=1e-6)
+    assert result.extras["distance_from_chance"] == pytest.approx(0.25, abs=1e-6)
 
 
 def test_non_members_are_of_the_forgotten_classes(make_ctx):
     # The held-out samples of class 1 have tiny losses; they would turn the result around.
     heldout = joined(with_losses(OTHERS), with_losses([1e-4] * 20, label=1))
     ctx = make_ctx({"forget": with_losses(MEMBERS), "test": heldout})
-    found = LossMIA(min_n=4)(ctx)["mia/loss/auc"]
-    assert found.value == pytest.approx(0.75, abs=1e-6)
-    assert found.extras["n_non_members"] == 4
+    measured = measure(LossMIA(min_n=4), ctx)["mia/loss/auc"]
+    assert measured.value == pytest.approx(0.75, abs=1e-6)
+    assert measured.extras["n_non_members"] == 4
 
 
 def test_the_heldout_part_is_the_one_in_use(make_ctx):
@@ -71,37 +77,41 @@ def test_the_heldout_part_is_the_one_in_use(make_ctx):
         "test": with_losses(OTHERS),
         "val": with_losses(MEMBERS),
     }
-    assert LossMIA(min_n=4)(make_ctx(parts, heldout="val"))["mia/loss/auc"].value == 0.5
+    assert measure(LossMIA(min_n=4), make_ctx(parts, heldout="val"))["mia/loss/auc"].value == 0.5
 
 
 def test_few_samples_on_a_side_are_too_few(make_ctx):
     enough, few = [0.1 * i for i in range(1, 11)], [0.1 * i for i in range(1, 10)]
     for forget, test in ((few, enough), (enough, few)):
-        found = LossMIA()(make_ctx({"forget": with_losses(forget), "test": with_losses(test)}))
-        assert {m.reason for m in found.values()} == {"too_few"}
-        assert {m.status for m in found.values()} == {"degenerate"}
-        assert all(math.isnan(m.value) for m in found.values())
-    ok = LossMIA()(make_ctx({"forget": with_losses(enough), "test": with_losses(enough)}))
+        results = measure(
+            LossMIA(), make_ctx({"forget": with_losses(forget), "test": with_losses(test)})
+        )
+        assert {m.reason for m in results.values()} == {"too_few"}
+        assert {m.status for m in results.values()} == {"degenerate"}
+        assert all(math.isnan(m.value) for m in results.values())
+    ok = measure(LossMIA(), make_ctx({"forget": with_losses(enough), "test": with_losses(enough)}))
     assert {m.status for m in ok.values()} == {"ok"}
 
 
 def test_no_heldout_sample_of_the_forgotten_classes_is_too_few(make_ctx):
     parts = {"forget": with_losses([0.5] * 12), "test": with_losses([0.4] * 12, label=1)}
-    assert {m.reason for m in LossMIA()(make_ctx(parts)).values()} == {"too_few"}
+    assert reasons(LossMIA(), make_ctx(parts)) == {"too_few"}
 
 
 def test_a_constant_loss_is_guessing(make_ctx):
     parts = {"forget": with_losses([0.5] * 12), "test": with_losses([0.5] * 30)}
-    found = LossMIA()(make_ctx(parts))
-    assert [found[name].value for name in NAMES] == [0.5, 0.01, 0.5]
-    assert all(found[name].extras["constant_score"] for name in NAMES)
+    results = measure(LossMIA(), make_ctx(parts))
+    assert [results[name].value for name in NAMES] == [0.5, 0.01, 0.5]
+    assert all(results[name].extras["constant_score"] for name in NAMES)
 
 
 def test_tpr_comes_with_an_exact_interval_and_knows_when_it_is_reliable(make_ctx):
     members = [1e-3 * i for i in range(1, 15)] + [3.0] * 986
     others = [1.0 + 1e-3 * i for i in range(1000)]
-    found = LossMIA()(make_ctx({"forget": with_losses(members), "test": with_losses(others)}))
-    tpr = found["mia/loss/tpr_at_1_fpr"]
+    results = measure(
+        LossMIA(), make_ctx({"forget": with_losses(members), "test": with_losses(others)})
+    )
+    tpr = results["mia/loss/tpr_at_1_fpr"]
     assert tpr.value == 0.014
     assert (tpr.ci_low, tpr.ci_high) == pytest.approx((0.00767, 0.02338), abs=5e-6)
     assert tpr.extras["unreliable"] is False

@@ -6,6 +6,7 @@ from sklearn.svm import SVC
 
 from erasure.core.errors import ConfigError
 from erasure.core.task_types import Multilabel
+from erasure.evaluation.measure import meanings, measure
 from erasure.metrics.privacy.mia_efficacy_svc import FEATURES, SCALARS, MIAEfficacySVC
 
 SVC_NAME, FAST_NAME = "mia_efficacy_svc/confidence", "mia_efficacy_svc/threshold/confidence"
@@ -13,9 +14,9 @@ SVC_NAME, FAST_NAME = "mia_efficacy_svc/confidence", "mia_efficacy_svc/threshold
 
 def confident(values):
     """Samples of class 0 out of two, predicted with the given probabilities."""
-    own = torch.tensor(values, dtype=torch.float64)
-    logits = torch.stack([own, 1 - own], dim=-1).log()
-    return torch.zeros(len(own), dtype=torch.int64), {"unlearned": logits}
+    confidence = torch.tensor(values, dtype=torch.float64)
+    logits = torch.stack([confidence, 1 - confidence], dim=-1).log()
+    return torch.zeros(len(confidence), dtype=torch.int64), {"unlearned": logits}
 
 
 @pytest.fixture
@@ -30,24 +31,24 @@ def worked(make_ctx):
 
 
 def test_worked_example_of_the_support_vector_machine(worked):
-    found = MIAEfficacySVC(min_n=10)(worked)
-    assert set(found) == {SVC_NAME}
-    assert found[SVC_NAME].value == 0.5
-    assert found[SVC_NAME].n == 4
-    assert found[SVC_NAME].extras["n_attack"] == 10
+    results = measure(MIAEfficacySVC(min_n=10), worked)
+    assert set(results) == {SVC_NAME}
+    assert results[SVC_NAME].value == 0.5
+    assert results[SVC_NAME].n == 4
+    assert results[SVC_NAME].extras["n_attack"] == 10
 
 
 def test_the_fast_form_has_another_name_and_another_rule(worked):
-    found = MIAEfficacySVC(min_n=10, impl="threshold")(worked)
-    assert set(found) == {FAST_NAME}
-    assert found[FAST_NAME].value == 1.0  # none is as confident as the members it has seen
+    results = measure(MIAEfficacySVC(min_n=10, impl="threshold"), worked)
+    assert set(results) == {FAST_NAME}
+    assert results[FAST_NAME].value == 1.0  # none is as confident as the members it has seen
 
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_the_machine_is_that_of_scikit_learn_on_all_samples(random_ctx, feature):
     """Sharing the weight of equal samples changes nothing."""
     ctx = random_ctx()
-    found = MIAEfficacySVC(features=[feature], n_attack=40)(ctx)
+    results = measure(MIAEfficacySVC(features=[feature], n_attack=40), ctx)
     metric = MIAEfficacySVC(features=[feature], n_attack=40)
     retain, heldout = metric._training(ctx, feature)
     model = SVC(C=3, gamma="auto", kernel="rbf", random_state=0)
@@ -55,7 +56,7 @@ def test_the_machine_is_that_of_scikit_learn_on_all_samples(random_ctx, feature)
     from erasure.metrics.privacy.mia_efficacy_svc import _rows
 
     unseen = (model.predict(_rows(ctx, "forget", feature).numpy()) == 0).mean()
-    assert found[f"mia_efficacy_svc/{feature}"].value == pytest.approx(unseen, abs=1e-12)
+    assert results[f"mia_efficacy_svc/{feature}"].value == pytest.approx(unseen, abs=1e-12)
 
 
 def test_efficacy_by_correctness_is_the_forget_error(make_ctx):
@@ -70,30 +71,30 @@ def test_efficacy_by_correctness_is_the_forget_error(make_ctx):
     ctx = make_ctx(parts)
     error = 1 - ctx.task_type.correct(ctx.logits("forget"), ctx.targets("forget")).double().mean()
     for impl, name in (("svc", "correctness"), ("threshold", "threshold/correctness")):
-        found = MIAEfficacySVC(features=["correctness"], impl=impl)(ctx)
-        assert found[f"mia_efficacy_svc/{name}"].value == pytest.approx(error.item(), abs=1e-12)
+        results = measure(MIAEfficacySVC(features=["correctness"], impl=impl), ctx)
+        assert results[f"mia_efficacy_svc/{name}"].value == pytest.approx(error.item(), abs=1e-12)
 
 
 def test_the_attack_set_is_drawn_once_for_all_models_and_features(random_ctx):
     ctx = random_ctx()
     small = MIAEfficacySVC(features=SCALARS, n_attack=25)
-    found = {who: small(ctx.of(who)) for who in ("unlearned", "gold")}
-    assert {m.extras["n_attack"] for values in found.values() for m in values.values()} == {25}
+    results = {who: measure(small, ctx.of(who)) for who in ("unlearned", "gold")}
+    assert {m.extras["n_attack"] for values in results.values() for m in values.values()} == {25}
     same = replace(ctx, models={"gold": ctx.models["unlearned"]}, _cache={})
-    assert small(same.of("gold")) == found["unlearned"]
-    other = MIAEfficacySVC(features=SCALARS, n_attack=25)(replace(ctx, seed=1))
-    assert other != found["unlearned"]
+    assert measure(small, same.of("gold")) == results["unlearned"]
+    other = measure(MIAEfficacySVC(features=SCALARS, n_attack=25), replace(ctx, seed=1))
+    assert other != results["unlearned"]
 
 
 def test_an_attack_that_saw_nothing_but_equal_samples_guesses(make_ctx):
     parts = {name: confident([0.8] * 30) for name in ("retain", "test")}
     ctx = make_ctx({**parts, "forget": confident([0.1, 0.9])})
     for impl, name in (("svc", SVC_NAME), ("threshold", FAST_NAME)):
-        found = MIAEfficacySVC(impl=impl, training_privacy=True)(ctx)
-        assert found[name].value == 0.5
-        assert found[name].extras["constant_score"] is True
+        results = measure(MIAEfficacySVC(impl=impl, training_privacy=True), ctx)
+        assert results[name].value == 0.5
+        assert results[name].extras["constant_score"] is True
         private = name.replace("confidence", "training_privacy/confidence")
-        assert found[private].value == 0.5
+        assert results[private].value == 0.5
 
 
 @pytest.mark.parametrize("impl", ["svc", "threshold"])
@@ -105,17 +106,17 @@ def test_training_privacy_is_scored_on_the_other_half(make_ctx, impl):
     ctx = make_ctx(
         {"forget": confident([0.5] * 5), "retain": confident(retain), "test": confident(test)}
     )
-    found = MIAEfficacySVC(impl=impl, training_privacy=True)(ctx)
-    (private,) = (value for name, value in found.items() if "training_privacy" in name)
+    results = measure(MIAEfficacySVC(impl=impl, training_privacy=True), ctx)
+    (private,) = (value for name, value in results.items() if "training_privacy" in name)
     assert private.value > 0.95
     assert private.extras["n_members"] == 50
-    assert set(found) == set(MIAEfficacySVC(impl=impl, training_privacy=True).schema("test"))
+    assert set(results) == set(meanings(MIAEfficacySVC(impl=impl, training_privacy=True), "test"))
 
 
 def test_few_samples_and_several_labels_have_no_value(random_ctx):
     ctx = random_ctx()
-    assert MIAEfficacySVC(min_n=61, n_attack=80)(ctx)[SVC_NAME].reason == "too_few"
-    several = MIAEfficacySVC()(replace(ctx, task_type=Multilabel()))
+    assert measure(MIAEfficacySVC(min_n=61, n_attack=80), ctx)[SVC_NAME].reason == "too_few"
+    several = measure(MIAEfficacySVC(), replace(ctx, task_type=Multilabel()))
     assert several[SVC_NAME].reason == "needs_multiclass"
 
 

@@ -3,13 +3,19 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from reasons import reasons
 from sklearn.linear_model import Ridge
 
 from erasure.core.errors import ConfigError
 from erasure.core.task_types import Multilabel
-from erasure.core.values import NotComputableError
-from erasure.evaluation.attacks.gaussian_head import _factor, _left_out, _solved, fit_gaussian_head
-from erasure.metrics.privacy.mia_quantile import MIAQuantile
+from erasure.evaluation.measure import meanings, measure
+from erasure.metrics.privacy.mia_quantile import (
+    MIAQuantile,
+    _factor,
+    _left_out,
+    _solved,
+    fit_gaussian_head,
+)
 
 SIZES = {"forget": 600, "retain": 20, "val": 20, "test": 2000}
 DIMENSIONS = 5
@@ -50,11 +56,11 @@ def test_the_mean_is_a_ridge_regression_and_residuals_are_left_out():
     rows = torch.cat([x, torch.ones(60, 1, dtype=torch.float64)], dim=1)
     even = torch.ones(60, dtype=torch.float64)
     factor = _factor(rows, even, 0.05)
-    found = _solved(factor, rows, y)
-    residuals = _left_out(factor, rows, even, y - rows @ found)
+    fitted = _solved(factor, rows, y)
+    residuals = _left_out(factor, rows, even, y - rows @ fitted)
     model = Ridge(alpha=0.05 * 60).fit(x.numpy(), y.numpy())
-    assert found[:4].tolist() == pytest.approx(model.coef_.tolist(), abs=1e-10)
-    assert found[4].item() == pytest.approx(model.intercept_, abs=1e-10)
+    assert fitted[:4].tolist() == pytest.approx(model.coef_.tolist(), abs=1e-10)
+    assert fitted[4].item() == pytest.approx(model.intercept_, abs=1e-10)
     rest = torch.arange(60) != 7
     without = Ridge(alpha=0.05 * 60).fit(x[rest].numpy(), y[rest].numpy())
     left_out = (y[7] - without.predict(x[7:8].numpy())[0]).item()
@@ -67,52 +73,49 @@ def test_standardized_values_are_standard_normal_where_the_model_is_right():
     noise = torch.randn(6000, generator=generator, dtype=torch.float64)
     y = 2 + x[:, 0] + (0.7 * x[:, 1]).exp() * noise
     head = fit_gaussian_head(x[:4000], y[:4000], 1e-6)
-    found = head.standardized(x[4000:], y[4000:])
-    assert found.mean().item() == pytest.approx(0.0, abs=0.07)
-    assert found.std().item() == pytest.approx(1.0, abs=0.05)
-    assert torch.corrcoef(torch.stack([found, noise[4000:]]))[0, 1].item() > 0.99
+    standardized = head.standardized(x[4000:], y[4000:])
+    assert standardized.mean().item() == pytest.approx(0.0, abs=0.07)
+    assert standardized.std().item() == pytest.approx(1.0, abs=0.05)
+    assert torch.corrcoef(torch.stack([standardized, noise[4000:]]))[0, 1].item() > 0.99
 
 
 def test_no_leak_is_at_the_nominal_rates(make_hard):
-    found = MIAQuantile()(make_hard(0.0))
-    assert set(found) == set(MIAQuantile().schema("test"))
-    assert abs(found["mia_quantile/auc"].value - 0.5) < 3 * 0.0135
+    results = measure(MIAQuantile(), make_hard(0.0))
+    assert set(results) == set(meanings(MIAQuantile(), "test"))
+    assert abs(results["mia_quantile/auc"].value - 0.5) < 3 * 0.0135
     for name in ("mia_quantile/tpr_at_1_fpr", "mia_quantile/empirical_fpr_at_1_fpr"):
-        assert found[name].ci_low < 0.015
-        assert found[name].ci_high > 0.005
-    assert found["mia_quantile/empirical_fpr_at_1_fpr"].n == 2000
-    assert found["mia_quantile/empirical_fpr_at_0.1_fpr"].value < 0.005
+        assert results[name].ci_low < 0.015
+        assert results[name].ci_high > 0.005
+    assert results["mia_quantile/empirical_fpr_at_1_fpr"].n == 2000
+    assert results["mia_quantile/empirical_fpr_at_0.1_fpr"].value < 0.005
 
 
 def test_a_shift_is_found_as_theory_says(make_hard):
     """In its own deviations the shift is 2 exp(-x / 2) for a standard normal x."""
-    found = MIAQuantile()(make_hard(2.0))
+    results = measure(MIAQuantile(), make_hard(2.0))
     normal, x = NormalDist(), torch.special.ndtri((torch.arange(4000).double() + 0.5) / 4000)
     shift = 2 * (-0.5 * x).exp()
     tpr = torch.special.ndtr(shift - normal.inv_cdf(0.99)).mean().item()
     best = torch.special.ndtr(shift / 2**0.5).mean().item()
-    assert found["mia_quantile/tpr_at_1_fpr"].value == pytest.approx(tpr, abs=0.06)
-    assert found["mia_quantile/auc"].value == pytest.approx(best, abs=0.02)
+    assert results["mia_quantile/tpr_at_1_fpr"].value == pytest.approx(tpr, abs=0.06)
+    assert results["mia_quantile/auc"].value == pytest.approx(best, abs=0.02)
 
 
 def test_boosted_quantiles_find_it_too(make_hard):
     attack = MIAQuantile(head="boosting", folds=2)
-    found = attack(make_hard(4.0))
-    assert set(found) == set(attack.schema("test"))
-    assert "mia_quantile/auc" not in found
-    assert found["mia_quantile/tpr_at_1_fpr"].value > 0.3
-    assert found["mia_quantile/empirical_fpr_at_1_fpr"].value < 0.05
-    assert found["mia_quantile/tpr_at_0.1_fpr"].extras["unreliable"] is True
+    results = measure(attack, make_hard(4.0))
+    assert set(results) == set(meanings(attack, "test"))
+    assert "mia_quantile/auc" not in results
+    assert results["mia_quantile/tpr_at_1_fpr"].value > 0.3
+    assert results["mia_quantile/empirical_fpr_at_1_fpr"].value < 0.05
+    assert results["mia_quantile/tpr_at_0.1_fpr"].extras["unreliable"] is True
 
 
 def test_features_and_enough_samples_are_needed(make_hard):
     ctx = make_hard(0.0)
-    with pytest.raises(NotComputableError, match="no_features"):
-        MIAQuantile()(replace(ctx, _features={}))
-    with pytest.raises(NotComputableError, match="too_few"):
-        MIAQuantile(min_heldout=2001)(ctx)
-    with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAQuantile()(replace(ctx, task_type=Multilabel()))
+    assert reasons(MIAQuantile(), replace(ctx, _features={})) == {"no_features"}
+    assert reasons(MIAQuantile(min_heldout=2001), ctx) == {"too_few"}
+    assert reasons(MIAQuantile(), replace(ctx, task_type=Multilabel())) == {"needs_multiclass"}
     assert MIAQuantile.needs_features is True
 
 
@@ -125,8 +128,8 @@ def test_more_features_than_samples_still_give_a_value(make_ctx):
         recorded[(name, "unlearned")] = torch.randn(size, 90, generator=generator)
     recorded[("test", "unlearned")][:, 0] = 1.0  # a unit that is never off
     ctx = replace(make_ctx(parts), _features=recorded)
-    found = MIAQuantile(min_heldout=40)(ctx)
-    assert all(value.status == "ok" for value in found.values())
+    results = measure(MIAQuantile(min_heldout=40), ctx)
+    assert all(value.status == "ok" for value in results.values())
 
 
 @pytest.mark.parametrize(

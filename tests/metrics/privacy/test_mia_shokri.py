@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from reasons import reasons
 from reference_tables import with_references
 
 from erasure.core.errors import ConfigError
 from erasure.core.task_types import Multilabel
 from erasure.core.values import NotComputableError
+from erasure.evaluation.measure import meanings, measure
 from erasure.metrics.privacy.mia_shokri import MIAShokri, forgetting_rate
 
 SIZES = {"forget": 100, "retain": 150, "val": 20, "test": 100}
@@ -29,9 +31,13 @@ def make_shadowed(make_ctx):
             noise = torch.randn(*seen.shape, 3, generator=generator)
             return noise + true * (1.0 + signal * seen.float().unsqueeze(-1))
 
-        known = torch.arange(total) < SIZES["forget"] + SIZES["retain"]
-        kept = known & (torch.arange(total) >= SIZES["forget"])
-        tables = {"original": logits(known), "unlearned": logits(known), "gold": logits(kept)}
+        trained = torch.arange(total) < SIZES["forget"] + SIZES["retain"]
+        kept = trained & (torch.arange(total) >= SIZES["forget"])
+        tables = {
+            "original": logits(trained),
+            "unlearned": logits(trained),
+            "gold": logits(kept),
+        }
         tables["unlearned"][: SIZES["forget"] // 2] = tables["gold"][: SIZES["forget"] // 2]
         parts, start = {}, 0
         for name, size in SIZES.items():
@@ -56,47 +62,48 @@ def test_worked_forgetting_rate():
 
 def test_forgetting_half_is_half_of_what_retraining_does(make_shadowed):
     ctx = make_shadowed()
-    found = {who: MIAShokri()(ctx.of(who)) for who in ctx.models}
-    assert found["original"][RATE].value == 0.0
-    assert found["gold"][RATE].value > 0.8
-    assert found["unlearned"][RATE].value == pytest.approx(found["gold"][RATE].value / 2, abs=0.08)
-    for values in found.values():
+    results = {who: measure(MIAShokri(), ctx.of(who)) for who in ctx.models}
+    assert results["original"][RATE].value == 0.0
+    assert results["gold"][RATE].value > 0.8
+    assert results["unlearned"][RATE].value == pytest.approx(
+        results["gold"][RATE].value / 2, abs=0.08
+    )
+    for values in results.values():
         assert values[AUC].value > 0.95
         assert values[ACCURACY].value > 0.9
-        assert values[AUC] == found["gold"][AUC]  # one attack for all models
-    assert set(found["gold"]) == set(MIAShokri().schema("test"))
+        assert values[AUC] == results["gold"][AUC]  # one attack for all models
+    assert set(results["gold"]) == set(meanings(MIAShokri(), "test"))
 
 
 def test_an_attack_that_learns_nothing_says_so(make_shadowed):
-    found = MIAShokri()(make_shadowed(signal=0.0))
-    assert abs(found[AUC].value - 0.5) < 3 * found[AUC].extras["null_error"]
+    results = measure(MIAShokri(), make_shadowed(signal=0.0))
+    assert abs(results[AUC].value - 0.5) < 3 * results[AUC].extras["null_error"]
 
 
 def test_the_attack_is_drawn_by_the_evaluation_seed_alone(make_shadowed):
     ctx = make_shadowed(signal=1.0)
-    assert MIAShokri(epochs=2)(ctx) == MIAShokri(epochs=2)(ctx)
-    assert MIAShokri(epochs=2)(ctx)[AUC] != MIAShokri(epochs=2)(replace(ctx, seed=1))[AUC]
+    assert measure(MIAShokri(epochs=2), ctx) == measure(MIAShokri(epochs=2), ctx)
+    assert (
+        measure(MIAShokri(epochs=2), ctx)[AUC]
+        != measure(MIAShokri(epochs=2), replace(ctx, seed=1))[AUC]
+    )
 
 
 def test_pairs_are_as_many_as_asked_for(make_shadowed):
-    found = MIAShokri(n_attack=50, epochs=2)(make_shadowed())
-    assert found[AUC].extras["n_members"] == found[AUC].extras["n_non_members"] == 50
+    results = measure(MIAShokri(n_attack=50, epochs=2), make_shadowed())
+    assert results[AUC].extras["n_members"] == results[AUC].extras["n_non_members"] == 50
 
 
 def test_shadows_and_samples_are_needed(make_shadowed):
     ctx = make_shadowed()
-    with pytest.raises(NotComputableError, match="missing_shadow"):
-        MIAShokri()(replace(ctx, references=None))
-    with pytest.raises(NotComputableError, match="missing_second_shadow"):
-        MIAShokri()(make_shadowed(shadows=1))
-    with pytest.raises(NotComputableError, match="too_few"):
-        MIAShokri(min_n=101)(ctx)
-    with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAShokri()(replace(ctx, task_type=Multilabel()))
+    assert reasons(MIAShokri(), replace(ctx, references=None)) == {"missing_shadow"}
+    assert reasons(MIAShokri(), make_shadowed(shadows=1)) == {"missing_second_shadow"}
+    assert reasons(MIAShokri(min_n=101), ctx) == {"too_few"}
+    assert reasons(MIAShokri(), replace(ctx, task_type=Multilabel())) == {"needs_multiclass"}
     without = replace(ctx, models={"unlearned": ctx.models["unlearned"]})
-    found = MIAShokri(epochs=1)(without)
-    assert found[RATE].reason == "missing_original"
-    assert found[AUC].status == "ok"
+    results = measure(MIAShokri(epochs=1), without)
+    assert results[RATE].reason == "missing_original"
+    assert results[AUC].status == "ok"
     assert MIAShokri().needs_roles == ("shadow",)
 
 

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from reasons import reasons
 
 from erasure.core.errors import ConfigError
 from erasure.core.task_types import Multilabel
-from erasure.core.values import NotComputableError
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.statistics.roc import best_balanced_accuracy, roc
 from erasure.metrics.privacy.mia_threshold import MIAThreshold, Sample, best_thresholds
 
@@ -34,14 +35,16 @@ def part(*samples):
 @pytest.mark.parametrize("decimals", [0, 1, 12])
 def test_thresholds_of_all_groups_are_those_of_each_group(decimals):
     sample = drawn_sample(decimals=decimals)
-    found = best_thresholds(sample, sample.classes, 5)
+    thresholds = best_thresholds(sample, sample.classes, 5)
     for label in range(5):
-        own = sample.classes == label
-        scores, member = sample.scores[own], sample.member[own]
+        in_class = sample.classes == label
+        scores, member = sample.scores[in_class], sample.member[in_class]
         best, threshold = best_balanced_accuracy(roc(scores[member], scores[~member]))
-        assert decimals < 12 or found.values[label].item() == threshold  # ties have several
-        assert found.smaller_side[label].item() == min(int(member.sum()), int((~member).sum()))
-        accused = scores >= found.values[label]
+        assert decimals < 12 or thresholds.values[label].item() == threshold  # ties have several
+        assert thresholds.smaller_side[label].item() == min(
+            int(member.sum()), int((~member).sum())
+        )
+        accused = scores >= thresholds.values[label]
         reached = (accused[member].double().mean() + (~accused[~member]).double().mean()) / 2
         assert reached.item() == pytest.approx(best, abs=1e-12)
 
@@ -50,10 +53,10 @@ def test_where_accusing_does_not_help_nobody_is_accused():
     scores = torch.tensor([1.0, 2.0, 5.0, 6.0, 3.0]).double()
     member = torch.tensor([True, True, False, False, True])
     groups = torch.tensor([0, 0, 0, 0, 2])
-    found = best_thresholds(Sample(scores, member, groups), groups, 3)
+    thresholds = best_thresholds(Sample(scores, member, groups), groups, 3)
     # Group 0 is the wrong way round, group 1 is empty, group 2 has no non-members.
-    assert found.values[:2].tolist() == [torch.inf, torch.inf]
-    assert found.smaller_side.tolist() == [2, 0, 0]
+    assert thresholds.values[:2].tolist() == [torch.inf, torch.inf]
+    assert thresholds.smaller_side.tolist() == [2, 0, 0]
 
 
 def test_classes_have_thresholds_of_their_own(make_ctx):
@@ -61,22 +64,24 @@ def test_classes_have_thresholds_of_their_own(make_ctx):
     members = part(of_class([0.10] * 40, 0), of_class([0.5] * 40, 1))
     others = part(of_class([0.15] * 40, 0), of_class([0.6] * 40, 1))
     ctx = make_ctx({"forget": members, "test": others})
-    own = MIAThreshold()(ctx)
-    shared = MIAThreshold(min_per_class=21)(ctx)
+    results = measure(MIAThreshold(), ctx)
+    shared = measure(MIAThreshold(min_per_class=21), ctx)
     name = "mia_threshold/confidence/balanced_accuracy"
-    assert own[name].value == 1.0
+    assert results[name].value == 1.0
     assert shared[name].value == 0.75
-    assert own["mia_threshold/confidence/tpr"].value == 1.0
+    assert results["mia_threshold/confidence/tpr"].value == 1.0
 
 
 def test_correctness_needs_no_threshold(random_ctx):
     ctx = random_ctx()
-    found = MIAThreshold()(ctx)
+    results = measure(MIAThreshold(), ctx)
     right = {
         p: ctx.task_type.correct(ctx.logits(p), ctx.targets(p)).double().mean() for p in ctx.parts
     }
-    assert found["mia_threshold/correctness/tpr"].value == pytest.approx(right["forget"].item())
-    assert found["mia_threshold/correctness/tnr"].value == pytest.approx(1 - right["test"].item())
+    assert results["mia_threshold/correctness/tpr"].value == pytest.approx(right["forget"].item())
+    assert results["mia_threshold/correctness/tnr"].value == pytest.approx(
+        1 - right["test"].item()
+    )
 
 
 def test_equal_distributions_are_near_chance(make_ctx):
@@ -85,8 +90,8 @@ def test_equal_distributions_are_near_chance(make_ctx):
     for name in ("forget", "retain", "test"):
         labels = torch.randint(3, (1000,), generator=generator)
         parts[name] = (labels, {"unlearned": torch.randn(1000, 3, generator=generator)})
-    found = MIAThreshold()(make_ctx(parts))
-    for name, value in found.items():
+    results = measure(MIAThreshold(), make_ctx(parts))
+    for name, value in results.items():
         if name.endswith("balanced_accuracy"):
             assert abs(value.value - 0.5) < 3 * 0.0183  # the null error of 500 a side
             assert value.ci_low < value.value < value.ci_high
@@ -95,8 +100,8 @@ def test_equal_distributions_are_near_chance(make_ctx):
 def test_a_constant_signal_is_chance_exactly(make_ctx):
     same = part(of_class([0.4] * 25, 0), of_class([0.4] * 18, 1))
     other = part(of_class([0.4] * 31, 0), of_class([0.4] * 30, 1))
-    found = MIAThreshold()(make_ctx({"forget": same, "test": other}))
-    for name, value in found.items():
+    results = measure(MIAThreshold(), make_ctx({"forget": same, "test": other}))
+    for name, value in results.items():
         if name.endswith("balanced_accuracy"):
             assert value.value == 0.5
             assert value.extras["constant_score"] is True
@@ -104,27 +109,25 @@ def test_a_constant_signal_is_chance_exactly(make_ctx):
 
 def test_retain_is_attacked_with_all_heldout_samples_under_other_names(random_ctx):
     ctx = random_ctx()
-    found = MIAThreshold(members="retain")(ctx)
-    assert all(name.startswith("mia_threshold/retain/") for name in found)
-    assert set(found) == set(MIAThreshold(members="retain").schema("test"))
-    assert found["mia_threshold/retain/entropy/balanced_accuracy"].extras["n_members"] == 90
+    results = measure(MIAThreshold(members="retain"), ctx)
+    assert all(name.startswith("mia_threshold/retain/") for name in results)
+    assert set(results) == set(meanings(MIAThreshold(members="retain"), "test"))
+    assert results["mia_threshold/retain/entropy/balanced_accuracy"].extras["n_members"] == 90
 
 
 def test_more_repetitions_change_the_split_and_not_the_samples(random_ctx):
     ctx = random_ctx()
-    once, often = (MIAThreshold(repetitions=r)(ctx) for r in (1, 30))
+    once, often = (measure(MIAThreshold(repetitions=r), ctx) for r in (1, 30))
     name = "mia_threshold/confidence/balanced_accuracy"
     assert once[name].value != often[name].value
     assert once[name].n == often[name].n == 100
-    assert MIAThreshold()(ctx)[name] == MIAThreshold()(ctx)[name]
+    assert measure(MIAThreshold(), ctx)[name] == measure(MIAThreshold(), ctx)[name]
 
 
 def test_few_samples_and_several_labels_have_no_value(random_ctx):
     ctx = random_ctx()
-    with pytest.raises(NotComputableError, match="too_few"):
-        MIAThreshold(min_n=41)(ctx)
-    with pytest.raises(NotComputableError, match="needs_multiclass"):
-        MIAThreshold()(replace(ctx, task_type=Multilabel()))
+    assert reasons(MIAThreshold(min_n=41), ctx) == {"too_few"}
+    assert reasons(MIAThreshold(), replace(ctx, task_type=Multilabel())) == {"needs_multiclass"}
 
 
 @pytest.mark.parametrize(

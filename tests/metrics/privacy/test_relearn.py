@@ -9,8 +9,9 @@ import torch
 
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
-from erasure.core.values import MetricValue, missing
+from erasure.core.values import MetricValue, not_computed
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.ain import AIN
 from erasure.metrics.privacy.relearn import Relearn
 from erasure.testing.toy import toy_context
@@ -45,80 +46,80 @@ def steps_by_hand(ahead):
 def test_steps_and_index_are_those_counted_by_hand(two_rows):
     ctx = two_rows(original=-5.0, unlearned=1.0, gold=2.0)
     metrics = {"relearn": Relearn(optimizer=SGD, judge="same", **QUICK), "ain": AIN()}
-    found = Evaluator(metrics=metrics)(ctx).flat()
+    results = Evaluator(metrics=metrics)(ctx).flat()
     assert (steps_by_hand(1.0), steps_by_hand(2.0)) == (2, 3)
-    assert found["original/relearn/steps"] == 0.0
-    assert found["relearn/steps"] == 2.0
-    assert found["gold/relearn/steps"] == 3.0
-    assert found["ain/value"] == pytest.approx(2 / 3, abs=1e-9)
-    assert found["original/ain/value"] == 0.0
-    assert found["gold/ain/value"] == 1.0
+    assert results["original/relearn/steps"] == 0.0
+    assert results["relearn/steps"] == 2.0
+    assert results["gold/relearn/steps"] == 3.0
+    assert results["ain/value"] == pytest.approx(2 / 3, abs=1e-9)
+    assert results["original/ain/value"] == 0.0
+    assert results["gold/ain/value"] == 1.0
 
 
 def test_the_area_is_that_under_the_curve_up_to_the_horizon(two_rows):
     ctx = two_rows(original=-5.0, unlearned=1.0)
-    found = Relearn(optimizer=SGD, judge="same", **QUICK)(ctx)
-    assert found["relearn/steps"].extras["curves"] == [
+    results = measure(Relearn(optimizer=SGD, judge="same", **QUICK), ctx)
+    assert results["relearn/steps"].extras["curves"] == [
         [(0, 0.0), (1, 0.0), (2, 1.0), (3, 1.0), (4, 1.0)]
     ]
-    assert found["relearn/area"].value == pytest.approx((0 + 0.5 + 1 + 1) / 4)
+    assert results["relearn/area"].value == pytest.approx((0 + 0.5 + 1 + 1) / 4)
 
 
 def test_who_never_gets_there_is_censored(two_rows):
     ctx = two_rows(original=-5.0, unlearned=20.0, gold=1.0)
     metrics = {"relearn": Relearn(optimizer=SGD, judge="same", **QUICK), "ain": AIN()}
-    found = Evaluator(metrics=metrics)(ctx).results["unlearned"]
-    assert found["relearn/steps"].value == 6.0
-    assert found["relearn/steps"].extras["censored"] == 1
-    assert found["ain/value"].value == 3.0
-    assert found["ain/value"].extras == {"bound": "at_least"}
+    results = Evaluator(metrics=metrics)(ctx).results["unlearned"]
+    assert results["relearn/steps"].value == 6.0
+    assert results["relearn/steps"].extras["censored"] == 1
+    assert results["ain/value"].value == 3.0
+    assert results["ain/value"].extras == {"bound": "at_least"}
 
 
 @pytest.mark.parametrize(
-    ("own", "gold", "expected"),
+    ("unlearned", "gold", "expected"),
     [
         ((12.0, 0), (40.0, 0), (0.3, "none")),
         ((12.0, 0), (500.0, 2), (0.024, "at_most")),
         ((500.0, 3), (40.0, 0), (12.5, "at_least")),
     ],
 )
-def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, own, gold, expected):
+def test_the_index_is_a_ratio_and_says_when_it_is_a_bound(two_rows, unlearned, gold, expected):
     ctx = two_rows(unlearned=1.0, gold=1.0)
-    for who, (value, censored) in {"unlearned": own, "gold": gold}.items():
+    for who, (value, censored) in {"unlearned": unlearned, "gold": gold}.items():
         measured = MetricValue(value=value, extras={"censored": censored})
         ctx.results[who] = {"relearn/steps": measured}
-    found = AIN()(ctx)["ain/value"]
-    assert (found.value, found.extras["bound"]) == (pytest.approx(expected[0]), expected[1])
+    result = measure(AIN(), ctx)["ain/value"]
+    assert (result.value, result.extras["bound"]) == (pytest.approx(expected[0]), expected[1])
 
 
 @pytest.mark.parametrize(
-    ("own", "gold", "reason"),
+    ("unlearned", "gold", "reason"),
     [
         (MetricValue(value=3.0, extras={"censored": 0}), 0.0, "gold_at_target"),
         (MetricValue(value=500.0, extras={"censored": 1}), 500.0, "censored"),
-        (missing("degenerate", "diverged"), 40.0, "diverged"),
+        (not_computed("degenerate", "diverged"), 40.0, "diverged"),
     ],
 )
-def test_without_a_ratio_there_is_a_reason(two_rows, own, gold, reason):
+def test_without_a_ratio_there_is_a_reason(two_rows, unlearned, gold, reason):
     ctx = two_rows(unlearned=1.0, gold=1.0)
-    ctx.results["unlearned"] = {"relearn/steps": own}
+    ctx.results["unlearned"] = {"relearn/steps": unlearned}
     censored = {"censored": int(gold == 500.0)}
     ctx.results["gold"] = {"relearn/steps": MetricValue(value=gold, extras=censored)}
-    assert AIN()(ctx)["ain/value"].reason == reason
+    assert measure(AIN(), ctx)["ain/value"].reason == reason
 
 
 def test_the_index_needs_relearning_first(two_rows):
-    found = AIN()(two_rows(unlearned=1.0, gold=1.0))["ain/value"]
-    assert (found.status, found.reason) == ("skipped", "missing_unlearned:relearn/steps")
+    result = measure(AIN(), two_rows(unlearned=1.0, gold=1.0))["ain/value"]
+    assert (result.status, result.reason) == ("skipped", "missing_unlearned:relearn/steps")
 
 
 def test_a_model_equal_to_gold_relearns_as_gold_does():
     ctx = toy_context("cnn")
     ctx = replace(ctx, models={**ctx.models, "unlearned": ctx.models["gold"]})
     metric = Relearn(optimizer=ADAM, **SMALL)
-    ours, theirs = metric(ctx), metric(ctx.of("gold"))
-    assert ours["relearn/steps"].extras["curves"] == theirs["relearn/steps"].extras["curves"]
-    assert ours["relearn/area"].value == theirs["relearn/area"].value
+    unlearned, gold = measure(metric, ctx), measure(metric, ctx.of("gold"))
+    assert unlearned["relearn/steps"].extras["curves"] == gold["relearn/steps"].extras["curves"]
+    assert unlearned["relearn/area"].value == gold["relearn/area"].value
 
 
 def test_halves_are_the_same_for_all_models_and_others_for_another_seed():
@@ -136,22 +137,22 @@ def test_the_original_has_a_curve_of_an_untrained_network_beside_it():
     ctx = toy_context()
     blank = replace(ctx, fresh=lambda salt="": toy_context().models["gold"])
     metric = Relearn(optimizer=ADAM, **SMALL)
-    extras = metric(blank.of("original"))["relearn/steps"].extras
+    extras = measure(metric, blank.of("original"))["relearn/steps"].extras
     assert len(extras["untrained_curves"]) == 2
-    assert "untrained_curves" not in metric(blank)["relearn/steps"].extras
+    assert "untrained_curves" not in measure(metric, blank)["relearn/steps"].extras
 
 
 def test_no_model_is_changed_by_learning_with_dropout_and_norms():
     ctx = toy_context("cnn")
     before = {who: model_fingerprint(model) for who, model in ctx.models.items()}
-    Relearn(optimizer=ADAM, **SMALL)(ctx)
+    measure(Relearn(optimizer=ADAM, **SMALL), ctx)
     assert {who: model_fingerprint(model) for who, model in ctx.models.items()} == before
     assert all(p.grad is None for model in ctx.models.values() for p in model.parameters())
 
 
 def test_too_few_samples_and_divergence_have_a_reason(two_rows):
-    found = Evaluator(metrics={"relearn": Relearn(optimizer=SGD, judge="same", repeats=1)})
-    results = found(two_rows(original=-5.0, unlearned=1.0)).results["unlearned"]
+    evaluator = Evaluator(metrics={"relearn": Relearn(optimizer=SGD, judge="same", repeats=1)})
+    results = evaluator(two_rows(original=-5.0, unlearned=1.0)).results["unlearned"]
     assert results["relearn/steps"].reason == "too_few"
     upwards = partial(torch.optim.SGD, lr=3e38, maximize=True)
     wild = Relearn(optimizer=upwards, judge="same", **QUICK)
@@ -161,8 +162,8 @@ def test_too_few_samples_and_divergence_have_a_reason(two_rows):
 
 def test_without_an_original_there_is_no_target(two_rows):
     ctx = two_rows(unlearned=1.0)
-    found = Evaluator(metrics={"r": Relearn(optimizer=SGD, judge="same", **QUICK)})(ctx)
-    assert found.results["unlearned"]["relearn/steps"].reason == "missing_original"
+    evaluation = Evaluator(metrics={"r": Relearn(optimizer=SGD, judge="same", **QUICK)})(ctx)
+    assert evaluation.results["unlearned"]["relearn/steps"].reason == "missing_original"
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reasons import reasons
+from reference_tables import crafted, normal
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from erasure.core.errors import ConfigError
 from erasure.evaluation.attacks.likelihood_ratio import likelihood_ratios
 from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack, _caught
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.statistics.clustered import (
-    Observed,
+    ClusteredValues,
     above,
     clustered_proportion,
     two_way_error,
@@ -25,44 +27,44 @@ from erasure.metrics.privacy.ulira import ULiRA, ulira_interval
 LEFT_OUT = torch.nan
 
 
-def attacked(ours, theirs, seed=0):
-    return UnlearningAttack(ours, theirs, seed).values({})
+def attacked(members, nonmembers, seed=0):
+    return UnlearningAttack(members, nonmembers, seed).values({})
 
 
-def pools(models, samples, shift=0.0, seed=0):
-    """Two pools with examples of different difficulty, ours higher by ``shift`` deviations."""
+def margin_tables(models, samples, shift=0.0, seed=0):
+    """Two groups of models, members higher by ``shift`` deviations of a sample."""
     difficulty = normal(1, samples, seed=seed + 1, sd=3.0)
-    ours = normal(models, samples, seed=seed + 2) + difficulty + shift
-    return ours, normal(models, samples, seed=seed + 3) + difficulty
+    members = normal(models, samples, seed=seed + 2) + difficulty + shift
+    return members, normal(models, samples, seed=seed + 3) + difficulty
 
 
-def by_hand(ours, theirs, *, own):
+def by_hand(members, nonmembers, *, per_sample):
     """Score every value by scipy, refitting both sides without row k."""
-    found = []
-    for scored in (ours, theirs):
+    scores = []
+    for scored in (members, nonmembers):
         rows = []
-        for k in range(len(ours)):
-            kept = torch.arange(len(ours)) != k
-            fits = [(side[kept].mean(0), side[kept].var(0)) for side in (ours, theirs)]
-            if not own:
+        for k in range(len(members)):
+            kept = torch.arange(len(members)) != k
+            fits = [(side[kept].mean(0), side[kept].var(0)) for side in (members, nonmembers)]
+            if not per_sample:
                 fits = [(mean, variance.mean().expand_as(variance)) for mean, variance in fits]
             log = [
                 norm.logpdf(scored[k].numpy(), mean.numpy(), variance.sqrt().numpy())
                 for mean, variance in fits
             ]
             rows.append(torch.tensor(log[0] - log[1]))
-        found.append(torch.stack(rows))
-    return found
+        scores.append(torch.stack(rows))
+    return scores
 
 
-@pytest.mark.parametrize(("models", "own"), [(4, False), (9, False), (64, True)])
-def test_scores_are_those_of_refitting_without_the_scored_model(models, own):
-    ours, theirs = pools(models, 7, shift=0.5)
-    found = likelihood_ratios(ours, theirs)
-    expected = by_hand(ours, theirs, own=own)
-    torch.testing.assert_close(found.ours, expected[0], rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(found.theirs, expected[1], rtol=1e-9, atol=1e-9)
-    assert found.floored == 0.0
+@pytest.mark.parametrize(("models", "per_sample"), [(4, False), (9, False), (64, True)])
+def test_scores_are_those_of_refitting_without_the_scored_model(models, per_sample):
+    members, nonmembers = margin_tables(models, 7, shift=0.5)
+    scores = likelihood_ratios(members, nonmembers)
+    expected = by_hand(members, nonmembers, per_sample=per_sample)
+    torch.testing.assert_close(scores.members, expected[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(scores.nonmembers, expected[1], rtol=1e-9, atol=1e-9)
+    assert scores.floored == 0.0
 
 
 @pytest.mark.parametrize(
@@ -71,123 +73,126 @@ def test_scores_are_those_of_refitting_without_the_scored_model(models, own):
 )
 def test_the_power_by_number_of_models_is_as_tabulated(models, expected, samples):
     """metrics.md 5.3: a gap of 0.8, pooled variance below 64 models; theory 0.7142."""
-    found = attacked(*pools(models, samples, shift=0.8))
-    value = found["auc"].value
+    results = attacked(*margin_tables(models, samples, shift=0.8))
+    value = results["auc"].value
     error = 1.3 * math.sqrt(0.21 / (models * samples))  # binomial, and the noise of the fits
     assert value == pytest.approx(expected, abs=3 * error + 0.003)
     accuracy = {4: 0.609, 8: 0.637, 16: 0.649, 32: 0.654, 64: 0.654}[models]
-    assert found["balanced_accuracy"].value == pytest.approx(accuracy, abs=3 * error + 0.003)
+    assert results["balanced_accuracy"].value == pytest.approx(accuracy, abs=3 * error + 0.003)
 
 
 def test_many_models_reach_the_closed_form():
     """S=4000, T=20, m=128 in metrics.md 12.2: 0.7142 +- 0.006."""
-    ours, theirs = pools(128, 1500, shift=0.8)
-    assert attacked(ours, theirs)["auc"].value == pytest.approx(
+    members, nonmembers = margin_tables(128, 1500, shift=0.8)
+    assert attacked(members, nonmembers)["auc"].value == pytest.approx(
         NormalDist().cdf(0.8 / math.sqrt(2)), abs=0.006
     )
 
 
 def test_the_population_attack_misses_most_of_the_same_leak():
     """metrics.md 5.3: 0.573 where the attack per sample has 0.71; theory Phi(0.8 / sqrt(20))."""
-    ours, theirs = pools(128, 4000, shift=0.8)
-    found = auc(roc(ours.flatten(), theirs.flatten()))
-    assert found == pytest.approx(NormalDist().cdf(0.8 / math.sqrt(20)), abs=0.01)
+    members, nonmembers = margin_tables(128, 4000, shift=0.8)
+    area = auc(roc(members.flatten(), nonmembers.flatten()))
+    assert area == pytest.approx(NormalDist().cdf(0.8 / math.sqrt(20)), abs=0.01)
 
 
 @pytest.mark.parametrize("models", [4, 8, 16])
 def test_equal_pools_are_at_chance_with_few_models(models):
     """Dropping a model on its own side alone gives 0.480 at four; pairs give 0.501 +- 0.003."""
-    found = attacked(*pools(models, 16_000 // models))["auc"]
-    assert found.value == pytest.approx(0.5, abs=3 * 0.0058)
-    assert found.ci_low < 0.5 < found.ci_high
+    result = attacked(*margin_tables(models, 16_000 // models))["auc"]
+    assert result.value == pytest.approx(0.5, abs=3 * 0.0058)
+    assert result.ci_low < 0.5 < result.ci_high
 
 
 def test_worked_closed_form():
     """metrics.md 5.3: N(2, 1) against N(0, 1): AUC, accuracy and rates at low false positives."""
-    ours, theirs = normal(64, 300, seed=1, mean=2.0), normal(64, 300, seed=2)
-    found = attacked(ours, theirs)
-    assert found["auc"].value == pytest.approx(0.921350, abs=0.005)
-    assert found["balanced_accuracy"].value == pytest.approx(0.841345, abs=0.006)
-    assert found["tpr_at_1_fpr"].value == pytest.approx(0.372081, abs=0.03)
-    assert found["tpr_at_0.1_fpr"].value == pytest.approx(0.137805, abs=0.05)
+    members, nonmembers = normal(64, 300, seed=1, mean=2.0), normal(64, 300, seed=2)
+    results = attacked(members, nonmembers)
+    assert results["auc"].value == pytest.approx(0.921350, abs=0.005)
+    assert results["balanced_accuracy"].value == pytest.approx(0.841345, abs=0.006)
+    assert results["tpr_at_1_fpr"].value == pytest.approx(0.372081, abs=0.03)
+    assert results["tpr_at_0.1_fpr"].value == pytest.approx(0.137805, abs=0.05)
     for name, truth in (("auc", 0.92135), ("tpr_at_1_fpr", 0.372081)):
-        assert found[name].ci_low < truth < found[name].ci_high
+        assert results[name].ci_low < truth < results[name].ci_high
 
 
 def test_identical_pools_score_zero():
-    ours, _ = pools(8, 20)
-    scores = likelihood_ratios(ours, ours.clone())
-    assert scores.ours.abs().max() == scores.theirs.abs().max() == 0.0
-    found = attacked(ours, ours.clone())
-    assert (found["auc"].value, found["balanced_accuracy"].value) == (0.5, 0.5)
-    assert (found["tpr_at_1_fpr"].value, found["tpr_at_0.1_fpr"].value) == (0.01, 0.001)
-    assert found["auc"].extras["constant_score"] is True
+    members, _ = margin_tables(8, 20)
+    scores = likelihood_ratios(members, members.clone())
+    assert scores.members.abs().max() == scores.nonmembers.abs().max() == 0.0
+    results = attacked(members, members.clone())
+    assert (results["auc"].value, results["balanced_accuracy"].value) == (0.5, 0.5)
+    assert (results["tpr_at_1_fpr"].value, results["tpr_at_0.1_fpr"].value) == (0.01, 0.001)
+    assert results["auc"].extras["constant_score"] is True
 
 
 def test_the_attack_asks_which_side_and_swapping_the_labels_turns_it_around():
-    ours, theirs = pools(12, 40, shift=0.7)
-    found = likelihood_ratios(ours, theirs)
-    assert attacked(theirs, ours)["auc"].value == pytest.approx(
-        attacked(ours, theirs)["auc"].value
+    members, nonmembers = margin_tables(12, 40, shift=0.7)
+    scores = likelihood_ratios(members, nonmembers)
+    assert attacked(nonmembers, members)["auc"].value == pytest.approx(
+        attacked(members, nonmembers)["auc"].value
     )
     right, wrong = (
-        above(one.flatten(), other.flatten()).mean()
-        for one, other in ((found.ours, found.theirs), (found.theirs, found.ours))
+        above(left.flatten(), right.flatten()).mean()
+        for left, right in (
+            (scores.members, scores.nonmembers),
+            (scores.nonmembers, scores.members),
+        )
     )
     assert right + wrong == pytest.approx(1.0, abs=1e-12)
 
 
 def test_the_order_of_samples_does_not_matter():
-    ours, theirs = pools(8, 30, shift=0.7)
+    members, nonmembers = margin_tables(8, 30, shift=0.7)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    plain, mixed = attacked(ours, theirs), attacked(ours[:, order], theirs[:, order])
-    for name, found in plain.items():
-        assert mixed[name].value == pytest.approx(found.value, abs=1e-12)
-        assert mixed[name].ci_low == pytest.approx(found.ci_low, abs=1e-9)
+    plain, mixed = attacked(members, nonmembers), attacked(members[:, order], nonmembers[:, order])
+    for name, value in plain.items():
+        assert mixed[name].value == pytest.approx(value.value, abs=1e-12)
+        assert mixed[name].ci_low == pytest.approx(value.ci_low, abs=1e-9)
 
 
 def test_margins_without_spread_are_told_apart_by_a_floor():
-    ours, theirs = torch.full((4, 5), 1.0).double(), torch.full((4, 5), 2.0).double()
-    found = attacked(ours, theirs)
-    assert found["auc"].value == 1.0
-    assert found["auc"].extras["floored"] == 1.0
+    members, nonmembers = torch.full((4, 5), 1.0).double(), torch.full((4, 5), 2.0).double()
+    results = attacked(members, nonmembers)
+    assert results["auc"].value == 1.0
+    assert results["auc"].extras["floored"] == 1.0
     constant = torch.full((4, 5), 1.0).double()
     assert attacked(constant, constant.clone())["auc"].value == 0.5
 
 
 def test_missing_models_are_left_out_and_do_not_bias_the_null():
     """Three unlearned and thirty unseen models per sample, as random halves give them."""
-    ours, theirs = pools(40, 1500)
+    members, nonmembers = margin_tables(40, 1500)
     generator = torch.Generator().manual_seed(9)
     order = torch.rand(40, 1500, generator=generator).argsort(dim=0)
-    ours = ours.where(order < 5, LEFT_OUT)
-    theirs = theirs.where(order >= 15, LEFT_OUT)
-    found = likelihood_ratios(ours, theirs)
-    assert torch.equal(found.ours.isnan(), ours.isnan())
-    assert torch.equal(found.theirs.isnan(), theirs.isnan())
-    value = attacked(ours, theirs)["auc"]
+    members = members.where(order < 5, LEFT_OUT)
+    nonmembers = nonmembers.where(order >= 15, LEFT_OUT)
+    scores = likelihood_ratios(members, nonmembers)
+    assert torch.equal(scores.members.isnan(), members.isnan())
+    assert torch.equal(scores.nonmembers.isnan(), nonmembers.isnan())
+    value = attacked(members, nonmembers)["auc"]
     assert value.value == pytest.approx(0.5, abs=0.015)
     assert value.n == 1500 * 30
-    shifted = attacked(ours + 2.0, theirs)["auc"]
+    shifted = attacked(members + 2.0, nonmembers)["auc"]
     assert shifted.value > 0.8
 
 
 def test_samples_with_fewer_than_four_models_are_not_attacked():
-    ours, theirs = pools(8, 6)
-    ours[3:, :2] = LEFT_OUT
-    found = attacked(ours, theirs)["auc"]
-    assert found.extras["samples"] == 4
-    assert found.n == 2 * 8 * 4
+    members, nonmembers = margin_tables(8, 6)
+    members[3:, :2] = LEFT_OUT
+    result = attacked(members, nonmembers)["auc"]
+    assert result.extras["samples"] == 4
+    assert result.n == 2 * 8 * 4
 
 
 def test_without_dependence_the_error_is_that_of_delong():
     generator = torch.Generator().manual_seed(0)
     positives = torch.randn(1, 3000, generator=generator).double() + 0.5
     negatives = torch.randn(1, 3000, generator=generator).double()
-    sides = [Observed.of(positives), Observed.of(negatives)]
+    sides = [ClusteredValues.of(positives), ClusteredValues.of(negatives)]
     # A sample of its own for each score; two models, so that they say nothing.
     sides = [
-        Observed(s.values, s.samples + 3000 * k, torch.arange(3000) + 3000 * k)
+        ClusteredValues(s.values, s.samples + 3000 * k, torch.arange(3000) + 3000 * k)
         for k, s in enumerate(sides)
     ]
     wins, losses = above(positives[0], negatives[0]), above(negatives[0], positives[0])
@@ -196,16 +201,16 @@ def test_without_dependence_the_error_is_that_of_delong():
         roc_auc_score([1] * 3000 + [0] * 3000, torch.cat([positives[0], negatives[0]]))
     )
     pulls = [(wins - value) / 3000, (1 - losses - value) / 3000]
-    found = two_way_error(list(zip(sides, pulls, strict=True)))
-    assert found == pytest.approx(delong_error(positives[0], negatives[0]), rel=0.01)
+    error = two_way_error(list(zip(sides, pulls, strict=True)))
+    assert error == pytest.approx(delong_error(positives[0], negatives[0]), rel=0.01)
 
 
 def test_repeating_every_sample_does_not_make_the_interval_narrower():
-    ours, theirs = pools(16, 25, shift=0.4)
-    found = likelihood_ratios(ours, theirs)
-    once = [Observed.of(side) for side in (found.ours, found.theirs)]
-    often = [Observed.of(side.repeat(1, 8)) for side in (found.ours, found.theirs)]
-    often = [Observed(side.values, side.samples % 25, side.models) for side in often]
+    members, nonmembers = margin_tables(16, 25, shift=0.4)
+    scores = likelihood_ratios(members, nonmembers)
+    once = [ClusteredValues.of(side) for side in (scores.members, scores.nonmembers)]
+    often = [ClusteredValues.of(side.repeat(1, 8)) for side in (scores.members, scores.nonmembers)]
+    often = [ClusteredValues(side.values, side.samples % 25, side.models) for side in often]
     assert two_way_error(pulled(often)) >= two_way_error(pulled(once)) > 0.0
     naive = delong_error(often[0].values, often[1].values)
     assert naive < 0.5 * two_way_error(pulled(once))
@@ -224,36 +229,36 @@ def test_the_interval_covers_what_it_estimates(effect):
     """Models differ as a whole, which a binomial interval would not see."""
     values = []
     for seed in range(40):
-        ours, theirs = pools(16, 25, shift=0.4, seed=100 * seed)
-        ours = ours + normal(16, 1, seed=7000 + seed, sd=effect)
-        theirs = theirs + normal(16, 1, seed=8000 + seed, sd=effect)
-        values.append(attacked(ours, theirs)["auc"])
-    truth = sum(found.value for found in values) / len(values)
-    covered = sum(found.ci_low <= truth <= found.ci_high for found in values)
+        members, nonmembers = margin_tables(16, 25, shift=0.4, seed=100 * seed)
+        members = members + normal(16, 1, seed=7000 + seed, sd=effect)
+        nonmembers = nonmembers + normal(16, 1, seed=8000 + seed, sd=effect)
+        values.append(attacked(members, nonmembers)["auc"])
+    truth = sum(value.value for value in values) / len(values)
+    covered = sum(value.ci_low <= truth <= value.ci_high for value in values)
     assert 34 <= covered <= 40
-    widths = torch.tensor([found.ci_high - found.ci_low for found in values])
-    spread = torch.tensor([found.value for found in values]).std()
+    widths = torch.tensor([value.ci_high - value.ci_low for value in values])
+    spread = torch.tensor([value.value for value in values]).std()
     assert 0.8 < widths.mean() / (4 * spread) < 2.0
 
 
 def test_rates_at_low_false_positives_count_as_the_roc_does():
-    ours, theirs = (
+    members, nonmembers = (
         normal(500, seed=1, mean=0.8).round(decimals=1),
         normal(700, seed=2).round(decimals=1),
     )
     for fpr in (0.001, 0.01, 0.1):
-        assert _caught(ours, theirs, fpr).sum() == hits_at(roc(ours, theirs), fpr)
+        assert _caught(members, nonmembers, fpr).sum() == hits_at(roc(members, nonmembers), fpr)
 
 
 def test_an_independent_proportion_has_the_interval_of_clopper_and_pearson():
     """metrics.md 2.3: 14 of 1000 gives [0.00767, 0.02338], none of 1000 at most 0.00368."""
     values = (torch.arange(1000) < 14).double().unsqueeze(0)
-    hits = Observed.of(values)
+    hits = ClusteredValues.of(values)
     error = math.sqrt(0.014 * 0.986 / 1000)
-    found = clustered_proportion(hits, error)
-    assert (found.ci_low, found.ci_high) == pytest.approx(clopper_pearson(14, 1000), abs=1e-9)
-    assert (found.ci_low, found.ci_high) == pytest.approx((0.00767, 0.02338), abs=1e-5)
-    nobody = clustered_proportion(Observed.of(torch.zeros(1, 1000).double()), 0.0)
+    share = clustered_proportion(hits, error)
+    assert (share.ci_low, share.ci_high) == pytest.approx(clopper_pearson(14, 1000), abs=1e-9)
+    assert (share.ci_low, share.ci_high) == pytest.approx((0.00767, 0.02338), abs=1e-5)
+    nobody = clustered_proportion(ClusteredValues.of(torch.zeros(1, 1000).double()), 0.0)
     assert (nobody.ci_low, nobody.ci_high) == pytest.approx((0.0, 0.00368), abs=1e-5)
     halved = clustered_proportion(hits, error * math.sqrt(2))
     assert halved.extras["effective_n"] == pytest.approx(500)
@@ -280,27 +285,28 @@ def context(make_ctx, models=16, shift=1.0, samples=24, **options):
 
 def test_each_subject_is_compared_with_the_retrained_models(make_ctx):
     ctx = context(make_ctx)
-    found = {who: ULiRA()(ctx.of(who)) for who in ("original", "unlearned", "gold")}
-    values = {who: result["ulira/auc"].value for who, result in found.items()}
+    results = {who: measure(ULiRA(), ctx.of(who)) for who in ("original", "unlearned", "gold")}
+    values = {who: result["ulira/auc"].value for who, result in results.items()}
     assert values["original"] > values["unlearned"] > 0.65
-    assert found["gold"]["ulira/auc"].ci_low < 0.5 < found["gold"]["ulira/auc"].ci_high
-    assert found["gold"]["ulira/auc"].extras["models"] == 8
-    assert found["unlearned"]["ulira/retain/auc"].value == pytest.approx(0.5, abs=0.1)
-    assert set(found["gold"]) == set(ULiRA().schema("test"))
+    assert results["gold"]["ulira/auc"].ci_low < 0.5 < results["gold"]["ulira/auc"].ci_high
+    assert results["gold"]["ulira/auc"].extras["models"] == 8
+    assert results["unlearned"]["ulira/retain/auc"].value == pytest.approx(0.5, abs=0.1)
+    assert set(results["gold"]) == set(meanings(ULiRA(), "test"))
     assert ulira_interval(ctx) == (
-        found["unlearned"]["ulira/auc"].ci_low,
-        found["unlearned"]["ulira/auc"].ci_high,
+        results["unlearned"]["ulira/auc"].ci_low,
+        results["unlearned"]["ulira/auc"].ci_high,
     )
-    quantiles = found["original"]["ulira/balanced_accuracy"].extras["per_sample"]
+    quantiles = results["original"]["ulira/balanced_accuracy"].extras["per_sample"]
     assert 0.0 <= quantiles["0.05"] <= quantiles["0.5"] <= quantiles["1"] <= 1.0
 
 
 def test_too_few_models_and_no_pool_have_a_reason(make_ctx, random_ctx):
-    few = ULiRA()(context(make_ctx, models=3))
-    assert {m.reason for m in few.values()} == {"too_few"}
-    assert ULiRA()(context(make_ctx, models=6).of("gold"))["ulira/auc"].reason == "too_few"
-    none = ULiRA()(random_ctx())
-    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+    assert reasons(ULiRA(), context(make_ctx, models=3)) == {"too_few"}
+    assert (
+        measure(ULiRA(), context(make_ctx, models=6).of("gold"))["ulira/auc"].reason == "too_few"
+    )
+    none = measure(ULiRA(), random_ctx())
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_references")}
     assert all(math.isnan(end) for end in ulira_interval(random_ctx()))
     assert all(math.isnan(end) for end in ulira_interval(context(make_ctx, models=3)))
 
@@ -309,9 +315,9 @@ def test_margins_beyond_the_limit_are_cut_off_and_counted(make_ctx):
     huge = normal(8, 10, seed=1)
     huge[:, 0] = 1e4
     roles = {"unlearned": {"forget": huge}, "gold": {"forget": normal(8, 10, seed=2)}}
-    found = ULiRA()(crafted(make_ctx, roles))["ulira/auc"]
-    assert found.status == "ok"
-    assert found.extras["clipped"] == pytest.approx(0.05)
+    result = measure(ULiRA(), crafted(make_ctx, roles))["ulira/auc"]
+    assert result.status == "ok"
+    assert result.extras["clipped"] == pytest.approx(0.05)
 
 
 def test_random_halves_give_every_sample_models_of_both_kinds(make_ctx):
@@ -340,14 +346,14 @@ def test_random_halves_give_every_sample_models_of_both_kinds(make_ctx):
     ctx = crafted(make_ctx, roles, seen=seen, forgotten=forgotten)
     metric = ULiRA(design="random")
     assert metric.needs_roles == ("shadow", "shadow_unlearned")
-    found = {who: metric(ctx.of(who)) for who in ("original", "unlearned", "gold")}
-    auc_of = {who: values["ulira/auc"].value for who, values in found.items()}
+    results = {who: measure(metric, ctx.of(who)) for who in ("original", "unlearned", "gold")}
+    auc_of = {who: values["ulira/auc"].value for who, values in results.items()}
     assert auc_of["original"] == pytest.approx(NormalDist().cdf(3 / math.sqrt(2)), abs=0.02)
     assert auc_of["unlearned"] == pytest.approx(NormalDist().cdf(1 / math.sqrt(2)), abs=0.08)
     assert auc_of["gold"] == pytest.approx(0.5, abs=0.08)
-    assert found["unlearned"]["ulira/auc"].extras["samples"] == 48  # val is not evaluated
-    assert found["unlearned"]["ulira/retain/auc"].value == pytest.approx(0.5, abs=0.05)
-    assert found["original"]["ulira/retain/auc"].value == 0.5
+    assert results["unlearned"]["ulira/auc"].extras["samples"] == 48  # val is not evaluated
+    assert results["unlearned"]["ulira/retain/auc"].value == pytest.approx(0.5, abs=0.05)
+    assert results["original"]["ulira/retain/auc"].value == 0.5
 
 
 def test_an_unknown_design_is_refused():

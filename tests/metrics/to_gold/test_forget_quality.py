@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 
 from erasure.core.errors import ConfigError
 from erasure.evaluation.attacks.epsilon import (
@@ -13,9 +13,10 @@ from erasure.evaluation.attacks.epsilon import (
     DELTA,
     best_rules,
     epsilon_of,
-    upper_rates,
 )
-from erasure.evaluation.pool_margins import Margins
+from erasure.evaluation.measure import meanings, measure
+from erasure.evaluation.reference_margins import MarginPair
+from erasure.evaluation.statistics.estimates import upper_rates
 from erasure.metrics.to_gold.forget_quality import (
     ForgetQuality,
     Halved,
@@ -29,21 +30,22 @@ def column(*values):
 
 
 def epsilon(fpr, fnr):
-    found = epsilon_of(torch.tensor(fpr).double(), torch.tensor(fnr).double())
-    return found.item()
+    return epsilon_of(torch.tensor(fpr).double(), torch.tensor(fnr).double()).item()
 
 
-def brute_force(ours, theirs, *, intervals=True):
+def brute_force(unlearned, gold, *, intervals=True):
     """Return the epsilon of one sample by trying every threshold and interval in plain Python."""
-    ours, theirs = sorted(ours.tolist()), sorted(theirs.tolist())
-    small, large = sorted([ours[-1] - ours[0], theirs[-1] - theirs[0]])
+    unlearned, gold = sorted(unlearned.tolist()), sorted(gold.tolist())
+    small, large = sorted([unlearned[-1] - unlearned[0], gold[-1] - gold[0]])
     if large > 0 and small < 0.01 * large:
         return CAP
-    values = sorted({*ours, *theirs})
-    above, below = (ours, theirs) if median(ours) > median(theirs) else (theirs, ours)
+    values = sorted({*unlearned, *gold})
+    above, below = (unlearned, gold) if median(unlearned) > median(gold) else (gold, unlearned)
     rules = [(rate(below, t, math.inf), 1 - rate(above, t, math.inf)) for t in values]
     if intervals:
-        inner, outer = (ours, theirs) if spread(ours) <= spread(theirs) else (theirs, ours)
+        inner, outer = (
+            (unlearned, gold) if spread(unlearned) <= spread(gold) else (gold, unlearned)
+        )
         width = spread(inner)
         for i, low in enumerate(values):
             for j in range(i, len(values)):
@@ -73,40 +75,40 @@ def one_rule(fpr, fnr):
         return CAP
     if 0 in (fpr, fnr):
         return -math.inf
-    found = [
+    epsilons = [
         math.log(1 - DELTA - p) - math.log(q)
         for p, q in ((fpr, fnr), (fnr, fpr))
         if 1 - DELTA - p > 0
     ]
-    return max([0.0, *found])
+    return max([0.0, *epsilons])
 
 
 @pytest.mark.parametrize("models", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
 def test_exact_enumeration_is_the_brute_force(models, scale):
     """Spreads from far below to far above the buffer of 2, with and without ties."""
-    ours = scale * normal(models, 40, seed=models, mean=0.5)
-    theirs = scale * 1.5 * normal(models, 40, seed=50 + models)
-    ours[:, 20:], theirs[:, 20:] = ours[:, 20:].round(), theirs[:, 20:].round()
-    found = best_rules(ours, theirs).epsilon
-    expected = [brute_force(ours[:, s], theirs[:, s]) for s in range(40)]
-    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    unlearned = scale * normal(models, 40, seed=models, mean=0.5)
+    gold = scale * 1.5 * normal(models, 40, seed=50 + models)
+    unlearned[:, 20:], gold[:, 20:] = unlearned[:, 20:].round(), gold[:, 20:].round()
+    epsilons = best_rules(unlearned, gold).epsilon
+    expected = [brute_force(unlearned[:, s], gold[:, s]) for s in range(40)]
+    assert epsilons.tolist() == pytest.approx(expected, abs=1e-9)
 
 
-def test_chunks_of_samples_do_not_change_what_is_found(monkeypatch):
-    ours, theirs = normal(9, 30, seed=1), normal(9, 30, seed=2)
-    whole = best_rules(ours, theirs)
+def test_chunks_of_samples_do_not_change_epsilon(monkeypatch):
+    unlearned, gold = normal(9, 30, seed=1), normal(9, 30, seed=2)
+    whole = best_rules(unlearned, gold)
     monkeypatch.setattr("erasure.evaluation.attacks.epsilon.PAIRS", 200)
-    parts = best_rules(ours, theirs)
+    parts = best_rules(unlearned, gold)
     assert torch.equal(whole.epsilon, parts.epsilon)
 
 
 def test_a_fine_grid_of_rules_finds_no_more_than_the_enumeration():
-    """The released scorer tries thresholds 0.01 apart; ours are all that make a difference."""
-    ours, theirs = normal(16, 12, seed=1, mean=0.4), 1.3 * normal(16, 12, seed=2)
-    exact = best_rules(ours, theirs).epsilon
+    """The released scorer tries thresholds 0.01 apart; these are all that make a difference."""
+    unlearned, gold = normal(16, 12, seed=1, mean=0.4), 1.3 * normal(16, 12, seed=2)
+    exact = best_rules(unlearned, gold).epsilon
     for s in range(12):
-        a, b = ours[:, s], theirs[:, s]
+        a, b = unlearned[:, s], gold[:, s]
         inner, outer = (a, b) if a.max() - a.min() <= b.max() - b.min() else (b, a)
         width = inner.max() - inner.min()
         both = torch.cat([a, b])
@@ -126,9 +128,9 @@ def test_a_fine_grid_of_rules_finds_no_more_than_the_enumeration():
 
 def test_worked_rates():
     """metrics.md 5.6: (0.1, 0.2) gives 2.079429 and contributes 0.0625."""
-    found = epsilon(0.1, 0.2)
-    assert found == pytest.approx(2.079429, abs=1e-6)
-    assert contribution(torch.tensor([found])).item() == 0.0625
+    worked_epsilon = epsilon(0.1, 0.2)
+    assert worked_epsilon == pytest.approx(2.079429, abs=1e-6)
+    assert contribution(torch.tensor([worked_epsilon])).item() == 0.0625
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,9 @@ def test_the_lower_bound_of_epsilon():
     fpr, fnr = upper_rates(torch.tensor([2.0, 30.0]).double(), 100, 0.95)
     assert epsilon_of(fpr, fnr).item() == pytest.approx(2.143, abs=1e-3)
     assert upper_rates(torch.tensor([5.0]).double(), 5, 0.95).item() == 1.0
-    ours, theirs = normal(20, 10, seed=1, mean=1.0), normal(20, 10, seed=2)
-    lower = best_rules(ours, theirs, confidence=0.95).epsilon
-    assert (lower <= best_rules(ours, theirs).epsilon).all()
+    unlearned, gold = normal(20, 10, seed=1, mean=1.0), normal(20, 10, seed=2)
+    lower = best_rules(unlearned, gold, confidence=0.95).epsilon
+    assert (lower <= best_rules(unlearned, gold).epsilon).all()
     assert lower.max() > 0
 
 
@@ -193,39 +195,39 @@ def test_worked_pools():
 )
 def test_the_quality_of_shifted_normals_is_as_tabulated(models, shift, expected):
     """metrics.md 5.6, standard errors up to 0.007 there, and ours."""
-    ours, theirs = normal(models, 400, seed=1, mean=shift), normal(models, 400, seed=2)
-    found = contribution(best_rules(ours, theirs).epsilon)
-    error = found.std().item() / 20
-    assert found.mean().item() == pytest.approx(expected, abs=3 * math.hypot(error, 0.007))
+    unlearned, gold = normal(models, 400, seed=1, mean=shift), normal(models, 400, seed=2)
+    contributions = contribution(best_rules(unlearned, gold).epsilon)
+    error = contributions.std().item() / 20
+    assert contributions.mean().item() == pytest.approx(expected, abs=3 * math.hypot(error, 0.007))
 
 
 def test_the_quality_does_not_depend_on_the_order_of_samples_models_or_sides():
-    ours, theirs = normal(12, 30, seed=1, mean=0.7), normal(12, 30, seed=2)
-    plain = best_rules(ours, theirs).epsilon
-    assert torch.equal(best_rules(theirs, ours).epsilon, plain)
+    unlearned, gold = normal(12, 30, seed=1, mean=0.7), normal(12, 30, seed=2)
+    plain = best_rules(unlearned, gold).epsilon
+    assert torch.equal(best_rules(gold, unlearned).epsilon, plain)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(best_rules(ours[order], theirs).epsilon, plain)
-    turned = best_rules(ours.flip(1), theirs.flip(1)).epsilon
+    assert torch.equal(best_rules(unlearned[order], gold).epsilon, plain)
+    turned = best_rules(unlearned.flip(1), gold.flip(1)).epsilon
     assert torch.equal(turned.flip(0), plain)
 
 
 def test_the_rule_that_is_returned_does_what_it_promises():
-    ours, theirs = normal(24, 60, seed=1, mean=0.8), 1.4 * normal(24, 60, seed=2)
-    rules = best_rules(ours, theirs)
+    unlearned, gold = normal(24, 60, seed=1, mean=0.8), 1.4 * normal(24, 60, seed=2)
+    rules = best_rules(unlearned, gold)
     inside = [
-        ((side >= rules.low) & (side <= rules.high)).double().mean(0) for side in (ours, theirs)
+        ((side >= rules.low) & (side <= rules.high)).double().mean(0) for side in (unlearned, gold)
     ]
-    fpr = torch.where(rules.ours_inside, inside[1], inside[0])
-    fnr = 1 - torch.where(rules.ours_inside, inside[0], inside[1])
+    fpr = torch.where(rules.members_inside, inside[1], inside[0])
+    fnr = 1 - torch.where(rules.members_inside, inside[0], inside[1])
     again = epsilon_of(fpr.round(decimals=12), fnr.round(decimals=12)).clamp(min=0)
     torch.testing.assert_close(again, rules.epsilon, rtol=0, atol=1e-9)
 
 
 def test_rules_rated_on_other_models_are_not_fooled_by_chance():
     """Equal pools look better than by the rule that happened to fit; different ones do not."""
-    equal = Margins(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
-    apart = Margins(equal.ours + 3, equal.theirs, 0.0)
-    assert quality(best_rules(equal.ours, equal.theirs).epsilon) < 0.22
+    equal = MarginPair(normal(64, 200, seed=1), normal(64, 200, seed=2), 0.0)
+    apart = MarginPair(equal.subject + 3, equal.gold, 0.0)
+    assert quality(best_rules(equal.subject, equal.gold).epsilon) < 0.22
     assert Halved.of(equal).held_out_quality() > 0.8
     assert Halved.of(apart).held_out_quality() < 0.05
 
@@ -234,10 +236,14 @@ def context(make_ctx, models=32, shift=0.0, wrong=0.0, **options):
     parts = {"forget": 25, "retain": 40, "test": 30}
 
     def tables(seed, moved=0.0, right=1.0):
-        found = {
+        margins = {
             p: normal(models, n, seed=seed + k, mean=3.0) for k, (p, n) in enumerate(parts.items())
         }
-        return {**found, "forget": found["forget"] + moved, "test": found["test"].abs() * right}
+        return {
+            **margins,
+            "forget": margins["forget"] + moved,
+            "test": margins["test"].abs() * right,
+        }
 
     roles = {
         "original": tables(10, 3.0),
@@ -251,54 +257,58 @@ def context(make_ctx, models=32, shift=0.0, wrong=0.0, **options):
 
 def test_the_metric_compares_with_its_null(make_ctx):
     ctx = context(make_ctx)
-    found = {who: ForgetQuality()(ctx.of(who)) for who in ("original", "unlearned", "gold")}
+    by_role = {
+        who: measure(ForgetQuality(), ctx.of(who)) for who in ("original", "unlearned", "gold")
+    }
     gold, like_gold, original = (
-        found[who]["forget_quality/f_rel"] for who in ("gold", "unlearned", "original")
+        by_role[who]["forget_quality/f_rel"] for who in ("gold", "unlearned", "original")
     )
     assert gold.value == 1.0
     assert like_gold.value == pytest.approx(1.0, abs=0.35)
     assert original.value < 0.2
-    assert like_gold.extras["null"] == found["gold"]["forget_quality/f"].value
-    assert found["gold"]["forget_quality/f"].extras["models"] == 16
-    assert set(found["gold"]) == set(ForgetQuality().schema("test"))
-    assert found["original"]["forget_quality/f_holdout"].value < 0.1
+    assert like_gold.extras["null"] == by_role["gold"]["forget_quality/f"].value
+    assert by_role["gold"]["forget_quality/f"].extras["models"] == 16
+    assert set(by_role["gold"]) == set(meanings(ForgetQuality(), "test"))
+    assert by_role["original"]["forget_quality/f_holdout"].value < 0.1
 
 
 def test_the_final_score_multiplies_by_ratios_of_accuracy(make_ctx):
     ctx = context(make_ctx, wrong=0.5)
-    found = ForgetQuality()(ctx)
-    score = found["forget_quality/score"]
+    values = measure(ForgetQuality(), ctx)
+    score = values["forget_quality/score"]
     assert score.extras["retain"] == pytest.approx(1.0, abs=0.01)
     assert score.extras["test"] == pytest.approx(0.5, abs=0.01)
-    expected = found["forget_quality/f"].value * score.extras["retain"] * score.extras["test"]
+    expected = values["forget_quality/f"].value * score.extras["retain"] * score.extras["test"]
     assert score.value == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_lower_bound_is_an_option(make_ctx):
     ctx = context(make_ctx, shift=2.0)
     metric = ForgetQuality(eps_ci=0.95)
-    found = metric(ctx)
-    assert set(found) == set(metric.schema("test"))
-    lower, point = (found[f"forget_quality/{name}"].value for name in ("epsilon_lower", "epsilon"))
+    values = measure(metric, ctx)
+    assert set(values) == set(meanings(metric, "test"))
+    lower, point = (
+        values[f"forget_quality/{name}"].value for name in ("epsilon_lower", "epsilon")
+    )
     assert 0 < lower < point
-    assert "forget_quality/epsilon_lower" not in ForgetQuality().schema("test")
+    assert "forget_quality/epsilon_lower" not in meanings(ForgetQuality(), "test")
 
 
 def test_equal_pools_have_the_highest_quality(make_ctx):
     same = {"forget": normal(16, 10, seed=1), "retain": normal(16, 9, seed=2).abs()}
     ctx = crafted(make_ctx, {"unlearned": same, "gold": same})
-    found = ForgetQuality()(ctx)
-    assert found["forget_quality/f"].value == 1.0
-    assert found["forget_quality/epsilon"].value == 0.0
+    values = measure(ForgetQuality(), ctx)
+    assert values["forget_quality/f"].value == 1.0
+    assert values["forget_quality/epsilon"].value == 0.0
 
 
 def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
-    few = ForgetQuality()(context(make_ctx, models=15))
+    few = measure(ForgetQuality(), context(make_ctx, models=15))
     assert {m.reason for m in few.values()} == {"too_few"}
-    enough = ForgetQuality()(context(make_ctx, models=16))
+    enough = measure(ForgetQuality(), context(make_ctx, models=16))
     assert enough["forget_quality/f"].status == enough["forget_quality/f_rel"].status == "ok"
-    none = ForgetQuality()(random_ctx())
-    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+    none = measure(ForgetQuality(), random_ctx())
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_references")}
 
 
 @pytest.mark.parametrize(

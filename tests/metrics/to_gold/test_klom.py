@@ -5,22 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
-from crafted_pool import crafted, normal
+from reference_tables import crafted, normal
 
 from erasure.core.errors import ConfigError
-from erasure.evaluation.statistics.margin_divergence import gaussian_kl, histogram_kl, normal_kl
-from erasure.metrics.to_gold.klom import KLoM
+from erasure.evaluation.measure import meanings, measure
+from erasure.evaluation.signals import phi
+from erasure.metrics.to_gold.klom import KLoM, gaussian_kl, histogram_kl, normal_kl
+
+ROLES = ("unlearned", "gold")
 
 
 def column(*values):
     return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
 
 
-def by_numpy(ours, theirs):
+def by_numpy(unlearned, gold):
     """Return the divergence of one sample with the histograms of numpy."""
-    span = (min(ours.min(), theirs.min()).item(), max(ours.max(), theirs.max()).item())
+    span = (min(unlearned.min(), gold.min()).item(), max(unlearned.max(), gold.max()).item())
     p, q = (
-        np.histogram(side.numpy(), bins=20, range=span)[0] / len(side) for side in (ours, theirs)
+        np.histogram(side.numpy(), bins=20, range=span)[0] / len(side)
+        for side in (unlearned, gold)
     )
     q = np.where(p > 0, np.maximum(q, 1e-5), q)
     q = q / q.sum()
@@ -30,16 +34,16 @@ def by_numpy(ours, theirs):
 
 @pytest.mark.parametrize("models", [(4, 4), (25, 25), (60, 40)])
 def test_the_histograms_are_those_of_numpy(models):
-    ours, theirs = normal(models[0], 30, seed=1, mean=0.5), normal(models[1], 30, seed=2)
-    found = histogram_kl(ours, theirs)
-    expected = [by_numpy(ours[:, s], theirs[:, s]) for s in range(30)]
-    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    unlearned, gold = normal(models[0], 30, seed=1, mean=0.5), normal(models[1], 30, seed=2)
+    divergences = histogram_kl(unlearned, gold)
+    expected = [by_numpy(unlearned[:, s], gold[:, s]) for s in range(30)]
+    assert divergences.tolist() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_largest_value_is_counted():
     """metrics.md 5.7: the release drops it and gives 2.315906; the closed last bin 2.531668."""
-    found = histogram_kl(column(0, 1, 2, 3), column(0, 1, 2, 4))
-    assert found.item() == pytest.approx(2.531668, abs=1e-6)
+    divergence = histogram_kl(column(0, 1, 2, 3), column(0, 1, 2, 4))
+    assert divergence.item() == pytest.approx(2.531668, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +51,15 @@ def test_the_largest_value_is_counted():
     [(50, 0.872, 1.750), (100, 0.350, 0.660), (200, 0.150, 0.287), (1000, 0.024, 0.042)],
 )
 def test_the_null_by_number_of_models_is_as_tabulated(models, mean, p95):
-    found = histogram_kl(normal(models, 600, seed=1), normal(models, 600, seed=2))
-    error = found.std().item() / math.sqrt(600)
-    assert found.mean().item() == pytest.approx(mean, abs=4 * error)
-    assert found.quantile(0.95).item() == pytest.approx(p95, rel=0.1)
+    divergences = histogram_kl(normal(models, 600, seed=1), normal(models, 600, seed=2))
+    error = divergences.std().item() / math.sqrt(600)
+    assert divergences.mean().item() == pytest.approx(mean, abs=4 * error)
+    assert divergences.quantile(0.95).item() == pytest.approx(p95, rel=0.1)
 
 
 def test_a_shift_of_one_deviation_is_as_tabulated():
-    found = histogram_kl(normal(100, 1000, seed=1, mean=1.0), normal(100, 1000, seed=2))
-    assert found.mean().item() == pytest.approx(1.205, abs=0.06)
+    divergences = histogram_kl(normal(100, 1000, seed=1, mean=1.0), normal(100, 1000, seed=2))
+    assert divergences.mean().item() == pytest.approx(1.205, abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +71,9 @@ def test_worked_closed_forms(p, q, expected):
     assert normal_kl(*args).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_closed_form_is_found_from_many_models():
-    found = gaussian_kl(normal(400, 200, seed=1, mean=1.0), normal(400, 200, seed=2))
-    assert found.mean().item() == pytest.approx(0.5, abs=0.02)
+def test_the_closed_form_is_approached_by_many_models():
+    divergences = gaussian_kl(normal(400, 200, seed=1, mean=1.0), normal(400, 200, seed=2))
+    assert divergences.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_equal_and_constant_margins_do_not_diverge():
@@ -88,11 +92,11 @@ def context(make_ctx, models=40, shift=2.0, **options):
     parts = {"forget": 30, "retain": 25, "test": 20}
 
     def tables(seed, moved):
-        found = {
+        margins = {
             part: normal(models, n, seed=seed + k) + normal(1, n, seed=k, sd=2.0)
             for k, (part, n) in enumerate(parts.items())
         }
-        return {**found, "forget": found["forget"] + moved}
+        return {**margins, "forget": margins["forget"] + moved}
 
     roles = {
         "original": tables(10, 2 * shift),
@@ -104,30 +108,52 @@ def context(make_ctx, models=40, shift=2.0, **options):
 
 def test_all_subjects_are_measured_with_as_many_models_as_the_null(make_ctx):
     ctx = context(make_ctx)
-    found = {who: KLoM()(ctx.of(who)) for who in ("original", "unlearned", "gold")}
-    means = {who: values["klom/forget/mean"].value for who, values in found.items()}
+    by_role = {who: measure(KLoM(), ctx.of(who)) for who in ("original", "unlearned", "gold")}
+    means = {who: values["klom/forget/mean"].value for who, values in by_role.items()}
     assert means["original"] > means["unlearned"] > means["gold"]
-    assert {v["klom/forget/mean"].extras["models"] for v in found.values()} == {20}
-    excess = {who: values["klom/forget/excess"].value for who, values in found.items()}
+    assert {v["klom/forget/mean"].extras["models"] for v in by_role.values()} == {20}
+    excess = {who: values["klom/forget/excess"].value for who, values in by_role.items()}
     assert excess["gold"] == 0.0
     assert excess["unlearned"] == pytest.approx(means["unlearned"] - means["gold"])
-    retain = found["unlearned"]["klom/retain/excess"]
+    retain = by_role["unlearned"]["klom/retain/excess"]
     assert retain.value == pytest.approx(0.0, abs=0.5 * retain.extras["null"])
-    assert found["unlearned"]["klom/forget/gaussian"].value == pytest.approx(2.0, abs=0.8)
-    whole = found["unlearned"]["klom/forget/mean"].extras
+    assert by_role["unlearned"]["klom/forget/gaussian"].value == pytest.approx(2.0, abs=0.8)
+    whole = by_role["unlearned"]["klom/forget/mean"].extras
     assert whole["all_models_count"] == 40
-    assert set(found["gold"]) == set(KLoM().schema("test"))
+    assert set(by_role["gold"]) == set(meanings(KLoM(), "test"))
 
 
 def test_a_perfect_unlearner_has_no_excess(make_ctx):
-    found = KLoM()(context(make_ctx, models=60, shift=0.0))["klom/forget/excess"]
-    assert found.value == pytest.approx(0.0, abs=0.15 * found.extras["null"])
+    excess = measure(KLoM(), context(make_ctx, models=60, shift=0.0))["klom/forget/excess"]
+    assert excess.value == pytest.approx(0.0, abs=0.15 * excess.extras["null"])
 
 
 def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
-    assert {m.reason for m in KLoM()(context(make_ctx, models=19)).values()} == {"too_few"}
-    assert {m.status for m in KLoM()(context(make_ctx, models=20)).values()} == {"ok"}
-    none = KLoM()(random_ctx())
-    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_pool")}
+    assert {m.reason for m in measure(KLoM(), context(make_ctx, models=19)).values()} == {
+        "too_few"
+    }
+    assert {m.status for m in measure(KLoM(), context(make_ctx, models=20)).values()} == {"ok"}
+    none = measure(KLoM(), random_ctx())
+    assert {(m.status, m.reason) for m in none.values()} == {("skipped", "missing_references")}
     with pytest.raises(ConfigError, match="min_models must be >= 4, got 3"):
         KLoM(min_models=3)
+
+
+def test_samples_without_spread_get_a_thousandth_of_that_of_all():
+    margins, reference = normal(200, 2, seed=1), normal(200, 2, seed=2)
+    margins[:, 0], reference[:, 0] = 0.0, 0.5
+    spread = torch.stack([margins.var(dim=0), reference.var(dim=0)]).mean().sqrt().item()
+    expected = 0.5 * (0.5 / (1e-3 * spread)) ** 2
+    assert gaussian_kl(margins, reference)[0].item() == pytest.approx(expected)
+
+
+def test_the_percentile_is_of_both_pairs_of_halves(make_ctx):
+    ctx = context(make_ctx)
+    p95 = measure(KLoM(), ctx)["klom/forget/p95"].value
+    tables = {role: ctx.references.logits(role, ctx.sampled("forget")) for role in ROLES}
+    margins = {role: phi(ctx.task_type, tables[role], ctx.targets("forget")) for role in ROLES}
+    pairs = [(0, 1), (1, 0)]
+    divergences = torch.stack(
+        [histogram_kl(margins["unlearned"][i::2], margins["gold"][j::2]) for i, j in pairs]
+    )
+    assert p95 == pytest.approx(np.percentile(divergences.mean(dim=0), 95))

@@ -1,9 +1,12 @@
+"""Predictions against those of the retrained model: divergence and agreement."""
+
 import math
 
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.statistics.divergences import LN2, jensen_shannon
 from erasure.metrics.to_gold.agreement import Agreement
 from erasure.metrics.to_gold.js_to_gold import JSToGold
@@ -23,9 +26,11 @@ def test_worked_divergence():
 def test_divergence_agrees_with_scipy_and_is_symmetric():
     generator = torch.Generator().manual_seed(0)
     p, q = torch.randn(2, 50, 7, dtype=torch.float64, generator=generator).mul(3).softmax(-1)
-    found = jensen_shannon(p.log(), q.log())
-    assert found.tolist() == pytest.approx((jensenshannon(p, q, axis=-1) ** 2).tolist(), abs=1e-12)
-    assert torch.equal(found, jensen_shannon(q.log(), p.log()))
+    divergences = jensen_shannon(p.log(), q.log())
+    assert divergences.tolist() == pytest.approx(
+        (jensenshannon(p, q, axis=-1) ** 2).tolist(), abs=1e-12
+    )
+    assert torch.equal(divergences, jensen_shannon(q.log(), p.log()))
 
 
 def test_disjoint_certainties_are_as_far_apart_as_can_be():
@@ -36,16 +41,17 @@ def test_disjoint_certainties_are_as_far_apart_as_can_be():
 def test_logits_far_apart_stay_finite(make_ctx):
     tables = {"unlearned": torch.tensor([[1e4, -1e4]]), "gold": torch.tensor([[-1e4, 1e4]])}
     ctx = make_ctx({"forget": (torch.tensor([0]), tables)})
-    assert JSToGold()(ctx)["forget/js_to_gold"].value == pytest.approx(math.log(2))
+    assert measure(JSToGold(), ctx)["forget/js_to_gold"].value == pytest.approx(math.log(2))
 
 
 def test_the_metric_averages_over_samples(make_ctx):
     same = torch.zeros(1, 3)
     tables = {"unlearned": torch.cat([P.log(), same]), "gold": torch.cat([same, same])}
-    found = JSToGold()(make_ctx({"forget": (torch.tensor([0, 1]), tables)}))["forget/js_to_gold"]
-    assert found.value == pytest.approx(0.074806 / 2, abs=1e-6)
-    assert found.n == 2
-    assert 0.0 == found.ci_low < found.ci_high <= LN2
+    ctx = make_ctx({"forget": (torch.tensor([0, 1]), tables)})
+    divergence = measure(JSToGold(), ctx)["forget/js_to_gold"]
+    assert divergence.value == pytest.approx(0.074806 / 2, abs=1e-6)
+    assert divergence.n == 2
+    assert 0.0 == divergence.ci_low < divergence.ci_high <= LN2
 
 
 def test_agreement_counts_equal_predictions(make_ctx):
@@ -54,12 +60,12 @@ def test_agreement_counts_equal_predictions(make_ctx):
         "gold": torch.tensor([[9.0, 1, 0], [0, 0, 1], [0, 1, 3], [0, 2, 0]]),
     }
     ctx = make_ctx({"forget": (torch.zeros(4, dtype=torch.int64), tables)})
-    assert Agreement()(ctx)["forget/agreement"].value == 0.5
+    assert measure(Agreement(), ctx)["forget/agreement"].value == 0.5
 
 
 @pytest.mark.parametrize("heldout", ["test", "val"])
 @pytest.mark.parametrize("metric", [JSToGold(), Agreement()])
 def test_names_follow_the_schema_and_gold_is_needed(random_ctx, metric, heldout):
-    found = metric(random_ctx(heldout=heldout, roles=("unlearned",)))
-    assert set(found) == set(metric.schema(heldout))
-    assert {(m.status, m.reason) for m in found.values()} == {("skipped", "missing_gold")}
+    values = measure(metric, random_ctx(heldout=heldout, roles=("unlearned",)))
+    assert set(values) == set(meanings(metric, heldout))
+    assert {(m.status, m.reason) for m in values.values()} == {("skipped", "missing_gold")}

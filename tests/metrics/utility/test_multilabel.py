@@ -20,6 +20,7 @@ from erasure.config.build import build
 from erasure.core.splits import View
 from erasure.core.task_types import Multilabel
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.evaluation.per_sample import per_sample
 from erasure.evaluation.pictures import loss_histograms, roc_curves
 from erasure.metrics.to_gold.agreement import Agreement
@@ -77,26 +78,28 @@ def example(make_ctx):
     ],
 )
 def test_worked_example(make_ctx, name, value):
-    found = MultilabelScores()(example(make_ctx))[f"multilabel/forget/{name}"]
-    assert found.value == pytest.approx(value, abs=1e-6)
+    score = measure(MultilabelScores(), example(make_ctx))[f"multilabel/forget/{name}"]
+    assert score.value == pytest.approx(value, abs=1e-6)
 
 
 def test_accuracy_is_the_share_of_labels_and_exact_match_is_beside_it(make_ctx):
-    found = Accuracy()(example(make_ctx))["forget/accuracy"]
-    assert found.value == pytest.approx(7 / 9)
-    assert found.extras["exact_match"] == pytest.approx(1 / 3)
-    assert found.extras["per_class"] == pytest.approx(
+    accuracy = measure(Accuracy(), example(make_ctx))["forget/accuracy"]
+    assert accuracy.value == pytest.approx(7 / 9)
+    assert accuracy.extras["exact_match"] == pytest.approx(1 / 3)
+    assert accuracy.extras["per_class"] == pytest.approx(
         {"class 0": 2 / 3, "class 1": 1, "class 2": 2 / 3}
     )
-    assert found.n == 3
-    assert found.ci_low < found.value < found.ci_high
+    assert accuracy.n == 3
+    assert accuracy.ci_low < accuracy.value < accuracy.ci_high
 
 
 def test_values_agree_with_sklearn(multilabel):
     labels, logits = multilabel.targets("test"), multilabel.logits("test")
     predicted, p = (logits > 0).long(), logits.double().sigmoid()
-    found = {n: m.value for n, m in MultilabelScores()(multilabel).items() if "/test/" in n}
-    assert found == pytest.approx(
+    values = {
+        n: m.value for n, m in measure(MultilabelScores(), multilabel).items() if "/test/" in n
+    }
+    assert values == pytest.approx(
         {
             "multilabel/test/exact_match": accuracy_score(labels, predicted),
             "multilabel/test/hamming": 1 - hamming_loss(labels, predicted),
@@ -108,19 +111,21 @@ def test_values_agree_with_sklearn(multilabel):
         abs=1e-9,
     )
     losses = [log_loss(labels[:, c], p[:, c].numpy()) for c in range(4)]
-    assert Loss()(multilabel)["test/loss"].value == pytest.approx(sum(losses) / 4, abs=1e-9)
+    assert measure(Loss(), multilabel)["test/loss"].value == pytest.approx(
+        sum(losses) / 4, abs=1e-9
+    )
 
 
 def test_a_label_that_nobody_has_does_not_count(multilabel):
     multilabel.splits.forget.pool.targets[:, 1] = 0
-    found = MultilabelScores()(multilabel)["multilabel/test/auroc"]
-    assert set(found.extras["per_class"]) == {"class 0", "class 2", "class 3"}
+    score = measure(MultilabelScores(), multilabel)["multilabel/test/auroc"]
+    assert set(score.extras["per_class"]) == {"class 0", "class 2", "class 3"}
 
 
 def test_no_label_at_all_has_no_f1(make_ctx):
     part = (torch.zeros(4, 2, dtype=torch.int64), {"unlearned": torch.full((4, 2), -3.0)})
-    found = MultilabelScores()(of_labels(make_ctx(dict.fromkeys(PARTS, part))))
-    reasons = {n.split("/")[-1]: m.reason for n, m in found.items() if "/forget/" in n}
+    values = measure(MultilabelScores(), of_labels(make_ctx(dict.fromkeys(PARTS, part))))
+    reasons = {n.split("/")[-1]: m.reason for n, m in values.items() if "/forget/" in n}
     assert reasons == {
         "exact_match": "",
         "hamming": "",
@@ -132,8 +137,8 @@ def test_no_label_at_all_has_no_f1(make_ctx):
 
 
 def test_with_one_class_per_sample_every_value_is_skipped(random_ctx):
-    found = MultilabelScores()(random_ctx())
-    assert {(m.status, m.reason) for m in found.values()} == {("skipped", "needs_multilabel")}
+    values = measure(MultilabelScores(), random_ctx())
+    assert {(m.status, m.reason) for m in values.values()} == {("skipped", "needs_multilabel")}
 
 
 def test_divergence_and_agreement_are_means_over_labels(multilabel):
@@ -143,16 +148,18 @@ def test_divergence_and_agreement_are_means_over_labels(multilabel):
     p, q = (torch.stack([1 - t, t], dim=-1) for t in (own, gold))
     middle = (p + q) / 2
     js = ((p * (p / middle).log()).sum(-1) + (q * (q / middle).log()).sum(-1)) / 2
-    assert JSToGold()(multilabel)["forget/js_to_gold"].value == pytest.approx(js.mean().item())
+    assert measure(JSToGold(), multilabel)["forget/js_to_gold"].value == pytest.approx(
+        js.mean().item()
+    )
     same = ((own > 0.5) == (gold > 0.5)).double().mean().item()
-    assert Agreement()(multilabel)["forget/agreement"].value == pytest.approx(same)
+    assert measure(Agreement(), multilabel)["forget/agreement"].value == pytest.approx(same)
 
 
 def test_the_change_of_the_outputs_is_a_mean_total_variation(multilabel):
     old, new = (multilabel.logits("forget", who).sigmoid() for who in ("original", "unlearned"))
     expected = (old - new).abs().mean().item()
-    found = output_change(multilabel)["forget_output_change"]
-    assert found == pytest.approx(expected, abs=1e-6)
+    change = output_change(multilabel)["forget_output_change"]
+    assert change == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +175,9 @@ def configured():
 )
 def test_every_metric_measures_or_says_why_not(multilabel, configured, name):
     metrics = {"accuracy": Accuracy(), name: configured[name]}
-    found = Evaluator(metrics=metrics)(multilabel)
-    assert found.errors == ()
-    for values in found.results.values():
+    evaluation = Evaluator(metrics=metrics)(multilabel)
+    assert evaluation.errors == ()
+    for values in evaluation.results.values():
         assert all((m.reason == "") == (m.status == "ok") for m in values.values())
 
 

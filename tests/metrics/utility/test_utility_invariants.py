@@ -64,9 +64,9 @@ def evaluated(ctx):
     """Everything, with a few of the held-out samples as the forgotten population."""
     kin = ctx.ids("test")[ctx.targets("test") == 0]
     ctx = replace(ctx, splits=replace(ctx.splits, same_population=kin), fresh=lambda salt: Even())
-    found = Evaluator(metrics=METRICS)(ctx)
-    assert found.errors == ()
-    return found
+    evaluation = Evaluator(metrics=METRICS)(ctx)
+    assert evaluation.errors == ()
+    return evaluation
 
 
 class Even(torch.nn.Module):
@@ -98,8 +98,8 @@ def repeated(labels, logits):
 @pytest.mark.parametrize("change", [permuted, shifted, repeated])
 def test_values_do_not_change(make_ctx, change):
     parts = tables(1)
-    found = evaluated(make_ctx(transformed(parts, change))).flat()
-    assert found == pytest.approx(evaluated(make_ctx(parts)).flat(), abs=1e-6)
+    values = evaluated(make_ctx(transformed(parts, change))).flat()
+    assert values == pytest.approx(evaluated(make_ctx(parts)).flat(), abs=1e-6)
 
 
 def test_renaming_the_classes_changes_nothing(make_ctx):
@@ -109,15 +109,15 @@ def test_renaming_the_classes_changes_nothing(make_ctx):
     def renamed(labels, logits):
         return cycle[labels], {who: t[:, cycle.argsort()] for who, t in logits.items()}
 
-    found = evaluated(make_ctx(transformed(parts, renamed))).flat()
-    assert found == pytest.approx(evaluated(make_ctx(parts)).flat(), abs=1e-9)
+    values = evaluated(make_ctx(transformed(parts, renamed))).flat()
+    assert values == pytest.approx(evaluated(make_ctx(parts)).flat(), abs=1e-9)
 
 
 def test_values_lie_in_their_declared_range(make_ctx):
-    found = evaluated(make_ctx(tables(11)))
-    for values in found.results.values():
+    evaluation = evaluated(make_ctx(tables(11)))
+    for values in evaluation.results.values():
         for name, measured in values.items():
-            meaning = found.schema[name]
+            meaning = evaluation.meanings[name]
             assert measured.status == "ok", (name, measured.reason)
             assert meaning.low <= measured.value <= meaning.high
             if measured.ci_low == measured.ci_low:
@@ -129,11 +129,11 @@ def test_logits_that_are_not_finite_give_a_reason(make_ctx, bad):
     parts = tables(4)
     for _, logits in parts.values():
         logits["unlearned"][:, 0] = bad
-    found = evaluated(make_ctx(parts))
-    assert {m.reason.split(":")[-1] for m in found.results["unlearned"].values()} == {
+    evaluation = evaluated(make_ctx(parts))
+    assert {m.reason.split(":")[-1] for m in evaluation.results["unlearned"].values()} == {
         "nonfinite_logits"
     }
-    assert {m.status for m in found.results["gold"].values()} == {"ok"}
+    assert {m.status for m in evaluation.results["gold"].values()} == {"ok"}
 
 
 def test_huge_logits_are_measured(make_ctx):
@@ -147,7 +147,7 @@ def test_one_forget_sample_is_enough_for_what_does_not_rank(make_ctx):
     parts = tables(6)
     labels, logits = parts["forget"]
     parts["forget"] = (labels[:1], {who: t[:1] for who, t in logits.items()})
-    found = evaluated(make_ctx(parts)).results["unlearned"]
-    without = {name: m.reason for name, m in found.items() if m.status != "ok"}
+    values = evaluated(make_ctx(parts)).results["unlearned"]
+    without = {name: m.reason for name, m in values.items() if m.status != "ok"}
     assert without.pop("norm_gap/forget/accuracy", None) in (None, "not_discriminative")
     assert without == {"auroc/forget": "one_class", "auprc/forget": "one_class"}

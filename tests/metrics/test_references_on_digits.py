@@ -10,6 +10,7 @@ from erasure.core.data_config import DataConfig
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.data.sources.digits import Digits
+from erasure.evaluation.measure import measure
 from erasure.evaluation.per_model import per_model
 from erasure.metrics.privacy.ulira import ULiRA
 from erasure.metrics.to_gold.klom import KLoM
@@ -42,7 +43,7 @@ def digits():
             for seed in range(MODELS)
         ]
         fit = Fit(optimizer=SGD, epochs=epochs, batch_size=64)
-        return [found.model for found in train_together(members, Standard(fit=fit))]
+        return [report.model for report in train_together(members, Standard(fit=fit))]
 
     def logits(models):
         inputs = pool.fetch(torch.arange(len(pool.targets)))
@@ -77,18 +78,21 @@ def fresh(seed):
 def test_doing_nothing_is_told_more_surely_than_fine_tuning_and_retraining_not_at_all(
     digits, metric, name
 ):
-    found = {who: metric(digits.of(who))[name].value for who in ("original", "unlearned", "gold")}
-    assert found["original"] > found["unlearned"] > found["gold"]
+    values = {
+        who: measure(metric, digits.of(who))[name].value
+        for who in ("original", "unlearned", "gold")
+    }
+    assert values["original"] > values["unlearned"] > values["gold"]
 
 
 def test_the_loss_attack_sees_less_than_the_attack_with_many_models(digits):
     population = per_model("test")["mia/loss/auc"](digits, "unlearned").mean().item()
-    per_sample = ULiRA()(digits)["ulira/auc"]
+    per_sample = measure(ULiRA(), digits)["ulira/auc"]
     assert abs(population - 0.5) < abs(per_sample.value - 0.5)
     assert per_sample.ci_low > 0.5
 
 
 def test_one_half_of_the_golds_is_like_the_other(digits):
-    found = ULiRA()(digits.of("gold"))["ulira/auc"]
-    assert found.value == pytest.approx(0.5, abs=0.05)
-    assert found.ci_low < 0.5 < found.ci_high
+    auc = measure(ULiRA(), digits.of("gold"))["ulira/auc"]
+    assert auc.value == pytest.approx(0.5, abs=0.05)
+    assert auc.ci_low < 0.5 < auc.ci_high

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from crafted_pool import Forgetful, crafted, logits_of, normal
+from reference_tables import Forgetful, crafted, logits_of, normal
 from scipy.stats import mannwhitneyu
 
 from erasure.core.context import RETAIN_SAMPLE
@@ -16,6 +16,7 @@ from erasure.core.values import MetricValue
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.difficulty import read_scores
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.per_model import paired_aucs, per_model
 from erasure.metrics.cost.audit import Audit
 from erasure.metrics.privacy.memorization import (
@@ -41,7 +42,7 @@ METRICS = {
 }
 
 
-def pooled_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
+def references_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
     """Originals that fit their samples, golds that do not know the forget set, one in between."""
 
     def tables(seed, known):
@@ -63,7 +64,7 @@ def pooled_context(make_ctx, models=24, member=3.0, kept=1.5, **options):
     [*METRICS.values(), ULiRA(design="random"), Memorization()],
     ids=lambda m: repr(m)[:16],
 )
-def test_the_contract_of_a_metric_holds_without_a_pool(metric):
+def test_the_contract_of_a_metric_holds_without_reference_models(metric):
     check_metric(metric)
 
 
@@ -72,30 +73,30 @@ def test_the_audit_keeps_the_contract_of_a_metric():
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_values_with_a_pool_are_in_range_and_change_nothing(make_ctx, metric):
-    ctx = pooled_context(make_ctx)
+def test_values_with_reference_models_are_in_range_and_change_nothing(make_ctx, metric):
+    ctx = references_context(make_ctx)
     before = torch.get_rng_state()
-    schema = metric.schema("test")
+    schema = meanings(metric, "test")
     for who in ("original", "unlearned", "gold"):
-        found = metric(ctx.of(who))
-        assert not found or set(found) == set(schema)
-        for name, value in found.items():
+        values = measure(metric, ctx.of(who))
+        assert not values or set(values) == set(schema)
+        for name, value in values.items():
             assert value.status == "ok", (name, value.reason)
             assert schema[name].low <= value.value <= schema[name].high
             if not math.isnan(value.ci_low):
                 assert schema[name].low <= value.ci_low <= value.value <= value.ci_high
-        again = metric(ctx.of(who))
-        assert {n: v.value for n, v in again.items()} == {n: v.value for n, v in found.items()}
+        again = measure(metric, ctx.of(who))
+        assert {n: v.value for n, v in again.items()} == {n: v.value for n, v in values.items()}
     members = [model for model in ctx.models.values() if model.calls]
-    assert not members  # pool metrics read the pool
+    assert not members  # these metrics read the references
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_a_pool_of_many_labels_is_measured(metric):
+def test_reference_models_of_many_labels_are_measured(metric):
     """The margin is the mean over labels; nothing crashes for want of one class per sample."""
     ctx = multilabel_context()
-    for value in metric(ctx).values():
+    for value in measure(metric, ctx).values():
         assert value.status == "ok" or value.reason == "golds_agree"
 
 
@@ -126,87 +127,87 @@ def multilabel_context(models=20):
 
 
 def test_logits_that_are_not_finite_have_a_reason(make_ctx):
-    ctx = pooled_context(make_ctx)
+    ctx = references_context(make_ctx)
     ctx.references.tables["unlearned"][3, 5] = torch.nan
     for metric in METRICS.values():
-        found = metric(ctx)
-        assert any(value.reason == "nonfinite_logits" for value in found.values()) or found == {}
-        assert all(value.status in ("ok", "degenerate") for value in found.values())
+        values = measure(metric, ctx)
+        assert any(value.reason == "nonfinite_logits" for value in values.values()) or values == {}
+        assert all(value.status in ("ok", "degenerate") for value in values.values())
 
 
 def test_large_retain_sets_are_sampled_alike(make_ctx):
-    """The margins of both pools are of the same samples, with the labels of these."""
+    """The margins of both groups are of the same samples, with the labels of these."""
     n = RETAIN_SAMPLE + 50
     roles = {who: {"retain": normal(1, n, seed=1).expand(4, n)} for who in ("unlearned", "gold")}
-    found = ULiRA()(crafted(make_ctx, roles))["ulira/retain/auc"]
-    assert (found.value, found.extras["samples"]) == (0.5, RETAIN_SAMPLE)
+    auc = measure(ULiRA(), crafted(make_ctx, roles))["ulira/retain/auc"]
+    assert (auc.value, auc.extras["samples"]) == (0.5, RETAIN_SAMPLE)
 
 
 def test_the_attack_on_each_model_agrees_with_scipy():
     positives, negatives = normal(3, 40, seed=1).round(decimals=1), normal(3, 50, seed=2)
-    found = paired_aucs(positives, negatives.round(decimals=1))
+    aucs = paired_aucs(positives, negatives.round(decimals=1))
     for k in range(3):
         wins = mannwhitneyu(positives[k], negatives[k].round(decimals=1)).statistic
-        assert found[k].item() == pytest.approx(wins / 2000, abs=1e-12)
+        assert aucs[k].item() == pytest.approx(wins / 2000, abs=1e-12)
 
 
 def test_z_values_are_by_hand(make_ctx):
-    ctx = pooled_context(make_ctx)
-    found = GapZ()(ctx)
+    ctx = references_context(make_ctx)
+    measured_values = measure(GapZ(), ctx)
     for name, values in per_model("test").items():
         ours, golds = values(ctx, "unlearned"), values(ctx, "gold")
         z = (ours.mean() - golds.mean()) / golds.std()
-        assert found[f"gap_z/{name}"].value == pytest.approx(z.item(), abs=1e-9)
+        assert measured_values[f"gap_z/{name}"].value == pytest.approx(z.item(), abs=1e-9)
     forget = ctx.references.tables["unlearned"][:, :24].argmax(-1) == torch.arange(24) % 3
     assert torch.equal(
         per_model("test")["forget/accuracy"](ctx, "unlearned"), forget.double().mean(1)
     )
-    assert GapZ()(ctx.of("original"))["gap_z/forget/accuracy"].value > 3
-    assert abs(GapZ()(ctx.of("gold"))["gap_z/forget/accuracy"].value) < 2
+    assert measure(GapZ(), ctx.of("original"))["gap_z/forget/accuracy"].value > 3
+    assert abs(measure(GapZ(), ctx.of("gold"))["gap_z/forget/accuracy"].value) < 2
 
 
 def test_golds_that_agree_have_no_deviation_to_measure_in(make_ctx):
     same = {"forget": torch.full((6, 12), 5.0).double()}
     ctx = crafted(make_ctx, {"unlearned": same, "gold": same})
-    assert GapZ()(ctx)["gap_z/forget/accuracy"].reason == "golds_agree"
-    assert NullBand()(ctx)["null_band/forget/accuracy"].value == 0.0
+    assert measure(GapZ(), ctx)["gap_z/forget/accuracy"].reason == "golds_agree"
+    assert measure(NullBand(), ctx)["null_band/forget/accuracy"].value == 0.0
 
 
 def test_the_null_band_is_between_pairs_of_golds(make_ctx):
-    ctx = pooled_context(make_ctx)
-    found = NullBand()(ctx)["null_band/forget/accuracy"]
+    ctx = references_context(make_ctx)
+    band = measure(NullBand(), ctx)["null_band/forget/accuracy"]
     golds = per_model("test")["forget/accuracy"](ctx, "gold")
     apart = [(a - b).abs().item() for i, a in enumerate(golds) for b in golds[i + 1 :]]
     expected = torch.tensor(apart, dtype=torch.float64).quantile(0.95).item()
-    assert found.value == pytest.approx(expected, abs=1e-9)
-    assert found.n == len(apart) == 24 * 23 / 2
-    assert found.extras["share_inside"] <= 0.5
-    assert NullBand()(ctx.of("gold")) == NullBand()(ctx.of("original")) == {}
+    assert band.value == pytest.approx(expected, abs=1e-9)
+    assert band.n == len(apart) == 24 * 23 / 2
+    assert band.extras["share_inside"] <= 0.5
+    assert measure(NullBand(), ctx.of("gold")) == measure(NullBand(), ctx.of("original")) == {}
 
 
 def test_few_golds_have_no_band(make_ctx):
-    ctx = pooled_context(make_ctx, models=4)
-    assert {m.reason for m in NullBand()(ctx).values()} == {"too_few"}
-    assert {m.reason for m in GapZ()(ctx).values()} == {"too_few"}
+    ctx = references_context(make_ctx, models=4)
+    assert {m.reason for m in measure(NullBand(), ctx).values()} == {"too_few"}
+    assert {m.reason for m in measure(GapZ(), ctx).values()} == {"too_few"}
 
 
 def audited(make_ctx, **options):
     metrics = {**METRICS, "accuracy": Accuracy(), "audit": Audit()}
-    return Evaluator(metrics=metrics)(pooled_context(make_ctx, **options))
+    return Evaluator(metrics=metrics)(references_context(make_ctx, **options))
 
 
 def test_the_audit_passes_where_the_evaluation_sees_what_there_is(make_ctx):
-    found = audited(make_ctx)
-    assert found.errors == ()
-    unlearned = found.results["unlearned"]
+    evaluation = audited(make_ctx)
+    assert evaluation.errors == ()
+    unlearned = evaluation.results["unlearned"]
     assert unlearned["audit/gold_inside_null"].value == 1.0
     assert unlearned["audit/identity_detected"].value == 1.0
-    assert not any(name.startswith("audit") for name in found.results["gold"])
+    assert not any(name.startswith("audit") for name in evaluation.results["gold"])
 
 
 def test_a_forget_set_that_nobody_memorized_has_nothing_to_detect(make_ctx):
-    found = audited(make_ctx, member=0.0, kept=0.0).results["unlearned"]
-    identity = found["audit/identity_detected"]
+    values = audited(make_ctx, member=0.0, kept=0.0).results["unlearned"]
+    identity = values["audit/identity_detected"]
     if identity.status == "ok":  # the accuracies of two models differ by chance
         assert (identity.value, identity.extras["contrast"] >= 0.005) == (0.0, True)
     else:
@@ -243,15 +244,15 @@ def results(original, gold, contrast):
 )
 def test_verdicts_of_the_audit(random_ctx, original, gold, contrast, inside, detected):
     ctx = replace(random_ctx(), results=results(original, gold, contrast))
-    found = Audit()(ctx)
-    assert found["audit/gold_inside_null"].value == inside
-    identity = found["audit/identity_detected"]
+    values = measure(Audit(), ctx)
+    assert values["audit/gold_inside_null"].value == inside
+    identity = values["audit/identity_detected"]
     assert (identity.value if identity.status == "ok" else identity.reason) == detected
 
 
 def test_the_audit_needs_what_it_reads(random_ctx):
-    found = Audit()(random_ctx())
-    assert found["audit/gold_inside_null"].reason == "missing_gold:ulira/auc"
+    values = measure(Audit(), random_ctx())
+    assert values["audit/gold_inside_null"].reason == "missing_gold:ulira/auc"
     with pytest.raises(ConfigError, match="min_contrast"):
         Audit(min_contrast=-1)
 
@@ -279,9 +280,9 @@ def test_memorization_is_the_difference_of_rates():
     seen = torch.tensor([[1, 1, 1, 1, 0, 0, 0, 0], [1, 0] * 4]).T.bool()
     right = torch.tensor([[1, 1, 1, 0, 1, 0, 0, 0], [1] * 8]).T.bool()
     references = shadow_references(pool, right, seen)
-    found = memorization_scores(references, View(pool, torch.arange(2)))
-    assert found.scores.tolist() == [0.5, 0.0]
-    assert found.errors[0].item() == pytest.approx(math.sqrt(2 * 0.75 * 0.25 / 4))
+    scores = memorization_scores(references, View(pool, torch.arange(2)))
+    assert scores.scores.tolist() == [0.5, 0.0]
+    assert scores.errors[0].item() == pytest.approx(math.sqrt(2 * 0.75 * 0.25 / 4))
 
 
 def test_models_of_different_training_sets_are_not_mixed():
@@ -294,9 +295,9 @@ def test_models_of_different_training_sets_are_not_mixed():
     gold_seen = torch.tensor([False, True]).expand(4, 2)
     extra = {"original": (yes, yes), "gold": (yes & gold_seen, gold_seen)}
     references = shadow_references(pool, right, seen, extra)
-    found = memorization_scores(references, View(pool, torch.arange(2))).scores
+    scores = memorization_scores(references, View(pool, torch.arange(2))).scores
     # Sample 0: 1 from four against four (weight 2), 0 from two against two (weight 1).
-    assert found.tolist() == pytest.approx([2 / 3, 0.0])
+    assert scores.tolist() == pytest.approx([2 / 3, 0.0])
 
 
 def test_samples_without_models_of_either_kind_have_no_score(tmp_path):
@@ -305,10 +306,10 @@ def test_samples_without_models_of_either_kind_have_no_score(tmp_path):
     pool = small_pool(3)
     seen = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]]).T.bool()
     references = shadow_references(pool, seen, seen)
-    found = memorization_tensors(references, View(pool, torch.tensor([2, 0, 1])))
-    assert found["ids"].tolist() == [0]
-    assert found["memorization"].tolist() == [1.0]
-    save_file(found, tmp_path / "memorization.safetensors")
+    tensors = memorization_tensors(references, View(pool, torch.tensor([2, 0, 1])))
+    assert tensors["ids"].tolist() == [0]
+    assert tensors["memorization"].tolist() == [1.0]
+    save_file(tensors, tmp_path / "memorization.safetensors")
     assert read_scores(tmp_path / "memorization.safetensors", torch.tensor([0])).tolist() == [1.0]
     assert memorization_tensors(Forgetful({}, {}), View(pool, torch.arange(3))) == {}
 
@@ -323,11 +324,11 @@ def test_memorization_per_part_is_measured_once(make_ctx):
     one = {part: torch.zeros(1, n).double() for part, n in sizes.items()}
     roles = {"original": one, "unlearned": one, "gold": one, "shadow": cut}
     ctx = crafted(make_ctx, roles, seen={"shadow": seen})
-    found = Memorization()(ctx)
-    assert {name: value.value for name, value in found.items()} == {
+    values = measure(Memorization(), ctx)
+    assert {name: value.value for name, value in values.items()} == {
         f"memorization/{part}/mean": 1.0 for part in ("forget", "retain", "test")
     }
-    assert Memorization()(ctx.of("gold")) == {}
+    assert measure(Memorization(), ctx.of("gold")) == {}
 
 
 def test_without_shadows_only_forgotten_samples_have_scores(make_ctx):
@@ -340,9 +341,9 @@ def test_without_shadows_only_forgotten_samples_have_scores(make_ctx):
     gold = trained.clone()
     gold[:, :24] = False
     ctx = crafted(make_ctx, roles, seen={"original": trained, "gold": gold})
-    found = Memorization()(ctx)
-    assert found["memorization/forget/mean"].value == 0.0
-    assert found["memorization/retain/mean"].reason == "missing_shadow"
-    assert Memorization()(replace(ctx, references=None))["memorization/forget/mean"].reason == (
-        "missing_pool"
-    )
+    values = measure(Memorization(), ctx)
+    assert values["memorization/forget/mean"].value == 0.0
+    assert values["memorization/retain/mean"].reason == "missing_shadow"
+    assert measure(Memorization(), replace(ctx, references=None))[
+        "memorization/forget/mean"
+    ].reason == ("missing_references")
