@@ -34,7 +34,7 @@ ONLY_NAMES = {f"erasure.core.{name}" for name in ("lazy", "libraries", "source",
 
 
 @dataclass(frozen=True)
-class Code:
+class SourceCode:
     """What a result depends on besides its settings and its data.
 
     Args:
@@ -53,7 +53,7 @@ class Code:
 
 def code_of_targets(
     targets: Iterable[str], also: Iterable[str] = (), except_below: Sequence[str] = ()
-) -> Code:
+) -> SourceCode:
     """Return the code behind dotted names of classes and functions; read once per process.
 
     Args:
@@ -110,7 +110,7 @@ class Modules:
     _referred: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _resolved: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
-    def code(self, modules: Iterable[str], except_below: Sequence[str] = ()) -> Code:
+    def code(self, modules: Iterable[str], except_below: Sequence[str] = ()) -> SourceCode:
         """Return ``modules`` and what they import.
 
         Args:
@@ -139,7 +139,7 @@ class Modules:
                 named += self._referred[module]
         versions = {name: version_of(name) for name in sorted(libraries)}
         present = {name: version for name, version in versions.items() if version}
-        return Code(dict(sorted(hashes.items())), present)
+        return SourceCode(dict(sorted(hashes.items())), present)
 
     def referred(self, module: str, syntax: Syntax) -> frozenset[str]:
         """Return the modules that a module refers to."""
@@ -218,14 +218,16 @@ def modules_here() -> Modules:
 
 
 @lru_cache(maxsize=1024)
-def _code(named: frozenset[str], also: frozenset[str], except_below: tuple[str, ...]) -> Code:
+def _code(
+    named: frozenset[str], also: frozenset[str], except_below: tuple[str, ...]
+) -> SourceCode:
     code = modules_here().code(named)
     if not also:
         return code
     further = modules_here().code(also, except_below)
     modules = {**code.modules, **further.modules}
     libraries = {**code.libraries, **further.libraries}
-    return Code(dict(sorted(modules.items())), dict(sorted(libraries.items())))
+    return SourceCode(dict(sorted(modules.items())), dict(sorted(libraries.items())))
 
 
 @cache

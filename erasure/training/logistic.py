@@ -45,7 +45,7 @@ def fit_logistic(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     centre, scale = features.double().mean(dim=0), features.double().std(dim=0)
     scale = scale.where(scale > 0, 1.0)  # a constant feature stays 0 and gets no slope
     rows = F.pad((features.double() - centre) / scale, (0, 1), value=1.0)
-    objective = Objective(
+    objective = LogisticObjective(
         rows=rows,
         signs=2 * labels.double() - 1,
         weights=weights.double(),
@@ -65,7 +65,7 @@ def log_odds(features: Tensor, fitted: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class LogisticObjective:
     """What k classifiers w ``(d,)`` on the same rows minimize, independently of each other.
 
     ``sum_i weight_i log(1 + exp(-sign_i w x_i)) + sum_j penalty_j w_j^2 / 2 + linear w``, which is
@@ -110,7 +110,7 @@ class Objective:
         return torch.stack(steps)
 
 
-def minimize(objective: Objective, rounds: int = ROUNDS) -> Tensor:
+def minimize(objective: LogisticObjective, rounds: int = ROUNDS) -> Tensor:
     """Return the minima ``(k, d)`` of ``objective``, after at most ``rounds`` steps."""
     coefficients = torch.zeros_like(objective.linear)
     for _ in range(rounds):
@@ -122,7 +122,7 @@ def minimize(objective: Objective, rounds: int = ROUNDS) -> Tensor:
     return coefficients
 
 
-def _descended(objective: Objective, coefficients: Tensor, step: Tensor) -> Tensor:
+def _descended(objective: LogisticObjective, coefficients: Tensor, step: Tensor) -> Tensor:
     """Return ``w - t step``, with ``t`` the largest of 1, 1/2, 1/4, ... that does not ascend.
 
     Each classifier has its own ``t``; one that ascends all the same stays where it is.

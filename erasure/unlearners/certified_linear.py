@@ -12,7 +12,7 @@ from erasure.core.seeding import branch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.models.layers import head, recorded_features
-from erasure.unlearners.shared.newton_removal import Rows, remove, residual, train
+from erasure.unlearners.shared.newton_removal import LabelledRows, remove, residual, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class CertifiedLinear:
                 last.bias.copy_(weight[:, -1])
         return task.model
 
-    def _removed(self, task: UnlearningTask, retain: Rows, forget: Rows) -> Tensor:
+    def _removed(self, task: UnlearningTask, retain: LabelledRows, forget: LabelledRows) -> Tensor:
         """Return the head ``(C, d)`` after the removal."""
         generator = branch(task.generator, "certified_linear", "noise")
         shape = (retain.signs.shape[1], retain.inputs.shape[1])
@@ -127,7 +127,7 @@ class CertifiedLinear:
         spent = self._spent(bound)
         task.report(step, of, bound=bound, spent=spent, retrained=float(retrained), **budget)
 
-    def _rows(self, task: UnlearningTask, view: View) -> tuple[Rows, Tensor]:
+    def _rows(self, task: UnlearningTask, view: View) -> tuple[LabelledRows, Tensor]:
         """Return the rows of unit norm of ``view``, and the norms ``(n,)`` they had."""
         features = task.cached(
             "head_inputs",
@@ -141,7 +141,9 @@ class CertifiedLinear:
         norms = features.norm(dim=1)
         has = task.task_type.indicators(view.targets, task.num_classes)
         tiny = torch.finfo(torch.float64).tiny
-        return Rows(features / norms.clamp(min=tiny)[:, None], 2.0 * has.double() - 1.0), norms
+        return LabelledRows(
+            features / norms.clamp(min=tiny)[:, None], 2.0 * has.double() - 1.0
+        ), norms
 
 
 def _features(model: nn.Module, view: View, batch_size: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from erasure.core.seeding import stream
-from erasure.training.logistic import Objective, fit_logistic, log_odds, minimize
+from erasure.training.logistic import LogisticObjective, fit_logistic, log_odds, minimize
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-3, 1e4])
@@ -42,7 +42,7 @@ def test_a_dozen_steps_end_where_the_gradient_is_zero(draw):
     generator = stream(draw, "logistic")
     rows = torch.randn(400, 3, dtype=torch.float64, generator=generator)
     signs = torch.randn(10, 400, generator=generator, dtype=torch.float64).sign()
-    objective = Objective(
+    objective = LogisticObjective(
         rows=rows,
         signs=signs,
         weights=torch.rand(10, 400, dtype=torch.float64, generator=generator),

@@ -15,7 +15,7 @@ from erasure.core.seeding import stream
 from erasure.core.task_types import Multiclass, Multilabel
 from erasure.testing import toy_task
 from erasure.unlearners.certified_linear import CertifiedLinear
-from erasure.unlearners.shared.newton_removal import Rows, remove, residual, train
+from erasure.unlearners.shared.newton_removal import LabelledRows, remove, residual, train
 
 LAM = 1e-2
 
@@ -25,7 +25,7 @@ def some_rows(n=120, d=5, classes=3, seed=0):
     inputs = torch.randn(n, d, dtype=torch.float64, generator=generator)
     inputs = inputs / inputs.norm(dim=1, keepdim=True)
     noisy = inputs[:, :classes] + 0.5 * torch.randn(n, classes, generator=generator)
-    return Rows(inputs, torch.where(noisy > 0, 1.0, -1.0).double())
+    return LabelledRows(inputs, torch.where(noisy > 0, 1.0, -1.0).double())
 
 
 def noise(rows, sigma=1.0):
@@ -89,7 +89,7 @@ def test_one_sample_by_hand():
     The removed row has the gradient (1/2 - 1) = -1/2, the kept one the curvature 1/4 + lam; at
     lam = 1/4 the step is -1, and its bound |X| |step| |X step| / 4 = 1/4.
     """
-    row = Rows(torch.ones(1, 1).double(), torch.ones(1, 1).double())
+    row = LabelledRows(torch.ones(1, 1).double(), torch.ones(1, 1).double())
     found, bound = remove(torch.zeros(1, 1).double(), row, row, 0.25)
     assert found.item() == pytest.approx(-1.0)
     assert bound == pytest.approx(0.25)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erasure.training.logistic import Objective, minimize
+from erasure.training.logistic import LogisticObjective, minimize
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledRows:
     """Samples of linear classifiers.
 
     Args:
@@ -26,18 +26,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __add__(self, other: "Rows") -> "Rows":
+    def __add__(self, other: "LabelledRows") -> "LabelledRows":
         inputs, signs = (self.inputs, other.inputs), (self.signs, other.signs)
-        return Rows(torch.cat(inputs), torch.cat(signs))
+        return LabelledRows(torch.cat(inputs), torch.cat(signs))
 
-    def cut(self, count: int) -> tuple["Rows", "Rows"]:
+    def cut(self, count: int) -> tuple["LabelledRows", "LabelledRows"]:
         """Return the first ``count`` rows and the rest."""
-        first = Rows(self.inputs[:count], self.signs[:count])
-        return first, Rows(self.inputs[count:], self.signs[count:])
+        first = LabelledRows(self.inputs[:count], self.signs[:count])
+        return first, LabelledRows(self.inputs[count:], self.signs[count:])
 
-    def objective(self, noise: Tensor, lam: float) -> Objective:
+    def objective(self, noise: Tensor, lam: float) -> LogisticObjective:
         """Return loss, penalty ``lam`` per row, and ``noise`` (C, d) times w, of all classes."""
-        return Objective(
+        return LogisticObjective(
             rows=self.inputs,
             signs=self.signs.T,
             weights=self.inputs.new_ones(1),
@@ -46,7 +46,7 @@ class Rows:
         )
 
 
-def train(rows: Rows, noise: Tensor, lam: float, rounds: int) -> Tensor:
+def train(rows: LabelledRows, noise: Tensor, lam: float, rounds: int) -> Tensor:
     """Return the classifiers ``(C, d)`` that minimize loss, penalty and ``noise`` (C, d) times w.
 
     Args:
@@ -58,12 +58,14 @@ def train(rows: Rows, noise: Tensor, lam: float, rounds: int) -> Tensor:
     return minimize(rows.objective(noise, lam), rounds)
 
 
-def residual(weight: Tensor, rows: Rows, noise: Tensor, lam: float) -> float:
+def residual(weight: Tensor, rows: LabelledRows, noise: Tensor, lam: float) -> float:
     """Return the norm of the gradient that training left, all classifiers together."""
     return float(rows.objective(noise, lam).slope(weight).norm())
 
 
-def remove(weight: Tensor, gone: Rows, kept: Rows, lam: float) -> tuple[Tensor, float]:
+def remove(
+    weight: Tensor, gone: LabelledRows, kept: LabelledRows, lam: float
+) -> tuple[Tensor, float]:
     """Take one Newton step that removes ``gone``.
 
     Returns:
