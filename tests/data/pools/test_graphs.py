@@ -25,19 +25,17 @@ from crafted_geometric import (
 from erasure.config.build import build
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.seeding import isolated
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
-from erasure.data.sources.graphs.files import library, refuse_foreign
+from erasure.data.sources.graphs.files import refuse_foreign
 from erasure.data.sources.graphs.geometric import Citations, KarateClub, TUGraphs
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.sources.graphs.molecules import Molecules
-from erasure.models.message_passing import GATLayer, GCNLayer, GINLayer, SAGELayer
 from erasure.trial.run import run
 
-pyg = library("nn")
-Batch, Data = library("data").Batch, library("data").Data
+Batch, Data = geometric("data").Batch, geometric("data").Data
 MoleculeNet, Planetoid, TUDataset = (
-    getattr(library("datasets"), name) for name in ("MoleculeNet", "Planetoid", "TUDataset")
+    getattr(geometric("datasets"), name) for name in ("MoleculeNet", "Planetoid", "TUDataset")
 )
 
 FILES = ["mutag", "proteins", "enzymes", "bace", "bbbp", "hiv", "cora", "citeseer", "pubmed"]
@@ -188,58 +186,6 @@ def test_edges_that_leave_their_graph_empty_graphs_and_gaps_are_refused(several)
     empty[1] = 0
     with pytest.raises(DataError, match="graph 0 has no node"):
         replace(pool, node_ptr=empty)
-
-
-def pair(kind, edge):
-    """Return one of our layers and the library's with the same weights."""
-    with isolated(0, "layer"):
-        if kind == "gcn":
-            ours, theirs = GCNLayer(3, 8), pyg.GCNConv(3, 8)
-            theirs.lin.weight, theirs.bias = ours.linear.weight, ours.bias
-        elif kind == "sage":
-            ours, theirs = SAGELayer(3, 8), pyg.SAGEConv(3, 8)
-            theirs.lin_l.weight, theirs.lin_r.weight = ours.neighbours.weight, ours.own.weight
-            theirs.lin_l.bias = ours.own.bias
-        elif kind == "gin":
-            ours = GINLayer(3, 8, edge=edge, norm="none")
-            network = torch.nn.Sequential(
-                torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8)
-            )
-            theirs = pyg.GINEConv(network, edge_dim=edge) if edge else pyg.GINConv(network)
-            network[0].weight, network[0].bias = ours.first.weight, ours.bias
-            network[2].weight, network[2].bias = ours.second.weight, ours.second.bias
-            if edge:
-                theirs.lin.weight, theirs.lin.bias = ours.edge.weight, ours.edge.bias
-        else:
-            ours = GATLayer(3, 8, heads=2, edge=edge)
-            theirs = pyg.GATConv(3, 4, heads=2, edge_dim=edge or None, fill_value="mean")
-            theirs.lin.weight, theirs.bias = ours.linear.weight, ours.bias
-            theirs.att_src.data = ours.attention.source[None].detach()
-            theirs.att_dst.data = ours.attention.target[None].detach()
-            if edge:  # the library takes two steps from features of an edge to a score
-                shared = theirs.lin_edge.weight.view(2, 4, edge) * theirs.att_edge[0, :, :, None]
-                ours.edge.weight.data = shared.sum(dim=1).detach()
-        torch.nn.init.normal_(ours.bias if kind != "sage" else ours.own.bias)
-    return ours, theirs
-
-
-@pytest.mark.parametrize(
-    ("kind", "edge"), [("gcn", 0), ("sage", 0), ("gin", 0), ("gin", 2), ("gat", 0), ("gat", 2)]
-)
-def test_layers_are_those_of_the_library(several, kind, edge):
-    plain = [replace_edges(graph) for graph in several]
-    batch = Batch.from_data_list(plain)
-    ours, theirs = pair(kind, edge)
-    bonds = (batch.edge_attr,) if edge else ()
-    torch.testing.assert_close(
-        ours(batch.x, batch.edge_index, *bonds), theirs(batch.x, batch.edge_index, *bonds)
-    )
-
-
-def replace_edges(graph):
-    """Remove loops, which the library does not add a second time."""
-    keep = graph.edge_index[0] != graph.edge_index[1]
-    return Data(x=graph.x, edge_index=graph.edge_index[:, keep], edge_attr=graph.edge_attr[keep])
 
 
 def home(folder, **settings):
@@ -447,7 +393,7 @@ def test_the_karate_club_is_whole(tmp_path):
     pool = KarateClub()(home(tmp_path))
     assert pool.x.shape == (34, 34)
     assert pool.edge_index.shape == (2, 156)
-    theirs = library("datasets").KarateClub()[0]
+    theirs = geometric("datasets").KarateClub()[0]
     assert torch.equal(pool.edge_index, theirs.edge_index)
     assert torch.equal(pool.targets, theirs.y)
 

@@ -17,8 +17,8 @@ from erasure.data.pools.through import AuditedPool
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.splits.drawn import RandomForget
 from erasure.data.splits.graph import EdgeForget, NodeForget
+from erasure.models.graph_layers import gcn_layer
 from erasure.models.graphs import GraphNetwork
-from erasure.models.message_passing import GCNLayer
 from erasure.training.scoring import accuracy
 from erasure.trial.assemble import assemble
 from erasure.trial.run import run
@@ -178,7 +178,7 @@ def test_gold_never_sees_a_forgotten_feature(graph):
     changed = replace(graph, x=graph.x.index_fill(0, indices.forget, 7.0))
     ours, theirs = (strategy.remaining(pool, indices) for pool in (graph, changed))
     with isolated(0, "model"):
-        model = GraphNetwork((16,), 4, layer=GCNLayer, level="node", hidden=8).train()
+        model = GraphNetwork((16,), 4, layer=gcn_layer, level="node", hidden=8).train()
     assert torch.equal(*(model(view.pool.fetch(view.index)) for view in (ours, theirs)))
 
 
@@ -289,7 +289,7 @@ def story():
 
     def trained(view):
         with isolated(0, "model"):
-            model = GraphNetwork((16,), 4, layer=GCNLayer, level="node", hidden=16)
+            model = GraphNetwork((16,), 4, layer=gcn_layer, level="node", hidden=16)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02, weight_decay=5e-4)
         inputs = view.pool.fetch(view.index)
         for _ in range(60):

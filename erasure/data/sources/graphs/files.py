@@ -4,13 +4,10 @@ Files are downloaded next to their place and moved there when all are complete. 
 Geometric makes of them and keeps, ``processed/data.pt``, is neither read nor written.
 """
 
-import importlib
 import pickle
 import shutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
 from uuid import uuid4
@@ -76,13 +73,6 @@ def present(
     if missing:
         raise FileNotFoundError(f"{', '.join(missing)} missing, data.download={home.download}")
     return {file.name: content(file) for file in sorted(folder.iterdir()) if file.is_file()}
-
-
-def library(name: str) -> ModuleType:
-    """Import a part of PyTorch Geometric, whose import warns of what it uses itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return importlib.import_module(f"torch_geometric.{name}")
 
 
 def download(url: str, folder: Path) -> Path:

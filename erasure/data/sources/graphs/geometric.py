@@ -9,6 +9,7 @@ import torch
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.pools.nodes import NodePool
@@ -16,7 +17,6 @@ from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
 from erasure.data.sources.graphs.files import (
     download,
-    library,
     packed_graphs,
     present,
     refuse_foreign,
@@ -58,7 +58,7 @@ class TUGraphs:
         needed = [f"{self.name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").TUDataset.url
+            url = geometric("datasets").TUDataset.url
             unzipped(download(f"{url}/{self.name}.zip", partial))
 
         def make() -> Prepared:
@@ -109,7 +109,7 @@ class Citations:
         names = [f"ind.{self.name.lower()}.{part}" for part in PARTS]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").Planetoid.url
+            url = geometric("datasets").Planetoid.url
             for name in names:
                 download(f"{url}/{name}", partial)
 
@@ -161,7 +161,7 @@ class KarateClub:
 
 
 def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
-    data, slices, sizes = library("io").read_tu_data(str(folder), source.name)
+    data, slices, sizes = geometric("io").read_tu_data(str(folder), source.name)
     if source.node_attributes and not sizes["num_node_attributes"]:
         raise ConfigError(f"node_attributes must be false, {source.name} has none")
     if data.x is None:
@@ -173,7 +173,7 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
     node_ptr, edge_ptr = pointers(counts), slices["edge_index"]
     if not x.shape[1]:
         shift = torch.repeat_interleave(node_ptr[:-1], edge_ptr.diff())
-        x = library("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
+        x = geometric("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
     labels = torch.tensor(
         [int(line) for line in (folder / f"{source.name}_graph_labels.txt").read_text().split()]
     )
@@ -187,7 +187,7 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
 
 
 def _citations(folder: Path, name: str) -> Prepared:
-    data = library("io").read_planetoid_data(str(folder), name)
+    data = geometric("io").read_planetoid_data(str(folder), name)
     official = torch.full((len(data.y),), NOWHERE, dtype=torch.int8)
     for mask, part in ((data.train_mask, TRAIN), (data.val_mask, VAL), (data.test_mask, TEST)):
         official[mask] = part
@@ -196,5 +196,5 @@ def _citations(folder: Path, name: str) -> Prepared:
 
 
 def _karate() -> Prepared:
-    data = library("datasets").KarateClub()[0]
+    data = geometric("datasets").KarateClub()[0]
     return Prepared({"x": data.x, "edge_index": data.edge_index, "targets": data.y})

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
-from erasure.data.sources.graphs.files import download, library, packed_graphs, present
+from erasure.data.sources.graphs.files import download, packed_graphs, present
 from erasure.data.sources.prepared import Prepared, prepared
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Molecules:
         collection = MOLECULES[self.name]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").MoleculeNet.url
+            url = geometric("datasets").MoleculeNet.url
             download(url.format(collection.file), partial)
 
         def make() -> Prepared:
@@ -152,7 +153,7 @@ def _label(table: Path, line: int, text: str) -> int:
 
 def _reader() -> Callable[[str], Any]:
     """Return what makes a graph of SMILES; one without nodes where it cannot."""
-    from_smiles = library("utils").from_smiles
+    from_smiles = geometric("utils").from_smiles
     try:
         from_smiles("C")
     except ImportError as error:
