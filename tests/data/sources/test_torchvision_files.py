@@ -7,6 +7,7 @@ import tarfile
 import urllib.request
 import zipfile
 from hashlib import md5
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,20 +23,22 @@ from crafted_torchvision import (
 
 from erasure.core.errors import DataError
 from erasure.data.sources.torchvision import images as torchvision_images
+from erasure.data.sources.torchvision.checksums import _strings, without_checksums
+from erasure.data.sources.torchvision.files import PATIENCE
 from erasure.data.sources.torchvision.images import TorchvisionImages
 
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Let every name server say that it does not know the name; return who was asked for."""
-    asked = []
+    """Let every name server say that it does not know the name; return the names."""
+    hosts = []
 
     def unknown(host, *_arguments, **_settings):
-        asked.append(host)
+        hosts.append(host)
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    return asked
+    return hosts
 
 
 def test_files_are_read_once(files, home, monkeypatch):
@@ -170,10 +173,10 @@ def test_an_interrupted_download_leaves_nothing(files, home, monkeypatch):
         url, length = "https://example.org/cifar-10-python.tar.gz", 1000
 
         def read(self, size=-1):
-            found = super().read(size)
-            if not found:
+            content = super().read(size)
+            if not content:
                 raise ConnectionResetError("the server hung up")
-            return found
+            return content
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda _request: Answer(b"half"))
     with pytest.raises(DataError, match="the server hung up"):
@@ -200,16 +203,83 @@ def test_a_damaged_picture_is_named(files, home):
     assert not list(home.prepared.glob("food101-pixels-*[!k]"))
 
 
-def test_functions_of_torchvision_are_put_back(files, home):
-    from torchvision.datasets import cifar, utils
+def test_nothing_of_torchvision_is_replaced_and_settings_are_put_back(files, home, monkeypatch):
+    from torchvision.datasets import SVHN, cifar, utils
 
-    before = [utils.check_integrity, utils.extract_archive, utils._urlretrieve]
-    patience = socket.getdefaulttimeout()
+    def functions():
+        return [dict(vars(module)) for module in (utils, cifar, cifar.CIFAR10)]
+
+    before, patience = functions(), socket.getdefaulttimeout()
+    during = []
+
+    def fails(*_arguments, **_settings):
+        during.append((functions(), socket.getdefaulttimeout()))
+        raise OSError("no network")
+
+    monkeypatch.setattr(SVHN, "download", fails)
     cifar10(files)
     TorchvisionImages(name="CIFAR10")(home)
-    with pytest.raises(DataError):
-        TorchvisionImages(name="SVHN")(home)
-    assert [utils.check_integrity, utils.extract_archive, utils._urlretrieve] == before
-    assert cifar.check_integrity is utils.check_integrity
+    with pytest.raises(DataError, match="no network"):
+        TorchvisionImages(name="SVHN")(home_at(home.root, download=True))
+    assert during == [(before, PATIENCE)]
+    assert functions() == before
     assert tarfile.TarFile.extraction_filter is None
     assert socket.getdefaulttimeout() == patience
+
+
+def test_what_is_fetched_lies_aside_until_all_of_it_is_whole(files, home, monkeypatch):
+    """Two of three files arrive; the data set is not there, not even in part."""
+    from torchvision.datasets import SVHN
+
+    folders = []
+
+    def download(self):
+        folders.append(Path(self.root))
+        (folders[0] / self.filename).write_bytes(b"some of it")
+        assert list(files.iterdir()) == []
+        if len(folders) == 2:
+            raise ConnectionResetError("the server hung up")
+
+    monkeypatch.setattr(SVHN, "download", download)
+    monkeypatch.setattr(SVHN, "_check_integrity", lambda self: Path(self.root) in folders)
+    monkeypatch.setattr("scipy.io.loadmat", lambda _: _nothing_to_see())
+    with pytest.raises(DataError, match="the server hung up"):
+        TorchvisionImages(name="SVHN")(home_at(home.root, download=True))
+    assert len(folders) == 2
+    assert folders[0].parent == files.parent
+    assert list(files.iterdir()) == []
+    assert not folders[0].exists()
+
+
+def _nothing_to_see():
+    return {"X": np.zeros((32, 32, 3, 0), np.uint8), "y": np.zeros((0, 1))}
+
+
+def test_a_good_archive_is_neither_copied_nor_written_into(files, home, monkeypatch, offline):
+    archive, _ = stock(files, monkeypatch)
+    before = archive.stat()
+    TorchvisionImages(name="CIFAR10")(home_at(home.root, verify=True, download=True))
+    after = archive.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert after.st_nlink == 1
+
+
+def test_checksums_and_names_are_read_out_of_classes_modules_and_methods():
+    from torchvision.datasets import CIFAR10, GTSRB, ImageNet, Omniglot
+
+    assert {"data_batch_1", CIFAR10.tgz_md5, "cifar-10-python.tar.gz"} <= set(_strings(CIFAR10))
+    assert {"GTSRB-Training_fixed.zip", "513f3c79a4c5141765e10e952eaa2478"} <= set(_strings(GTSRB))
+    assert "ILSVRC2012_img_train.tar" in _strings(ImageNet)
+    assert "images_background" in _strings(Omniglot)
+
+
+def test_a_class_without_checksums_is_the_same_but_for_them():
+    from torchvision.datasets import CIFAR10
+
+    unchecked = without_checksums(CIFAR10)
+    assert unchecked.__name__ == "CIFAR10"
+    assert unchecked.tgz_md5 is None
+    assert unchecked.meta == {**CIFAR10.meta, "md5": None}
+    assert unchecked.train_list == [[name, None] for name, _ in CIFAR10.train_list]
+    assert (unchecked.url, unchecked.filename) == (CIFAR10.url, CIFAR10.filename)
+    assert CIFAR10.tgz_md5 is not None
