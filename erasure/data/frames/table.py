@@ -54,7 +54,7 @@ class Table:
 
     def load(
         self,
-        home: DataConfig,
+        data_config: DataConfig,
         name: str,
         source: Mapping[str, Any],
         read: Callable[[], TabularPool],
@@ -62,7 +62,7 @@ class Table:
         """Return what ``read`` returns, from the folder of prepared data if it is there already.
 
         Args:
-            home: Where that folder is, and on which device labels live.
+            data_config: Where that folder is, and on which device labels live.
             name: Name of the data set, for people.
             source: What tells this table from others, such as a hash; fields are added.
             read: Reads the frame and passes it to :meth:`pool`.
@@ -74,9 +74,9 @@ class Table:
         reader = Path(str(inspect.getsourcefile(type(self)))).read_text()
         code = Path(str(inspect.getsourcefile(as_column))).read_text()
         settings = {"source": dict(source), "columns": columns, "code": [reader, code]}
-        found = prepared(home, name, settings, lambda: packed(read()))
+        found = prepared(data_config, name, settings, lambda: packed(read()))
         missing: Literal["error", "mean"] = "mean" if self.missing == "mean" else "error"
-        return replace(unpacked(found, home, name), missing=missing)
+        return replace(unpacked(found, data_config, name), missing=missing)
 
     def pool(self, frame: "pd.DataFrame", official: str | None = None) -> TabularPool:
         """Return the pool of a frame; missing features are still in it unless they are dropped.
@@ -172,13 +172,13 @@ def packed(pool: TabularPool) -> Prepared:
     return Prepared(tensors, properties)
 
 
-def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
-    """Return the table that was packed, with its labels on the device of ``home``.
+def unpacked(found: Prepared, data_config: DataConfig, name: str) -> TabularPool:
+    """Return the table that was packed, with its labels on the device of ``data_config``.
 
     Raises:
         DataError: If it does not fit into memory.
     """
-    require_resident(home, found.tensors, name)
+    require_resident(data_config, found.tensors, name)
     held = {
         column: Column(found.tensors[f"column {i}"], tuple(names))
         for i, (column, names) in enumerate(found.properties["columns"])
@@ -186,24 +186,24 @@ def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
     return TabularPool(
         features={column: held[column] for column in found.properties["features"]},
         attributes=held,
-        targets=found.tensors["targets"].to(home.device),
+        targets=found.tensors["targets"].to(data_config.device),
         class_names=tuple(found.properties["class_names"]),
         official=found.tensors.get("official"),
         missing="mean",
     )
 
 
-def require_resident(home: DataConfig, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Refuse tensors that take more memory than ``home`` allows.
+def require_resident(data_config: DataConfig, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse tensors that take more memory than ``data_config`` allows.
 
     Raises:
         DataError: If they do.
     """
     size = sum(tensor.nbytes for tensor in tensors.values())
-    if not home.fits(size):
+    if not data_config.fits(size):
         raise DataError(
             f"{name} takes {size / GIGABYTE:.1f} gigabytes and has to be held in memory, "
-            f"which data.resident_limit={home.resident_limit} forbids; raise it"
+            f"which data.resident_limit={data_config.resident_limit} forbids; raise it"
         )
 
 

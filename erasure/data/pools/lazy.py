@@ -30,12 +30,12 @@ class LazyPool(Labelled):
     fingerprint. Labels live on the device; samples are sent there batch by batch.
 
     What needs all samples (the fingerprint, hashes, thumbnails) is found in one pass over the
-    data. It is kept below ``home.prepared`` where the version of ``rows`` is known, otherwise in
-    memory.
+    data. It is kept below ``data_config.prepared`` where the version of ``rows`` is known,
+    otherwise in memory.
 
     Args:
         rows: Where the samples are.
-        home: The device, and where to keep what a pass over all samples finds.
+        data_config: The device, and where to keep what a pass over all samples finds.
         divisor: What inputs are divided by when they are fetched, for pixels kept as integers.
         mean: Subtracted from each channel after division.
         std: What each channel is divided by after that.
@@ -51,7 +51,7 @@ class LazyPool(Labelled):
     """
 
     rows: Rows
-    home: DataConfig = field(default_factory=DataConfig)
+    data_config: DataConfig = field(default_factory=DataConfig)
     divisor: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -67,14 +67,14 @@ class LazyPool(Labelled):
         for name in ("workers", "ahead"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        object.__setattr__(self, "targets", self.targets.to(self.home.device))
+        object.__setattr__(self, "targets", self.targets.to(self.data_config.device))
 
     def placed(self) -> "TensorPool | LazyPool":
         """Return a resident pool of the same samples if they fit, otherwise this one."""
-        if not self.home.fits(prod(self.rows.shape) * self.rows.dtype.itemsize):
+        if not self.data_config.fits(prod(self.rows.shape) * self.rows.dtype.itemsize):
             return self
         return TensorPool(
-            inputs=self.rows.whole().to(self.home.device),
+            inputs=self.rows.whole().to(self.data_config.device),
             targets=self.targets,
             class_names=self.class_names,
             attributes=self.attributes,
@@ -116,7 +116,7 @@ class LazyPool(Labelled):
 
         The augmentation draws when the reader asks, as it would without reading ahead.
         """
-        device = self.home.device
+        device = self.data_config.device
         found = read_ahead(
             self.rows,
             batches,
@@ -134,15 +134,15 @@ class LazyPool(Labelled):
     def sketch(self, index: Tensor) -> Tensor:
         """Return the sample, or if it is an image a thumbnail of it, without its mean (B, D)."""
         if self._survey.sketches is not None:
-            return self._survey.sketches[index.cpu()].to(self.home.device)
+            return self._survey.sketches[index.cpu()].to(self.data_config.device)
         chunks = read_ahead(self.rows, index.split(4096), workers=self.workers, ahead=self.ahead)
         sketches = [tensor_sketch(chunk, torch.arange(len(chunk))) for chunk in chunks]
-        return torch.cat(sketches).to(self.home.device)
+        return torch.cat(sketches).to(self.data_config.device)
 
     @cached_property
     def _hashes(self) -> Tensor:
         known = self._survey.hashes if self.hashes is None else self.hashes
-        return known.to(self.home.device)
+        return known.to(self.data_config.device)
 
     @cached_property
     def _survey(self) -> "_Survey":
@@ -154,7 +154,7 @@ class LazyPool(Labelled):
         if not rows.version:
             return _Survey.of(make())
         settings = {"rows": rows.version, "shape": list(rows.shape), "dtype": str(rows.dtype)}
-        return _Survey.of(prepared(self.home, "survey", settings, make))
+        return _Survey.of(prepared(self.data_config, "survey", settings, make))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class TableFile(Table):
     official: str | None = None
     separator: str = ","
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table; it is read again when the content of the file has changed."""
         path = existing(self.path)
         source = {
@@ -50,7 +50,7 @@ class TableFile(Table):
             "separator": self.separator,
         }
         return self.load(
-            home, path.stem, source, lambda: self.pool(self._frame(path), self.official)
+            data_config, path.stem, source, lambda: self.pool(self._frame(path), self.official)
         )
 
     def _frame(self, path: Path) -> "pd.DataFrame":

@@ -47,9 +47,9 @@ class ImageFolder(ImageSettings):
 
     path: str
 
-    def __call__(self, home: DataConfig) -> Pool:
+    def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
-        folder = home.root / self.path
+        folder = data_config.root / self.path
         if not folder.is_dir():
             raise DataError(
                 f"{folder} is not a folder (dataset.path; relative paths start at data.root)"
@@ -72,7 +72,7 @@ class ImageFolder(ImageSettings):
             "class_names": tuple(names),
             "official": official,
         }
-        return image_pool(home, "image_folder", rows, self, columns)
+        return image_pool(data_config, "image_folder", rows, self, columns)
 
 
 def _parts(folder: Path) -> Mapping[Path, int]:

@@ -54,17 +54,19 @@ class OpenMl(Table):
                 f"ever, and null with data_id, got {self.version}"
             )
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table."""
         source = {"name": self.name, "version": self.version, "data_id": self.data_id}
-        return self.load(home, f"openml-{self._asked}", source, lambda: self._read(home))
+        return self.load(
+            data_config, f"openml-{self._asked}", source, lambda: self._read(data_config)
+        )
 
     @property
     def _asked(self) -> str:
         return str(self.data_id) if self.name is None else f"{self.name}-{self.version}"
 
-    def _read(self, home: DataConfig) -> TabularPool:
-        found = self._fetched(home)
+    def _read(self, data_config: DataConfig) -> TabularPool:
+        found = self._fetched(data_config)
         targets = list(found.target_names)
         target = self.target or (targets[0] if len(targets) == 1 else None)
         if target is None:
@@ -75,7 +77,7 @@ class OpenMl(Table):
             chosen = [name for name in found.feature_names if name not in taken]
         return replace(self, target=target, features=chosen).pool(found.frame)
 
-    def _fetched(self, home: DataConfig) -> Any:
+    def _fetched(self, data_config: DataConfig) -> Any:
         from sklearn.datasets import fetch_openml
 
         what = (
@@ -83,16 +85,18 @@ class OpenMl(Table):
             if self.name is None
             else {"name": self.name, "version": self.version}
         )
-        place = home.root / "openml"
+        place = data_config.root / "openml"
         by_hand = "a copy of that folder from a machine that has one"
         with (
             fetching(f"openml {self._asked}", "openml.org", place, by_hand),
-            _offline(not home.download),
+            _offline(not data_config.download),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # retries; versions with known issues, which are named
             try:
-                return fetch_openml(**what, data_home=str(home.root), as_frame=True, n_retries=1)
+                return fetch_openml(
+                    **what, data_home=str(data_config.root), as_frame=True, n_retries=1
+                )
             except zlib.error as error:
                 raise DataError(f"a file in {place} is damaged ({error}); delete it") from error
 

@@ -1,4 +1,4 @@
-"""Labels and attributes as tensors and plain data, to be kept below ``home.prepared``."""
+"""Labels and attributes as tensors and plain data, to be kept below ``data_config.prepared``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,15 +29,15 @@ def pack(
     )
 
 
-def unpack(found: Prepared, home: DataConfig) -> dict[str, Any]:
-    """Return the fields of a labelled pool, targets on the device of ``home``."""
+def unpack(found: Prepared, data_config: DataConfig) -> dict[str, Any]:
+    """Return the fields of a labelled pool, targets on the device of ``data_config``."""
     targets = found.tensors["targets"]
     columns = {
         name: Column(found.tensors[f"column {i}"], tuple(names))
         for i, (name, names) in enumerate(found.properties["columns"])
     }
     return {
-        "targets": targets.to(home.device),
+        "targets": targets.to(data_config.device),
         "class_names": tuple(found.properties["class_names"]),
         "attributes": columns,
         "official": found.tensors.get("official"),

@@ -53,23 +53,23 @@ class TensorFile:
         if any(value <= 0 for value in self.std):
             raise ConfigError(f"std must be > 0, got {list(self.std)}")
 
-    def __call__(self, home: DataConfig) -> TensorPool:
-        """Return the samples on the device of ``home``."""
+    def __call__(self, data_config: DataConfig) -> TensorPool:
+        """Return the samples on the device of ``data_config``."""
         path = existing(self.path)
         arrays, names = _arrays(path)
         for role in ("inputs", "targets"):
             if role not in arrays:
                 raise DataError(f"{path} must hold {role}, it has {', '.join(sorted(arrays))}")
         inputs = _inputs(_numbers("inputs", arrays["inputs"]))
-        require_resident(home, {"inputs": inputs}, str(path))
+        require_resident(data_config, {"inputs": inputs}, str(path))
         channels = inputs.shape[1]
         if self.mean and len(self.mean) != channels:
             raise ConfigError(f"mean must have {channels} values, got {len(self.mean)}")
         targets, classes = _targets(_numbers("targets", arrays["targets"]), names)
         several = targets.ndim == 2
         return TensorPool(
-            inputs=inputs.to(home.device),
-            targets=targets.to(home.device),
+            inputs=inputs.to(data_config.device),
+            targets=targets.to(data_config.device),
             class_names=classes,
             attributes={n: _column(n, arrays[n]) for n in sorted(arrays) if n not in ROLES},
             official=_official(arrays),

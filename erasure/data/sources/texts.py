@@ -70,18 +70,20 @@ class TextSettings:
                 f"got {self.vocabulary}"
             )
 
-    def tokenized(self, home: DataConfig, texts: Sequence[str], official: Tensor | None) -> Tokens:
+    def tokenized(
+        self, data_config: DataConfig, texts: Sequence[str], official: Tensor | None
+    ) -> Tokens:
         """Return the tokens of ``texts``, N of them.
 
         Args:
-            home: Where pretrained tokenizers are.
+            data_config: Where pretrained tokenizers are.
             texts: The texts.
             official: Part of each ``(N,)`` in the split of the authors.
         """
         if self.tokenizer != WORDS:
             return pretrained_tokens(
                 texts,
-                home,
+                data_config,
                 self.tokenizer,
                 revision=self.tokenizer_revision,
                 max_length=self.max_length,
@@ -92,28 +94,28 @@ class TextSettings:
         size = MOST_WORDS if self.vocabulary is None else self.vocabulary
         return word_tokens(texts, known, size=size, max_length=self.max_length)
 
-    def tokenizer_files(self, home: DataConfig) -> str:
+    def tokenizer_files(self, data_config: DataConfig) -> str:
         """Return a hash of the files of a tokenizer that is on disk; empty for others."""
-        return "" if self.tokenizer == WORDS else tokenizer_stamp(home, self.tokenizer)
+        return "" if self.tokenizer == WORDS else tokenizer_stamp(data_config, self.tokenizer)
 
-    def token_pool(self, home: DataConfig, found: Prepared) -> TokenPool:
-        """Return the pool of prepared texts, on the device of ``home``.
+    def token_pool(self, data_config: DataConfig, found: Prepared) -> TokenPool:
+        """Return the pool of prepared texts, on the device of ``data_config``.
 
         Models are also told which tokenizer it was, and where pretrained models are.
 
         Raises:
             DataError: If the tokens do not fit into memory.
         """
-        require_resident(home, found.tensors, "the data set")
-        told: dict[str, Any] = {"tokenizer": self.tokenizer, "download": home.download}
+        require_resident(data_config, found.tensors, "the data set")
+        told: dict[str, Any] = {"tokenizer": self.tokenizer, "download": data_config.download}
         return TokenPool(
-            **unpack(found, home),
-            flat=found.tensors["flat"].to(home.device),
-            offsets=found.tensors["offsets"].to(home.device),
+            **unpack(found, data_config),
+            flat=found.tensors["flat"].to(data_config.device),
+            offsets=found.tensors["offsets"].to(data_config.device),
             vocab_size=found.properties["vocab_size"],
             pad_id=found.properties["pad_id"],
             max_length=self.max_length,
-            properties={**told, "models_folder": str(home.root / "hf-models")},
+            properties={**told, "models_folder": str(data_config.root / "hf-models")},
         )
 
 

@@ -62,9 +62,9 @@ class Uci(Table):
                 f"got id={self.id} and name={self.name}"
             )
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table."""
-        csv, known = self._files(home)
+        csv, known = self._files(data_config)
         found = content(csv)
         if known.get("content", found) != found:
             raise DataError(
@@ -72,7 +72,7 @@ class Uci(Table):
             )
         source = {"content": found, "variables": known["variables"], "dotted": self.dotted}
         name = f"uci-{known['uci_id']}"
-        return self.load(home, name, source, lambda: self._read(csv, known))
+        return self.load(data_config, name, source, lambda: self._read(csv, known))
 
     def _read(self, csv: Path, known: Mapping[str, Any]) -> TabularPool:
         import pandas as pd
@@ -96,14 +96,14 @@ class Uci(Table):
             return table.pool(frame)
         return table.pool(*_undotted(frame, target))
 
-    def _files(self, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
+    def _files(self, data_config: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         """Return the table's file and what is known about it, fetched if it is not there."""
-        folder = home.root / "uci"
+        folder = data_config.root / "uci"
         found = self._kept(folder)
         if found is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / "fetching.lock"):
-                found = self._kept(folder) or self._fetch(folder, home)
+                found = self._kept(folder) or self._fetch(folder, data_config)
         return found
 
     def _kept(self, folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
@@ -118,7 +118,7 @@ class Uci(Table):
                     return csv, known
         return None
 
-    def _fetch(self, folder: Path, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
+    def _fetch(self, folder: Path, data_config: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         from ucimlrepo import fetch, fetch_ucirepo
 
         asked = str(self.id) if self.name is None else self.name
@@ -128,7 +128,7 @@ class Uci(Table):
             f"its data_url names as {number}.csv"
         )
         with fetching(f"uci {asked}", "ucimlrepo", folder, by_hand), _patience():
-            if not home.download:
+            if not data_config.download:
                 raise OSError("it is not there and data.download=false")
             try:
                 found = fetch_ucirepo(name=self.name, id=self.id)

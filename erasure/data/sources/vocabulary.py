@@ -87,13 +87,18 @@ def word_tokens(
 
 
 def pretrained_tokens(
-    texts: Sequence[str], home: DataConfig, name: str, *, revision: str | None, max_length: int
+    texts: Sequence[str],
+    data_config: DataConfig,
+    name: str,
+    *,
+    revision: str | None,
+    max_length: int,
 ) -> Tokens:
     """Tokenize as a published model does, special tokens included, cut at ``max_length``.
 
     Args:
         texts: The texts.
-        home: Folders below its ``root / "hf-models"`` come before the hub.
+        data_config: Folders below its ``root / "hf-models"`` come before the hub.
         name: Hub id, or a folder.
         revision: Commit or tag of the hub; not for folders.
         max_length: Largest number of tokens in a text.
@@ -102,7 +107,7 @@ def pretrained_tokens(
         ConfigError: If transformers is not installed.
         DataError: If the tokenizer cannot be loaded or cannot do without padding.
     """
-    tokenizer = _tokenizer(home, name, revision)
+    tokenizer = _tokenizer(data_config, name, revision)
     pad = tokenizer.pad_token_id
     pad = tokenizer.eos_token_id if pad is None else pad  # the mask hides it either way
     if pad is None:
@@ -119,9 +124,9 @@ def pretrained_tokens(
     return Tokens(torch.from_numpy(flat), torch.from_numpy(offsets), len(tokenizer), int(pad))
 
 
-def tokenizer_stamp(home: DataConfig, name: str) -> str:
+def tokenizer_stamp(data_config: DataConfig, name: str) -> str:
     """Return a hash of names, sizes and times of a tokenizer's files; empty for the hub."""
-    place = _local(home, name)
+    place = _local(data_config, name)
     found = sorted(place.rglob("*")) if place is not None else []
     return files_stamp([file for file in found if file.is_file()], {}) if found else ""
 
@@ -157,7 +162,7 @@ def _framed(ids: NDArray[np.int64], owner: NDArray[np.int64], count: int) -> tup
     return torch.from_numpy(flat), torch.from_numpy(offsets)
 
 
-def _tokenizer(home: DataConfig, name: str, revision: str | None) -> Any:
+def _tokenizer(data_config: DataConfig, name: str, revision: str | None) -> Any:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
@@ -166,17 +171,17 @@ def _tokenizer(home: DataConfig, name: str, revision: str | None) -> Any:
             f'pip install "erasure[text]"'
         ) from error
 
-    folder, local = home.root / "hf-models", _local(home, name)
+    folder, local = data_config.root / "hf-models", _local(data_config, name)
     by_hand = f"the folder {name} with tokenizer.json and config.json"
     with fetching("tokenizer", name, folder, f"{by_hand}, or use tokenizer={WORDS}"):
         return AutoTokenizer.from_pretrained(
             name if local is None else str(local),
             revision=revision or "main",
             cache_dir=str(folder),
-            local_files_only=local is not None or not home.download,
+            local_files_only=local is not None or not data_config.download,
         )
 
 
-def _local(home: DataConfig, name: str) -> Path | None:
-    places = (home.root / "hf-models" / name, Path(name))
+def _local(data_config: DataConfig, name: str) -> Path | None:
+    places = (data_config.root / "hf-models" / name, Path(name))
     return next((place for place in places if place.is_dir()), None)

@@ -188,7 +188,7 @@ def test_edges_that_leave_their_graph_empty_graphs_and_gaps_are_refused(several)
         replace(pool, node_ptr=empty)
 
 
-def home(folder, **settings):
+def data_config(folder, **settings):
     return DataConfig(root=folder, download=False, **settings)
 
 
@@ -197,7 +197,7 @@ def home(folder, **settings):
 def test_a_collection_of_graphs_is_read_as_the_library_reads_it(tmp_path, attributes, edges):
     write_tu(tmp_path, "MUTAG", (-1, 1), attributes=True)
     source = TUGraphs(name="MUTAG", node_attributes=attributes, edge_features=edges)
-    pool = source(home(tmp_path))
+    pool = source(data_config(tmp_path))
     theirs = TUDataset(str(tmp_path), "MUTAG", use_node_attr=attributes, use_edge_attr=edges)
     batch = Batch.from_data_list(list(theirs))
     found = pool.fetch(torch.arange(120))
@@ -210,7 +210,7 @@ def test_a_collection_of_graphs_is_read_as_the_library_reads_it(tmp_path, attrib
 
 def test_graphs_without_labels_of_nodes_have_their_degree(tmp_path):
     write_tu(tmp_path, "RINGS", (4, 9), node_labels=False)
-    pool = TUGraphs(name="RINGS", class_names=["plain", "chord"])(home(tmp_path))
+    pool = TUGraphs(name="RINGS", class_names=["plain", "chord"])(data_config(tmp_path))
     first = pool.fetch(torch.tensor([0]))
     torch.testing.assert_close(first["x"], torch.full_like(first["x"], 3.0).log())
     assert pool.class_names == ("plain", "chord")
@@ -218,12 +218,12 @@ def test_graphs_without_labels_of_nodes_have_their_degree(tmp_path):
 
 def test_what_was_prepared_is_used_until_a_file_changes(tmp_path, monkeypatch):
     write_tu(tmp_path, "MUTAG", (-1, 1))
-    first = TUGraphs(name="MUTAG")(home(tmp_path))
+    first = TUGraphs(name="MUTAG")(data_config(tmp_path))
     monkeypatch.setattr("torch_geometric.io.read_tu_data", None)
-    assert TUGraphs(name="MUTAG")(home(tmp_path)).fingerprint == first.fingerprint
+    assert TUGraphs(name="MUTAG")(data_config(tmp_path)).fingerprint == first.fingerprint
     monkeypatch.undo()
     write_tu(tmp_path, "MUTAG", (-1, 1), graphs=40)
-    assert len(TUGraphs(name="MUTAG")(home(tmp_path)).targets) == 40
+    assert len(TUGraphs(name="MUTAG")(data_config(tmp_path)).targets) == 40
 
 
 @pytest.mark.parametrize(
@@ -236,18 +236,18 @@ def test_what_was_prepared_is_used_until_a_file_changes(tmp_path, monkeypatch):
 def test_what_a_collection_does_not_have_is_refused(tmp_path, settings, message):
     write_tu(tmp_path, "MUTAG", (-1, 1))
     with pytest.raises(ConfigError, match=message):
-        TUGraphs(name="MUTAG", **settings)(home(tmp_path))
+        TUGraphs(name="MUTAG", **settings)(data_config(tmp_path))
 
 
 def test_edges_without_labels_have_no_features(tmp_path):
     write_tu(tmp_path, "RINGS", (4, 9), node_labels=False)
     with pytest.raises(ConfigError, match="edge_features must be false"):
-        TUGraphs(name="RINGS", edge_features=True)(home(tmp_path))
+        TUGraphs(name="RINGS", edge_features=True)(data_config(tmp_path))
 
 
 def test_a_collection_that_is_not_there_says_where_to_put_it(tmp_path):
     with pytest.raises(DataError, match=r"MUTAG_A\.txt.* missing.*put MUTAG_\*\.txt into .*raw"):
-        TUGraphs(name="MUTAG")(home(tmp_path))
+        TUGraphs(name="MUTAG")(data_config(tmp_path))
 
 
 @pytest.mark.parametrize("damage", ["9999, 1\n", "x, y\n", ""])
@@ -255,7 +255,7 @@ def test_a_damaged_collection_is_one_clear_error(tmp_path, damage):
     write_tu(tmp_path, "MUTAG", (-1, 1))
     (tmp_path / "MUTAG" / "raw" / "MUTAG_A.txt").write_text(damage)
     with pytest.raises(DataError, match="MUTAG"):
-        TUGraphs(name="MUTAG")(home(tmp_path))
+        TUGraphs(name="MUTAG")(data_config(tmp_path))
     assert not list((tmp_path / "prepared").glob("MUTAG-*[!k]"))
 
 
@@ -269,7 +269,7 @@ def readable(monkeypatch):
 def test_molecules_are_read_and_those_left_out_are_counted(tmp_path, name, caplog):
     write_molecules(tmp_path, name, unreadable=3, unlabelled=2)
     with caplog.at_level(logging.WARNING):
-        pool = Molecules(name=name, class_names=["no", "yes"])(home(tmp_path))
+        pool = Molecules(name=name, class_names=["no", "yes"])(data_config(tmp_path))
     assert (
         "left out 3 molecules that RDKit cannot read and 2 without a label, of 60" in caplog.text
     )
@@ -286,8 +286,8 @@ def test_molecules_are_read_and_those_left_out_are_counted(tmp_path, name, caplo
 @pytest.mark.usefixtures("readable")
 def test_features_of_bonds_are_on_request(tmp_path):
     write_molecules(tmp_path, "bace")
-    assert Molecules(name="bace")(home(tmp_path)).edge_attr is None
-    pool = Molecules(name="bace", edge_features=True)(home(tmp_path))
+    assert Molecules(name="bace")(data_config(tmp_path)).edge_attr is None
+    pool = Molecules(name="bace", edge_features=True)(data_config(tmp_path))
     assert pool.properties["num_edge_features"] == 3
 
 
@@ -305,7 +305,7 @@ def test_a_damaged_table_of_molecules_is_one_clear_error(tmp_path, table, messag
     write_molecules(tmp_path, "bace")
     (tmp_path / "bace" / "raw" / "bace.csv").write_text(table)
     with pytest.raises(DataError, match=message):
-        Molecules(name="bace")(home(tmp_path))
+        Molecules(name="bace")(data_config(tmp_path))
 
 
 def test_without_rdkit_the_message_says_what_to_install(tmp_path, monkeypatch):
@@ -315,13 +315,13 @@ def test_without_rdkit_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("torch_geometric.utils.from_smiles", missing)
     write_molecules(tmp_path, "bace")
     with pytest.raises(DataError, match=r"pip install 'erasure\[graphs\]'"):
-        Molecules(name="bace")(home(tmp_path))
+        Molecules(name="bace")(data_config(tmp_path))
 
 
 def test_molecules_are_those_of_the_library(tmp_path):
     pytest.importorskip("rdkit")
     write_molecules(tmp_path, "bace", unreadable=0)
-    pool = Molecules(name="bace", edge_features=True)(home(tmp_path))
+    pool = Molecules(name="bace", edge_features=True)(data_config(tmp_path))
     batch = Batch.from_data_list(list(MoleculeNet(str(tmp_path), "bace")))
     found = pool.fetch(torch.arange(60))
     assert torch.equal(found["x"], batch.x.float())
@@ -334,7 +334,7 @@ def test_molecules_are_those_of_the_library(tmp_path):
 def test_a_citation_graph_is_read_as_the_library_reads_it(tmp_path, option):
     name, classes = PLANETOID[option]
     write_planetoid(tmp_path, name, classes)
-    pool = Citations(name=name, train="public", normalize=False)(home(tmp_path))
+    pool = Citations(name=name, train="public", normalize=False)(data_config(tmp_path))
     theirs = Planetoid(str(tmp_path), name)[0]
     assert torch.equal(pool.x, theirs.x)
     assert torch.equal(pool.edge_index, theirs.edge_index)
@@ -348,7 +348,7 @@ def test_a_citation_graph_is_read_as_the_library_reads_it(tmp_path, option):
 def test_all_that_is_not_held_out_may_be_trained_on(tmp_path):
     write_planetoid(tmp_path, "Cora", 7)
     public, full = (
-        Citations(name="Cora", train=how)(home(tmp_path)) for how in ("public", "full")
+        Citations(name="Cora", train=how)(data_config(tmp_path)) for how in ("public", "full")
     )
     assert (public.official == 0).sum() == 28
     assert (full.official == 0).sum() == len(full.targets) - 500 - 80
@@ -365,7 +365,7 @@ def test_a_pickle_that_runs_something_is_refused(tmp_path):
     write_planetoid(tmp_path, "Cora", 7)
     (tmp_path / "Cora" / "raw" / "ind.cora.x").write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(DataError, match="which may do anything; it is refused"):
-        Citations(name="Cora")(home(tmp_path))
+        Citations(name="Cora")(data_config(tmp_path))
 
 
 def test_pickles_of_the_time_are_accepted(tmp_path):
@@ -386,11 +386,11 @@ def test_a_damaged_pickle_is_one_clear_error(tmp_path, content):
     write_planetoid(tmp_path, "Cora", 7)
     (tmp_path / "Cora" / "raw" / "ind.cora.graph").write_bytes(content)
     with pytest.raises(DataError, match=r"ind\.cora\.graph"):
-        Citations(name="Cora")(home(tmp_path))
+        Citations(name="Cora")(data_config(tmp_path))
 
 
 def test_the_karate_club_is_whole(tmp_path):
-    pool = KarateClub()(home(tmp_path))
+    pool = KarateClub()(data_config(tmp_path))
     assert pool.x.shape == (34, 34)
     assert pool.edge_index.shape == (2, 156)
     theirs = geometric("datasets").KarateClub()[0]
@@ -508,7 +508,7 @@ def test_settings_out_of_range_are_refused(make, message):
 def test_every_option_builds_from_files_of_its_format(compose_config, tmp_path, option):
     craft(tmp_path, option)
     cfg = compose_config(f"dataset={option}", "evaluator=fast")
-    pool = build(cfg.dataset, "dataset")(home(tmp_path, verify=False))
+    pool = build(cfg.dataset, "dataset")(data_config(tmp_path, verify=False))
     assert len(pool.targets.unique()) == pool.num_classes
     assert cfg.model._target_.endswith("GraphNetwork")
 

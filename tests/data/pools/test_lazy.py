@@ -314,13 +314,13 @@ def test_how_it_is_read_does_not_change_the_fingerprint():
 
 
 def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
-    home = DataConfig(root=tmp_path)
+    data_config = DataConfig(root=tmp_path)
     rows = decoded(files, stamp=files_stamp(files, {}))
-    first = LazyPool(rows=rows, home=home, **labels())
+    first = LazyPool(rows=rows, data_config=data_config, **labels())
     assert len(first.fingerprint) == 32
-    (entry,) = (path for path in home.prepared.iterdir() if path.is_dir())
+    (entry,) = (path for path in data_config.prepared.iterdir() if path.is_dir())
     assert entry.name.startswith("survey-")
-    again = LazyPool(rows=rows, home=home, **labels())
+    again = LazyPool(rows=rows, data_config=data_config, **labels())
     before = entry.stat().st_mtime_ns
     assert again.fingerprint == first.fingerprint
     assert torch.equal(again.sketch(torch.arange(3)), first.sketch(torch.arange(3)))
@@ -329,8 +329,8 @@ def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
 
 
 def test_without_a_version_nothing_is_kept(tmp_path):
-    home = DataConfig(root=tmp_path)
-    _ = LazyPool(rows=TensorRows(pixels()), home=home, **labels()).fingerprint
+    data_config = DataConfig(root=tmp_path)
+    _ = LazyPool(rows=TensorRows(pixels()), data_config=data_config, **labels()).fingerprint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -356,15 +356,15 @@ def test_a_changed_file_setting_or_form_is_another_version(files, tmp_path):
 
 
 def test_prepared_data_are_streamed_from_their_file(tmp_path):
-    home = DataConfig(root=tmp_path, resident_limit=0.0)
+    data_config = DataConfig(root=tmp_path, resident_limit=0.0)
 
     def make():
         return Prepared({"inputs": pixels()})
 
-    entry = prepared(home, "images", {}, make)
+    entry = prepared(data_config, "images", {}, make)
     rows = TensorRows(entry.tensors["inputs"], entry.key)
     assert rows.version.startswith("images-")
-    pool = LazyPool(rows=rows, home=home, **labels()).placed()
+    pool = LazyPool(rows=rows, data_config=data_config, **labels()).placed()
     assert isinstance(pool, LazyPool)
     index = torch.tensor([30, 2])
     assert torch.equal(pool.fetch(index), pixels()[index].float())
@@ -374,16 +374,16 @@ def test_prepared_data_are_streamed_from_their_file(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    home = DataConfig(root=tmp_path)
-    entry = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
-    folder = home.prepared / entry.key
-    others = home.prepared / ".images[2]-0-0"
-    left = home.prepared / f".{entry.key}-123-abc"
+    data_config = DataConfig(root=tmp_path)
+    entry = prepared(data_config, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    folder = data_config.prepared / entry.key
+    others = data_config.prepared / ".images[2]-0-0"
+    left = data_config.prepared / f".{entry.key}-123-abc"
     for place in (left, others):
         place.mkdir()
         (place / "tensors.safetensors").write_bytes(b"half")
     shutil.rmtree(folder)
-    again = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    again = prepared(data_config, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
     assert torch.equal(again.tensors["inputs"], pixels())
     assert (folder.is_dir(), others.is_dir(), left.exists()) == (True, True, False)
 
@@ -392,11 +392,13 @@ def test_what_fits_is_placed_on_the_device(files):
     size = COUNT * 3 * 10 * 12 / 2**30
     for rows in (TensorRows(pixels()), decoded(files)):
         for limit, kind in ((size, TensorPool), (size * 0.99, LazyPool)):
-            home = DataConfig(resident_limit=limit)
+            data_config = DataConfig(resident_limit=limit)
             official = torch.zeros(COUNT, dtype=torch.int8)
             attributes = {"who": Column(torch.zeros(COUNT))}
             fields = {**labels(), **SHOWN, "official": official, "attributes": attributes}
-            lazy = LazyPool(rows=rows, home=home, augmentation=CropFlip(flip=True), **fields)
+            lazy = LazyPool(
+                rows=rows, data_config=data_config, augmentation=CropFlip(flip=True), **fields
+            )
             placed = lazy.placed()
             assert type(placed) is kind
             assert placed.fingerprint == lazy.fingerprint
@@ -434,9 +436,9 @@ def test_no_batches_are_no_work():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_it_shows_the_same_bits_as_a_resident_pool():
-    home = DataConfig(device=torch.device("cuda"), resident_limit=0.0)
+    data_config = DataConfig(device=torch.device("cuda"), resident_limit=0.0)
     fields = {**SHOWN, "augmentation": CropFlip(padding=2, flip=True)}
-    streamed = LazyPool(rows=counting(pixels()), home=home, **labels(), **fields)
+    streamed = LazyPool(rows=counting(pixels()), data_config=data_config, **labels(), **fields)
     resident = TensorPool(
         inputs=pixels().cuda(),
         targets=labels()["targets"].cuda(),

@@ -136,12 +136,12 @@ def served(monkeypatch):
 
 
 def test_openml_is_fetched_once_and_kept(tmp_path, monkeypatch):
-    home = DataConfig(root=tmp_path)
+    data_config = DataConfig(root=tmp_path)
     with served(monkeypatch) as asked:
-        pool = CREDIT(home)
+        pool = CREDIT(data_config)
         assert len(asked) == 5
-        assert CREDIT(home).fingerprint == pool.fingerprint
-        assert OpenMl(data_id=31)(home).fingerprint == pool.fingerprint
+        assert CREDIT(data_config).fingerprint == pool.fingerprint
+        assert OpenMl(data_id=31)(data_config).fingerprint == pool.fingerprint
         assert len(asked) == 5
     assert pool.class_names == ("bad", "good")
     assert list(pool.features) == ["checking_status", "duration", "credit_amount", "housing"]

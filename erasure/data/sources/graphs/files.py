@@ -48,12 +48,12 @@ HARMLESS = frozenset(
 
 
 def present(
-    home: DataConfig, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
+    data_config: DataConfig, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
 ) -> Mapping[str, str]:
     """Make sure that the files ``needed`` are in ``folder`` and return their hashes.
 
     Args:
-        home: Whether anything may be downloaded.
+        data_config: Whether anything may be downloaded.
         folder: Where the files belong.
         needed: Names of files without which nothing works.
         fetch: Downloads all files into an empty folder.
@@ -64,14 +64,16 @@ def present(
     Raises:
         FileNotFoundError: If one is missing and may not be, or was not, downloaded.
     """
-    if _missing(folder, needed) and home.download:
+    if _missing(folder, needed) and data_config.download:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if _missing(folder, needed):
                 _complete(folder, fetch)
     missing = _missing(folder, needed)
     if missing:
-        raise FileNotFoundError(f"{', '.join(missing)} missing, data.download={home.download}")
+        raise FileNotFoundError(
+            f"{', '.join(missing)} missing, data.download={data_config.download}"
+        )
     return {file.name: content(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
@@ -94,12 +96,12 @@ def unzipped(archive: Path) -> None:
 
 
 def packed_graphs(
-    home: DataConfig, found: Prepared, names: Sequence[str], *, edge_features: bool
+    data_config: DataConfig, found: Prepared, names: Sequence[str], *, edge_features: bool
 ) -> GraphPool:
     """Return the pool of prepared graphs; they stay in memory where they are too many for a GPU.
 
     Args:
-        home: Where they go.
+        data_config: Where they go.
         found: ``x``, ``edge_index``, ``edge_attr`` if there is one, ``node_ptr``, ``edge_ptr``,
             ``targets``, ``line`` if there is one; and, as a fact, ``class_names``.
         names: Names of the classes, if not those.
@@ -116,9 +118,9 @@ def packed_graphs(
         tensors.pop("edge_attr", None)
     elif "edge_attr" not in tensors:
         raise ConfigError("edge_features must be false, the edges of this data set have none")
-    targets, line = tensors.pop("targets").to(home.device), tensors.pop("line", None)
+    targets, line = tensors.pop("targets").to(data_config.device), tensors.pop("line", None)
     size = sum(part.numel() * part.element_size() for part in tensors.values())
-    place = home.device if home.fits(size) else torch.device("cpu")
+    place = data_config.device if data_config.fits(size) else torch.device("cpu")
     bonds = tensors.get("edge_attr")
     return GraphPool(
         x=tensors["x"].to(place),

@@ -52,9 +52,9 @@ class TUGraphs:
     edge_features: bool = False
     class_names: Sequence[str] = ()
 
-    def __call__(self, home: DataConfig) -> GraphPool:
+    def __call__(self, data_config: DataConfig) -> GraphPool:
         """Return the graphs."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         needed = [f"{self.name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")]
 
         def fetch(partial: Path) -> None:
@@ -66,10 +66,12 @@ class TUGraphs:
                 return _tu_graphs(self, folder)
 
         with fetching(self.name, "the TU Dortmund benchmark", folder, f"{self.name}_*.txt"):
-            files = present(home, folder, needed, fetch)
+            files = present(data_config, folder, needed, fetch)
             settings = {"files": dict(files), "node_attributes": self.node_attributes}
-            found = prepared(home, self.name, settings, make)
-        return packed_graphs(home, found, self.class_names, edge_features=self.edge_features)
+            found = prepared(data_config, self.name, settings, make)
+        return packed_graphs(
+            data_config, found, self.class_names, edge_features=self.edge_features
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +105,9 @@ class Citations:
         if self.train not in ("public", "full"):
             raise ConfigError(f"train must be public or full, got {self.train!r}")
 
-    def __call__(self, home: DataConfig) -> NodePool:
+    def __call__(self, data_config: DataConfig) -> NodePool:
         """Return the graph."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         names = [f"ind.{self.name.lower()}.{part}" for part in PARTS]
 
         def fetch(partial: Path) -> None:
@@ -120,17 +122,17 @@ class Citations:
                 return _citations(folder, self.name)
 
         with fetching(self.name, "Planetoid", folder, ", ".join(names)):
-            files = present(home, folder, names, fetch)
-            found = prepared(home, self.name, {"files": dict(files)}, make).tensors
+            files = present(data_config, folder, names, fetch)
+            found = prepared(data_config, self.name, {"files": dict(files)}, make).tensors
         x, official = found["x"], found["official"]
         if self.normalize:
             x = x / x.sum(dim=1, keepdim=True).clamp(min=1.0)
         if self.train == "full":
             official = torch.where(official == NOWHERE, TRAIN, official)
         return NodePool(
-            x=x.to(home.device),
-            edge_index=found["edge_index"].to(home.device),
-            targets=found["targets"].to(home.device),
+            x=x.to(data_config.device),
+            edge_index=found["edge_index"].to(data_config.device),
+            targets=found["targets"].to(data_config.device),
             class_names=tuple(str(number) for number in range(int(found["targets"].max()) + 1)),
             official=official.to(torch.int8),
         )
@@ -149,13 +151,13 @@ class KarateClub:
         arXiv:1609.02907.
     """
 
-    def __call__(self, home: DataConfig) -> NodePool:
+    def __call__(self, data_config: DataConfig) -> NodePool:
         """Return the graph."""
-        found = prepared(home, "karate", {}, _karate).tensors
+        found = prepared(data_config, "karate", {}, _karate).tensors
         return NodePool(
-            x=found["x"].to(home.device),
-            edge_index=found["edge_index"].to(home.device),
-            targets=found["targets"].to(home.device),
+            x=found["x"].to(data_config.device),
+            edge_index=found["edge_index"].to(data_config.device),
+            targets=found["targets"].to(data_config.device),
             class_names=tuple(f"community {number}" for number in range(4)),
         )
 

@@ -72,9 +72,9 @@ class Molecules:
         if self.name not in MOLECULES:
             raise ConfigError(f"name must be one of {', '.join(MOLECULES)}, got {self.name!r}")
 
-    def __call__(self, home: DataConfig) -> GraphPool:
+    def __call__(self, data_config: DataConfig) -> GraphPool:
         """Return the molecules."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         collection = MOLECULES[self.name]
 
         def fetch(partial: Path) -> None:
@@ -86,8 +86,8 @@ class Molecules:
                 return _read(folder / collection.file, collection)
 
         with fetching(self.name, "MoleculeNet", folder, collection.file):
-            files = present(home, folder, [collection.file], fetch)
-            found = prepared(home, self.name, {"files": dict(files)}, make)
+            files = present(data_config, folder, [collection.file], fetch)
+            found = prepared(data_config, self.name, {"files": dict(files)}, make)
         if found.properties["unreadable"] or found.properties["unlabelled"]:
             log.warning(
                 "%s: left out %d molecules that RDKit cannot read and %d without a label, of %d",
@@ -96,7 +96,9 @@ class Molecules:
                 found.properties["unlabelled"],
                 found.properties["lines"],
             )
-        return packed_graphs(home, found, self.class_names, edge_features=self.edge_features)
+        return packed_graphs(
+            data_config, found, self.class_names, edge_features=self.edge_features
+        )
 
 
 def _read(table: Path, collection: Collection) -> Prepared:

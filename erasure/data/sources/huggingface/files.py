@@ -55,27 +55,32 @@ class HubFiles:
         return files_stamp([file for file in found if file.is_file()], {})
 
     @contextmanager
-    def opened(self, home: DataConfig) -> Iterator[Mapping[str, Any]]:
+    def opened(self, data_config: DataConfig) -> Iterator[Mapping[str, Any]]:
         """Give the splits of the source by name; they are readable inside the block only.
 
         What the library writes while it reads local files is removed afterwards. Of the hub, the
         files are kept where the hub client keeps them (``HF_HOME``), and what is made of them
-        below ``home.root / "huggingface"``, by revision.
+        below ``data_config.root / "huggingface"``, by revision.
 
         Raises:
             DataError: If the source cannot be read or downloaded.
         """
-        place = self.local(home.root)
-        mirror = home.root / "hf" / self.path
+        place = self.local(data_config.root)
+        mirror = data_config.root / "hf" / self.path
         by_hand = "a copy of its files"
         with ExitStack() as scratch:
-            with fetching(self.path, "Hugging Face", mirror, by_hand), _library(home.download):
+            with (
+                fetching(self.path, "Hugging Face", mirror, by_hand),
+                _library(data_config.download),
+            ):
                 if place is not None:
-                    folder = TemporaryDirectory(prefix=".reading-", dir=home.root)
+                    folder = TemporaryDirectory(prefix=".reading-", dir=data_config.root)
                     splits = self._read(place, scratch.enter_context(folder))
                 else:
-                    self._refuse_missing_file(home.root)
-                    splits = self._fetch(home.root / "huggingface" / (self.revision or "main"))
+                    self._refuse_missing_file(data_config.root)
+                    splits = self._fetch(
+                        data_config.root / "huggingface" / (self.revision or "main")
+                    )
             yield splits
 
     def _read(self, place: Path, scratch: str) -> Mapping[str, Any]:

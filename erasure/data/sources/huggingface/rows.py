@@ -172,27 +172,32 @@ class HubRows:
             files=self.files,
         )
 
-    def causes(self, home: DataConfig, *others: type | Callable[..., Any]) -> dict[str, Any]:
+    def causes(
+        self, data_config: DataConfig, *others: type | Callable[..., Any]
+    ) -> dict[str, Any]:
         """Return all that the rows and what is made of them depend on, for :func:`prepared`.
 
         Args:
-            home: Where local files are.
+            data_config: Where local files are.
             others: Classes and functions whose files are a cause, too.
         """
         settings = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         made_by: list[Any] = [HubRows, HubFiles, type(self), *others]
         files = {str(inspect.getsourcefile(one)) for one in made_by}
         code = fingerprint([Path(file).read_text() for file in sorted(files)])
-        return {"settings": settings, "files": self.source.stamp(home.root), "code": code}
+        return {"settings": settings, "files": self.source.stamp(data_config.root), "code": code}
 
     @contextmanager
     def opened(
-        self, home: DataConfig, columns: Mapping[str, str], other: Mapping[str, str] | None = None
+        self,
+        data_config: DataConfig,
+        columns: Mapping[str, str],
+        other: Mapping[str, str] | None = None,
     ) -> Iterator[HubFrame]:
         """Give the rows; pictures are readable inside the block only.
 
         Args:
-            home: Where data lie.
+            data_config: Where data lie.
             columns: The columns to read into the frame, each with the setting that names it;
                 empty reads all.
             other: Columns that must be there as well, but are not read into the frame.
@@ -201,7 +206,7 @@ class HubRows:
             ConfigError: If a column or a split does not exist.
             DataError: If the source cannot be read or is empty.
         """
-        with self.source.opened(home) as found:
+        with self.source.opened(data_config) as found:
             parts = self._parts(found)
             unique = {} if self.unique is None else {self.unique: "unique"}
             for split in parts:

@@ -35,8 +35,8 @@ class TorchvisionImages(ImageSettings):
 
     The parts its authors have fixed are put one below the other in the order train, val, test.
     Labels, columns, and pictures that are not in files of their own, are read once and kept
-    below ``home.prepared``; the library is not even imported after that. With
-    ``home.verify = False`` they are read anew when a file has changed.
+    below ``data_config.prepared``; the library is not even imported after that. With
+    ``data_config.verify = False`` they are read anew when a file has changed.
 
     Args:
         resize: As in :class:`ImageSettings`, and so are the eight after it.
@@ -74,25 +74,26 @@ class TorchvisionImages(ImageSettings):
                 f"target must be a column, a list of them or null, got {self.target}"
             )
 
-    def __call__(self, home: DataConfig) -> Pool:
+    def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
-        opened = cache(lambda: open_parts(self.name, self.options, self.parts, home))
+        opened = cache(lambda: open_parts(self.name, self.options, self.parts, data_config))
         found = prepared(
-            home,
+            data_config,
             self.name.lower(),
-            self._causes(home, opened),
-            lambda: _read(self.name, opened(), torchvision_root(home)),
+            self._causes(data_config, opened),
+            lambda: _read(self.name, opened(), torchvision_root(data_config)),
         )
         labels = _labels(_columns(found), self.target) | {
             "official": found.tensors.get("official")
         }
-        return image_pool(home, self.name.lower(), self._rows(home, found), self, labels)
+        rows = self._rows(data_config, found)
+        return image_pool(data_config, self.name.lower(), rows, self, labels)
 
-    def _causes(self, home: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
+    def _causes(self, data_config: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
         """Return what the content of the files and how they are read depend on."""
         version = "verified"
-        root = torchvision_root(home)
-        if not home.verify:
+        root = torchvision_root(data_config)
+        if not data_config.verify:
             version = stamp(root, self.name)
             if not version:
                 opened()  # fetches, or explains what is missing
@@ -106,10 +107,10 @@ class TorchvisionImages(ImageSettings):
             "code": [Path(str(module.__file__)).read_text() for module in _CODE],
         }
 
-    def _rows(self, home: DataConfig, found: Prepared) -> Rows:
+    def _rows(self, data_config: DataConfig, found: Prepared) -> Rows:
         if "pictures" in found.tensors:
             return array_rows(found.tensors["pictures"], self.form, found.key)
-        root = torchvision_root(home)
+        root = torchvision_root(data_config)
         files = [root / file for file in found.properties["files"]]
         return file_rows(files, self.form, found.key)
 

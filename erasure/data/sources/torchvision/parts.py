@@ -66,7 +66,7 @@ def open_parts(
     name: str,
     options: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Any]] | None,
-    home: DataConfig,
+    data_config: DataConfig,
 ) -> list[Part]:
     """Open a data set of torchvision, part by part; fetches it if that is allowed and needed.
 
@@ -74,7 +74,7 @@ def open_parts(
         name: Name of a class in ``torchvision.datasets``.
         options: Arguments of the class for all parts, such as ``split`` of EMNIST.
         parts: Arguments of the class by part; nothing for the usual ones.
-        home: Where files are, and whether they are fetched and verified.
+        data_config: Where files are, and whether they are fetched and verified.
 
     Raises:
         ConfigError: If there is no such class, argument or part.
@@ -95,7 +95,7 @@ def open_parts(
     }
     for settings in settings_by_part.values():
         _require(name, arguments, settings)
-    return _opened(cls, settings_by_part, arguments, home)
+    return _opened(cls, settings_by_part, arguments, data_config)
 
 
 def _require(name: str, arguments: Mapping[str, bool], settings: Mapping[str, Any]) -> None:
@@ -110,12 +110,12 @@ def _opened(
     cls: type,
     settings_by_part: Mapping[str, Mapping[str, Any]],
     arguments: Mapping[str, bool],
-    home: DataConfig,
+    data_config: DataConfig,
 ) -> list[Part]:
     """Open the parts where they are; fetch them aside first if they are not there."""
-    root = torchvision_root(home)
+    root = torchvision_root(data_config)
     root.mkdir(parents=True, exist_ok=True)
-    unchecked = cls if home.verify else without_checksums(cls)
+    unchecked = cls if data_config.verify else without_checksums(cls)
 
     def opened(folder: Path, **download: bool) -> list[Part]:
         where = {"root": str(folder)} if "root" in arguments else {}
@@ -125,8 +125,8 @@ def _opened(
             if part in settings_by_part
         ]
 
-    download = {"download": True} if home.download and "download" in arguments else {}
-    with explained(cls.__name__, root, cls if home.verify else None):
+    download = {"download": True} if data_config.download and "download" in arguments else {}
+    with explained(cls.__name__, root, cls if data_config.verify else None):
         if not _unpacks_where_it_reads(cls, settings_by_part, root):
             try:
                 return opened(root)
@@ -154,9 +154,9 @@ def _part(part: str, dataset: Any) -> Part:
     return Part(dataset, CODES.get(part, NOWHERE))
 
 
-def torchvision_root(home: DataConfig) -> Path:
+def torchvision_root(data_config: DataConfig) -> Path:
     """Return the folder in which torchvision looks for files."""
-    return home.root / "torchvision"
+    return data_config.root / "torchvision"
 
 
 def _class(name: str) -> Any:
