@@ -126,12 +126,12 @@ class ModelStore:
     def get(self, request: ModelRequest, train: Callable[[], Training]) -> Trained:
         """Return the model of ``request``, training it with ``train`` only if nobody has."""
         key = request.key
-        found = self._read(key)
-        if found is None:
+        trained = self._read(key)
+        if trained is None:
             with self.lock(key):
-                found = self._read(key) or self._train(request, train)
+                trained = self._read(key) or self._train(request, train)
         self._touch(key)
-        return found
+        return trained
 
     def has(self, request: ModelRequest) -> bool:
         """Tell whether the model of ``request`` is there and whole."""
@@ -143,10 +143,10 @@ class ModelStore:
         Raises:
             StoreError: If it is missing or damaged.
         """
-        found = self._read(key)
-        if found is None:
+        trained = self._read(key)
+        if trained is None:
             raise StoreError(f"the model {key} is no longer in {self.root}, or damaged; run again")
-        return found.state
+        return trained.state
 
     def entries(self) -> list[str]:
         """Return the keys of all entries, whole or damaged."""
@@ -159,13 +159,13 @@ class ModelStore:
             StoreError: If it cannot be read.
         """
         try:
-            found: Any = json.loads((self.root / key / "meta.json").read_text())
+            meta: Any = json.loads((self.root / key / "meta.json").read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"meta.json cannot be read ({error})") from error
-        seal = found.pop("seal", None) if isinstance(found, dict) else None
-        if seal != fingerprint(found):
+        seal = meta.pop("seal", None) if isinstance(meta, dict) else None
+        if seal != fingerprint(meta):
             raise StoreError("meta.json is not what was written (its seal differs)")
-        return cast("dict[str, Any]", found)
+        return cast("dict[str, Any]", meta)
 
     def lock(self, name: str) -> FileLock:
         """Return a lock that all processes on this store share, to be held for a block."""
@@ -236,12 +236,12 @@ class ModelStore:
         if (self.root / key).exists():
             wrong = self.damage(key)
             log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         done = train()
         trained = Trained(
             key=key,
             state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
-            seconds=time.perf_counter() - begun if done.seconds is None else done.seconds,
+            seconds=time.perf_counter() - started if done.seconds is None else done.seconds,
             curve=tuple(done.curve),
             steps=done.steps,
             fresh=True,

@@ -117,9 +117,11 @@ class Sharded:
         for number, member in enumerate(model.members):
             for stage, epochs in enumerate(slice_epochs(self.fit.epochs, self.slices)):
                 view = data.take((shard == number) & (part <= stage))
-                own = branch(generator, "shard", str(number), "slice", str(stage))
+                slice_generator = branch(generator, "shard", str(number), "slice", str(stage))
                 if len(view) and epochs:
-                    self._advance(member, replace(self.fit, epochs=epochs), view, own, pace)
+                    self._advance(
+                        member, replace(self.fit, epochs=epochs), view, slice_generator, pace
+                    )
         pace.finish()
         return model
 

@@ -68,7 +68,7 @@ def _seen(lessons: Sequence[TeacherTarget], who: Tensor) -> Callable[[Batch], Te
 def _remembered(task: UnlearningTask, lesson: TeacherTarget) -> Tensor:
     def compute() -> Mapping[str, Tensor]:
         with evaluating(lesson.teacher), torch.no_grad():
-            found = [lesson.teacher(batch.inputs) for batch in lesson.view.batches(1024)]
-        return {"logits": torch.cat(found)}
+            logits = [lesson.teacher(batch.inputs) for batch in lesson.view.batches(1024)]
+        return {"logits": torch.cat(logits)}
 
     return task.cached("logits", lesson.view, compute, teacher=lesson.name)["logits"]

@@ -74,9 +74,9 @@ class Table:
         reader = Path(str(inspect.getsourcefile(type(self)))).read_text()
         code = Path(str(inspect.getsourcefile(as_column))).read_text()
         settings = {"source": dict(source), "columns": columns, "code": [reader, code]}
-        found = prepared(data_config, name, settings, lambda: packed(read()))
+        entry = prepared(data_config, name, settings, lambda: packed(read()))
         missing: Literal["error", "mean"] = "mean" if self.missing == "mean" else "error"
-        return replace(unpacked(found, data_config, name), missing=missing)
+        return replace(unpacked(entry, data_config, name), missing=missing)
 
     def pool(self, frame: "pd.DataFrame", official: str | None = None) -> TabularPool:
         """Return the pool of a frame; missing features are still in it unless they are dropped.
@@ -148,12 +148,12 @@ def require_columns(frame: "pd.DataFrame", names: Sequence[str], setting: str) -
     Raises:
         ConfigError: If a column does not exist; ``setting`` is what the configuration calls it.
     """
-    known = list(frame)
+    columns = list(frame)
     for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
+        if name not in columns:
+            close = get_close_matches(name, columns, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
             raise ConfigError(f"{setting} must be among the columns {shown}, got {name!r}{hint}")
 
 
@@ -172,23 +172,23 @@ def packed(pool: TabularPool) -> Prepared:
     return Prepared(tensors, properties)
 
 
-def unpacked(found: Prepared, data_config: DataConfig, name: str) -> TabularPool:
+def unpacked(entry: Prepared, data_config: DataConfig, name: str) -> TabularPool:
     """Return the table that was packed, with its labels on the device of ``data_config``.
 
     Raises:
         DataError: If it does not fit into memory.
     """
-    require_resident(data_config, found.tensors, name)
+    require_resident(data_config, entry.tensors, name)
     held = {
-        column: Column(found.tensors[f"column {i}"], tuple(names))
-        for i, (column, names) in enumerate(found.properties["columns"])
+        column: Column(entry.tensors[f"column {i}"], tuple(names))
+        for i, (column, names) in enumerate(entry.properties["columns"])
     }
     return TabularPool(
-        features={column: held[column] for column in found.properties["features"]},
+        features={column: held[column] for column in entry.properties["features"]},
         attributes=held,
-        targets=found.tensors["targets"].to(data_config.device),
-        class_names=tuple(found.properties["class_names"]),
-        official=found.tensors.get("official"),
+        targets=entry.tensors["targets"].to(data_config.device),
+        class_names=tuple(entry.properties["class_names"]),
+        official=entry.tensors.get("official"),
         missing="mean",
     )
 

@@ -54,5 +54,5 @@ def _shifted(values: Tensor, by: int) -> Tensor:
 
 
 def _hashes(rows: Tensor) -> Tensor:
-    found = [row_hashes(some) for some in rows.split(4096)]
-    return torch.cat(found) if found else row_hashes(rows)
+    hashes = [row_hashes(some) for some in rows.split(4096)]
+    return torch.cat(hashes) if hashes else row_hashes(rows)

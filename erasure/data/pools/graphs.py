@@ -46,8 +46,8 @@ class GraphPool(Labelled):
     def __post_init__(self) -> None:
         self.check(len(self.node_ptr) - 1)
         _check_packing(self)
-        known = {"level": "graph", "num_edge_features": self.num_edge_features}
-        object.__setattr__(self, "properties", {**self.properties, **known})
+        properties = {"level": "graph", "num_edge_features": self.num_edge_features}
+        object.__setattr__(self, "properties", {**self.properties, **properties})
 
     @property
     def num_edge_features(self) -> int:
@@ -79,16 +79,16 @@ class GraphPool(Labelled):
         nodes, node_sizes, starts = _spans(self.node_ptr, index)
         edges, edge_sizes, _ = _spans(self.edge_ptr, index)
         shift = torch.repeat_interleave(starts[:-1], edge_sizes, output_size=len(edges))
-        places = torch.arange(len(index), device=index.device)
-        found = {
+        positions = torch.arange(len(index), device=index.device)
+        graphs = {
             "x": self.x.index_select(0, nodes),
             "edge_index": self.edge_index.index_select(1, edges) + shift,
-            "batch": torch.repeat_interleave(places, node_sizes, output_size=len(nodes)),
+            "batch": torch.repeat_interleave(positions, node_sizes, output_size=len(nodes)),
             "ptr": starts,
         }
         if self.edge_attr is not None:
-            found["edge_attr"] = self.edge_attr.index_select(0, edges)
-        return {name: value.to(self.targets.device) for name, value in found.items()}
+            graphs["edge_attr"] = self.edge_attr.index_select(0, edges)
+        return {name: value.to(self.targets.device) for name, value in graphs.items()}
 
     def digests(self, index: Tensor) -> Tensor:
         """Return a hash (B,) that graphs share if no message-passing network tells them apart.
@@ -116,17 +116,19 @@ class GraphPool(Labelled):
         Their cosine is, but for hashing, the normalized subtree kernel of Shervashidze et al.,
         "Weisfeiler-Lehman Graph Kernels", JMLR 2011. Features count as equal or different.
         """
-        found = [self._sketched(part) for part in index.split(4096)]
-        return torch.cat(found) if found else torch.zeros((0, BUCKETS), device=index.device)
+        histograms = [self._sketched(part) for part in index.split(4096)]
+        return (
+            torch.cat(histograms) if histograms else torch.zeros((0, BUCKETS), device=index.device)
+        )
 
     def _sketched(self, index: Tensor) -> Tensor:
         graphs = self.fetch(index)
         x, edges, bonds = graphs["x"], graphs["edge_index"], graphs.get("edge_attr")
         histogram = torch.zeros(len(index) * BUCKETS, device=x.device)
         for colour in refined(x, edges, bonds, SKETCHED_ROUNDS):
-            place = graphs["batch"] * BUCKETS + colour % BUCKETS
+            bucket = graphs["batch"] * BUCKETS + colour % BUCKETS
             sign = 1.0 - 2.0 * ((colour >> 32) % 2).float()
-            histogram.index_add_(0, place, sign)
+            histogram.index_add_(0, bucket, sign)
         return histogram.reshape(-1, BUCKETS)
 
 

@@ -100,14 +100,14 @@ class LazyPool(Labelled):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that training can see; not of how or where the samples are kept."""
-        known = self.hashes
-        contents = self._survey.contents if known is None else tensor_fingerprint(known)
+        hashes = self.hashes
+        contents = self._survey.contents if hashes is None else tensor_fingerprint(hashes)
         return contents_fingerprint(self, contents)
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
-        (found,) = self.stream([index], augment=augment)
-        return found
+        (inputs,) = self.stream([index], augment=augment)
+        return inputs
 
     def stream(
         self, batches: Sequence[Tensor], *, augment: Generator | None = None
@@ -117,14 +117,14 @@ class LazyPool(Labelled):
         The augmentation draws when the reader asks, as it would without reading ahead.
         """
         device = self.data_config.device
-        found = read_ahead(
+        row_batches = read_ahead(
             self.rows,
             batches,
             workers=self.workers,
             ahead=self.ahead,
             pinned=device.type == "cuda",
         )
-        for rows in found:
+        for rows in row_batches:
             yield presented(self, rows.to(device, non_blocking=True), augment)
 
     def digests(self, index: Tensor) -> Tensor:
@@ -141,8 +141,8 @@ class LazyPool(Labelled):
 
     @cached_property
     def _hashes(self) -> Tensor:
-        known = self._survey.hashes if self.hashes is None else self.hashes
-        return known.to(self.data_config.device)
+        hashes = self._survey.hashes if self.hashes is None else self.hashes
+        return hashes.to(self.data_config.device)
 
     @cached_property
     def _survey(self) -> "_Survey":
@@ -166,9 +166,9 @@ class _Survey:
     contents: str
 
     @classmethod
-    def of(cls, found: Prepared) -> "_Survey":
-        sketches = found.tensors.get("sketches")
-        return cls(found.tensors["hashes"], sketches, found.properties["contents"])
+    def of(cls, entry: Prepared) -> "_Survey":
+        sketches = entry.tensors.get("sketches")
+        return cls(entry.tensors["hashes"], sketches, entry.properties["contents"])
 
 
 def _surveyed(rows: Rows) -> Prepared:
@@ -177,11 +177,11 @@ def _surveyed(rows: Rows) -> Prepared:
     digest.update(f"{rows.dtype}{rows.shape}".encode())
     small = is_sketched_small(rows.shape[1:])
     hashes, sketches = [], []
-    for ids, found in passage(rows):
-        digest.update(found.reshape(-1).view(torch.uint8).numpy().data)
-        hashes.append(row_hashes(found))
+    for ids, samples in passage(rows):
+        digest.update(samples.reshape(-1).view(torch.uint8).numpy().data)
+        hashes.append(row_hashes(samples))
         if small:
-            sketches.append(tensor_sketch(found, ids - ids[:1]))
+            sketches.append(tensor_sketch(samples, ids - ids[:1]))
     tensors = {"hashes": torch.cat(hashes) if hashes else torch.zeros(0, dtype=torch.int64)}
     if sketches:
         tensors["sketches"] = torch.cat(sketches)

@@ -43,8 +43,8 @@ class NodePool(Labelled):
                 raise DataError(f"edge_index must be in [0, {len(self.x) - 1}], got {low}, {high}")
         if not bool(self.x.isfinite().all()):
             raise DataError("x holds features that are not finite (NaN or infinite)")
-        known = {"level": "node", "num_edge_features": 0}
-        object.__setattr__(self, "properties", {**self.properties, **known})
+        properties = {"level": "node", "num_edge_features": 0}
+        object.__setattr__(self, "properties", {**self.properties, **properties})
 
     @property
     def input_shape(self) -> tuple[int, ...]:

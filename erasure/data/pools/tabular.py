@@ -134,9 +134,9 @@ class TabularPool(Labelled):
 
     def _refuse_missing(self) -> None:
         counts = {name: _num_missing(column) for name, column in self.features.items()}
-        found = [f"{name} ({count})" for name, count in counts.items() if count]
-        if found:
-            shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+        missing_columns = [f"{name} ({count})" for name, count in counts.items() if count]
+        if missing_columns:
+            shown = ", ".join(missing_columns[:8]) + (", ..." if len(missing_columns) > 8 else "")
             raise DataError(
                 f"features have missing values (NaN) in {shown} of {len(self.targets)} rows; "
                 f"missing=mean takes the training mean of a number and no value of a category, "

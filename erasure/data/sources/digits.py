@@ -62,6 +62,6 @@ class Digits:
 def _load() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.from_numpy(found.images).to(torch.uint8).unsqueeze(1)
-    return images, torch.from_numpy(found.target).long()
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
+    return images, torch.from_numpy(digits.target).long()

@@ -73,10 +73,10 @@ def existing(path: str) -> Path:
     Raises:
         ConfigError: If there is none.
     """
-    found = Path(path)
-    if not found.is_file():
-        raise ConfigError(f"path must be an existing file, got {path} ({found.absolute()})")
-    return found
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"path must be an existing file, got {path} ({file.absolute()})")
+    return file
 
 
 def content(path: Path) -> str:

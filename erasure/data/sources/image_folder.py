@@ -61,10 +61,10 @@ class ImageFolder(ImageSettings):
         codes: list[int] = []
         for part, code in parts.items():
             for inner in _folders(part):
-                found = _pictures(inner)
-                files += found
-                labels += [names.index(inner.name)] * len(found)
-                codes += [code] * len(found)
+                pictures = _pictures(inner)
+                files += pictures
+                labels += [names.index(inner.name)] * len(pictures)
+                codes += [code] * len(pictures)
         official = None if NOWHERE in codes else torch.tensor(codes, dtype=torch.int8)
         rows = file_rows(files, self.form, files_stamp(files, self.form.plain))
         columns = {
@@ -95,10 +95,10 @@ def _folders(folder: Path) -> Sequence[Path]:
 
 def _pictures(folder: Path) -> Sequence[Path]:
     """Return the pictures of a class, those in folders inside its folder included."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not pictures:
         raise DataError(
             f"{folder} is a class without pictures; delete the folder, or add files that end in "
             f"{', '.join(sorted(SUFFIXES))}"
         )
-    return found
+    return pictures

@@ -66,16 +66,16 @@ class OpenMl(Table):
         return str(self.data_id) if self.name is None else f"{self.name}-{self.version}"
 
     def _read(self, data_config: DataConfig) -> TabularPool:
-        found = self._fetched(data_config)
-        targets = list(found.target_names)
+        fetched = self._fetched(data_config)
+        targets = list(fetched.target_names)
         target = self.target or (targets[0] if len(targets) == 1 else None)
         if target is None:
             raise ConfigError(f"target must be named, OpenML knows {len(targets)}: {targets}")
         chosen = self.features
         if chosen is None:
             taken = {target, *self.attributes, *self.ignore}
-            chosen = [name for name in found.feature_names if name not in taken]
-        return replace(self, target=target, features=chosen).pool(found.frame)
+            chosen = [name for name in fetched.feature_names if name not in taken]
+        return replace(self, target=target, features=chosen).pool(fetched.frame)
 
     def _fetched(self, data_config: DataConfig) -> Any:
         from sklearn.datasets import fetch_openml
@@ -85,10 +85,10 @@ class OpenMl(Table):
             if self.name is None
             else {"name": self.name, "version": self.version}
         )
-        place = data_config.root / "openml"
+        folder = data_config.root / "openml"
         by_hand = "a copy of that folder from a machine that has one"
         with (
-            fetching(f"openml {self._asked}", "openml.org", place, by_hand),
+            fetching(f"openml {self._asked}", "openml.org", folder, by_hand),
             _offline(not data_config.download),
             warnings.catch_warnings(),
         ):
@@ -98,7 +98,7 @@ class OpenMl(Table):
                     **what, data_home=str(data_config.root), as_frame=True, n_retries=1
                 )
             except zlib.error as error:
-                raise DataError(f"a file in {place} is damaged ({error}); delete it") from error
+                raise DataError(f"a file in {folder} is damaged ({error}); delete it") from error
 
 
 @contextmanager

@@ -74,8 +74,8 @@ class Synthetic:
             class_sep=self.separation,
             random_state=self.seed,
         )
-        found = torch.from_numpy(inputs), torch.from_numpy(labels)
-        return _pool(*found, self.classes, Multiclass(), data_config)
+        samples = torch.from_numpy(inputs), torch.from_numpy(labels)
+        return _pool(*samples, self.classes, Multiclass(), data_config)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,8 @@ class Stacked(nn.Module):
 
     def state_of(self, number: int) -> dict[str, Tensor]:
         """Return the weights of one of the networks under their own names."""
-        own = self.state_dict()
-        return {name: own[_flat(name)][number].detach().clone() for name in self.names}
+        stacked_state = self.state_dict()
+        return {name: stacked_state[_flat(name)][number].detach().clone() for name in self.names}
 
     def tensor(self, name: str) -> Tensor | None:
         """Return the stacked tensor ``(K, ...)`` of a name in the networks, if there is one."""
@@ -82,14 +82,14 @@ def traced(model: nn.Module) -> fx.GraphModule:
 def _refuse_unknown(graph: fx.GraphModule, node: fx.Node) -> None:
     if node.op == "call_module":
         module = graph.get_submodule(str(node.target))
-        known: tuple[type, ...] = (*POINTWISE, *SPATIAL, *_LAYERS)
+        stackable: tuple[type, ...] = (*POINTWISE, *SPATIAL, *_LAYERS)
         plain_conv = not isinstance(module, nn.Conv2d) or (
             module.groups == 1 and module.padding_mode == "zeros"
         )
-        running = not isinstance(module, nn.BatchNorm2d) or (
+        keeps_statistics = not isinstance(module, nn.BatchNorm2d) or (
             module.track_running_stats and module.momentum is not None and module.affine
         )
-        if type(module) in known and plain_conv and running:
+        if type(module) in stackable and plain_conv and keeps_statistics:
             return
         raise UnsupportedError(f"{type(module).__name__} cannot be stacked")
     flattens = (
@@ -111,16 +111,16 @@ class _Run(fx.Interpreter):
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         module = self.stacked.graph.get_submodule(target)
         if isinstance(module, (*POINTWISE, *SPATIAL)):
-            found: Tensor = module(*args, **kwargs)
-            return found
+            activations: Tensor = module(*args, **kwargs)
+            return activations
         layer = _LAYERS[type(module)]
         return layer(self.stacked, f"{target}.", module, args[0])
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if target is torch.flatten:
             return _dense(args[0], self.stacked.count)
-        found: Tensor = target(*args, **kwargs)
-        return found
+        activations: Tensor = target(*args, **kwargs)
+        return activations
 
 
 def _spread(inputs: Tensor) -> Tensor:

@@ -64,8 +64,10 @@ def sample_gradients(
 
     with evaluating(model), torch.enable_grad():
         for engine, batch in _chunks(model, view, objectives, chunk, whole=True):
-            (found,) = engine.gradients(batch, objectives)
-            rows = [found[n].flatten(1) for n, p in model.named_parameters() if p.requires_grad]
+            (gradients,) = engine.gradients(batch, objectives)
+            rows = [
+                gradients[n].flatten(1) for n, p in model.named_parameters() if p.requires_grad
+            ]
             yield torch.cat(rows, dim=1)
 
 
@@ -170,9 +172,9 @@ def _footprint(model: nn.Module, first: Batch, objectives: Objectives) -> tuple[
     kept: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in weights:
-            kept[place] = tensor.numel()
+        address = tensor.untyped_storage().data_ptr()
+        if address not in weights:
+            kept[address] = tensor.numel()
         return tensor
 
     with saved_tensors_hooks(count, lambda tensor: tensor):

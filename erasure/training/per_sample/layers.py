@@ -69,15 +69,15 @@ def layer_squares(module: nn.Module, inputs: Tensor, slopes: Sequence[Tensor]) -
     for start in range(0, len(inputs), rows):
         prepared = rule.prepare(module, inputs[start : start + rows])
         for slope in slopes:
-            found = rule.combine(module, prepared, slope[start : start + rows])
-            for name, gradients in _present(module, found).items():
-                _add_squares(total[name], gradients)
+            by_name = rule.combine(module, prepared, slope[start : start + rows])
+            for name, values in _present(module, by_name).items():
+                _add_squares(total[name], values)
     return total
 
 
-def _present(module: nn.Module, found: Gradients) -> Gradients:
+def _present(module: nn.Module, gradients: Gradients) -> Gradients:
     """Leave out what the layer does not have, such as a bias."""
-    return {name: value for name, value in found.items() if getattr(module, name) is not None}
+    return {name: value for name, value in gradients.items() if getattr(module, name) is not None}
 
 
 def _rows(module: nn.Module, device: torch.device) -> int:
@@ -154,14 +154,14 @@ def _elements(module: nn.Module, normal: Tensor, slopes: Tensor) -> Gradients:
 
 def _rows_of(module: nn.Module, tokens: Tensor, slopes: Tensor) -> Gradients:
     table = cast("nn.Embedding", module)
-    first = torch.arange(len(tokens), device=tokens.device) * table.num_embeddings
-    places = (tokens.flatten(1) + first[:, None]).flatten()
-    found = slopes.new_zeros(len(tokens) * table.num_embeddings, table.embedding_dim)
-    found.index_add_(0, places, slopes.reshape(-1, table.embedding_dim))
-    found = found.view(len(tokens), *table.weight.shape)
+    offsets = torch.arange(len(tokens), device=tokens.device) * table.num_embeddings
+    flat_rows = (tokens.flatten(1) + offsets[:, None]).flatten()
+    gradients = slopes.new_zeros(len(tokens) * table.num_embeddings, table.embedding_dim)
+    gradients.index_add_(0, flat_rows, slopes.reshape(-1, table.embedding_dim))
+    gradients = gradients.view(len(tokens), *table.weight.shape)
     if table.padding_idx is not None:
-        found[:, table.padding_idx] = 0.0
-    return {"weight": found}
+        gradients[:, table.padding_idx] = 0.0
+    return {"weight": gradients}
 
 
 def _as_is(_: nn.Module, inputs: Tensor) -> Tensor:

@@ -79,10 +79,10 @@ def present(
 
 def download(url: str, folder: Path) -> Path:
     """Download ``url`` into ``folder`` and return the file."""
-    place = folder / url.rpartition("/")[2]
-    with urlopen(url, timeout=TIMEOUT) as answer, place.open("wb") as file:
-        shutil.copyfileobj(answer, file)
-    return place
+    file = folder / url.rpartition("/")[2]
+    with urlopen(url, timeout=TIMEOUT) as answer, file.open("wb") as opened:
+        shutil.copyfileobj(answer, opened)
+    return file
 
 
 def unzipped(archive: Path) -> None:
@@ -96,13 +96,13 @@ def unzipped(archive: Path) -> None:
 
 
 def packed_graphs(
-    data_config: DataConfig, found: Prepared, names: Sequence[str], *, edge_features: bool
+    data_config: DataConfig, entry: Prepared, names: Sequence[str], *, edge_features: bool
 ) -> GraphPool:
     """Return the pool of prepared graphs; they stay in memory where they are too many for a GPU.
 
     Args:
         data_config: Where they go.
-        found: ``x``, ``edge_index``, ``edge_attr`` if there is one, ``node_ptr``, ``edge_ptr``,
+        entry: ``x``, ``edge_index``, ``edge_attr`` if there is one, ``node_ptr``, ``edge_ptr``,
             ``targets``, ``line`` if there is one; and, as a fact, ``class_names``.
         names: Names of the classes, if not those.
         edge_features: Whether ``edge_attr`` is used.
@@ -110,26 +110,26 @@ def packed_graphs(
     Raises:
         ConfigError: If there is none, or not a name per class.
     """
-    tensors = dict(found.tensors)
-    known = found.properties["class_names"]
-    if names and len(names) != len(known):
-        raise ConfigError(f"class_names must be {len(known)} names, got {list(names)}")
+    tensors = dict(entry.tensors)
+    class_names = entry.properties["class_names"]
+    if names and len(names) != len(class_names):
+        raise ConfigError(f"class_names must be {len(class_names)} names, got {list(names)}")
     if not edge_features:
         tensors.pop("edge_attr", None)
     elif "edge_attr" not in tensors:
         raise ConfigError("edge_features must be false, the edges of this data set have none")
     targets, line = tensors.pop("targets").to(data_config.device), tensors.pop("line", None)
     size = sum(part.numel() * part.element_size() for part in tensors.values())
-    place = data_config.device if data_config.fits(size) else torch.device("cpu")
+    device = data_config.device if data_config.fits(size) else torch.device("cpu")
     bonds = tensors.get("edge_attr")
     return GraphPool(
-        x=tensors["x"].to(place),
-        edge_index=tensors["edge_index"].to(place),
-        node_ptr=tensors["node_ptr"].to(place),
-        edge_ptr=tensors["edge_ptr"].to(place),
-        edge_attr=None if bonds is None else bonds.to(place),
+        x=tensors["x"].to(device),
+        edge_index=tensors["edge_index"].to(device),
+        node_ptr=tensors["node_ptr"].to(device),
+        edge_ptr=tensors["edge_ptr"].to(device),
+        edge_attr=None if bonds is None else bonds.to(device),
         targets=targets,
-        class_names=tuple(names or known),
+        class_names=tuple(names or class_names),
         attributes={} if line is None else {"line": Column(line)},
     )
 

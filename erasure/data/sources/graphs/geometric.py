@@ -68,9 +68,9 @@ class TUGraphs:
         with fetching(self.name, "the TU Dortmund benchmark", folder, f"{self.name}_*.txt"):
             files = present(data_config, folder, needed, fetch)
             settings = {"files": dict(files), "node_attributes": self.node_attributes}
-            found = prepared(data_config, self.name, settings, make)
+            entry = prepared(data_config, self.name, settings, make)
         return packed_graphs(
-            data_config, found, self.class_names, edge_features=self.edge_features
+            data_config, entry, self.class_names, edge_features=self.edge_features
         )
 
 
@@ -123,17 +123,17 @@ class Citations:
 
         with fetching(self.name, "Planetoid", folder, ", ".join(names)):
             files = present(data_config, folder, names, fetch)
-            found = prepared(data_config, self.name, {"files": dict(files)}, make).tensors
-        x, official = found["x"], found["official"]
+            tensors = prepared(data_config, self.name, {"files": dict(files)}, make).tensors
+        x, official = tensors["x"], tensors["official"]
         if self.normalize:
             x = x / x.sum(dim=1, keepdim=True).clamp(min=1.0)
         if self.train == "full":
             official = torch.where(official == NOWHERE, TRAIN, official)
         return NodePool(
             x=x.to(data_config.device),
-            edge_index=found["edge_index"].to(data_config.device),
-            targets=found["targets"].to(data_config.device),
-            class_names=tuple(str(number) for number in range(int(found["targets"].max()) + 1)),
+            edge_index=tensors["edge_index"].to(data_config.device),
+            targets=tensors["targets"].to(data_config.device),
+            class_names=tuple(str(number) for number in range(int(tensors["targets"].max()) + 1)),
             official=official.to(torch.int8),
         )
 
@@ -153,11 +153,11 @@ class KarateClub:
 
     def __call__(self, data_config: DataConfig) -> NodePool:
         """Return the graph."""
-        found = prepared(data_config, "karate", {}, _karate).tensors
+        tensors = prepared(data_config, "karate", {}, _karate).tensors
         return NodePool(
-            x=found["x"].to(data_config.device),
-            edge_index=found["edge_index"].to(data_config.device),
-            targets=found["targets"].to(data_config.device),
+            x=tensors["x"].to(data_config.device),
+            edge_index=tensors["edge_index"].to(data_config.device),
+            targets=tensors["targets"].to(data_config.device),
             class_names=tuple(f"community {number}" for number in range(4)),
         )
 

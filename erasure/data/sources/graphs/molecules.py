@@ -87,17 +87,17 @@ class Molecules:
 
         with fetching(self.name, "MoleculeNet", folder, collection.file):
             files = present(data_config, folder, [collection.file], fetch)
-            found = prepared(data_config, self.name, {"files": dict(files)}, make)
-        if found.properties["unreadable"] or found.properties["unlabelled"]:
+            entry = prepared(data_config, self.name, {"files": dict(files)}, make)
+        if entry.properties["unreadable"] or entry.properties["unlabelled"]:
             log.warning(
                 "%s: left out %d molecules that RDKit cannot read and %d without a label, of %d",
                 self.name,
-                found.properties["unreadable"],
-                found.properties["unlabelled"],
-                found.properties["lines"],
+                entry.properties["unreadable"],
+                entry.properties["unlabelled"],
+                entry.properties["lines"],
             )
         return packed_graphs(
-            data_config, found, self.class_names, edge_features=self.edge_features
+            data_config, entry, self.class_names, edge_features=self.edge_features
         )
 
 
@@ -111,8 +111,8 @@ def _read(table: Path, collection: Collection) -> Prepared:
     structures, labels = _columns(table, collection)
     labelled = [line for line, label in enumerate(labels) if label]
     read = _reader()
-    found = [(line, read(structures[line])) for line in labelled]
-    kept = [(line, graph) for line, graph in found if graph.num_nodes]
+    pairs = [(line, read(structures[line])) for line in labelled]
+    kept = [(line, graph) for line, graph in pairs if graph.num_nodes]
     if not kept:
         raise DataError(f"none of the {len(labels)} molecules of {table} can be read")
     graphs = [graph for _, graph in kept]
@@ -131,7 +131,7 @@ def _read(table: Path, collection: Collection) -> Prepared:
             "class_names": ["0", "1"],
             "lines": len(labels),
             "unlabelled": len(labels) - len(labelled),
-            "unreadable": len(found) - len(kept),
+            "unreadable": len(pairs) - len(kept),
         },
     )
 

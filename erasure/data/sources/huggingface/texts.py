@@ -95,8 +95,8 @@ class HuggingFaceText(HubRows, TextSettings):
         wanted = readers(self.attributes)
         columns = dict.fromkeys(self.text, "text") | {self.target: "target"}
         columns |= {name: "attributes" for reader in wanted.values() for name in reader.reads}
-        with self.opened(data_config, columns) as found:
-            rows = found.without(self._absent(found), self.missing)
+        with self.opened(data_config, columns) as hub_frame:
+            rows = hub_frame.without(self._absent(hub_frame), self.missing)
             labels = rows.labels(self.target, self.holds, self.separator, self.class_names)
             tokens = self.tokenized(data_config, self._texts(rows), rows.official)
             tensors, properties = token_parts(tokens)

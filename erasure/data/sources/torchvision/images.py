@@ -77,16 +77,16 @@ class TorchvisionImages(ImageSettings):
     def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
         opened = cache(lambda: open_parts(self.name, self.options, self.parts, data_config))
-        found = prepared(
+        entry = prepared(
             data_config,
             self.name.lower(),
             self._causes(data_config, opened),
             lambda: _read(self.name, opened(), torchvision_root(data_config)),
         )
-        labels = _labels(_columns(found), self.target) | {
-            "official": found.tensors.get("official")
+        labels = _labels(_columns(entry), self.target) | {
+            "official": entry.tensors.get("official")
         }
-        rows = self._rows(data_config, found)
+        rows = self._rows(data_config, entry)
         return image_pool(data_config, self.name.lower(), rows, self, labels)
 
     def _causes(self, data_config: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
@@ -107,12 +107,12 @@ class TorchvisionImages(ImageSettings):
             "code": [Path(str(module.__file__)).read_text() for module in _CODE],
         }
 
-    def _rows(self, data_config: DataConfig, found: Prepared) -> Rows:
-        if "pictures" in found.tensors:
-            return array_rows(found.tensors["pictures"], self.form, found.key)
+    def _rows(self, data_config: DataConfig, entry: Prepared) -> Rows:
+        if "pictures" in entry.tensors:
+            return array_rows(entry.tensors["pictures"], self.form, entry.key)
         root = torchvision_root(data_config)
-        files = [root / file for file in found.properties["files"]]
-        return file_rows(files, self.form, found.key)
+        files = [root / file for file in entry.properties["files"]]
+        return file_rows(files, self.form, entry.key)
 
 
 _CODE = (celeba, cifar, numbering, torchvision_labels, torchvision_parts, torchvision_pixels)
@@ -140,29 +140,29 @@ def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
     return Prepared(tensors, properties)
 
 
-def _columns(found: Prepared) -> Columns:
+def _columns(entry: Prepared) -> Columns:
     columns = {
-        name: Column(found.tensors[f"column.{name}"], tuple(names))
-        for name, names in found.properties["names"].items()
+        name: Column(entry.tensors[f"column.{name}"], tuple(names))
+        for name, names in entry.properties["names"].items()
     }
-    return Columns(columns, found.properties["main"])
+    return Columns(columns, entry.properties["main"])
 
 
-def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
+def _labels(available: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
     """Return targets, their names, the task, and the other columns as attributes."""
     if target is None or isinstance(target, str):
-        chosen = target or found.main
-        column = _column(found, chosen)
+        chosen = target or available.main
+        column = _column(available, chosen)
         return {
             "targets": column.values,
             "class_names": column.names,
             "attributes": {
                 name: other
-                for name, other in found.columns.items()
-                if name != chosen or found.main is None
+                for name, other in available.columns.items()
+                if name != chosen or available.main is None
             },
         }
-    columns = [_column(found, name) for name in target]
+    columns = [_column(available, name) for name in target]
     for name, column in zip(target, columns, strict=True):
         if len(column.names) != 2:
             raise ConfigError(
@@ -171,13 +171,13 @@ def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any
     return {
         "targets": torch.stack([column.values for column in columns], dim=1),
         "class_names": tuple(target),
-        "attributes": dict(found.columns),
+        "attributes": dict(available.columns),
         "task_type": Multilabel(),
     }
 
 
-def _column(found: Columns, name: str | None) -> Column:
-    if name is None or name not in found.columns:
-        known = ", ".join(found.columns)
-        raise ConfigError(f"target must be among the columns {known}, got {name!r}")
-    return found.columns[name]
+def _column(available: Columns, name: str | None) -> Column:
+    if name is None or name not in available.columns:
+        names = ", ".join(available.columns)
+        raise ConfigError(f"target must be among the columns {names}, got {name!r}")
+    return available.columns[name]
