@@ -61,7 +61,9 @@ def test_a_split_is_read_back_as_it_was(pool, written, tmp_path, strategy):
         assert found.scenario == indices.scenario
         assert [r.tolist() for r in found.requests] == [r.tolist() for r in indices.requests]
         assert (found.same_population is None) == (indices.same_population is None)
-        assert found.same_population is None or torch.equal(found.kin, indices.same_population)
+        assert found.same_population is None or torch.equal(
+            found.same_population, indices.same_population
+        )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
@@ -79,7 +81,7 @@ def test_data_are_altered_again(pool, written, tmp_path, strategy):
         assert others[name].pool.fingerprint == view.pool.fingerprint
 
 
-def test_an_empty_kin_is_not_none(pool, tmp_path):
+def test_an_empty_population_is_not_none(pool, tmp_path):
     indices = RandomForget()(pool, stream(0, "split"))
     empty = replace(indices, same_population=torch.tensor([], dtype=torch.int64))
     save_split(tmp_path, empty, pool.fingerprint)

@@ -34,7 +34,7 @@ def test_people_are_forgotten_with_all_they_have_in_the_training_set(pool):
     assert not {"person 03", "person 07"} & names_of(pool, "identity", found.retain)
 
 
-def test_their_held_out_samples_are_kin(pool):
+def test_their_held_out_samples_are_of_the_same_population(pool):
     found = split(pool, attribute="identity", values=["person 03", "person 07"])
     heldout = torch.cat([found.val, found.test])
     codes = pool.attributes["identity"].values[heldout]
@@ -43,12 +43,12 @@ def test_their_held_out_samples_are_kin(pool):
     assert found.same_population.tolist() == expected.tolist()
 
 
-def test_kin_are_those_of_the_values_that_were_drawn(pool):
+def test_the_population_is_that_of_the_values_that_were_drawn(pool):
     found = split(pool, attribute="identity", n_values=5)
     forgotten = names_of(pool, "identity", found.forget)
     assert len(forgotten) == 5
     assert set(found.scenario["values"]) == forgotten
-    assert names_of(pool, "identity", found.kin) <= forgotten
+    assert names_of(pool, "identity", found.same_population) <= forgotten
     assert found.scenario == {**found.scenario, "kind": "attribute", "attribute": "identity"}
 
 
@@ -136,7 +136,7 @@ def test_an_attribute_that_does_not_divide_classes_is_no_subclass(pool):
         split(pool, attribute="age", values=[33], nested=True)
 
 
-def test_whole_people_can_be_held_out_and_then_none_is_kin(pool):
+def test_whole_people_can_be_held_out_and_then_the_population_is_empty(pool):
     base = Holdout(group="identity")
     found = split(pool, attribute="identity", n_values=4, base=base)
     assert found.same_population.tolist() == []

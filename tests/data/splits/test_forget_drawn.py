@@ -308,7 +308,7 @@ def test_a_class_that_does_not_exist_is_refused_with_those_that_do(digits, name)
     )
 
 
-def test_held_out_samples_of_a_class_are_its_kin(digits):
+def test_held_out_samples_of_a_class_are_of_its_population(digits):
     found = split(ClassForget(classes=[3], share=0.5), digits)
     heldout = torch.cat([found.val, found.test])
     expected = heldout[digits.targets[heldout] == 3].sort().values

@@ -102,12 +102,12 @@ def test_what_is_drawn_depends_on_the_seed_even_where_all_parts_are_fixed(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_kin_are_held_out_samples(pool, way):
+def test_the_population_is_held_out_samples(pool, way):
     found = split(pool, way)
     if found.same_population is not None:
         heldout = torch.cat([found.val, found.test])
-        assert torch.isin(found.kin, heldout).all()
-        assert 0 < len(found.kin) < len(heldout)
+        assert torch.isin(found.same_population, heldout).all()
+        assert 0 < len(found.same_population) < len(heldout)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -141,7 +141,7 @@ def test_given_ids_do_not_move_the_base_split_either(pool):
 def test_splits_are_the_same_in_other_processes(pool, python):
     code = """
 import sys
-sys.path.insert(0, "tests/data")
+sys.path[:0] = ["tests/helpers", "tests/data/splits"]
 from crafted_splits import people_pool
 from test_forget_every_way import WAYS, split
 for way in WAYS:

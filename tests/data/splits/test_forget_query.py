@@ -84,7 +84,7 @@ def test_sets_are_asked_for_their_members(pool):
     assert matching(pool, 'friends in ["Ann", "Bob"]').equal(friends[:, :2].any(dim=1))
 
 
-def test_what_it_selects_is_forgotten_and_held_out_samples_are_kin(pool):
+def test_what_it_selects_is_forgotten_and_held_out_samples_are_of_the_same_population(pool):
     where = 'age >= 60 and sex == "Female"'
     found = QueryForget(where=where)(pool, stream(0, "split"))
     chosen = matching(pool, where)
