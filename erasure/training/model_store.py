@@ -29,6 +29,9 @@ from erasure.training.checksum import file_checksum
 
 log = logging.getLogger(__name__)
 
+DAY = 86400.0
+"""Seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
@@ -128,6 +131,7 @@ class ModelStore:
         key = request.key
         trained = self._read(key)
         if trained is None:
+            # another process may have trained it while this one waited for the lock
             with self.lock(key):
                 trained = self._read(key) or self._train(request, train)
         self._touch(key)
@@ -185,7 +189,7 @@ class ModelStore:
         """Return what is wrong with an entry, or nothing."""
         weights = self.root / key / "weights.safetensors"
         try:
-            expected = self.meta(key)["checksum"]
+            expected = self.meta(key)["checksum"]  # the seal was right, so it is there
         except StoreError as error:
             return str(error)
         if not weights.is_file():
@@ -203,7 +207,7 @@ class ModelStore:
         """Delete what killed processes left half written a day ago or more; return its bytes."""
         freed = 0
         for path in self._partial.glob("*-*"):
-            if time.time() - path.stat().st_mtime > 86400:
+            if time.time() - path.stat().st_mtime > DAY:  # younger ones may still be written
                 freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
                 shutil.rmtree(path, ignore_errors=True)
         return freed
@@ -252,6 +256,7 @@ class ModelStore:
     def _write(self, request: ModelRequest, trained: Trained) -> None:
         from safetensors.torch import save_file
 
+        # below the root, so that it is on the same disk and a rename moves it in one step
         folder = self._partial / f"{trained.key}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / "weights.safetensors"
@@ -269,7 +274,8 @@ class ModelStore:
         }
         meta["seal"] = fingerprint(json.loads(json.dumps(meta)))  # of what a reader will see
         (folder / "meta.json").write_text(json.dumps(meta, indent=1))
-        self._discard(trained.key)  # a damaged one; the lock is held
+        # a folder is not renamed onto one with files; the lock is held, nobody puts one there
+        self._discard(trained.key)
         folder.rename(self.root / trained.key)
 
     def _discard(self, key: str) -> None:
@@ -280,6 +286,7 @@ class ModelStore:
             path.unlink(missing_ok=True)
 
     def _touch(self, key: str) -> None:
+        # the time of meta.json says when the model was last used, which garbage collection asks
         with suppress(FileNotFoundError):  # somebody collected it; the weights are in memory
             os.utime(self.root / key / "meta.json")
 

@@ -32,7 +32,7 @@ class TensorCache:
             locks = self.root / ".locks"
             locks.mkdir(exist_ok=True)
             with FileLock(locks / f"tensors-{key}.lock"):
-                entry = _read(path, device)
+                entry = _read(path, device)  # another process may have been first
                 if entry is None:
                     return _computed(path, compute)
         return *entry, False
@@ -46,7 +46,7 @@ def _computed(
     begun = time.perf_counter()
     tensors = compute()
     seconds = time.perf_counter() - begun
-    partial = path.with_suffix(f".{os.getpid()}")
+    partial = path.with_suffix(f".{os.getpid()}")  # beside it, so that replace is one step
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, partial, metadata={"seconds": json.dumps(seconds)})
     partial.replace(path)

@@ -121,6 +121,7 @@ class TokenPool(Labelled):
         start = self.offsets[index][:, None]
         steps = torch.arange(width, device=self.flat.device)
         mask = steps < self.offsets[index + 1][:, None] - start
+        # behind the last text there is nothing to read; what is read there is masked
         ids = self.flat[(start + steps).clamp_(max=max(len(self.flat) - 1, 0))].long()
         return {"input_ids": ids.where(mask, self.pad_id), "attention_mask": mask.long()}
 
@@ -140,6 +141,7 @@ class TokenPool(Labelled):
         """Logarithm of the number of texts over that of texts with a token, by token."""
         count = len(self.targets)
         rows = torch.repeat_interleave(torch.arange(count), self._lengths.cpu())
+        # text and token packed into one number; unique counts a token once per text
         pairs = (rows * self.vocab_size + self.flat.cpu()).unique()
         texts = torch.bincount(pairs % self.vocab_size, minlength=self.vocab_size)
         return (count / texts.clamp(min=1)).log()

@@ -74,6 +74,7 @@ def train_together(
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         losses = kind.loss(model(batch.inputs).flatten(0, 1), batch.targets.flatten(0, 1))
         means = losses.view(count, -1).mean(dim=1)
+        # the gradient of a sum of means is, for each member, that of its own mean alone
         totals.add_(means.detach())
         return means.sum()
 

@@ -38,6 +38,7 @@ class Stacked(nn.Module):
         states = [model.state_dict() for model in models]
         parameters = {name for name, _ in models[0].named_parameters()}
         self.names = list(states[0])
+        # buffers too: running statistics are those of each network alone
         for name in self.names:
             value = torch.stack([state[name] for state in states])
             if name in parameters:
@@ -128,6 +129,7 @@ def _spread(inputs: Tensor) -> Tensor:
     if inputs.ndim != 5:
         return inputs
     many, batch, channels, height, width = inputs.shape
+    # channels of one network lie side by side: that is what groups of a convolution are
     return inputs.transpose(0, 1).reshape(batch, many * channels, height, width)
 
 
@@ -135,6 +137,7 @@ def _dense(values: Tensor, count: int) -> Tensor:
     """Activations in either layout to ``(K, B, F)``."""
     if values.ndim == 4:
         batch, channels, height, width = values.shape
+        # channels of (K * C) split into (K, C): the order in which _spread joined them
         features = channels // count * height * width
         return values.reshape(batch, count, features).transpose(0, 1)
     return values.flatten(2)
@@ -149,6 +152,7 @@ def _linear(stacked: Stacked, name: str, _: nn.Module, values: Tensor) -> Tensor
     assert weight is not None  # noqa: S101  # a linear layer has one
     if bias is None:
         return values @ weight.mT
+    # (K, 1, F) is added to every row of the batch
     return torch.baddbmm(bias.unsqueeze(1), values, weight.mT)
 
 
@@ -177,7 +181,7 @@ def _batch_norm(stacked: Stacked, name: str, module: nn.Module, values: Tensor) 
         cast("Tensor", stacked.tensor(f"{name}num_batches_tracked")).add_(1)
     return F.batch_norm(
         values,
-        mean.view(-1),
+        mean.view(-1),  # a view: torch updates it in place, and so the stacked buffer
         variance.view(-1),
         weight.flatten(),
         bias.flatten(),

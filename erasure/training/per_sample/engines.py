@@ -126,7 +126,7 @@ class ByVmap:
         """Yield, for each objective, ``(n, *shape)`` by name of each trained parameter."""
         trained = {name: p.detach() for p, name in _names(self.model).items()}
         for number in range(self._count(batch, objectives)):
-
+            # a default is bound here and now; a closure would read the variable when it is called
             def objective(
                 weights: Mapping[str, Tensor], inputs: Any, target: Tensor, number: int = number
             ) -> Tensor:
@@ -157,7 +157,7 @@ class OneByOne:
         for loss in objectives(self.model(batch.inputs), batch.targets):
             gradients = torch.autograd.grad(
                 loss.sum(), list(names), retain_graph=True, materialize_grads=True
-            )
+            )  # the graph is kept for the other objectives
             yield {name: g[None] for name, g in zip(names.values(), gradients, strict=True)}
 
     def squares(self, batch: Batch, objectives: Objectives) -> dict[str, Tensor]:
@@ -206,7 +206,7 @@ def _uses(loss: Tensor) -> dict[int, int]:
     while pending:
         for node, _ in pending.pop().next_functions:
             leaf = getattr(node, "variable", None)
-            if leaf is not None:
+            if leaf is not None:  # the node that accumulates the gradient of a parameter
                 uses[id(leaf)] = uses.get(id(leaf), 0) + 1
             elif node is not None and node not in seen:
                 seen.add(node)
@@ -226,6 +226,7 @@ def _in_precision(
     values: list[list[Tensor]] = []
     for visit, several in zip(visits, slopes, strict=True):
         dtype = next(visit.module.parameters(recurse=False)).dtype
+        # None: this objective does not reach the layer, its gradient is zero
         present = [slope.to(dtype) for slope in several if slope is not None]
         if present:
             inputs = visit.inputs.to(dtype) if visit.inputs.is_floating_point() else visit.inputs
