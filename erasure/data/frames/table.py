@@ -26,7 +26,7 @@ PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableSettings:
     """What all tables share: which column is what. A source adds where the table comes from.
 
     Numbers are numbers; text, truth values and ``categories`` are categories. Names of categories
@@ -70,7 +70,7 @@ class Table:
         Raises:
             DataError: If the table does not fit into memory.
         """
-        columns = {f.name: _plain(getattr(self, f.name)) for f in fields(Table)}
+        columns = {f.name: _plain(getattr(self, f.name)) for f in fields(TableSettings)}
         reader = Path(str(inspect.getsourcefile(type(self)))).read_text()
         code = Path(str(inspect.getsourcefile(as_column))).read_text()
         settings = {"source": dict(source), "columns": columns, "code": [reader, code]}

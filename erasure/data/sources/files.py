@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableFile(Table):
+class TableFile(TableSettings):
     """A table in a CSV or Parquet file, with names of columns in its first row.
 
     Args:

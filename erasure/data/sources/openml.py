@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.fetching import fetching
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenMl(Table):
+class OpenMl(TableSettings):
     """A table of OpenML, pinned by its version or by its number there.
 
     ``target`` and ``features`` are those that OpenML names unless they are set. scikit-learn

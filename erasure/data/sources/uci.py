@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import content, reading
@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Uci(Table):
+class Uci(TableSettings):
     """A table of the UCI Machine Learning Repository.
 
     What the repository sends is kept as ``<data.root>/uci/<id>.csv`` and ``<id>.json``, because

@@ -17,7 +17,7 @@ from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.pool import FittingPool
 from erasure.data.frames.series import as_column, cleaned
-from erasure.data.frames.table import Table, packed, unpacked
+from erasure.data.frames.table import TableSettings, packed, unpacked
 from erasure.data.pools.tabular import MOST_CATEGORIES, TabularPool
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.selecting import column
@@ -288,7 +288,7 @@ def frame(**changes):
 
 
 def table(**fields):
-    return Table(**{"target": "label"} | fields)
+    return TableSettings(**{"target": "label"} | fields)
 
 
 def test_columns_are_what_their_types_say():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.frames.attributes import Members
-from erasure.data.frames.table import Table, require_columns
+from erasure.data.frames.table import TableSettings, require_columns
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.huggingface.rows import HubFrame, HubRows
 from erasure.data.sources.huggingface.texts import file_name
@@ -20,7 +20,7 @@ NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuggingFaceTable(HubRows, Table):
+class HuggingFaceTable(HubRows, TableSettings):
     """A table of numbers and categories with classes.
 
     Args:

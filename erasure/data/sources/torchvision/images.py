@@ -25,7 +25,7 @@ from erasure.data.sources.torchvision import parts as torchvision_parts
 from erasure.data.sources.torchvision import pixels as torchvision_pixels
 from erasure.data.sources.torchvision.files import explained, stamp
 from erasure.data.sources.torchvision.labels import Columns, columns_of
-from erasure.data.sources.torchvision.parts import Part, open_parts, torchvision_root
+from erasure.data.sources.torchvision.parts import OfficialPart, open_parts, torchvision_root
 from erasure.data.sources.torchvision.pixels import pictures_of
 
 
@@ -118,7 +118,7 @@ class TorchvisionImages(ImageSettings):
 _CODE = (celeba, cifar, numbering, torchvision_labels, torchvision_parts, torchvision_pixels)
 
 
-def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
+def _read(name: str, parts: Sequence[OfficialPart], root: Path) -> Prepared:
     """Read labels, columns and, where they are not in files, pictures."""
     datasets = [part.dataset for part in parts]
     with explained(name, root):

@@ -50,7 +50,7 @@ _ALWAYS = {"QMNIST": {"compat": False}}
 
 
 @dataclass(frozen=True)
-class Part:
+class OfficialPart:
     """One part of a data set.
 
     Args:
@@ -67,7 +67,7 @@ def open_parts(
     options: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Any]] | None,
     data_config: DataConfig,
-) -> list[Part]:
+) -> list[OfficialPart]:
     """Open a data set of torchvision, part by part; fetches it if that is allowed and needed.
 
     Args:
@@ -111,13 +111,13 @@ def _opened(
     settings_by_part: Mapping[str, Mapping[str, Any]],
     arguments: Mapping[str, bool],
     data_config: DataConfig,
-) -> list[Part]:
+) -> list[OfficialPart]:
     """Open the parts where they are; fetch them aside first if they are not there."""
     root = torchvision_root(data_config)
     root.mkdir(parents=True, exist_ok=True)
     unchecked = cls if data_config.verify else without_checksums(cls)
 
-    def opened(folder: Path, **download: bool) -> list[Part]:
+    def opened(folder: Path, **download: bool) -> list[OfficialPart]:
         where = {"root": str(folder)} if "root" in arguments else {}
         return [
             _part(part, unchecked(**where, **download, **settings_by_part[part]))
@@ -149,9 +149,9 @@ def _unpacks_where_it_reads(
     return cls.__name__ == "ImageNet" and not all((root / name).exists() for name in needed)
 
 
-def _part(part: str, dataset: Any) -> Part:
+def _part(part: str, dataset: Any) -> OfficialPart:
     _settle(type(dataset).__name__, dataset)
-    return Part(dataset, CODES.get(part, NOWHERE))
+    return OfficialPart(dataset, CODES.get(part, NOWHERE))
 
 
 def torchvision_root(data_config: DataConfig) -> Path:
