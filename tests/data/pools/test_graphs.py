@@ -49,7 +49,7 @@ def drawn(*shape, seed=0):
 def several():
     """Graphs of 1 to 9 nodes with loops, repeated edges, and some without any edge."""
     generator = torch.Generator().manual_seed(0)
-    found = []
+    graphs = []
     for size in torch.randint(1, 10, (25,), generator=generator).tolist():
         count = int(torch.randint(0, 3 * size, (1,), generator=generator))
         edges = torch.randint(size, (2, count), generator=generator)
@@ -57,8 +57,8 @@ def several():
             torch.rand((size, 3), generator=generator),
             torch.rand((count, 2), generator=generator),
         )
-        found.append(Data(x=x, edge_index=edges, edge_attr=bonds))
-    return found
+        graphs.append(Data(x=x, edge_index=edges, edge_attr=bonds))
+    return graphs
 
 
 def pooled(graphs, **fields):
@@ -79,16 +79,16 @@ def pooled(graphs, **fields):
 @pytest.mark.parametrize("ids", [[0], [3, 1, 24, 7], [5, 5, 2], list(range(25))])
 def test_a_batch_is_that_of_the_library_bit_for_bit(several, ids):
     expected = Batch.from_data_list([several[number] for number in ids])
-    found = pooled(several).fetch(torch.tensor(ids))
-    assert set(found) == {"x", "edge_index", "edge_attr", "batch", "ptr"}
-    for name, value in found.items():
+    inputs = pooled(several).fetch(torch.tensor(ids))
+    assert set(inputs) == {"x", "edge_index", "edge_attr", "batch", "ptr"}
+    for name, value in inputs.items():
         assert value.dtype == expected[name].dtype
         assert torch.equal(value, expected[name]), name
 
 
 def test_a_batch_of_nothing_is_empty(several):
-    found = pooled(several).fetch(torch.tensor([], dtype=torch.long))
-    assert [len(found[name]) for name in ("x", "batch", "ptr")] == [0, 0, 1]
+    inputs = pooled(several).fetch(torch.tensor([], dtype=torch.long))
+    assert [len(inputs[name]) for name in ("x", "batch", "ptr")] == [0, 0, 1]
 
 
 def test_every_fact_a_model_needs_is_there(several):
@@ -200,10 +200,10 @@ def test_a_collection_of_graphs_is_read_as_the_library_reads_it(tmp_path, attrib
     pool = source(data_config(tmp_path))
     theirs = TUDataset(str(tmp_path), "MUTAG", use_node_attr=attributes, use_edge_attr=edges)
     batch = Batch.from_data_list(list(theirs))
-    found = pool.fetch(torch.arange(120))
-    for name, value in found.items():
+    inputs = pool.fetch(torch.arange(120))
+    for name, value in inputs.items():
         assert torch.equal(value, batch[name]), name
-    assert ("edge_attr" in found) == edges
+    assert ("edge_attr" in inputs) == edges
     assert torch.equal(pool.targets, batch.y)
     assert pool.class_names == ("-1", "1")
 
@@ -323,10 +323,10 @@ def test_molecules_are_those_of_the_library(tmp_path):
     write_molecules(tmp_path, "bace", unreadable=0)
     pool = Molecules(name="bace", edge_features=True)(data_config(tmp_path))
     batch = Batch.from_data_list(list(MoleculeNet(str(tmp_path), "bace")))
-    found = pool.fetch(torch.arange(60))
-    assert torch.equal(found["x"], batch.x.float())
-    assert torch.equal(found["edge_index"], batch.edge_index)
-    assert torch.equal(found["edge_attr"], batch.edge_attr.float())
+    inputs = pool.fetch(torch.arange(60))
+    assert torch.equal(inputs["x"], batch.x.float())
+    assert torch.equal(inputs["edge_index"], batch.edge_index)
+    assert torch.equal(inputs["edge_attr"], batch.edge_attr.float())
     assert torch.equal(pool.targets, batch.y.flatten().long())
 
 

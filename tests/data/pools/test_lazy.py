@@ -76,11 +76,11 @@ def decode(path: Path) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    found = []
+    paths = []
     for number, image in enumerate(pixels()):
-        found.append(folder / f"{number:03}.png")
-        Image.fromarray(image.movedim(0, -1).numpy()).save(found[-1])
-    return tuple(found)
+        paths.append(folder / f"{number:03}.png")
+        Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
+    return tuple(paths)
 
 
 def decoded(files, **fields):
@@ -166,14 +166,14 @@ def test_it_can_be_read_where_nothing_is_trained(files, mode):
 def test_no_more_is_read_than_may_be_ahead():
     rows = counting(pixels())
     batches = torch.arange(36).split(3)
-    found = read_ahead(rows, batches, workers=2, ahead=2)
-    next(found)
+    read = read_ahead(rows, batches, workers=2, ahead=2)
+    next(read)
     time.sleep(0.05)
     assert {number for _, ids in rows.reads for number in ids} <= set(range(6))
-    next(found)
+    next(read)
     time.sleep(0.05)
     assert {number for _, ids in rows.reads for number in ids} <= set(range(9))
-    found.close()
+    read.close()
 
 
 def test_normalizing_a_batch_leaves_the_samples_as_they_are():
@@ -191,13 +191,13 @@ def test_normalizing_a_batch_leaves_the_samples_as_they_are():
 
 def test_the_next_batches_are_read_while_the_reader_computes():
     rows = counting(pixels(), pause=0.01)
-    found = read_ahead(rows, torch.arange(36).split(6), workers=3, ahead=3)
-    next(found)
+    batches = read_ahead(rows, torch.arange(36).split(6), workers=3, ahead=3)
+    next(batches)
     time.sleep(0.15)  # the reader computes; two further batches of two pieces each are ready
     assert len({n for _, ids in rows.reads for n in ids}) == 18
     assert len({thread for thread, _ in rows.reads}) > 1
     assert threading.get_ident() not in {thread for thread, _ in rows.reads}
-    found.close()
+    batches.close()
 
 
 def test_an_abandoned_iterator_leaves_no_thread():
@@ -216,10 +216,10 @@ def test_a_file_that_cannot_be_decoded_is_named_where_it_is_needed(files, tmp_pa
     broken = tmp_path / "cut.png"
     broken.write_bytes(files[9].read_bytes()[:60])
     pool = LazyPool(rows=decoded((*files[:9], broken, *files[10:])), **labels())
-    found = View(pool, torch.arange(COUNT)).batches(3)
-    assert [next(found).ids.tolist() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    batches = View(pool, torch.arange(COUNT)).batches(3)
+    assert [next(batches).ids.tolist() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     with pytest.raises(DataError, match=r"cut\.png cannot be decoded: ") as error:
-        next(found)
+        next(batches)
     assert error.value.__cause__ is not None
     with pytest.raises(DataError, match=r"cut\.png"):
         _ = pool.fingerprint
@@ -410,8 +410,8 @@ def test_what_fits_is_placed_on_the_device(files):
 
 def test_an_audited_pool_counts_what_was_taken_not_what_was_read_ahead():
     audited = AuditedPool.watch(LazyPool(rows=TensorRows(pixels()), ahead=5, **labels()))
-    found = View(audited, torch.arange(COUNT)).batches(4)
-    next(found), next(found)
+    batches = View(audited, torch.arange(COUNT)).batches(4)
+    next(batches), next(batches)
     assert audited.reads.tolist() == [1] * 8 + [0] * (COUNT - 8)
 
 

@@ -334,10 +334,10 @@ def test_labels_become_classes_in_sorted_order(labels, names, targets):
 
 
 def test_unknown_texts_are_missing_and_what_remains_may_be_numbers():
-    found = cleaned(frame(age=["1", " ?", "3", ""], city=["?", "Bari", "Graz", "Bari"]), ["?"])
-    assert found["age"].dtype == np.float64
-    assert found["age"].isna().tolist() == [False, True, False, True]
-    assert found["city"].isna().tolist() == [True, False, False, False]
+    actual = cleaned(frame(age=["1", " ?", "3", ""], city=["?", "Bari", "Graz", "Bari"]), ["?"])
+    assert actual["age"].dtype == np.float64
+    assert actual["age"].isna().tolist() == [False, True, False, True]
+    assert actual["city"].isna().tolist() == [True, False, False, False]
     kept = cleaned(frame(age=["1", "?", "3", "4"]), [])
     assert kept["age"].tolist() == ["1", "?", "3", "4"]
     nominal = cleaned(frame(age=pd.Categorical(["1", "?", "2", "1"])), ["?"])["age"]

@@ -47,11 +47,11 @@ def load(root, compose_config):
 def rows(data_config, count=12, **columns):
     """Write a file of texts and return the settings that read it."""
     data_config.root.mkdir(parents=True, exist_ok=True)
-    found = {
+    usual = {
         "text": [f"text {i}" for i in range(count)],
         "label": [("no", "yes")[i % 2] for i in range(count)],
     }
-    pd.DataFrame({**found, **columns}).to_json(
+    pd.DataFrame({**usual, **columns}).to_json(
         data_config.root / "rows.jsonl", orient="records", lines=True
     )
     return {"path": "rows.jsonl", "text": ["text"], "target": "label"}
@@ -129,10 +129,10 @@ def test_faces_are_pictures_with_three_columns_in_the_order_of_the_source(load):
     assert race.values[:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
     assert pool.attributes["gender"].names == ("Male", "Female")
     assert pool.inputs.dtype == torch.uint8
-    found = pool.fetch(torch.tensor([5, 62]))
-    assert found.shape == (2, 3, 16, 16)
+    inputs = pool.fetch(torch.tensor([5, 62]))
+    assert inputs.shape == (2, 3, 16, 16)
     colours = torch.tensor([[15, 25, 35], [186, 54, 178]]) / 255
-    assert (found.mean(dim=(2, 3)) - colours).abs().max() < 3 / 255  # what JPEG leaves of it
+    assert (inputs.mean(dim=(2, 3)) - colours).abs().max() < 3 / 255  # what JPEG leaves of it
 
 
 def test_pictures_that_do_not_fit_are_read_by_id(root, compose_config):
@@ -195,15 +195,15 @@ def test_every_format_gives_the_same_texts(data_config, form):
     data_config.root.mkdir(parents=True)
     frame = pd.DataFrame({"text": ["a, b", 'c "d"', "a\tb", "é"], "label": ["x", "y", "x", "y"]})
     path = data_config.root / f"rows.{form}"
-    found = Dataset.from_pandas(frame)
+    dataset = Dataset.from_pandas(frame)
     {
         "csv": lambda: frame.to_csv(path, index=False),
         "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
         "json": lambda: path.write_text(json.dumps(frame.to_dict("records"))),
         "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
         "parquet": lambda: frame.to_parquet(path),
-        "saved": lambda: found.save_to_disk(path),
-        "saved set": lambda: DatasetDict({"train": found}).save_to_disk(path),
+        "saved": lambda: dataset.save_to_disk(path),
+        "saved set": lambda: DatasetDict({"train": dataset}).save_to_disk(path),
     }[form]()
     pool = HuggingFaceText(path=path.name, text=["text"], target="label")(data_config)
     assert pool.targets.tolist() == [0, 1, 0, 1]
@@ -269,9 +269,9 @@ def test_parts_are_put_in_order_and_may_be_chosen(data_config):
 
 
 def test_codes_of_the_source_keep_their_order_and_minus_one_is_missing(data_config):
-    found = Dataset.from_dict({"text": list("abcd"), "label": [1, -1, 0, 1]})
-    found = found.cast_column("label", ClassLabel(names=["zebra", "ant", "none such"]))
-    found.save_to_disk(data_config.root / "coded")
+    dataset = Dataset.from_dict({"text": list("abcd"), "label": [1, -1, 0, 1]})
+    dataset = dataset.cast_column("label", ClassLabel(names=["zebra", "ant", "none such"]))
+    dataset.save_to_disk(data_config.root / "coded")
     settings = {"path": "coded", "text": ["text"], "target": "label"}
     with pytest.raises(
         DataError, match=r"values are missing: label \(1\) of 4 rows; missing=drop"
@@ -377,9 +377,9 @@ def test_mentions_are_whole_words_in_any_alphabet():
         }
     )
     phrases = ["Nets", "Jos", "José", "U.S.", "Nets win"]
-    found = Mentions(columns=["text", "more"], phrases=phrases)(frame).values
-    assert found.long().argmax(dim=1).tolist() == [0, 0, 0, 2, 0, 0, 1]
-    assert found.sum(dim=1).tolist() == [2, 0, 0, 1, 1, 2, 1]
+    actual = Mentions(columns=["text", "more"], phrases=phrases)(frame).values
+    assert actual.long().argmax(dim=1).tolist() == [0, 0, 0, 2, 0, 0, 1]
+    assert actual.sum(dim=1).tolist() == [2, 0, 0, 1, 1, 2, 1]
     loose = Mentions(columns=["text"], phrases=["nets"], ignore_case=True)(frame).values
     assert loose.flatten().tolist() == [True, False, True, False, True, False, False]
 
@@ -471,12 +471,12 @@ print(*[pool.fingerprint for pool in pools], *pools[0].flat.tolist())
 @pytest.mark.slow
 def test_ids_and_codes_are_the_same_in_processes_with_other_hash_seeds(data_config, python):
     rows(data_config, author=[f"author {i * 7 % 5}" for i in range(12)])
-    found = []
+    outputs = []
     for seed in ("1", "2"):
         shutil.rmtree(data_config.root / "prepared", ignore_errors=True)
-        found.append(python("-c", IN_A_PROCESS, data_config.root, PYTHONHASHSEED=seed).stdout)
-    assert found[0] == found[1]
-    assert found[0].split()[1] == SyntheticText(samples=60)(data_config).fingerprint
+        outputs.append(python("-c", IN_A_PROCESS, data_config.root, PYTHONHASHSEED=seed).stdout)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].split()[1] == SyntheticText(samples=60)(data_config).fingerprint
 
 
 TRIALS = {

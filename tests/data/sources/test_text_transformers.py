@@ -109,10 +109,10 @@ def trial(compose_config, root, store, *changes):
 )
 def test_tiny_transformers_unlearn(compose_config, root, tmp_path, model, unlearner):
     extra = ["unlearner.alpha=1.0"] if unlearner == "ssd" else []
-    found = trial(
+    result = trial(
         compose_config, root, tmp_path, f"model={model}", f"unlearner={unlearner}", *extra
     )
-    assert 0.0 <= found <= 1.0
+    assert 0.0 <= result <= 1.0
 
 
 @pytest.mark.slow

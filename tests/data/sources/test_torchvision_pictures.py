@@ -25,8 +25,8 @@ def test_pictures_in_memory_are_scaled_and_recoloured_as_pillow_does(files, data
     large = TorchvisionImages(name="CIFAR10", resize=48)(data_config)
     picture = Image.fromarray(images[3].transpose(1, 2, 0))
     expected = np.array(picture.resize((48, 48), Image.Resampling.BILINEAR), dtype=int)
-    found = large.inputs[3].permute(1, 2, 0).numpy()
-    assert np.abs(found - expected).max() <= 1
+    actual = large.inputs[3].permute(1, 2, 0).numpy()
+    assert np.abs(actual - expected).max() <= 1
     grey = TorchvisionImages(name="CIFAR10", channels=1)(data_config)
     assert np.array_equal(grey.inputs[3, 0].numpy(), np.array(picture.convert("L")))
 
@@ -80,8 +80,8 @@ def test_places_are_in_the_order_of_their_names(files, data_config):
     expected = [files / "SUN397/b/beach" / name for name in ("sun_a.jpg", "sun_z.jpg")]
     for number, file in enumerate(expected):
         with Image.open(file) as picture:
-            found = pool.inputs[number + 1].permute(1, 2, 0).numpy()
-            assert np.array_equal(found, np.array(picture))
+            actual = pool.inputs[number + 1].permute(1, 2, 0).numpy()
+            assert np.array_equal(actual, np.array(picture))
 
 
 @pytest.mark.parametrize(("rank", "labels"), [("full", [0, 0, 1]), ("kingdom", [0, 0, 0])])
