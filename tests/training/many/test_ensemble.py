@@ -168,3 +168,22 @@ def test_one_that_diverges_is_told_by_its_number():
         next(group[1].model.parameters()).fill_(torch.inf)
     with pytest.raises(DivergedError):
         train_together(group, trainer())
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings"),
+    [
+        (
+            nn.Conv2d,
+            {"out_channels": 2, "kernel_size": 3, "padding_mode": "circular", "padding": 1},
+        ),
+        (nn.Conv2d, {"out_channels": 2, "kernel_size": 3, "groups": 2}),
+        (nn.BatchNorm2d, {"track_running_stats": False}),
+        (nn.BatchNorm2d, {"momentum": None}),
+        (nn.BatchNorm2d, {"affine": False}),
+    ],
+)
+def test_layers_that_would_compute_something_else_are_refused(layer, settings):
+    with isolated(0, "layer"):
+        model = nn.Sequential(layer(2, **settings), nn.Flatten())
+    assert obstacle(model, trainer()) == f"{layer.__name__} cannot be stacked"
