@@ -74,12 +74,12 @@ class Uci(TableSettings):
         name = f"uci-{metadata['uci_id']}"
         return self.load(data_config, name, source, lambda: self._read(csv, metadata))
 
-    def _read(self, csv: Path, known: Mapping[str, Any]) -> TabularPool:
+    def _read(self, csv: Path, metadata: Mapping[str, Any]) -> TabularPool:
         import pandas as pd
 
         with reading(csv):
             frame = pd.read_csv(csv, low_memory=False)
-        roles = {variable["name"]: variable["role"] for variable in known["variables"]}
+        roles = {variable["name"]: variable["role"] for variable in metadata["variables"]}
         targets = [name for name, role in roles.items() if role == "Target"]
         target = self.target or (targets[0] if len(targets) == 1 else None)
         if target is None:

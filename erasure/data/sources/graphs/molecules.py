@@ -141,8 +141,8 @@ def _columns(table: Path, collection: Collection) -> tuple[list[str], list[str]]
         rows = csv.DictReader(file)
         for name in (collection.smiles, collection.label):
             if name not in (rows.fieldnames or ()):
-                known = ", ".join(rows.fieldnames or ()) or "none"
-                raise DataError(f"{table} has no column {name}, only {known}")
+                columns = ", ".join(rows.fieldnames or ()) or "none"
+                raise DataError(f"{table} has no column {name}, only {columns}")
         pairs = [(row[collection.smiles] or "", row[collection.label] or "") for row in rows]
     return [smiles.strip() for smiles, _ in pairs], [label.strip() for _, label in pairs]
 
