@@ -49,7 +49,7 @@ def cifar_like(home: DataConfig, *, augmented: bool) -> Pool:
     entry = prepared(home, "images", {}, make)
     return LazyPool(
         rows=TensorRows(entry.tensors["inputs"], entry.key),
-        home=home,
+        data_config=home,
         targets=torch.arange(COUNT) % 10,
         class_names=tuple(str(k) for k in range(10)),
         divisor=255.0,

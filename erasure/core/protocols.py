@@ -15,8 +15,8 @@ from erasure.core.task_types import TaskType
 class Dataset(Protocol):
     """Loads a pool; its fields are the keys of ``conf/dataset/*.yaml``."""
 
-    def __call__(self, home: DataConfig) -> Pool:
-        """Load or build the pool on ``home.device``."""
+    def __call__(self, data_config: DataConfig) -> Pool:
+        """Load or build the pool on ``data_config.device``."""
 
 
 class SplitStrategy(Protocol):

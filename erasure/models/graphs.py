@@ -1,4 +1,9 @@
-"""Networks for graphs and for the nodes of a graph, without a graph library."""
+"""One network for packed graphs and for the nodes of one graph, as our pools give them.
+
+Its layers are those of PyTorch Geometric. The network stays ours because the library's
+(``BasicGNN``) read out neither graphs nor chosen nodes and know no features of edges for GIN; so
+does pooling, because ``global_max_pool`` warns on every GPU that has no ``torch_scatter``.
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -8,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.models.message_passing import NORMS, Norm, summed
+from erasure.models.graph_layers import NORMS, Norm
 
 Level = Literal["graph", "node"]
 Pooling = Literal["mean", "sum", "max"]
@@ -25,8 +30,9 @@ class GraphNetwork(nn.Module):
     Args:
         input_shape: Shape of the features of a node, (features,).
         num_classes: Number of logits.
-        layer: Builds a layer of :mod:`erasure.models.message_passing` from the numbers of
-            features of a node before and after it, and of an edge.
+        layer: Builds a graph layer from the numbers of features of a node before and after it,
+            and of an edge: those of :mod:`erasure.models.graph_layers`, or one of your own. It
+            is called with ``x``, ``edge_index`` and, if edges have features, ``edge_attr``.
         level: Whether a sample is a ``graph`` or a ``node``, as the data set says.
         num_edge_features: Number of features of an edge, as the data set says.
         hidden: Features of a node after each layer.
@@ -108,19 +114,32 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, edges: Tensor, edge_attr: Tensor | None) -> Tensor:
-        """Map ``(V, wide)`` to ``(V, narrow)``."""
-        found: Tensor = self.dropout(F.relu(self.norm(self.layer(x, edges, edge_attr))))
-        return found
+        """Map ``(V, wide)`` to ``(V, narrow)``, in the dtype of ``x``."""
+        # layers such as GCN have no third argument, or give it another meaning
+        mixed = self.layer(x, edges) if edge_attr is None else self.layer(x, edges, edge_attr)
+        activations: Tensor = self.dropout(F.relu(self.norm(mixed)))
+        # autocast returns bfloat16, and layers sum over neighbours in the dtype they are given:
+        # a hub of 300 neighbours would lose the last of them
+        return activations.to(x.dtype)
 
 
 def pooled(nodes: Tensor, batch: Tensor, ptr: Tensor, pooling: Pooling) -> Tensor:
-    """Return one vector per graph, ``(V, D)`` to ``(B, D)``."""
-    size = len(ptr) - 1
+    """Return one vector per graph.
+
+    Args:
+        nodes: Vectors of the nodes of all graphs ``(V, D)``.
+        batch: Index of each node's graph ``(V,)``.
+        ptr: Where the nodes of each graph start and the last end ``(B + 1,)``.
+        pooling: ``mean``, ``sum`` or ``max``.
+
+    Returns:
+        Shape ``(B, D)``.
+    """
+    zeros = nodes.new_zeros(len(ptr) - 1, nodes.shape[1])
     if pooling == "max":
-        place = batch.unsqueeze(-1).expand_as(nodes)
-        nothing = nodes.new_zeros(size, nodes.shape[1])
-        return nothing.scatter_reduce(0, place, nodes, "amax", include_self=False)
-    total = summed(nodes, batch, size)
+        graph_of_entry = batch.unsqueeze(-1).expand_as(nodes)
+        return zeros.scatter_reduce(0, graph_of_entry, nodes, "amax", include_self=False)
+    total = zeros.index_add(0, batch, nodes)
     return total if pooling == "sum" else total / ptr.diff().unsqueeze(-1)
 
 

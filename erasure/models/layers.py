@@ -44,19 +44,19 @@ def tail(model: nn.Module, k: int) -> list[tuple[str, nn.Module]]:
     _require_one_network(model)
     modules = list(model.named_modules())
     counted = {name for name, _ in weighted_layers(model)}
-    places = [place for place, (name, _) in enumerate(modules) if name in counted]
-    if not places:
+    indices = [index for index, (name, _) in enumerate(modules) if name in counted]
+    if not indices:
         raise UnsupportedError(
             f"{type(model).__name__} has no layer with a weight of two or more dimensions; use a "
             f"method that does not count layers, such as finetune"
         )
-    return modules[places[-k] :] if k < len(places) else modules
+    return modules[indices[-k] :] if k < len(indices) else modules
 
 
 def own_weight(module: nn.Module) -> Tensor:
     """Return the parameter called ``weight`` of ``module`` itself, or an empty vector."""
-    found = dict(module.named_parameters(recurse=False)).get("weight")
-    return nn.Parameter().detach() if found is None else found
+    weight = dict(module.named_parameters(recurse=False)).get("weight")
+    return nn.Parameter().detach() if weight is None else weight
 
 
 def linear_maps(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -66,8 +66,8 @@ def linear_maps(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def kernels(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the convolutions or, in a model without any, all linear maps."""
-    found = linear_maps(model)
-    return [(n, m) for n, m in found if isinstance(m, _ConvNd)] or found
+    maps = linear_maps(model)
+    return [(n, m) for n, m in maps if isinstance(m, _ConvNd)] or maps
 
 
 def reset_layers(model: nn.Module, fresh: nn.Module, names: Collection[str]) -> None:
@@ -83,13 +83,13 @@ def head(model: nn.Module) -> tuple[str, nn.Linear]:
         UnsupportedError: If there is none, or one per member of an ensemble.
     """
     _require_one_network(model)
-    found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
-    if not found:
+    linear_layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not linear_layers:
         raise UnsupportedError(
             f"{type(model).__name__} has no linear layer that could be its head; use a method "
             f"that does not need one, such as finetune"
         )
-    return found[-1]
+    return linear_layers[-1]
 
 
 def _require_one_network(model: nn.Module) -> None:
@@ -110,13 +110,13 @@ class Features:
 @contextmanager
 def recorded_features(model: nn.Module) -> Iterator[Features]:
     """Record, at each forward pass inside the block, what goes into the head of ``model``."""
-    found = Features()
+    features = Features()
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found.value = inputs[0]
+        features.value = inputs[0]
 
     hook = head(model)[1].register_forward_pre_hook(keep)
     try:
-        yield found
+        yield features
     finally:
         hook.remove()

@@ -30,18 +30,18 @@ def read_weights(path: str) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return dict(load_file(file))
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f"pretrained must be true, false or a readable file of weights, got {path}: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ConfigError(
             f"pretrained must be a file of tensors by name, as model.state_dict() returns them, "
             f"got {path}"
         )
-    return dict(found)
+    return dict(state)
 
 
 def load_backbone(
@@ -64,14 +64,18 @@ def load_backbone(
     head = weighted_layers(model)[-1][0] + "."
     left_out = (head, *ignored)
     kept = {name: value for name, value in weights.items() if not name.startswith(left_out)}
-    own = model.state_dict()
+    model_state = model.state_dict()
     missing = [
         name
-        for name in own
-        if name not in kept and not name.startswith(head) and own[name].is_floating_point()
+        for name in model_state
+        if name not in kept and not name.startswith(head) and model_state[name].is_floating_point()
     ]
-    unknown = [name for name in kept if name not in own]
-    other = [name for name in kept if name in own and kept[name].shape != own[name].shape]
+    unknown = [name for name in kept if name not in model_state]
+    other = [
+        name
+        for name in kept
+        if name in model_state and kept[name].shape != model_state[name].shape
+    ]
     for trouble, names in (("lacks", missing), ("has besides", unknown), ("resizes", other)):
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -84,8 +84,8 @@ class TextClassifier(nn.Module):
             more["position_ids"] = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
         if "token_type_ids" in self.accepts:
             more["token_type_ids"] = torch.zeros_like(ids)
-        found = self.network(input_ids=ids, attention_mask=inputs["attention_mask"], **more)
-        logits: Tensor = found.logits
+        output = self.network(input_ids=ids, attention_mask=inputs["attention_mask"], **more)
+        logits: Tensor = output.logits
         return logits
 
 

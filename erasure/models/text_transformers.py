@@ -104,20 +104,20 @@ def pretrained_transformer(
         )
     library = _transformers(name)
     local = next((p for p in (Path(models_folder) / name, Path(name)) if p.is_dir()), None)
-    place = name if local is None else str(local)
+    source = name if local is None else str(local)
     where = {
         "revision": revision or "main",
         "cache_dir": models_folder,
         "local_files_only": local is not None or not download,
     }
     with _loading(name, models_folder):
-        config = library.AutoConfig.from_pretrained(place, num_labels=num_classes, **where)
+        config = library.AutoConfig.from_pretrained(source, num_labels=num_classes, **where)
         network = library.AutoModelForSequenceClassification.from_config(config)
-        body, found = library.AutoModel.from_pretrained(
-            place, weights_only=True, output_loading_info=True, **where
+        body, loading_info = library.AutoModel.from_pretrained(
+            source, weights_only=True, output_loading_info=True, **where
         )
     _check_fit(network, name, vocab_size, max_length)
-    _require_body(name, [*found["missing_keys"], *found["mismatched_keys"]])
+    _require_body(name, [*loading_info["missing_keys"], *loading_info["mismatched_keys"]])
     missing, _ = network.base_model.load_state_dict(body.state_dict(), strict=False)
     _require_body(name, missing)
     return TextClassifier(network)
@@ -140,12 +140,12 @@ def _check_settings(config: Any, settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: transformers itself takes any name and ignores it.
     """
-    known = sorted({*config.to_dict(), *config.attribute_map} - set(SET_BY_US))
+    allowed_settings = sorted({*config.to_dict(), *config.attribute_map} - set(SET_BY_US))
     for name in settings:
         if name in SET_BY_US:
             raise ConfigError(f"settings must not hold {name}, which the data say")
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
+        if name not in allowed_settings:
+            close = get_close_matches(name, allowed_settings, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ConfigError(
                 f"settings must be those of {config.model_type} in transformers, "

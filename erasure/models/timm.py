@@ -49,13 +49,13 @@ def timm_model(
         close = get_close_matches(name, timm.list_models(), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigError(f"name must be a model of timm, such as resnet18, got {name!r}{hint}")
-    asked: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
+    arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
     if timm.get_pretrained_cfg(name).fixed_input_size:
-        asked["img_size"] = tuple(input_shape[1:])
-    asked.update(settings or {})
+        arguments["img_size"] = tuple(input_shape[1:])
+    arguments.update(settings or {})
     if pretrained is True:
-        return _downloaded(timm, name, asked)
-    model: nn.Module = timm.create_model(name, pretrained=False, **asked)
+        return _downloaded(timm, name, arguments)
+    model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
     if pretrained is not False:
         load_backbone(model, read_weights(str(pretrained)), str(pretrained))
     return model
@@ -72,17 +72,18 @@ def _timm() -> Any:
     return timm
 
 
-def _downloaded(timm: Any, name: str, asked: Mapping[str, Any]) -> nn.Module:
+def _downloaded(timm: Any, name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Return the pretrained network with a new last layer."""
     try:
-        model: Any = timm.create_model(name, pretrained=True, **asked)
+        model: Any = timm.create_model(name, pretrained=True, **arguments)
     except OSError as error:
-        known = timm.get_pretrained_cfg(name)
+        weights = timm.get_pretrained_cfg(name)
         raise ConfigError(
             f"pretrained weights of {name} cannot be downloaded from "
-            f"{known.hf_hub_id or known.url} ({str(error).splitlines()[0]}). Download its "
+            f"{weights.hf_hub_id or weights.url} ({str(error).splitlines()[0]}). Download its "
             f"model.safetensors elsewhere and set pretrained to the path of the file"
         ) from error
-    model.reset_classifier(asked["num_classes"])  # timm keeps the old one if the number is equal
+    # timm keeps the old one if the number is equal
+    model.reset_classifier(arguments["num_classes"])
     built: nn.Module = model
     return built

@@ -73,18 +73,18 @@ def torchvision_model(
     if small or channels != 3:
         _replace_first(model, channels, small=small)
     if pretrained is not False:
-        found = _downloaded(name) if pretrained is True else read_weights(str(pretrained))
+        weights = _downloaded(name) if pretrained is True else read_weights(str(pretrained))
         source = name if pretrained is True else str(pretrained)
-        load_backbone(model, _resized(found, name, settings), source, AUXILIARY)
+        load_backbone(model, _resized(weights, name, settings), source, AUXILIARY)
     return model
 
 
 def _builder(name: str) -> Any:
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        close = get_close_matches(name, known, n=1)
+    names = models.list_models(module=models)
+    if name not in names:
+        close = get_close_matches(name, names, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigError(
             f"name must be a classifier of torchvision.models, such as resnet18, "
@@ -145,7 +145,7 @@ def _poolings(model: nn.Module) -> list[str]:
 
 def _replace_first(model: nn.Module, channels: int, *, small: bool) -> None:
     """Let the first convolution take ``channels``, and keep the size of images if ``small``."""
-    place, old = _first(model)
+    name_of_layer, old = _first(model)
     kernel = (min(old.kernel_size[0], 3),) * 2 if small else old.kernel_size
     new = nn.Conv2d(
         channels,
@@ -155,7 +155,7 @@ def _replace_first(model: nn.Module, channels: int, *, small: bool) -> None:
         padding=kernel[0] // 2 if small else old.padding,  # type: ignore[arg-type]
         bias=old.bias is not None,
     )
-    model.set_submodule(place, new)
+    model.set_submodule(name_of_layer, new)
     for pooling in _poolings(model) if small else ():
         model.set_submodule(pooling, nn.Identity())
 
@@ -164,17 +164,17 @@ def _downloaded(name: str) -> Mapping[str, Tensor]:
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(name).DEFAULT
-    place = Path(torch.hub.get_dir()) / "checkpoints"
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
-        found: Mapping[str, Tensor] = weights.get_state_dict(
+        state: Mapping[str, Tensor] = weights.get_state_dict(
             progress=False, check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError) as error:
         raise ConfigError(
             f"pretrained weights of {name} cannot be downloaded from {weights.url}: {error}. Put "
-            f"{Path(weights.url).name} into {place}, or set pretrained to the path of a file"
+            f"{Path(weights.url).name} into {folder}, or set pretrained to the path of a file"
         ) from error
-    return found
+    return state
 
 
 def _resized(
@@ -187,5 +187,5 @@ def _resized(
         return weights
     patch = int(name.rpartition("_")[2])
     state = dict(weights)
-    found: Mapping[str, Tensor] = interpolate_embeddings(settings["image_size"], patch, state)
-    return found
+    resized: Mapping[str, Tensor] = interpolate_embeddings(settings["image_size"], patch, state)
+    return resized

@@ -105,8 +105,8 @@ class _AttentionBlock(nn.Module):
 
     def forward(self, words: Tensor) -> Tensor:
         words = words + self.attend(words)
-        found: Tensor = words + self.think(words)
-        return found
+        mixed: Tensor = words + self.think(words)
+        return mixed
 
 
 class _Attention(nn.Module):
@@ -122,8 +122,8 @@ class _Attention(nn.Module):
         queries, keys, values = self.ask(words).reshape(shape).permute(2, 0, 3, 1, 4)
         scale = (width // self.heads) ** -0.5
         weights = (scale * queries @ keys.transpose(-2, -1)).softmax(dim=-1)
-        found = (weights @ values).transpose(1, 2).reshape(batch, count, width)
-        answer: Tensor = self.answer(found)
+        mixed = (weights @ values).transpose(1, 2).reshape(batch, count, width)
+        answer: Tensor = self.answer(mixed)
         return answer
 
 

@@ -25,8 +25,10 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, number = device_kind(name), name.partition(":")[2]
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise ConfigError(f"device {name!r} is not there: this machine shows {found} CUDA devices")
+        device_count = torch.cuda.device_count()
+        raise ConfigError(
+            f"device {name!r} is not there: this machine shows {device_count} CUDA devices"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device 'mps' is not there: this is not a Mac with a GPU")
     return torch.device(name)

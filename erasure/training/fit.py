@@ -118,6 +118,7 @@ class Loop:
     def scale_lr(self, factor: float) -> None:
         """Set every learning rate to ``factor`` times the rate the optimizer started with."""
         for group in self.optimizer.param_groups:
+            # the rate before the first scaling: factors do not multiply up
             group.setdefault("first_lr", group["lr"])
             group["lr"] = group["first_lr"] * factor
 

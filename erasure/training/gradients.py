@@ -29,10 +29,10 @@ def batch_gradients(
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with evaluating(model), torch.enable_grad():
         for batch in view.batches(batch_size):
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 objective(model, batch), list(named.values()), materialize_grads=True
             )
-            yield dict(zip(named, found, strict=True))
+            yield dict(zip(named, gradients, strict=True))
 
 
 def mean_squared_gradients(
@@ -68,10 +68,10 @@ def expected_batch_gradients(
         for batch in view.batches(batch_size):
             batches += 1
             for weight, loss in kind.label_expectation(model(batch.inputs)):
-                found = torch.autograd.grad(
+                gradients = torch.autograd.grad(
                     loss.mean(), list(named.values()), retain_graph=True, materialize_grads=True
                 )
-                for name, gradient in zip(named, found, strict=True):
+                for name, gradient in zip(named, gradients, strict=True):
                     total[name] += weight.mean() * gradient.square()
     return {name: value / batches for name, value in total.items()}
 
@@ -81,8 +81,8 @@ def summed_gradients(
 ) -> dict[str, Tensor]:
     """Return the sum over batches of the gradient of each batch."""
     total = _zeros(model)
-    for found in batch_gradients(model, view, batch_size, objective):
-        for name, gradient in found.items():
+    for gradients in batch_gradients(model, view, batch_size, objective):
+        for name, gradient in gradients.items():
             total[name] += gradient
     return total
 
@@ -95,9 +95,9 @@ def _mean(
     transform: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
     total, batches = _zeros(model), 0
-    for found in batch_gradients(model, view, batch_size, objective):
+    for gradients in batch_gradients(model, view, batch_size, objective):
         batches += 1
-        for name, gradient in found.items():
+        for name, gradient in gradients.items():
             total[name] += transform(gradient)
     return {name: value / batches for name, value in total.items()}
 

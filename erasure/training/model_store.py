@@ -29,6 +29,9 @@ from erasure.training.checksum import file_checksum
 
 log = logging.getLogger(__name__)
 
+DAY = 86400.0
+"""Seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
@@ -126,12 +129,13 @@ class ModelStore:
     def get(self, request: ModelRequest, train: Callable[[], Training]) -> Trained:
         """Return the model of ``request``, training it with ``train`` only if nobody has."""
         key = request.key
-        found = self._read(key)
-        if found is None:
+        trained = self._read(key)
+        if trained is None:
+            # another process may have trained it while this one waited for the lock
             with self.lock(key):
-                found = self._read(key) or self._train(request, train)
+                trained = self._read(key) or self._train(request, train)
         self._touch(key)
-        return found
+        return trained
 
     def has(self, request: ModelRequest) -> bool:
         """Tell whether the model of ``request`` is there and whole."""
@@ -143,10 +147,10 @@ class ModelStore:
         Raises:
             StoreError: If it is missing or damaged.
         """
-        found = self._read(key)
-        if found is None:
+        trained = self._read(key)
+        if trained is None:
             raise StoreError(f"the model {key} is no longer in {self.root}, or damaged; run again")
-        return found.state
+        return trained.state
 
     def entries(self) -> list[str]:
         """Return the keys of all entries, whole or damaged."""
@@ -159,13 +163,13 @@ class ModelStore:
             StoreError: If it cannot be read.
         """
         try:
-            found: Any = json.loads((self.root / key / "meta.json").read_text())
+            meta: Any = json.loads((self.root / key / "meta.json").read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"meta.json cannot be read ({error})") from error
-        seal = found.pop("seal", None) if isinstance(found, dict) else None
-        if seal != fingerprint(found):
+        seal = meta.pop("seal", None) if isinstance(meta, dict) else None
+        if seal != fingerprint(meta):
             raise StoreError("meta.json is not what was written (its seal differs)")
-        return cast("dict[str, Any]", found)
+        return cast("dict[str, Any]", meta)
 
     def lock(self, name: str) -> FileLock:
         """Return a lock that all processes on this store share, to be held for a block."""
@@ -185,7 +189,7 @@ class ModelStore:
         """Return what is wrong with an entry, or nothing."""
         weights = self.root / key / "weights.safetensors"
         try:
-            expected = self.meta(key)["checksum"]
+            expected = self.meta(key)["checksum"]  # the seal was right, so it is there
         except StoreError as error:
             return str(error)
         if not weights.is_file():
@@ -203,7 +207,7 @@ class ModelStore:
         """Delete what killed processes left half written a day ago or more; return its bytes."""
         freed = 0
         for path in self._partial.glob("*-*"):
-            if time.time() - path.stat().st_mtime > 86400:
+            if time.time() - path.stat().st_mtime > DAY:  # younger ones may still be written
                 freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
                 shutil.rmtree(path, ignore_errors=True)
         return freed
@@ -236,12 +240,12 @@ class ModelStore:
         if (self.root / key).exists():
             wrong = self.damage(key)
             log.warning("store entry %s is damaged: %s; it is trained again", key, wrong)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         done = train()
         trained = Trained(
             key=key,
             state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
-            seconds=time.perf_counter() - begun if done.seconds is None else done.seconds,
+            seconds=time.perf_counter() - started if done.seconds is None else done.seconds,
             curve=tuple(done.curve),
             steps=done.steps,
             fresh=True,
@@ -252,6 +256,7 @@ class ModelStore:
     def _write(self, request: ModelRequest, trained: Trained) -> None:
         from safetensors.torch import save_file
 
+        # below the root, so that it is on the same disk and a rename moves it in one step
         folder = self._partial / f"{trained.key}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / "weights.safetensors"
@@ -269,7 +274,8 @@ class ModelStore:
         }
         meta["seal"] = fingerprint(json.loads(json.dumps(meta)))  # of what a reader will see
         (folder / "meta.json").write_text(json.dumps(meta, indent=1))
-        self._discard(trained.key)  # a damaged one; the lock is held
+        # a folder is not renamed onto one with files; the lock is held, nobody puts one there
+        self._discard(trained.key)
         folder.rename(self.root / trained.key)
 
     def _discard(self, key: str) -> None:
@@ -280,6 +286,7 @@ class ModelStore:
             path.unlink(missing_ok=True)
 
     def _touch(self, key: str) -> None:
+        # the time of meta.json says when the model was last used, which garbage collection asks
         with suppress(FileNotFoundError):  # somebody collected it; the weights are in memory
             os.utime(self.root / key / "meta.json")
 

@@ -69,8 +69,8 @@ def input_range(task: UnlearningTask, view: View) -> tuple[Tensor, Tensor]:
         low, high = torch.cat(lows).amin(0, keepdim=True), torch.cat(highs).amax(0, keepdim=True)
         return {"low": low, "high": high}
 
-    found = task.cached("input_range", view, compute)
-    return found["low"], found["high"]
+    bounds = task.cached("input_range", view, compute)
+    return bounds["low"], bounds["high"]
 
 
 @contextmanager

@@ -101,6 +101,7 @@ def _scale_gradient(stack: ExitStack, parameter: Tensor, scale: Tensor) -> None:
 
 def _restore(parameter: Tensor, mask: Tensor, before: Tensor, optimizer: Optimizer) -> None:
     parameter.copy_(torch.where(mask, parameter, before))
+    # momentum and second moments of held weights would push them once they are free again
     for name, memory in optimizer.state.get(parameter, {}).items():
         if isinstance(memory, Tensor) and memory.shape == parameter.shape:
             optimizer.state[parameter][name] = memory.mul_(mask)

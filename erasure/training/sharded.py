@@ -111,15 +111,18 @@ class Sharded:
         """Train the members of an ensemble."""
         if not isinstance(model, Ensemble):
             raise TypeError(f"Sharded trains what its compose builds, got {type(model).__name__}")
+        # by id: the models must not depend on the order in which a split lists its samples
         data = data.take(data.index.argsort())
         pace = _Pace(report, size=len(data), of=self.fit.epochs)
         shard, part = place(data, self.shards, self.slices, generator)
         for number, member in enumerate(model.members):
             for stage, epochs in enumerate(slice_epochs(self.fit.epochs, self.slices)):
                 view = data.take((shard == number) & (part <= stage))
-                own = branch(generator, "shard", str(number), "slice", str(stage))
+                slice_generator = branch(generator, "shard", str(number), "slice", str(stage))
                 if len(view) and epochs:
-                    self._advance(member, replace(self.fit, epochs=epochs), view, own, pace)
+                    self._advance(
+                        member, replace(self.fit, epochs=epochs), view, slice_generator, pace
+                    )
         pace.finish()
         return model
 
@@ -151,6 +154,7 @@ def place(data: View, shards: int, slices: int, generator: Generator) -> tuple[T
     count = len(data.pool.targets)
     order = torch.randperm(count, generator=branch(generator, "shards")).to(data.index.device)
     rank = order[data.index]
+    # the remainder picks the shard and the quotient the slice, so that the two are independent
     return rank % shards, rank // shards % slices
 
 

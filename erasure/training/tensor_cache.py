@@ -26,16 +26,16 @@ class TensorCache:
     ) -> tuple[Mapping[str, Tensor], float, bool]:
         """Return tensors, the seconds their computation took, and whether it was this call's."""
         path = self.root / "tensors" / f"{key}.safetensors"
-        found = _read(path, device)
-        if found is None:
+        entry = _read(path, device)
+        if entry is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             locks = self.root / ".locks"
             locks.mkdir(exist_ok=True)
             with FileLock(locks / f"tensors-{key}.lock"):
-                found = _read(path, device)
-                if found is None:
+                entry = _read(path, device)  # another process may have been first
+                if entry is None:
                     return _computed(path, compute)
-        return *found, False
+        return *entry, False
 
 
 def _computed(
@@ -46,7 +46,7 @@ def _computed(
     begun = time.perf_counter()
     tensors = compute()
     seconds = time.perf_counter() - begun
-    partial = path.with_suffix(f".{os.getpid()}")
+    partial = path.with_suffix(f".{os.getpid()}")  # beside it, so that replace is one step
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, partial, metadata={"seconds": json.dumps(seconds)})
     partial.replace(path)

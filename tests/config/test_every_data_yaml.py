@@ -90,9 +90,9 @@ def photographs(folder):
 def data_for(option, folder):
     """Return overrides for data that a model of ``conf/model`` accepts."""
     text = (CONF / "model" / f"{option}.yaml").read_text()
-    if "models.graphs" in text:
+    if "models.GraphNetwork" in text:
         return ["dataset=sbm"]
-    if "models.text" in text or "models.text_transformers" in text:
+    if "models.BagOfEmbeddings" in text or "models.transformer" in text:
         return ["dataset=synthetic_text"]
     return photographs(folder)
 

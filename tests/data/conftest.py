@@ -5,14 +5,14 @@ from crafted_torchvision import home_at
 
 
 @pytest.fixture
-def home(tmp_path):
-    """A home whose files are taken as they are, without a network."""
+def data_config(tmp_path):
+    """Data settings whose files are taken as they are, without a network."""
     return home_at(tmp_path)
 
 
 @pytest.fixture
-def files(home):
+def files(data_config):
     """Where torchvision looks for files."""
-    folder = home.root / "torchvision"
+    folder = data_config.root / "torchvision"
     folder.mkdir()
     return folder

@@ -89,7 +89,7 @@ def craft(folder: Path, option: str) -> None:
 
 
 def home_at(root, **settings):
-    """Return a home whose files are taken as they are."""
+    """Return data settings whose files are taken as they are."""
     return DataConfig(root=root, **{"verify": False, "download": False} | settings)
 
 

@@ -345,7 +345,7 @@ def test_fresh_models_share_the_backbone_and_differ_in_the_head(weights, file, c
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
     assert heads[0].shape == (classes, 1024)
-    assert all(not torch.equal(found, head(source)[1].weight) for found in heads)
+    assert all(not torch.equal(actual, head(source)[1].weight) for actual in heads)
 
 
 def test_a_backbone_for_small_images_is_taken_on_request(tmp_path):

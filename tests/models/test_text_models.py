@@ -139,14 +139,14 @@ def test_gradients_of_single_texts_are_those_of_texts_alone(architecture):
     from erasure.training.per_sample.gradients import mean_squared_sample_gradients
 
     pool, model, loss = texts(), tiny(architecture), Multiclass().loss
-    found = mean_squared_sample_gradients(model, View(pool, torch.arange(6)), loss)
+    squares = mean_squared_sample_gradients(model, View(pool, torch.arange(6)), loss)
     expected = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for i in range(6):
         model.zero_grad()
         loss(model(pool.fetch(torch.tensor([i]))), pool.targets[i : i + 1]).sum().backward()
         for name, p in model.named_parameters():
             expected[name] += p.grad.square() / 6
-    for name, value in found.items():
+    for name, value in squares.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-7)
 
 

@@ -200,9 +200,9 @@ def two_layers():
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_operations_of_a_step_of_two_layers(batch_size):
     """Forward 2 (10 x 20 + 20 x 5), and no gradient of the inputs: 5600 for four samples."""
-    found = step_flops(two_layers(), view_of((10,)), batch_size)
-    assert 4 * found.per_sample == 5600
-    assert found.per_step == 0
+    flops = step_flops(two_layers(), view_of((10,)), batch_size)
+    assert 4 * flops.per_sample == 5600
+    assert flops.per_step == 0
 
 
 def test_frozen_layers_cost_a_forward_pass_only():
@@ -230,8 +230,8 @@ class Whole(nn.Module):
 
 def test_a_step_that_costs_the_same_for_one_sample_is_counted_whole():
     forward = 2 * 100**3
-    found = step_flops(Whole(), view_of((10,)), 6)
-    assert found == StepFlops(0, 3 * forward)
+    flops = step_flops(Whole(), view_of((10,)), 6)
+    assert flops == StepFlops(0, 3 * forward)
     assert step_flops(Whole(), view_of((10,), n=1), 6) == StepFlops(3 * forward, 0)
 
 

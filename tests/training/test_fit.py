@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from erasure.core.errors import ConfigError, DivergedError, UnsupportedError
+from erasure.core.seeding import isolated
 from erasure.testing import toy_task
 from erasure.training.fit import Fit, set_mode
 from erasure.training.passes import Pass, shuffled
@@ -232,3 +233,12 @@ def test_other_errors_of_a_model_are_not_explained_away(fresh_weights):
 def test_settings_are_checked(setting, message):
     with pytest.raises(ConfigError, match=message):
         replace(FIT, **setting)
+
+
+def test_the_optimizer_knows_only_what_is_trained():
+    with isolated(0, "model"):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].requires_grad_(requires_grad=False)
+    sgd = Fit(optimizer=partial(torch.optim.SGD, lr=0.1), epochs=1, batch_size=4)
+    (group,) = sgd.loop(model, steps=1).optimizer.param_groups
+    assert [id(parameter) for parameter in group["params"]] == list(map(id, model[1].parameters()))

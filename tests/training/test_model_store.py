@@ -98,10 +98,10 @@ def test_buffers_and_tensors_in_any_layout_are_kept(store, request_):
     model = nn.BatchNorm1d(3)
     model.register_buffer("strided", torch.arange(6.0).reshape(2, 3).t())
     store.get(request_, lambda: Training(model=model, curve=[], steps=1))
-    found = store.get(request_, refuse).state
-    assert found.keys() == model.state_dict().keys()
-    assert torch.equal(found["strided"], model.strided)
-    assert found["num_batches_tracked"].dtype == torch.int64
+    trained = store.get(request_, refuse).state
+    assert trained.keys() == model.state_dict().keys()
+    assert torch.equal(trained["strided"], model.strided)
+    assert trained["num_batches_tracked"].dtype == torch.int64
 
 
 def test_a_failed_training_leaves_nothing_and_is_tried_again(store, request_):
@@ -242,8 +242,8 @@ def test_a_damaged_entry_is_reported_once_and_trained_again(stored, request_, ca
     assert store.entries() == [request_.key]
     trainer = Trainer(value=2.0)
     with caplog.at_level(logging.WARNING):
-        found = store.get(request_, trainer)
-    assert (found.fresh, trainer.calls) == (True, 1)
+        trained = store.get(request_, trainer)
+    assert (trained.fresh, trainer.calls) == (True, 1)
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"store entry {request_.key} is damaged: {expected}")
     assert store.damage(request_.key) == ""
@@ -339,14 +339,16 @@ SAFELY = {
 
 
 def test_nothing_is_pickled_and_what_others_pickled_is_read_with_care():
-    """Processes of a sweep hand results to each other as pickles; nobody else knows of them.
+    """Processes that train references hand models to each other as pickles; nobody else does so.
 
     Some data sets are pickles of their authors: they are read by an unpickler that refuses all
     but the few types such a file is made of.
     """
     package = Path(store_module.__file__).parents[1]
     unsafe = {"cloudpickle", "joblib", "shelve", "torch.save", "pickle.load", "pickle.loads"}
-    files = [path for path in package.rglob("*.py") if path.parent.name != "sweep"]
+    files = [
+        path for path in package.rglob("*.py") if path.parent.name not in ("launch", "references")
+    ]
     assert len(files) > 50
     for path in files:
         names, text = set(imports_and_attributes(path)), path.read_text()

@@ -45,8 +45,8 @@ if where == "write":  # between the weights and their description
 
 print("ready", flush=True)
 sys.stdin.readline() if where == "wait" else None
-found = ModelStore(Path(root)).get(request, train)
-print(found.fresh, float(found.state["weight"].sum()), found.steps, flush=True)
+trained = ModelStore(Path(root)).get(request, train)
+print(trained.fresh, float(trained.state["weight"].sum()), trained.steps, flush=True)
 """
 
 

@@ -71,13 +71,13 @@ def test_augmentation_is_applied_only_when_it_is_asked_for():
         augmentation=CropFlip(padding=1, flip=True),
     )
     everything = View(pool, torch.arange(4))
-    found = {
+    collected = {
         augment: next(shuffled(everything, 4, stream(1, "x"), augment=augment).start())
         for augment in (False, True)
     }
-    assert found[False].inputs.equal(pool.inputs[found[False].ids])
-    assert not found[True].inputs.equal(pool.inputs[found[True].ids])
-    assert found[True].ids.equal(found[False].ids)
+    assert collected[False].inputs.equal(pool.inputs[collected[False].ids])
+    assert not collected[True].inputs.equal(pool.inputs[collected[True].ids])
+    assert collected[True].ids.equal(collected[False].ids)
 
 
 def test_pairing_visits_the_main_view_in_the_order_of_a_plain_pass():
@@ -93,7 +93,7 @@ def test_pairing_repeats_the_other_view_in_a_new_order():
     pairs = paired(view(0, 40), view(40, 46), 4, stream(0, "x"), augment=False, other_size=2)
     drops = ids(drop for _, drop in pairs.start())
     rounds = [flat(drops[i : i + 3]) for i in (0, 3, 6)]
-    assert all(sorted(found) == list(range(40, 46)) for found in rounds)
+    assert all(sorted(actual) == list(range(40, 46)) for actual in rounds)
     assert rounds[0] != rounds[1] != rounds[2]
     assert len(drops) == 10
 
@@ -109,9 +109,9 @@ def test_pairing_starts_the_other_view_anew_at_every_epoch():
 @pytest.mark.parametrize(("num_other", "sizes"), [(3, [3, 3]), (9, [4, 5]), (1, [1, 1])])
 def test_pairs_of_unequal_size_are_not_skipped(num_other, sizes):
     pairs = paired(view(0, 8), view(8, 8 + num_other), 4, stream(0, "x"), augment=False)
-    found = list(pairs.start())
-    assert [len(keep.ids) for keep, _ in found] == [4, 4]
-    assert [len(drop.ids) for _, drop in found] == sizes
+    actual = list(pairs.start())
+    assert [len(keep.ids) for keep, _ in actual] == [4, 4]
+    assert [len(drop.ids) for _, drop in actual] == sizes
 
 
 def test_nothing_cannot_be_repeated():

@@ -100,10 +100,10 @@ def test_where_a_sample_goes_does_not_depend_on_the_others(gone):
 @given(st.integers(0, 60), st.integers(1, 10))
 def test_slices_take_the_sample_visits_of_plain_epochs(epochs, slices):
     """The sum over k of (epochs of slice k) k / R is E, up to the rounding of each part down."""
-    found = slice_epochs(epochs, slices)
+    epochs_of_slices = slice_epochs(epochs, slices)
     exact = [Fraction(2 * k * epochs, slices + 1) for k in range(slices + 1)]
-    assert found == [math.floor(b) - math.floor(a) for a, b in pairwise(exact)]
-    visits = sum(n * (k + 1) / slices for k, n in enumerate(found))
+    assert epochs_of_slices == [math.floor(b) - math.floor(a) for a, b in pairwise(exact)]
+    visits = sum(n * (k + 1) / slices for k, n in enumerate(epochs_of_slices))
     assert epochs - 1 < visits + 1e-9
     assert visits <= epochs + (slices - 1) / 2
 
@@ -128,7 +128,7 @@ def test_a_stage_trains_on_the_prefix_of_its_shard():
 def test_a_member_is_a_network_trained_on_those_prefixes():
     """A plain loop, with the batches and the dropout of each stage."""
     view = View(toy_pool(), TRAIN)
-    found = trained(Sharded(fit=fit(5), shards=2, slices=2), view).members[1]
+    actual = trained(Sharded(fit=fit(5), shards=2, slices=2), view).members[1]
     shard, part = place(view, 2, 2, stream(0, "train"))
     net = fresh("shard 1").train()
     for stage, epochs in enumerate((3, 3)):  # floor(10 / 3), floor(20 / 3) - floor(10 / 3)
@@ -140,7 +140,7 @@ def test_a_member_is_a_network_trained_on_those_prefixes():
                     optimizer.zero_grad()
                     F.cross_entropy(net(batch.inputs), batch.targets).backward()
                     optimizer.step()
-    assert model_fingerprint(found) == model_fingerprint(net)
+    assert model_fingerprint(actual) == model_fingerprint(net)
 
 
 def test_what_was_kept_changes_nothing_and_a_removal_repeats_only_what_saw_the_sample():
@@ -151,7 +151,7 @@ def test_what_was_kept_changes_nothing_and_a_removal_repeats_only_what_saw_the_s
     assert len(stages) == 9
     gone = 57
     keep = torch.arange(200) != gone
-    shard, part = (found[gone].item() for found in place(view, 3, 3, stream(0, "train")))
+    shard, part = (assignment[gone].item() for assignment in place(view, 3, 3, stream(0, "train")))
     stages.clear()
     resumed = trained(trainer.resuming(kept), view.take(keep))
     assert len(stages) == 3 - part
@@ -187,20 +187,20 @@ def test_the_curve_has_a_value_for_each_pass_worth_of_visits():
 
 def test_the_ensemble_averages_probabilities():
     """(1/2, 1/4, 1/4) and (1/4, 1/4, 1/2) have the mean (3/8, 1/4, 3/8)."""
-    found = both(Multiclass(), [[2.0, 1, 1], [1.0, 1, 2]], "mean")
-    assert found.exp().flatten().tolist() == pytest.approx([3 / 8, 1 / 4, 3 / 8])
+    actual = both(Multiclass(), [[2.0, 1, 1], [1.0, 1, 2]], "mean")
+    assert actual.exp().flatten().tolist() == pytest.approx([3 / 8, 1 / 4, 3 / 8])
 
 
 def test_of_each_label_if_there_are_several():
     """Odds of 3 and 1/3 are probabilities of 3/4 and 1/4; odds of 1 and 7 of 1/2 and 7/8."""
-    found = both(Multilabel(), [[3.0, 1.0], [1 / 3, 7.0]], "mean")
-    assert found.sigmoid().flatten().tolist() == pytest.approx([1 / 2, 11 / 16])
+    actual = both(Multilabel(), [[3.0, 1.0], [1 / 3, 7.0]], "mean")
+    assert actual.sigmoid().flatten().tolist() == pytest.approx([1 / 2, 11 / 16])
 
 
 def test_majority_counts_votes():
     """Two of three vote for the first class, whatever the margins; nobody counts half a vote."""
-    found = both(Multiclass(), [[2.0, 1, 1], [3.0, 2, 1], [1.0, 1, 99]], "majority")
-    assert found.exp().flatten().tolist() == pytest.approx([2 / 3, 1 / 6, 1 / 3])
+    actual = both(Multiclass(), [[2.0, 1, 1], [3.0, 2, 1], [1.0, 1, 99]], "majority")
+    assert actual.exp().flatten().tolist() == pytest.approx([2 / 3, 1 / 6, 1 / 3])
     labels = both(Multilabel(), [[3.0, 1 / 2], [3.0, 1 / 2], [1 / 3, 1 / 9]], "majority")
     assert labels.exp().flatten().tolist() == pytest.approx([2, 1 / 6])
 

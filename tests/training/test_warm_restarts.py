@@ -8,12 +8,12 @@ from erasure.training.schedules import WarmRestarts
 
 def rates(make, steps):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule, found = make(optimizer), []
+    schedule, actual = make(optimizer), []
     for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
+        actual.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 10, 30, 31, 62])
@@ -23,15 +23,15 @@ def test_it_is_the_schedule_of_torch_stepped_once_per_epoch(epochs, batches):
         lambda o: CosineAnnealingWarmRestarts(o, T_0=1, T_mult=2, eta_min=0.005), epochs
     )
     ours = WarmRestarts(levels=epochs, final=0.05)
-    found = rates(lambda optimizer: ours(optimizer, epochs * batches), epochs * batches)
-    assert found == pytest.approx([rate for rate in torchs for _ in range(batches)])
+    lrs = rates(lambda optimizer: ours(optimizer, epochs * batches), epochs * batches)
+    assert lrs == pytest.approx([rate for rate in torchs for _ in range(batches)])
 
 
 def test_seven_epochs_by_hand():
     """1, then 1 and 1/2, then 1, (1 + cos 45 deg)/2, 1/2 and (1 + cos 135 deg)/2."""
-    found = rates(lambda optimizer: WarmRestarts(levels=7)(optimizer, 7), 7)
+    lrs = rates(lambda optimizer: WarmRestarts(levels=7)(optimizer, 7), 7)
     expected = [0.1, 0.1, 0.05, 0.1, 0.0853553, 0.05, 0.0146447]
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert lrs == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(

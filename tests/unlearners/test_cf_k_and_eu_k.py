@@ -14,7 +14,7 @@ from erasure.models.layers import tail
 from erasure.testing import toy_task
 from erasure.testing.toy import EPOCHS, RATES
 from erasure.unlearners.cf_k import CFk
-from erasure.unlearners.eu_k import EUk
+from erasure.unlearners.eu_k import EUk, _kaiming
 from erasure.unlearners.finetune import Finetune
 
 MODELS = pytest.mark.parametrize("model", ["mlp", "cnn"])
@@ -231,3 +231,15 @@ def test_settings_are_checked(fit, method, setting, message):
 def test_a_reset_that_does_not_exist_is_refused(fit):
     with pytest.raises(ConfigError, match="reset must be kaiming or initial, got 'zero'"):
         EUk(fit=fit(), reset="zero")
+
+
+def test_a_reset_leaves_the_row_of_padding_at_zero():
+    """Padding adds nothing to a text, before and after the layers forget."""
+    with isolated(0, "table"):
+        table = nn.Embedding(6, 4, padding_idx=2)
+    nn.init.ones_(table.weight)
+    _kaiming(table, stream(0, "reset"))
+    assert table.weight[2].tolist() == [0.0] * 4
+    others = table.weight[torch.tensor([0, 1, 3, 4, 5])]
+    assert (others.abs() > 0).all()
+    assert (others != 1.0).all()

@@ -68,10 +68,10 @@ class Number:
         Raises:
             ConfigError: If the column holds something else.
         """
-        found = as_column(frame[self.column])
-        if found.kind != "number":
-            raise ConfigError(f"column {self.column} must hold numbers, got {found.names[:3]}")
-        return found
+        numbers = as_column(frame[self.column])
+        if numbers.kind != "number":
+            raise ConfigError(f"column {self.column} must hold numbers, got {numbers.names[:3]}")
+        return numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +141,13 @@ class Mentions:
 
         held = [frame[name].fillna("").astype(str) for name in self.columns]
         texts = pa.array(joined(held), pa.large_string())
-        found = []
+        mentions = []
         for phrase in self.phrases:
             # \b of this engine knows the letters of English only.
             pattern = rf"(?:^|[^\pL\pN_]){re.escape(phrase)}(?:$|[^\pL\pN_])"
             hits = pc.match_substring_regex(texts, pattern, ignore_case=self.ignore_case)
-            found.append(torch.from_numpy(hits.to_numpy(zero_copy_only=False).copy()))
-        return Column(torch.stack(found, dim=1), tuple(self.phrases))
+            mentions.append(torch.from_numpy(hits.to_numpy(zero_copy_only=False).copy()))
+        return Column(torch.stack(mentions, dim=1), tuple(self.phrases))
 
 
 def joined(columns: Sequence["pd.Series"]) -> list[str]:

@@ -52,8 +52,8 @@ def labels_of(
         ConfigError: If there are more or fewer names than classes.
     """
     if holds == "many":
-        found = members(series, separator)
-        return Labels(found.values.long(), named(found.names, class_names), Multilabel())
+        column = members(series, separator)
+        return Labels(column.values.long(), named(column.names, class_names), Multilabel())
     if holds == "first":
         firsts = split_lists(series, separator).str[0]
         if firsts.isna().any():
@@ -88,40 +88,44 @@ def split_lists(series: "pd.Series", separator: str) -> "pd.Series":
     import pandas as pd
 
     written = series.map(lambda value: isinstance(value, str))
-    given = series.astype("object").mask(written)
-    lists = given.map(_listed, na_action="ignore")
+    not_text = series.astype("object").mask(written)
+    lists = not_text.map(_listed, na_action="ignore")
     plain = series.astype("object").where(written).astype("string").str.strip().str.strip("[](){}")
     pieces = plain.str.split(separator, regex=False).astype("object")
     parts = pieces.map(_trimmed, na_action="ignore")
     return pd.Series(lists.where(~written, parts), index=series.index, name=series.name)
 
 
-def named(found: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:
+def named(class_names: tuple[str, ...], names: Sequence[str]) -> tuple[str, ...]:
     """Return ``names`` if there are any, one for each class that was found.
 
     Raises:
         ConfigError: If there are more or fewer.
     """
     if not names:
-        return found
-    if len(names) != len(found):
-        shown = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
+        return class_names
+    if len(names) != len(class_names):
+        shown = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
         raise ConfigError(
-            f"class_names must be {len(found)} names, for the classes {shown}, got {len(names)}"
+            f"class_names must be {len(class_names)} names, for the classes {shown}, "
+            f"got {len(names)}"
         )
     return tuple(names)
 
 
-def _listed(found: object) -> list[str]:
+def _listed(value: object) -> list[str]:
     """Return the members of what the source gave as a list, or a lone number as a list of one."""
-    inner = found if isinstance(found, Iterable) else [found]
-    whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in inner]
-    return [str(one) for one in whole]
+    inner = value if isinstance(value, Iterable) else [value]
+    members = [
+        int(member) if isinstance(member, float) and member.is_integer() else member
+        for member in inner
+    ]
+    return [str(member) for member in members]
 
 
 def _trimmed(pieces: Sequence[str]) -> list[str]:
-    found = [piece.strip(" \t'\"") for piece in pieces]
-    return [piece for piece in found if piece]
+    trimmed = [piece.strip(" \t'\"") for piece in pieces]
+    return [piece for piece in trimmed if piece]
 
 
 def _numbers(series: "pd.Series") -> "pd.Series":

@@ -7,5 +7,5 @@ from erasure.core.columns import Column
 
 def numbered(values: Tensor) -> Column:
     """Return a column whose names are the numbers ``values`` (N,) in ascending order."""
-    found, codes = values.unique(return_inverse=True)
-    return Column(codes, tuple(str(number) for number in found.tolist()))
+    numbers, codes = values.unique(return_inverse=True)
+    return Column(codes, tuple(str(number) for number in numbers.tolist()))

@@ -45,8 +45,8 @@ def as_column(series: "pd.Series", *, category: bool = False) -> Column:
             f"list it in dataset.ignore, or convert it"
         ) from error
     names = sorted(set(texts) - {""}, key=float if _all_numbers(uniques) else None)
-    places = {name: place for place, name in enumerate(names)}
-    table = torch.tensor([places.get(text, -1) for text in texts] + [-1])  # the last for missing
+    code_of = {name: code for code, name in enumerate(names)}
+    table = torch.tensor([code_of.get(text, -1) for text in texts] + [-1])  # the last for missing
     return Column(table[torch.from_numpy(codes)], tuple(names))
 
 

@@ -25,7 +25,7 @@ PARTS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableSettings:
     """What all tables share: which column is what. A source adds where the table comes from.
 
     Numbers are numbers; text, truth values and ``categories`` are categories. Names of categories
@@ -53,7 +53,7 @@ class Table:
 
     def load(
         self,
-        home: DataConfig,
+        data_config: DataConfig,
         name: str,
         source: Mapping[str, Any],
         read: Callable[[], TabularPool],
@@ -61,7 +61,7 @@ class Table:
         """Return what ``read`` returns, from the folder of prepared data if it is there already.
 
         Args:
-            home: Where that folder is, and on which device labels live.
+            data_config: Where that folder is, and on which device labels live.
             name: Name of the data set, for people.
             source: What tells this table from others, such as a hash; fields are added.
             read: Reads the frame and passes it to :meth:`pool`.
@@ -69,12 +69,12 @@ class Table:
         Raises:
             DataError: If the table does not fit into memory.
         """
-        columns = {f.name: _plain(getattr(self, f.name)) for f in fields(Table)}
+        columns = {f.name: _plain(getattr(self, f.name)) for f in fields(TableSettings)}
         reader = source_hash(type(self))  # the code of ``make`` is this file's, not the reader's
         settings = {"source": dict(source), "columns": columns, "code": reader}
-        found = prepared(home, name, settings, lambda: packed(read()))
+        entry = prepared(data_config, name, settings, lambda: packed(read()))
         missing: Literal["error", "mean"] = "mean" if self.missing == "mean" else "error"
-        return replace(unpacked(found, home, name), missing=missing)
+        return replace(unpacked(entry, data_config, name), missing=missing)
 
     def pool(self, frame: "pd.DataFrame", official: str | None = None) -> TabularPool:
         """Return the pool of a frame; missing features are still in it unless they are dropped.
@@ -146,12 +146,12 @@ def require_columns(frame: "pd.DataFrame", names: Sequence[str], setting: str) -
     Raises:
         ConfigError: If a column does not exist; ``setting`` is what the configuration calls it.
     """
-    known = list(frame)
+    columns = list(frame)
     for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
+        if name not in columns:
+            close = get_close_matches(name, columns, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
             raise ConfigError(f"{setting} must be among the columns {shown}, got {name!r}{hint}")
 
 
@@ -170,38 +170,38 @@ def packed(pool: TabularPool) -> Prepared:
     return Prepared(tensors, properties)
 
 
-def unpacked(found: Prepared, home: DataConfig, name: str) -> TabularPool:
-    """Return the table that was packed, with its labels on the device of ``home``.
+def unpacked(entry: Prepared, data_config: DataConfig, name: str) -> TabularPool:
+    """Return the table that was packed, with its labels on the device of ``data_config``.
 
     Raises:
         DataError: If it does not fit into memory.
     """
-    require_resident(home, found.tensors, name)
+    require_resident(data_config, entry.tensors, name)
     held = {
-        column: Column(found.tensors[f"column {i}"], tuple(names))
-        for i, (column, names) in enumerate(found.properties["columns"])
+        column: Column(entry.tensors[f"column {i}"], tuple(names))
+        for i, (column, names) in enumerate(entry.properties["columns"])
     }
     return TabularPool(
-        features={column: held[column] for column in found.properties["features"]},
+        features={column: held[column] for column in entry.properties["features"]},
         attributes=held,
-        targets=found.tensors["targets"].to(home.device),
-        class_names=tuple(found.properties["class_names"]),
-        official=found.tensors.get("official"),
+        targets=entry.tensors["targets"].to(data_config.device),
+        class_names=tuple(entry.properties["class_names"]),
+        official=entry.tensors.get("official"),
         missing="mean",
     )
 
 
-def require_resident(home: DataConfig, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Refuse tensors that take more memory than ``home`` allows.
+def require_resident(data_config: DataConfig, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse tensors that take more memory than ``data_config`` allows.
 
     Raises:
         DataError: If they do.
     """
     size = sum(tensor.nbytes for tensor in tensors.values())
-    if not home.fits(size):
+    if not data_config.fits(size):
         raise DataError(
             f"{name} takes {size / GIGABYTE:.1f} gigabytes and has to be held in memory, "
-            f"which data.resident_limit={home.resident_limit} forbids; raise it"
+            f"which data.resident_limit={data_config.resident_limit} forbids; raise it"
         )
 
 

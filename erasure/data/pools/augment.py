@@ -108,9 +108,9 @@ class CropFlip:
             columns = torch.where(mirrored, columns.flip(1), columns)
         padded = F.pad(images, (self.padding,) * 4).reshape(batch, channels, -1)
         stride = width + 2 * self.padding
-        places = (rows[:, :, None] * stride + columns[:, None, :]).reshape(batch, 1, -1)
-        places = places.to(images.device).expand(batch, channels, -1)
-        return padded.gather(2, places).reshape(images.shape)
+        pixels = (rows[:, :, None] * stride + columns[:, None, :]).reshape(batch, 1, -1)
+        pixels = pixels.to(images.device).expand(batch, channels, -1)
+        return padded.gather(2, pixels).reshape(images.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +155,20 @@ class ColorJitter:
         drawn = torch.rand((len(images), 3), generator=generator)
         factors = (low + (1 + strengths - low) * drawn).to(images.device)
         brighter, sharper, fuller = factors.T.reshape(3, -1, 1, 1, 1)
-        found = images.float()
+        jittered = images.float()
         if self.brightness > 0:
-            found = self._clamped(found * brighter)
+            jittered = self._clamped(jittered * brighter)
         if self.contrast > 0:
-            mean = _grey(found).mean(dim=(2, 3), keepdim=True)
-            found = self._clamped(torch.lerp(mean, found, sharper))
-        if self.saturation > 0 and found.shape[1] != 1:
-            if found.shape[1] != len(LUMA):
+            mean = _grey(jittered).mean(dim=(2, 3), keepdim=True)
+            jittered = self._clamped(torch.lerp(mean, jittered, sharper))
+        if self.saturation > 0 and jittered.shape[1] != 1:
+            if jittered.shape[1] != len(LUMA):
                 raise UnsupportedError(
-                    f"saturation needs images with red, green and blue, got {found.shape[1]} "
+                    f"saturation needs images with red, green and blue, got {jittered.shape[1]} "
                     f"channels; set it to 0"
                 )
-            found = self._clamped(torch.lerp(_grey(found), found, fuller))
-        return found
+            jittered = self._clamped(torch.lerp(_grey(jittered), jittered, fuller))
+        return jittered
 
     def _clamped(self, images: Tensor) -> Tensor:
         return images if self.limit is None else images.clamp_(0, self.limit)

@@ -10,6 +10,7 @@ from erasure.data.pools.hashing import row_hashes
 ROUNDS = 8
 """More rounds than any network here has layers, so that what it tells apart has two colours."""
 
+# as signed numbers, which is all that torch has; odd, so that multiplying can be undone
 _FIRST, _SECOND, _OWN = -0x61C8864680B583EB, -0x4019AFC3BC1A2B57, 0x2545F4914F6CDD1D
 
 
@@ -35,14 +36,19 @@ def refined(
     colour = mixed(_hashes(x))
     yield colour
     for _ in range(rounds):
+        # scrambled before the sum: plain colours a + d and b + c could have one sum
         seen = mixed(colour.index_select(0, source) + bond)
         around = torch.zeros_like(colour).index_add(0, target, seen)
+        # an odd factor sets the node apart from its neighbours and loses no bit modulo 2**64
         colour = mixed(colour * _OWN + around)
         yield colour
 
 
 def mixed(values: Tensor) -> Tensor:
-    """Return a one-to-one scrambling of int64 ``values``: the finalizer of SplitMix64."""
+    """Return a one-to-one scrambling of int64 ``values``.
+
+    The steps are those of the finalizer of SplitMix64, with other odd factors.
+    """
     values = (values ^ _shifted(values, 30)) * _FIRST
     values = (values ^ _shifted(values, 27)) * _SECOND
     return values ^ _shifted(values, 31)
@@ -54,5 +60,5 @@ def _shifted(values: Tensor, by: int) -> Tensor:
 
 
 def _hashes(rows: Tensor) -> Tensor:
-    found = [row_hashes(some) for some in rows.split(4096)]
-    return torch.cat(found) if found else row_hashes(rows)
+    hashes = [row_hashes(some) for some in rows.split(4096)]
+    return torch.cat(hashes) if hashes else row_hashes(rows)

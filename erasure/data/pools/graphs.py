@@ -46,8 +46,8 @@ class GraphPool(Labelled):
     def __post_init__(self) -> None:
         self.check(len(self.node_ptr) - 1)
         _check_packing(self)
-        known = {"level": "graph", "num_edge_features": self.num_edge_features}
-        object.__setattr__(self, "properties", {**self.properties, **known})
+        properties = {"level": "graph", "num_edge_features": self.num_edge_features}
+        object.__setattr__(self, "properties", {**self.properties, **properties})
 
     @property
     def num_edge_features(self) -> int:
@@ -71,24 +71,26 @@ class GraphPool(Labelled):
         """Return the graphs ``index`` (B,) as one graph of B parts that nothing connects.
 
         It is what ``torch_geometric.data.Batch.from_data_list`` makes of them: ``x`` (v, F),
-        ``edge_index`` (2, e), ``batch`` (v,) with the place in the batch of each node's graph,
+        ``edge_index`` (2, e), ``batch`` (v,) with the number in the batch of each node's graph,
         ``ptr`` (B + 1,) with where each graph starts, and ``edge_attr`` (e, D) if there is one.
         """
         del augment  # graphs have no augmentation
         index = index.to(self.x.device)
         nodes, node_sizes, starts = _spans(self.node_ptr, index)
         edges, edge_sizes, _ = _spans(self.edge_ptr, index)
+        # edges are numbered from 0 within each graph; in the batch from where its nodes start.
+        # output_size spares a GPU the wait for the sum of the sizes
         shift = torch.repeat_interleave(starts[:-1], edge_sizes, output_size=len(edges))
-        places = torch.arange(len(index), device=index.device)
-        found = {
+        positions = torch.arange(len(index), device=index.device)
+        graphs = {
             "x": self.x.index_select(0, nodes),
             "edge_index": self.edge_index.index_select(1, edges) + shift,
-            "batch": torch.repeat_interleave(places, node_sizes, output_size=len(nodes)),
+            "batch": torch.repeat_interleave(positions, node_sizes, output_size=len(nodes)),
             "ptr": starts,
         }
         if self.edge_attr is not None:
-            found["edge_attr"] = self.edge_attr.index_select(0, edges)
-        return {name: value.to(self.targets.device) for name, value in found.items()}
+            graphs["edge_attr"] = self.edge_attr.index_select(0, edges)
+        return {name: value.to(self.targets.device) for name, value in graphs.items()}
 
     def digests(self, index: Tensor) -> Tensor:
         """Return a hash (B,) that graphs share if no message-passing network tells them apart.
@@ -107,6 +109,8 @@ class GraphPool(Labelled):
     def _digested(self, index: Tensor) -> Tensor:
         graphs = self.fetch(index)
         *_, last = refined(graphs["x"], graphs["edge_index"], graphs.get("edge_attr"), ROUNDS)
+        # a sum does not depend on the numbers of nodes; mixed before it, because sums of colours
+        # that are not scrambled collide
         total = torch.zeros_like(graphs["ptr"][1:]).index_add(0, graphs["batch"], mixed(last))
         return mixed(total + graphs["ptr"].diff())
 
@@ -116,17 +120,20 @@ class GraphPool(Labelled):
         Their cosine is, but for hashing, the normalized subtree kernel of Shervashidze et al.,
         "Weisfeiler-Lehman Graph Kernels", JMLR 2011. Features count as equal or different.
         """
-        found = [self._sketched(part) for part in index.split(4096)]
-        return torch.cat(found) if found else torch.zeros((0, BUCKETS), device=index.device)
+        histograms = [self._sketched(part) for part in index.split(4096)]
+        return (
+            torch.cat(histograms) if histograms else torch.zeros((0, BUCKETS), device=index.device)
+        )
 
     def _sketched(self, index: Tensor) -> Tensor:
         graphs = self.fetch(index)
         x, edges, bonds = graphs["x"], graphs["edge_index"], graphs.get("edge_attr")
         histogram = torch.zeros(len(index) * BUCKETS, device=x.device)
         for colour in refined(x, edges, bonds, SKETCHED_ROUNDS):
-            place = graphs["batch"] * BUCKETS + colour % BUCKETS
+            # low bits choose the bucket, bit 32 the sign: collisions then cancel on average
+            bucket = graphs["batch"] * BUCKETS + colour % BUCKETS
             sign = 1.0 - 2.0 * ((colour >> 32) % 2).float()
-            histogram.index_add_(0, place, sign)
+            histogram.index_add_(0, bucket, sign)
         return histogram.reshape(-1, BUCKETS)
 
 
@@ -136,11 +143,21 @@ def pointers(sizes: Tensor) -> Tensor:
 
 
 def _spans(ptr: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the places of what belongs to samples, how many each has, and where each starts."""
+    """Return what of a packed tensor belongs to samples.
+
+    Args:
+        ptr: Where each sample starts in the packed tensor, ``(N + 1,)``.
+        index: The samples ``(B,)``.
+
+    Returns:
+        Positions in the packed tensor ``(v,)``, how many each sample has ``(B,)``, and where each
+        starts in the batch ``(B + 1,)``.
+    """
     first = ptr.index_select(0, index)
     sizes = ptr.index_select(0, index + 1) - first
     starts = pointers(sizes)
     total = int(starts[-1])
+    # position in the packed tensor = position in the batch + (start there - start here)
     shift = torch.repeat_interleave(first - starts[:-1], sizes, output_size=total)
     return torch.arange(total, device=ptr.device) + shift, sizes, starts
 

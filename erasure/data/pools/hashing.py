@@ -18,7 +18,10 @@ def row_hashes(rows: Tensor) -> Tensor:
         return torch.zeros(0, dtype=torch.int64, device=rows.device)
     flat = rows.reshape(len(rows), -1).contiguous().view(torch.uint8)
     generator = Generator().manual_seed(SEED)
+    # of a fixed seed: hashes are kept on disk and compared between processes
     weights = torch.randint(-(2**62), 2**62, (flat.shape[1],), generator=generator)
     weights = weights.to(rows.device)
     blocks = flat.split(max(1, BLOCK_BYTES // max(flat.shape[1], 1)))
+    # + 1 so that bytes of zero count: rows of zeros of different lengths differ.
+    # int64 wraps around in torch, which is the arithmetic modulo 2**64 that is wanted
     return torch.cat([((block.long() + 1) * weights).sum(dim=1) for block in blocks])

@@ -30,12 +30,12 @@ class LazyPool(Labelled):
     fingerprint. Labels live on the device; samples are sent there batch by batch.
 
     What needs all samples (the fingerprint, hashes, thumbnails) is found in one pass over the
-    data. It is kept below ``home.prepared`` where the version of ``rows`` is known, otherwise in
-    memory.
+    data. It is kept below ``data_config.prepared`` where the version of ``rows`` is known,
+    otherwise in memory.
 
     Args:
         rows: Where the samples are.
-        home: The device, and where to keep what a pass over all samples finds.
+        data_config: The device, and where to keep what a pass over all samples finds.
         divisor: What inputs are divided by when they are fetched, for pixels kept as integers.
         mean: Subtracted from each channel after division.
         std: What each channel is divided by after that.
@@ -51,7 +51,7 @@ class LazyPool(Labelled):
     """
 
     rows: Rows
-    home: DataConfig = field(default_factory=DataConfig)
+    data_config: DataConfig = field(default_factory=DataConfig)
     divisor: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -67,14 +67,14 @@ class LazyPool(Labelled):
         for name in ("workers", "ahead"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        object.__setattr__(self, "targets", self.targets.to(self.home.device))
+        object.__setattr__(self, "targets", self.targets.to(self.data_config.device))
 
     def placed(self) -> "TensorPool | LazyPool":
         """Return a resident pool of the same samples if they fit, otherwise this one."""
-        if not self.home.fits(prod(self.rows.shape) * self.rows.dtype.itemsize):
+        if not self.data_config.fits(prod(self.rows.shape) * self.rows.dtype.itemsize):
             return self
         return TensorPool(
-            inputs=self.rows.whole().to(self.home.device),
+            inputs=self.rows.whole().to(self.data_config.device),
             targets=self.targets,
             class_names=self.class_names,
             attributes=self.attributes,
@@ -100,14 +100,14 @@ class LazyPool(Labelled):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that training can see; not of how or where the samples are kept."""
-        known = self.hashes
-        contents = self._survey.contents if known is None else tensor_fingerprint(known)
+        hashes = self.hashes
+        contents = self._survey.contents if hashes is None else tensor_fingerprint(hashes)
         return contents_fingerprint(self, contents)
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
-        (found,) = self.stream([index], augment=augment)
-        return found
+        (inputs,) = self.stream([index], augment=augment)
+        return inputs
 
     def stream(
         self, batches: Sequence[Tensor], *, augment: Generator | None = None
@@ -116,15 +116,15 @@ class LazyPool(Labelled):
 
         The augmentation draws when the reader asks, as it would without reading ahead.
         """
-        device = self.home.device
-        found = read_ahead(
+        device = self.data_config.device
+        row_batches = read_ahead(
             self.rows,
             batches,
             workers=self.workers,
             ahead=self.ahead,
             pinned=device.type == "cuda",
         )
-        for rows in found:
+        for rows in row_batches:
             yield presented(self, rows.to(device, non_blocking=True), augment)
 
     def digests(self, index: Tensor) -> Tensor:
@@ -134,15 +134,15 @@ class LazyPool(Labelled):
     def sketch(self, index: Tensor) -> Tensor:
         """Return the sample, or if it is an image a thumbnail of it, without its mean (B, D)."""
         if self._survey.sketches is not None:
-            return self._survey.sketches[index.cpu()].to(self.home.device)
+            return self._survey.sketches[index.cpu()].to(self.data_config.device)
         chunks = read_ahead(self.rows, index.split(4096), workers=self.workers, ahead=self.ahead)
         sketches = [tensor_sketch(chunk, torch.arange(len(chunk))) for chunk in chunks]
-        return torch.cat(sketches).to(self.home.device)
+        return torch.cat(sketches).to(self.data_config.device)
 
     @cached_property
     def _hashes(self) -> Tensor:
-        known = self._survey.hashes if self.hashes is None else self.hashes
-        return known.to(self.home.device)
+        hashes = self._survey.hashes if self.hashes is None else self.hashes
+        return hashes.to(self.data_config.device)
 
     @cached_property
     def _survey(self) -> "_Survey":
@@ -154,7 +154,7 @@ class LazyPool(Labelled):
         if not rows.version:
             return _Survey.of(make())
         settings = {"rows": rows.version, "shape": list(rows.shape), "dtype": str(rows.dtype)}
-        return _Survey.of(prepared(self.home, "survey", settings, make))
+        return _Survey.of(prepared(self.data_config, "survey", settings, make))
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,9 @@ class _Survey:
     contents: str
 
     @classmethod
-    def of(cls, found: Prepared) -> "_Survey":
-        sketches = found.tensors.get("sketches")
-        return cls(found.tensors["hashes"], sketches, found.properties["contents"])
+    def of(cls, entry: Prepared) -> "_Survey":
+        sketches = entry.tensors.get("sketches")
+        return cls(entry.tensors["hashes"], sketches, entry.properties["contents"])
 
 
 def _surveyed(rows: Rows) -> Prepared:
@@ -177,11 +177,11 @@ def _surveyed(rows: Rows) -> Prepared:
     digest.update(f"{rows.dtype}{rows.shape}".encode())
     small = is_sketched_small(rows.shape[1:])
     hashes, sketches = [], []
-    for ids, found in passage(rows):
-        digest.update(found.reshape(-1).view(torch.uint8).numpy().data)
-        hashes.append(row_hashes(found))
+    for ids, samples in passage(rows):
+        digest.update(samples.reshape(-1).view(torch.uint8).numpy().data)
+        hashes.append(row_hashes(samples))
         if small:
-            sketches.append(tensor_sketch(found, ids - ids[:1]))
+            sketches.append(tensor_sketch(samples, ids - ids[:1]))
     tensors = {"hashes": torch.cat(hashes) if hashes else torch.zeros(0, dtype=torch.int64)}
     if sketches:
         tensors["sketches"] = torch.cat(sketches)

@@ -43,8 +43,8 @@ class NodePool(Labelled):
                 raise DataError(f"edge_index must be in [0, {len(self.x) - 1}], got {low}, {high}")
         if not bool(self.x.isfinite().all()):
             raise DataError("x holds features that are not finite (NaN or infinite)")
-        known = {"level": "node", "num_edge_features": 0}
-        object.__setattr__(self, "properties", {**self.properties, **known})
+        properties = {"level": "node", "num_edge_features": 0}
+        object.__setattr__(self, "properties", {**self.properties, **properties})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -67,6 +67,7 @@ class NodePool(Labelled):
         removed = (readout < 0).nonzero().flatten()
         if not len(removed):
             return {"x": self.x, "edge_index": self.edge_index, "readout": readout}
+        # each removed node gets a row of its own behind the graph: two of them must not be one
         alone = self.x.new_zeros((len(removed), self.x.shape[1]))
         behind = len(self.x) + torch.arange(len(removed), device=index.device)
         return {
@@ -81,6 +82,7 @@ class NodePool(Labelled):
         leaving = rows.index_select(0, ids.to(rows.device))
         stays = torch.ones(len(self.x), dtype=torch.bool, device=rows.device)
         stays[leaving[leaving >= 0]] = False
+        # new row = number of staying rows before it; -1 marks the ends of edges that leave
         renumbered = torch.where(stays, stays.long().cumsum(0) - 1, -1)
         edges = renumbered[self.edge_index]
         return replace(
@@ -107,6 +109,7 @@ class NodePool(Labelled):
 
     def digests(self, index: Tensor) -> Tensor:
         """Return a hash (B,) that nodes share if no message-passing network tells them apart."""
+        # rows behind the graph are removed nodes, which all look alike: the last hash
         return self._hashes[self.fetch(index)["readout"].clamp(max=len(self.x))]
 
     @cached_property

@@ -127,30 +127,30 @@ class DecodedRows:
         Raises:
             DataError: Naming the item that cannot be decoded, or has another shape or type.
         """
-        for place, number in enumerate(index.tolist()):
-            out[place] = self._decoded(number)
+        for position, number in enumerate(index.tolist()):
+            out[position] = self._decoded(number)
 
     def whole(self) -> Tensor:
         """Decode everything."""
         every = torch.empty(self.shape, dtype=self.dtype)
-        for ids, found in passage(self):
-            every[ids] = found
+        for ids, samples in passage(self):
+            every[ids] = samples
         return every
 
     def _decoded(self, number: int) -> Tensor:
         item = self.items[number]
         name = str(item) if isinstance(item, str | Path) else f"sample {number}"
         try:
-            found = self.decode(item)
+            sample = self.decode(item)
         except Exception as error:  # whatever a decoder raises: what is wrong is this item
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             raise DataError(f"{name} cannot be decoded: {reason}") from error
-        if tuple(found.shape) != self.sample or found.dtype != self.dtype:
+        if tuple(sample.shape) != self.sample or sample.dtype != self.dtype:
             raise DataError(
-                f"{name} has shape {tuple(found.shape)} and type {found.dtype}, the others have "
+                f"{name} has shape {tuple(sample.shape)} and type {sample.dtype}, the others have "
                 f"{self.sample} and {self.dtype}"
             )
-        return found
+        return sample
 
 
 def files_stamp(files: Sequence[Path], settings: Mapping[str, Any]) -> str:

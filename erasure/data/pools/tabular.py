@@ -116,7 +116,8 @@ class TabularPool(Labelled):
     def _hashes(self) -> Tensor:
         count = len(self.targets)
         raw = [c.values.double().reshape(count, -1) for c in self.features.values()]
-        rows = torch.cat(raw, dim=1) + 0.0  # there are two zeros, and many NaN
+        # equal numbers may have different bytes: -0.0 + 0.0 is 0.0, and NaN has many patterns
+        rows = torch.cat(raw, dim=1) + 0.0
         rows[rows.isnan()] = torch.nan
         chunks = [row_hashes(some) for some in rows.split(4096)]
         return torch.cat(chunks).to(self.targets.device)
@@ -134,9 +135,9 @@ class TabularPool(Labelled):
 
     def _refuse_missing(self) -> None:
         counts = {name: _num_missing(column) for name, column in self.features.items()}
-        found = [f"{name} ({count})" for name, count in counts.items() if count]
-        if found:
-            shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+        missing_columns = [f"{name} ({count})" for name, count in counts.items() if count]
+        if missing_columns:
+            shown = ", ".join(missing_columns[:8]) + (", ..." if len(missing_columns) > 8 else "")
             raise DataError(
                 f"features have missing values (NaN) in {shown} of {len(self.targets)} rows; "
                 f"missing=mean takes the training mean of a number and no value of a category, "
@@ -158,6 +159,7 @@ def _check_column(name: str, column: Column) -> None:
 def _num_missing(column: Column) -> int:
     if column.kind == "set":
         return 0
+    # the code -1 of a category is a missing value
     missing = column.values.isnan() if column.kind == "number" else column.values < 0
     return int(missing.sum())
 
@@ -174,6 +176,8 @@ def _standardized(numbers: Tensor, train: Tensor) -> Tensor:
     std = (centred.square().sum(dim=0) / present.sum(dim=0)).sqrt()
     low = torch.where(present, chosen, torch.inf).amin(dim=0)
     high = torch.where(present, chosen, -torch.inf).amax(dim=0)
+    # rounding gives a constant column a tiny deviation, so the extremes decide; std > 0 is for
+    # numbers so close that their squares vanish
     varies = (high > low) & (std > 0)
     scaled = (numbers - mean) / std
     return torch.where(varies & ~numbers.isnan(), scaled, 0.0)
@@ -184,4 +188,5 @@ def _indicators(column: Column, train: Tensor) -> Tensor:
     if column.kind == "set":
         return column.values[:, column.values[train].any(dim=0)]
     seen = column.values[train].unique()
+    # -1 is a missing value: it gets no column, and its row has no value
     return column.values.unsqueeze(1).eq(seen[seen >= 0])

@@ -94,17 +94,17 @@ class Presentation(Protocol):
         """Hash of labels, names and columns."""
 
 
-def presented(how: Presentation, found: Tensor, augment: Generator | None) -> Tensor:
+def presented(how: Presentation, values: Tensor, augment: Generator | None) -> Tensor:
     """Return gathered samples ``(B, ...)`` as float32, augmented if a generator is given.
 
-    The memory of ``found`` may be reused: new memory costs more than the arithmetic.
+    The memory of ``values`` may be reused: new memory costs more than the arithmetic.
     """
     if augment is not None and how.augmentation is not None:
-        found = how.augmentation(found, augment)
-    found = found.float()  # torch divides integers one by one, floats many at once
+        values = how.augmentation(values, augment)
+    values = values.float()  # torch divides integers one by one, floats many at once
     if how.divisor != 1.0:
-        found = found.div_(how.divisor)
-    return normalized(found, how.mean, how.std)
+        values = values.div_(how.divisor)
+    return normalized(values, how.mean, how.std)
 
 
 def contents_fingerprint(how: Presentation, inputs: str) -> str:

@@ -129,7 +129,7 @@ class AuditedPool(Through):
         self, batches: Sequence[Tensor], *, augment: Generator | None = None
     ) -> Iterator[Inputs]:
         """Count what the reader takes, not what the pool may have ready, and pass on."""
-        found = self.pool.stream(batches, augment=augment)
-        for index, inputs in zip(batches, found, strict=True):
+        inputs_by_batch = self.pool.stream(batches, augment=augment)
+        for index, inputs in zip(batches, inputs_by_batch, strict=True):
             self.reads.index_add_(0, index, torch.ones_like(index))
             yield inputs

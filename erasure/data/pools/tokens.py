@@ -55,9 +55,11 @@ class TokenPool(Labelled):
         )
         if not all(0 <= bound < self.vocab_size for bound in [*bounds, self.pad_id]):
             raise DataError(f"token ids must be in [0, {self.vocab_size - 1}]")
-        told = {"vocab_size": self.vocab_size, "pad_id": self.pad_id}
-        told |= {"max_length": self.max_length}
-        object.__setattr__(self, "properties", {**self.properties, **told, "modality": "text"})
+        properties = {"vocab_size": self.vocab_size, "pad_id": self.pad_id}
+        properties |= {"max_length": self.max_length}
+        object.__setattr__(
+            self, "properties", {**self.properties, **properties, "modality": "text"}
+        )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -106,9 +108,9 @@ class TokenPool(Labelled):
         buckets = buckets.to(self.flat.device)
         sketches = self.flat.new_zeros((len(index), SKETCH_WIDTH), dtype=torch.float32)
         for rows, ids in zip(sketches.split(CHUNK), index.split(CHUNK), strict=True):
-            found = self.fetch(ids)
-            tokens = found["input_ids"]
-            rows.scatter_add_(1, buckets[tokens], weights[tokens] * found["attention_mask"])
+            padded = self.fetch(ids)
+            tokens = padded["input_ids"]
+            rows.scatter_add_(1, buckets[tokens], weights[tokens] * padded["attention_mask"])
         return sketches
 
     @property
@@ -119,6 +121,7 @@ class TokenPool(Labelled):
         start = self.offsets[index][:, None]
         steps = torch.arange(width, device=self.flat.device)
         mask = steps < self.offsets[index + 1][:, None] - start
+        # behind the last text there is nothing to read; what is read there is masked
         ids = self.flat[(start + steps).clamp_(max=max(len(self.flat) - 1, 0))].long()
         return {"input_ids": ids.where(mask, self.pad_id), "attention_mask": mask.long()}
 
@@ -127,9 +130,9 @@ class TokenPool(Labelled):
         every = torch.arange(len(self.targets), device=self.flat.device)
         chunks = []
         for ids in every.split(CHUNK):
-            found = self._padded(ids, self.max_length)
+            padded = self._padded(ids, self.max_length)
             # No token is -1, so that a text is not taken for a longer one that ends in padding.
-            marked = found["input_ids"].where(found["attention_mask"].bool(), -1)
+            marked = padded["input_ids"].where(padded["attention_mask"].bool(), -1)
             chunks.append(row_hashes(marked.int()))
         return torch.cat(chunks) if chunks else every
 
@@ -138,6 +141,7 @@ class TokenPool(Labelled):
         """Logarithm of the number of texts over that of texts with a token, by token."""
         count = len(self.targets)
         rows = torch.repeat_interleave(torch.arange(count), self._lengths.cpu())
+        # text and token packed into one number; unique counts a token once per text
         pairs = (rows * self.vocab_size + self.flat.cpu()).unique()
         texts = torch.bincount(pairs % self.vocab_size, minlength=self.vocab_size)
         return (count / texts.clamp(min=1)).log()

@@ -42,7 +42,7 @@ class Digits:
         if self.crop < 0:
             raise ConfigError(f"crop must be >= 0, got {self.crop}")
 
-    def __call__(self, home: DataConfig) -> TensorPool | LazyPool:
+    def __call__(self, data_config: DataConfig) -> TensorPool | LazyPool:
         """Return the pool: inputs ``(1797, 1, 8, 8)``, uint8 or, with noise, float32."""
         images, targets = _load()
         if self.noise > 0:
@@ -51,7 +51,7 @@ class Digits:
             images = clean + self.noise * torch.randn(clean.shape, generator=generator)
         return LazyPool(
             rows=TensorRows(images),
-            home=home,
+            data_config=data_config,
             targets=targets,
             class_names=tuple(str(digit) for digit in range(10)),
             divisor=1.0 if self.noise > 0 else 16.0,
@@ -62,6 +62,6 @@ class Digits:
 def _load() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.from_numpy(found.images).to(torch.uint8).unsqueeze(1)
-    return images, torch.from_numpy(found.target).long()
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
+    return images, torch.from_numpy(digits.target).long()

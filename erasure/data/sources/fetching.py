@@ -12,13 +12,13 @@ BROKEN = (OSError, RuntimeError, ValueError, KeyError, EOFError, HTTPException)
 
 
 @contextmanager
-def fetching(name: str, source: str, place: Path, by_hand: str) -> Iterator[None]:
+def fetching(name: str, source: str, folder: Path, by_hand: str) -> Iterator[None]:
     """Turn whatever a library raises while it fetches or reads into one message.
 
     Args:
         name: Name of the data set.
         source: Where it comes from, such as ``torchvision`` or a hub id.
-        place: Folder in which the library looks for files.
+        folder: Folder in which the library looks for files.
         by_hand: Which files to put there when they cannot be downloaded.
 
     Raises:
@@ -32,5 +32,5 @@ def fetching(name: str, source: str, place: Path, by_hand: str) -> Iterator[None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise DataError(
             f"{name} could not be loaded from {source}: {reason}. Without a network, put "
-            f"{by_hand} into {place} (data.root says where data lie)"
+            f"{by_hand} into {folder} (data.root says where data lie)"
         ) from error

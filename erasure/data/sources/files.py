@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableFile(Table):
+class TableFile(TableSettings):
     """A table in a CSV or Parquet file, with names of columns in its first row.
 
     Args:
@@ -40,7 +40,7 @@ class TableFile(Table):
     official: str | None = None
     separator: str = ","
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table; it is read again when the content of the file has changed."""
         path = existing(self.path)
         source = {
@@ -50,7 +50,7 @@ class TableFile(Table):
             "separator": self.separator,
         }
         return self.load(
-            home, path.stem, source, lambda: self.pool(self._frame(path), self.official)
+            data_config, path.stem, source, lambda: self.pool(self._frame(path), self.official)
         )
 
     def _frame(self, path: Path) -> "pd.DataFrame":
@@ -73,10 +73,10 @@ def existing(path: str) -> Path:
     Raises:
         ConfigError: If there is none.
     """
-    found = Path(path)
-    if not found.is_file():
-        raise ConfigError(f"path must be an existing file, got {path} ({found.absolute()})")
-    return found
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"path must be an existing file, got {path} ({file.absolute()})")
+    return file
 
 
 def content(path: Path) -> str:

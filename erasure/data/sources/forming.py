@@ -114,8 +114,8 @@ class FormedRows:
     def whole(self) -> Tensor:
         """Form all of them."""
         every = torch.empty(self.shape, dtype=self.dtype)
-        for found, out in zip(self.raw.split(1024), every.split(1024), strict=True):
-            out.copy_(formed(found, self.form))
+        for images, out in zip(self.raw.split(1024), every.split(1024), strict=True):
+            out.copy_(formed(images, self.form))
         return every
 
 

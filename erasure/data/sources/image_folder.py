@@ -47,9 +47,9 @@ class ImageFolder(ImageSettings):
 
     path: str
 
-    def __call__(self, home: DataConfig) -> Pool:
+    def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
-        folder = home.root / self.path
+        folder = data_config.root / self.path
         if not folder.is_dir():
             raise DataError(
                 f"{folder} is not a folder (dataset.path; relative paths start at data.root)"
@@ -61,10 +61,10 @@ class ImageFolder(ImageSettings):
         codes: list[int] = []
         for part, code in parts.items():
             for inner in _folders(part):
-                found = _pictures(inner)
-                files += found
-                labels += [names.index(inner.name)] * len(found)
-                codes += [code] * len(found)
+                pictures = _pictures(inner)
+                files += pictures
+                labels += [names.index(inner.name)] * len(pictures)
+                codes += [code] * len(pictures)
         official = None if NOWHERE in codes else torch.tensor(codes, dtype=torch.int8)
         rows = file_rows(files, self.form, files_stamp(files, self.form.plain))
         columns = {
@@ -72,7 +72,7 @@ class ImageFolder(ImageSettings):
             "class_names": tuple(names),
             "official": official,
         }
-        return image_pool(home, "image_folder", rows, self, columns)
+        return image_pool(data_config, "image_folder", rows, self, columns)
 
 
 def _parts(folder: Path) -> Mapping[Path, int]:
@@ -95,10 +95,10 @@ def _folders(folder: Path) -> Sequence[Path]:
 
 def _pictures(folder: Path) -> Sequence[Path]:
     """Return the pictures of a class, those in folders inside its folder included."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not pictures:
         raise DataError(
             f"{folder} is a class without pictures; delete the folder, or add files that end in "
             f"{', '.join(sorted(SUFFIXES))}"
         )
-    return found
+    return pictures

@@ -90,14 +90,18 @@ class ImageSettings:
 
 
 def image_pool(
-    home: DataConfig, name: str, rows: Rows, settings: ImageSettings, labels: Mapping[str, Any]
+    data_config: DataConfig,
+    name: str,
+    rows: Rows,
+    settings: ImageSettings,
+    labels: Mapping[str, Any],
 ) -> Pool:
     """Return a pool of pictures: resident if they fit, otherwise read while training goes on.
 
-    Pictures that fit are decoded and scaled once and kept below ``home.prepared``.
+    Pictures that fit are decoded and scaled once and kept below ``data_config.prepared``.
 
     Args:
-        home: Where the pool and what is prepared lie.
+        data_config: Where the pool and what is prepared lie.
         name: Name of the data set in the folder of prepared data.
         rows: The pictures, of the form that ``settings`` ask for.
         settings: Normalization and augmentation.
@@ -113,13 +117,15 @@ def image_pool(
             f"mean must have a number for each of the {channels} channels of the pictures, "
             f"got {list(settings.mean)}"
         )
-    if not isinstance(rows, TensorRows) and home.fits(prod(rows.shape)):
+    if not isinstance(rows, TensorRows) and data_config.fits(prod(rows.shape)):
         cause = {"rows": rows.version}
-        kept = prepared(home, f"{name}-pixels", cause, lambda: Prepared({"pixels": rows.whole()}))
+        kept = prepared(
+            data_config, f"{name}-pixels", cause, lambda: Prepared({"pixels": rows.whole()})
+        )
         rows = TensorRows(kept.tensors["pixels"], kept.key)
     return LazyPool(
         rows=rows,
-        home=home,
+        data_config=data_config,
         divisor=255.0,
         mean=tuple(settings.mean),
         std=tuple(settings.std),

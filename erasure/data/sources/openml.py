@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.fetching import fetching
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenMl(Table):
+class OpenMl(TableSettings):
     """A table of OpenML, pinned by its version or by its number there.
 
     ``target`` and ``features`` are those that OpenML names unless they are set. scikit-learn
@@ -54,28 +54,30 @@ class OpenMl(Table):
                 f"ever, and null with data_id, got {self.version}"
             )
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table."""
         source = {"name": self.name, "version": self.version, "data_id": self.data_id}
-        return self.load(home, f"openml-{self._asked}", source, lambda: self._read(home))
+        return self.load(
+            data_config, f"openml-{self._asked}", source, lambda: self._read(data_config)
+        )
 
     @property
     def _asked(self) -> str:
         return str(self.data_id) if self.name is None else f"{self.name}-{self.version}"
 
-    def _read(self, home: DataConfig) -> TabularPool:
-        found = self._fetched(home)
-        targets = list(found.target_names)
+    def _read(self, data_config: DataConfig) -> TabularPool:
+        fetched = self._fetched(data_config)
+        targets = list(fetched.target_names)
         target = self.target or (targets[0] if len(targets) == 1 else None)
         if target is None:
             raise ConfigError(f"target must be named, OpenML knows {len(targets)}: {targets}")
         chosen = self.features
         if chosen is None:
             taken = {target, *self.attributes, *self.ignore}
-            chosen = [name for name in found.feature_names if name not in taken]
-        return replace(self, target=target, features=chosen).pool(found.frame)
+            chosen = [name for name in fetched.feature_names if name not in taken]
+        return replace(self, target=target, features=chosen).pool(fetched.frame)
 
-    def _fetched(self, home: DataConfig) -> Any:
+    def _fetched(self, data_config: DataConfig) -> Any:
         from sklearn.datasets import fetch_openml
 
         what = (
@@ -83,18 +85,20 @@ class OpenMl(Table):
             if self.name is None
             else {"name": self.name, "version": self.version}
         )
-        place = home.root / "openml"
+        folder = data_config.root / "openml"
         by_hand = "a copy of that folder from a machine that has one"
         with (
-            fetching(f"openml {self._asked}", "openml.org", place, by_hand),
-            _offline(not home.download),
+            fetching(f"openml {self._asked}", "openml.org", folder, by_hand),
+            _offline(not data_config.download),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # retries; versions with known issues, which are named
             try:
-                return fetch_openml(**what, data_home=str(home.root), as_frame=True, n_retries=1)
+                return fetch_openml(
+                    **what, data_home=str(data_config.root), as_frame=True, n_retries=1
+                )
             except zlib.error as error:
-                raise DataError(f"a file in {place} is damaged ({error}); delete it") from error
+                raise DataError(f"a file in {folder} is damaged ({error}); delete it") from error
 
 
 @contextmanager

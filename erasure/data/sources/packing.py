@@ -1,4 +1,4 @@
-"""Labels and attributes as tensors and plain data, to be kept below ``home.prepared``."""
+"""Labels and attributes as tensors and plain data, to be kept below ``data_config.prepared``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,17 +29,17 @@ def pack(
     )
 
 
-def unpack(found: Prepared, home: DataConfig) -> dict[str, Any]:
-    """Return the fields of a labelled pool, targets on the device of ``home``."""
-    targets = found.tensors["targets"]
+def unpack(entry: Prepared, data_config: DataConfig) -> dict[str, Any]:
+    """Return the fields of a labelled pool, targets on the device of ``data_config``."""
+    targets = entry.tensors["targets"]
     columns = {
-        name: Column(found.tensors[f"column {i}"], tuple(names))
-        for i, (name, names) in enumerate(found.properties["columns"])
+        name: Column(entry.tensors[f"column {i}"], tuple(names))
+        for i, (name, names) in enumerate(entry.properties["columns"])
     }
     return {
-        "targets": targets.to(home.device),
-        "class_names": tuple(found.properties["class_names"]),
+        "targets": targets.to(data_config.device),
+        "class_names": tuple(entry.properties["class_names"]),
         "attributes": columns,
-        "official": found.tensors.get("official"),
+        "official": entry.tensors.get("official"),
         "task_type": Multilabel() if targets.ndim == 2 else Multiclass(),
     }

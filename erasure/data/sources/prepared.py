@@ -35,7 +35,7 @@ class Prepared:
 
 
 def prepared(
-    home: DataConfig, name: str, settings: Mapping[str, Any], make: Callable[[], Prepared]
+    data_config: DataConfig, name: str, settings: Mapping[str, Any], make: Callable[[], Prepared]
 ) -> Prepared:
     """Return what ``make`` returns, from the folder of prepared data if it is there already.
 
@@ -43,7 +43,7 @@ def prepared(
     renamed, so that there is never half of one.
 
     Args:
-        home: Where the folder is.
+        data_config: Where the folder is.
         name: Name of the data set, for people.
         settings: Plain JSON data that hold all else that the result depends on: source,
             revision, columns. The code behind ``make`` is added.
@@ -53,9 +53,9 @@ def prepared(
         DataError: If an entry is there but cannot be read.
     """
     causes = {"settings": dict(settings), "code": source_hash(make), "version": RESULTS_VERSION}
-    folder = home.prepared / f"{name}-{fingerprint(causes)[:16]}"
+    folder = data_config.prepared / f"{name}-{fingerprint(causes)[:16]}"
     if not folder.is_dir():
-        home.prepared.mkdir(parents=True, exist_ok=True)
+        data_config.prepared.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
                 _write(folder, make())

@@ -32,18 +32,18 @@ class Bundled:
 
     name: Literal["breast_cancer", "wine", "iris", "diabetes"]
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table, its numbers as float64."""
-        found = _load(self.name)
-        labels, names = found.target, [str(name) for name in found.get("target_names", [])]
+        bunch = _load(self.name)
+        labels, names = bunch.target, [str(name) for name in bunch.get("target_names", [])]
         if self.name == "diabetes":
             labels, names = labels > np.median(labels), ["below median", "above median"]
         return TabularPool(
             features={
                 str(name): _column(str(name), values)
-                for name, values in zip(found.feature_names, found.data.T, strict=True)
+                for name, values in zip(bunch.feature_names, bunch.data.T, strict=True)
             },
-            targets=torch.from_numpy(labels).long().to(home.device),
+            targets=torch.from_numpy(labels).long().to(data_config.device),
             class_names=tuple(names),
         )
 

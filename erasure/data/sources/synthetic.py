@@ -59,7 +59,7 @@ class Synthetic:
         if self.separation <= 0:
             raise ConfigError(f"separation must be > 0, got {self.separation}")
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table; each class is one cluster."""
         from sklearn.datasets import make_classification
 
@@ -74,8 +74,8 @@ class Synthetic:
             class_sep=self.separation,
             random_state=self.seed,
         )
-        found = torch.from_numpy(inputs), torch.from_numpy(labels)
-        return _pool(*found, self.classes, Multiclass(), home)
+        samples = torch.from_numpy(inputs), torch.from_numpy(labels)
+        return _pool(*samples, self.classes, Multiclass(), data_config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class SyntheticMultilabel:
         if not 0.0 < self.labels < self.classes:
             raise ConfigError(f"labels must be in (0, {self.classes}), got {self.labels}")
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table, its labels ``(N, C)`` of 0 and 1."""
         generator = stream(self.seed, "synthetic_multilabel")
         words = torch.empty(self.classes, self.features, dtype=torch.float64)
@@ -121,15 +121,15 @@ class SyntheticMultilabel:
         count = labels.sum(dim=1, keepdim=True)
         mean = torch.where(count > 0, labels @ words / count, 1.0 / self.features)
         inputs = torch.poisson(self.length * mean, generator=generator)
-        return _pool(inputs, labels, self.classes, Multilabel(), home)
+        return _pool(inputs, labels, self.classes, Multilabel(), data_config)
 
 
 def _pool(
-    inputs: Tensor, labels: Tensor, classes: int, task: TaskType, home: DataConfig
+    inputs: Tensor, labels: Tensor, classes: int, task: TaskType, data_config: DataConfig
 ) -> TabularPool:
     return TabularPool(
         features={f"x{i}": Column(values.clone()) for i, values in enumerate(inputs.unbind(1))},
-        targets=labels.long().to(home.device),
+        targets=labels.long().to(data_config.device),
         class_names=tuple(str(label) for label in range(classes)),
         task_type=task,
     )

@@ -80,7 +80,7 @@ class SyntheticText(TextSettings):
                 f"signature must be <= 1 - signal = {1 - self.signal:g}, got {self.signature}"
             )
 
-    def __call__(self, home: DataConfig) -> TokenPool:
+    def __call__(self, data_config: DataConfig) -> TokenPool:
         """Return the pool; all texts are made and tokenized anew, which takes milliseconds."""
         generator = stream(self.data_seed, "synthetic_text")
         topics = _some(self.classes, self.samples, generator)
@@ -90,9 +90,9 @@ class SyntheticText(TextSettings):
         targets = topics.where(~noisy, _some(self.classes, self.samples, generator))
         names = tuple(f"topic {i}" for i in range(self.classes))
         written = Column(authors, tuple(f"author {i}" for i in range(self.authors)))
-        tensors, properties = token_parts(self.tokenized(home, texts, None))
+        tensors, properties = token_parts(self.tokenized(data_config, texts, None))
         made = pack(Labels(targets, names), {"author": written}, None, tensors, **properties)
-        return self.token_pool(home, made)
+        return self.token_pool(data_config, made)
 
     def _texts(self, topics: Tensor, authors: Tensor, generator: Generator) -> list[str]:
         lengths = _some(self.longest - self.shortest + 1, self.samples, generator) + self.shortest

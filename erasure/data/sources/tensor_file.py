@@ -53,23 +53,23 @@ class TensorFile:
         if any(value <= 0 for value in self.std):
             raise ConfigError(f"std must be > 0, got {list(self.std)}")
 
-    def __call__(self, home: DataConfig) -> TensorPool:
-        """Return the samples on the device of ``home``."""
+    def __call__(self, data_config: DataConfig) -> TensorPool:
+        """Return the samples on the device of ``data_config``."""
         path = existing(self.path)
         arrays, names = _arrays(path)
         for role in ("inputs", "targets"):
             if role not in arrays:
                 raise DataError(f"{path} must hold {role}, it has {', '.join(sorted(arrays))}")
         inputs = _inputs(_numbers("inputs", arrays["inputs"]))
-        require_resident(home, {"inputs": inputs}, str(path))
+        require_resident(data_config, {"inputs": inputs}, str(path))
         channels = inputs.shape[1]
         if self.mean and len(self.mean) != channels:
             raise ConfigError(f"mean must have {channels} values, got {len(self.mean)}")
         targets, classes = _targets(_numbers("targets", arrays["targets"]), names)
         several = targets.ndim == 2
         return TensorPool(
-            inputs=inputs.to(home.device),
-            targets=targets.to(home.device),
+            inputs=inputs.to(data_config.device),
+            targets=targets.to(data_config.device),
             class_names=classes,
             attributes={n: _column(n, arrays[n]) for n in sorted(arrays) if n not in ROLES},
             official=_official(arrays),
@@ -87,13 +87,13 @@ def _arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
             from safetensors import safe_open
 
             with safe_open(path, framework="pt") as file:
-                found: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 names = json.loads((file.metadata() or {}).get("class_names", "[]"))
-                return found, [str(name) for name in names]
+                return arrays, [str(name) for name in names]
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-            return found, [str(name) for name in found.get("class_names", ())]
+                arrays = {name: file[name] for name in file.files}
+            return arrays, [str(name) for name in arrays.get("class_names", ())]
     raise ConfigError(f"path must end in .safetensors or .npz, got {path.name}")
 
 
@@ -104,12 +104,12 @@ def _numbers(name: str, values: Any) -> Tensor:
         DataError: If it holds text, or numbers that are not real.
     """
     try:
-        found = torch.as_tensor(values)
+        tensor = torch.as_tensor(values)
     except TypeError as error:
         raise DataError(f"{name} must hold numbers, got {values.dtype}") from error
-    if found.is_complex():
-        raise DataError(f"{name} must hold real numbers, got {found.dtype}")
-    return found
+    if tensor.is_complex():
+        raise DataError(f"{name} must hold real numbers, got {tensor.dtype}")
+    return tensor
 
 
 def _inputs(inputs: Tensor) -> Tensor:
@@ -150,8 +150,8 @@ def _targets(targets: Tensor, names: list[str]) -> tuple[Tensor, tuple[str, ...]
         return targets, tuple(names or map(str, range(targets.shape[1])))
     if names:
         return targets, tuple(names)
-    values, places = targets.unique(return_inverse=True)
-    return places, tuple(str(value) for value in values.tolist())
+    values, codes = targets.unique(return_inverse=True)
+    return codes, tuple(str(value) for value in values.tolist())
 
 
 def _column(name: str, values: Any) -> Column:
@@ -174,8 +174,8 @@ def _column(name: str, values: Any) -> Column:
         )
     if tensor.is_floating_point():
         return Column(tensor)
-    found, codes = tensor.unique(return_inverse=True)
-    return Column(codes, tuple(str(value) for value in found.tolist()))
+    numbers, codes = tensor.unique(return_inverse=True)
+    return Column(codes, tuple(str(value) for value in numbers.tolist()))
 
 
 def _official(arrays: dict[str, Any]) -> Tensor | None:

@@ -53,13 +53,13 @@ class TextSettings:
             raise ConfigError(f"tokenizer must be {WORDS}, a hub id or a folder, got nothing")
         if self.max_length < 3:
             raise ConfigError(f"max_length must be >= 3, got {self.max_length}")
-        ours = self.tokenizer == WORDS
-        if ours and self.tokenizer_revision is not None:
+        own_words = self.tokenizer == WORDS
+        if own_words and self.tokenizer_revision is not None:
             raise ConfigError(
                 f"tokenizer_revision must be null with tokenizer={WORDS}, "
                 f"got {self.tokenizer_revision!r}"
             )
-        if not ours and self.vocabulary is not None:
+        if not own_words and self.vocabulary is not None:
             raise ConfigError(
                 f"vocabulary must be null unless tokenizer={WORDS}, because a pretrained "
                 f"tokenizer has its own, got {self.vocabulary}"
@@ -70,50 +70,52 @@ class TextSettings:
                 f"got {self.vocabulary}"
             )
 
-    def tokenized(self, home: DataConfig, texts: Sequence[str], official: Tensor | None) -> Tokens:
+    def tokenized(
+        self, data_config: DataConfig, texts: Sequence[str], official: Tensor | None
+    ) -> Tokens:
         """Return the tokens of ``texts``, N of them.
 
         Args:
-            home: Where pretrained tokenizers are.
+            data_config: Where pretrained tokenizers are.
             texts: The texts.
             official: Part of each ``(N,)`` in the split of the authors.
         """
         if self.tokenizer != WORDS:
             return pretrained_tokens(
                 texts,
-                home,
+                data_config,
                 self.tokenizer,
                 revision=self.tokenizer_revision,
                 max_length=self.max_length,
             )
-        known = np.ones(len(texts), dtype=bool)
+        counted = np.ones(len(texts), dtype=bool)
         if official is not None:
-            known = (official == TRAIN).numpy()
+            counted = (official == TRAIN).numpy()
         size = MOST_WORDS if self.vocabulary is None else self.vocabulary
-        return word_tokens(texts, known, size=size, max_length=self.max_length)
+        return word_tokens(texts, counted, size=size, max_length=self.max_length)
 
-    def tokenizer_files(self, home: DataConfig) -> str:
+    def tokenizer_files(self, data_config: DataConfig) -> str:
         """Return a hash of the files of a tokenizer that is on disk; empty for others."""
-        return "" if self.tokenizer == WORDS else tokenizer_stamp(home, self.tokenizer)
+        return "" if self.tokenizer == WORDS else tokenizer_stamp(data_config, self.tokenizer)
 
-    def token_pool(self, home: DataConfig, found: Prepared) -> TokenPool:
-        """Return the pool of prepared texts, on the device of ``home``.
+    def token_pool(self, data_config: DataConfig, entry: Prepared) -> TokenPool:
+        """Return the pool of prepared texts, on the device of ``data_config``.
 
         Models are also told which tokenizer it was, and where pretrained models are.
 
         Raises:
             DataError: If the tokens do not fit into memory.
         """
-        require_resident(home, found.tensors, "the data set")
-        told: dict[str, Any] = {"tokenizer": self.tokenizer, "download": home.download}
+        require_resident(data_config, entry.tensors, "the data set")
+        tokenizer: dict[str, Any] = {"tokenizer": self.tokenizer, "download": data_config.download}
         return TokenPool(
-            **unpack(found, home),
-            flat=found.tensors["flat"].to(home.device),
-            offsets=found.tensors["offsets"].to(home.device),
-            vocab_size=found.properties["vocab_size"],
-            pad_id=found.properties["pad_id"],
+            **unpack(entry, data_config),
+            flat=entry.tensors["flat"].to(data_config.device),
+            offsets=entry.tensors["offsets"].to(data_config.device),
+            vocab_size=entry.properties["vocab_size"],
+            pad_id=entry.properties["pad_id"],
             max_length=self.max_length,
-            properties={**told, "models_folder": str(home.root / "hf-models")},
+            properties={**tokenizer, "models_folder": str(data_config.root / "hf-models")},
         )
 
 

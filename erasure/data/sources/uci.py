@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.data.frames.table import Table
+from erasure.data.frames.table import TableSettings
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import content, reading
@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Uci(Table):
+class Uci(TableSettings):
     """A table of the UCI Machine Learning Repository.
 
     What the repository sends is kept as ``<data.root>/uci/<id>.csv`` and ``<id>.json``, because
@@ -62,24 +62,24 @@ class Uci(Table):
                 f"got id={self.id} and name={self.name}"
             )
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table."""
-        csv, known = self._files(home)
-        found = content(csv)
-        if known.get("content", found) != found:
+        csv, metadata = self._files(data_config)
+        checksum = content(csv)
+        if metadata.get("content", checksum) != checksum:
             raise DataError(
                 f"{csv} is not what was fetched; delete it and run again, and it is fetched anew"
             )
-        source = {"content": found, "variables": known["variables"], "dotted": self.dotted}
-        name = f"uci-{known['uci_id']}"
-        return self.load(home, name, source, lambda: self._read(csv, known))
+        source = {"content": checksum, "variables": metadata["variables"], "dotted": self.dotted}
+        name = f"uci-{metadata['uci_id']}"
+        return self.load(data_config, name, source, lambda: self._read(csv, metadata))
 
-    def _read(self, csv: Path, known: Mapping[str, Any]) -> TabularPool:
+    def _read(self, csv: Path, metadata: Mapping[str, Any]) -> TabularPool:
         import pandas as pd
 
         with reading(csv):
             frame = pd.read_csv(csv, low_memory=False)
-        roles = {variable["name"]: variable["role"] for variable in known["variables"]}
+        roles = {variable["name"]: variable["role"] for variable in metadata["variables"]}
         targets = [name for name, role in roles.items() if role == "Target"]
         target = self.target or (targets[0] if len(targets) == 1 else None)
         if target is None:
@@ -89,62 +89,62 @@ class Uci(Table):
         chosen = self.features
         if chosen is None:
             taken = {target, *self.attributes, *self.ignore}
-            found = [name for name, role in roles.items() if role == "Feature"]
-            chosen = [name for name in found if name not in taken]
+            all_features = [name for name, role in roles.items() if role == "Feature"]
+            chosen = [name for name in all_features if name not in taken]
         table = replace(self, target=target, features=chosen)
         if not self.dotted or target not in frame:
             return table.pool(frame)
         return table.pool(*_undotted(frame, target))
 
-    def _files(self, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
+    def _files(self, data_config: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         """Return the table's file and what is known about it, fetched if it is not there."""
-        folder = home.root / "uci"
-        found = self._kept(folder)
-        if found is None:
+        folder = data_config.root / "uci"
+        files = self._kept(folder)
+        if files is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / "fetching.lock"):
-                found = self._kept(folder) or self._fetch(folder, home)
-        return found
+                files = self._kept(folder) or self._fetch(folder, data_config)
+        return files
 
     def _kept(self, folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
-        places = (
+        answers = (
             [folder / f"{self.id}.json"] if self.name is None else sorted(folder.glob("*.json"))
         )
-        for place in places:
-            csv = place.with_suffix(".csv")
-            if place.is_file() and csv.is_file():
-                known = _known(place)
-                if self.name is None or known["name"].casefold() == self.name.casefold():
-                    return csv, known
+        for answer in answers:
+            csv = answer.with_suffix(".csv")
+            if answer.is_file() and csv.is_file():
+                metadata = _read_answer(answer)
+                if self.name is None or metadata["name"].casefold() == self.name.casefold():
+                    return csv, metadata
         return None
 
-    def _fetch(self, folder: Path, home: DataConfig) -> tuple[Path, Mapping[str, Any]]:
+    def _fetch(self, folder: Path, data_config: DataConfig) -> tuple[Path, Mapping[str, Any]]:
         from ucimlrepo import fetch, fetch_ucirepo
 
-        asked = str(self.id) if self.name is None else self.name
+        data_set = str(self.id) if self.name is None else self.name
         number = "<id>" if self.id is None else self.id
         by_hand = (
             f"what {fetch.API_BASE_URL}?id={number} answers as {number}.json and the file that "
             f"its data_url names as {number}.csv"
         )
-        with fetching(f"uci {asked}", "ucimlrepo", folder, by_hand), _patience():
-            if not home.download:
+        with fetching(f"uci {data_set}", "ucimlrepo", folder, by_hand), _patience():
+            if not data_config.download:
                 raise OSError("it is not there and data.download=false")
             try:
-                found = fetch_ucirepo(name=self.name, id=self.id)
+                fetched = fetch_ucirepo(name=self.name, id=self.id)
             except fetch.DatasetNotFoundError as error:
                 raise ValueError(str(error)) from error
-        known = {
-            "uci_id": int(found.metadata.uci_id),
-            "name": str(found.metadata.name),
-            "variables": found.variables[["name", "role"]].to_dict("records"),
+        metadata = {
+            "uci_id": int(fetched.metadata.uci_id),
+            "name": str(fetched.metadata.name),
+            "variables": fetched.variables[["name", "role"]].to_dict("records"),
         }
-        if self.name is not None and known["name"].casefold() != self.name.casefold():
+        if self.name is not None and metadata["name"].casefold() != self.name.casefold():
             raise ConfigError(
                 f"name must be a name in full, got {self.name!r}, for which the repository has "
-                f"{known['name']!r} (id {known['uci_id']})"
+                f"{metadata['name']!r} (id {metadata['uci_id']})"
             )
-        return _keep(folder, known, found.data.original), known
+        return _keep(folder, metadata, fetched.data.original), metadata
 
 
 def _undotted(frame: "pd.DataFrame", target: str) -> tuple["pd.DataFrame", str | None]:
@@ -159,36 +159,36 @@ def _undotted(frame: "pd.DataFrame", target: str) -> tuple["pd.DataFrame", str |
     )
 
 
-def _known(place: Path) -> Mapping[str, Any]:
+def _read_answer(answer: Path) -> Mapping[str, Any]:
     """Return what the repository says about a data set.
 
     Raises:
         DataError: If the file is not an answer of the repository.
     """
     try:
-        kept = json.loads(place.read_text())
-        known = kept["data"]
+        saved = json.loads(answer.read_text())
+        metadata = saved["data"]
         return {
-            **({"content": kept["content"]} if "content" in kept else {}),
-            "uci_id": int(known["uci_id"]),
-            "name": str(known["name"]),
-            "variables": [{"name": v["name"], "role": v["role"]} for v in known["variables"]],
+            **({"content": saved["content"]} if "content" in saved else {}),
+            "uci_id": int(metadata["uci_id"]),
+            "name": str(metadata["name"]),
+            "variables": [{"name": v["name"], "role": v["role"]} for v in metadata["variables"]],
         }
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{place} is no answer of the UCI repository ({type(error).__name__}: {error}); "
+            f"{answer} is no answer of the UCI repository ({type(error).__name__}: {error}); "
             f"delete it and run again, and it is fetched anew"
         ) from error
 
 
-def _keep(folder: Path, known: Mapping[str, Any], frame: "pd.DataFrame") -> Path:
+def _keep(folder: Path, metadata: Mapping[str, Any], frame: "pd.DataFrame") -> Path:
     """Write both files, each under another name first; the table is there before its facts."""
-    csv = folder / f"{known['uci_id']}.csv"
-    partial = folder / f".{known['uci_id']}-{os.getpid()}-{uuid4().hex[:8]}"
+    csv = folder / f"{metadata['uci_id']}.csv"
+    partial = folder / f".{metadata['uci_id']}-{os.getpid()}-{uuid4().hex[:8]}"
     try:
         frame.to_csv(partial, index=False)
         partial.rename(csv)
-        partial.write_text(json.dumps({"data": dict(known), "content": content(csv)}))
+        partial.write_text(json.dumps({"data": dict(metadata), "content": content(csv)}))
         partial.rename(csv.with_suffix(".json"))
     finally:
         partial.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ class Tokens:
 
 
 def word_tokens(
-    texts: Sequence[str], known: NDArray[np.bool_], *, size: int = MOST_WORDS, max_length: int
+    texts: Sequence[str], counted: NDArray[np.bool_], *, size: int = MOST_WORDS, max_length: int
 ) -> Tokens:
     """Tokenize by words, with a vocabulary of the most frequent ones.
 
@@ -60,7 +60,7 @@ def word_tokens(
 
     Args:
         texts: The texts, N of them.
-        known: Which of them the vocabulary is made of, ``(N,)``. It must not depend on the
+        counted: Which of them the vocabulary is made of, ``(N,)``. It must not depend on the
             split, or ids would.
         size: Largest number of ids, the four special ones included.
         max_length: Largest number of tokens in a text.
@@ -73,27 +73,32 @@ def word_tokens(
     coded = lists.values.dictionary_encode()
     codes = coded.indices.to_numpy().astype(np.int64)
     owner = np.repeat(np.arange(len(texts)), np.diff(starts))
-    counts = np.bincount(codes[known[owner]], minlength=len(coded.dictionary))
+    counts = np.bincount(codes[counted[owner]], minlength=len(coded.dictionary))
     table = pa.table({"word": coded.dictionary, "count": counts})
     order = pc.sort_indices(table, [("count", "descending"), ("word", "ascending")]).to_numpy()
     kept = order[counts[order] > 0][: size - len(SPECIAL)]
     ids = np.full(len(counts), SPECIAL.index("[UNK]"), dtype=np.int64)
     ids[kept] = np.arange(len(kept)) + len(SPECIAL)
-    place = np.arange(len(codes)) - starts[owner]
-    inside = place < max_length - 2
+    position = np.arange(len(codes)) - starts[owner]
+    inside = position < max_length - 2
     flat, offsets = _framed(ids[codes[inside]], owner[inside], len(texts))
     words = (*SPECIAL, *table["word"].take(kept).to_pylist())
     return Tokens(flat, offsets, len(words), SPECIAL.index("[PAD]"), words)
 
 
 def pretrained_tokens(
-    texts: Sequence[str], home: DataConfig, name: str, *, revision: str | None, max_length: int
+    texts: Sequence[str],
+    data_config: DataConfig,
+    name: str,
+    *,
+    revision: str | None,
+    max_length: int,
 ) -> Tokens:
     """Tokenize as a published model does, special tokens included, cut at ``max_length``.
 
     Args:
         texts: The texts.
-        home: Folders below its ``root / "hf-models"`` come before the hub.
+        data_config: Folders below its ``root / "hf-models"`` come before the hub.
         name: Hub id, or a folder.
         revision: Commit or tag of the hub; not for folders.
         max_length: Largest number of tokens in a text.
@@ -102,7 +107,7 @@ def pretrained_tokens(
         ConfigError: If transformers is not installed.
         DataError: If the tokenizer cannot be loaded or cannot do without padding.
     """
-    tokenizer = _tokenizer(home, name, revision)
+    tokenizer = _tokenizer(data_config, name, revision)
     pad = tokenizer.pad_token_id
     pad = tokenizer.eos_token_id if pad is None else pad  # the mask hides it either way
     if pad is None:
@@ -111,19 +116,19 @@ def pretrained_tokens(
     lengths: list[int] = []
     for start in range(0, len(texts), CHUNK):
         some = list(texts[start : start + CHUNK])
-        found = tokenizer(some, truncation=True, max_length=max_length)["input_ids"]
-        lengths += [len(ids) for ids in found]
-        parts.append(np.concatenate([np.asarray(ids, dtype=np.int32) for ids in found]))
+        token_ids = tokenizer(some, truncation=True, max_length=max_length)["input_ids"]
+        lengths += [len(ids) for ids in token_ids]
+        parts.append(np.concatenate([np.asarray(ids, dtype=np.int32) for ids in token_ids]))
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     flat = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
     return Tokens(torch.from_numpy(flat), torch.from_numpy(offsets), len(tokenizer), int(pad))
 
 
-def tokenizer_stamp(home: DataConfig, name: str) -> str:
+def tokenizer_stamp(data_config: DataConfig, name: str) -> str:
     """Return a hash of names, sizes and times of a tokenizer's files; empty for the hub."""
-    place = _local(home, name)
-    found = sorted(place.rglob("*")) if place is not None else []
-    return files_stamp([file for file in found if file.is_file()], {}) if found else ""
+    folder = _local(data_config, name)
+    paths = sorted(folder.rglob("*")) if folder is not None else []
+    return files_stamp([file for file in paths if file.is_file()], {}) if paths else ""
 
 
 def _words(texts: Sequence[str]) -> Any:
@@ -157,7 +162,7 @@ def _framed(ids: NDArray[np.int64], owner: NDArray[np.int64], count: int) -> tup
     return torch.from_numpy(flat), torch.from_numpy(offsets)
 
 
-def _tokenizer(home: DataConfig, name: str, revision: str | None) -> Any:
+def _tokenizer(data_config: DataConfig, name: str, revision: str | None) -> Any:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
@@ -166,17 +171,17 @@ def _tokenizer(home: DataConfig, name: str, revision: str | None) -> Any:
             f'pip install "erasure[text]"'
         ) from error
 
-    folder, local = home.root / "hf-models", _local(home, name)
+    folder, local = data_config.root / "hf-models", _local(data_config, name)
     by_hand = f"the folder {name} with tokenizer.json and config.json"
     with fetching("tokenizer", name, folder, f"{by_hand}, or use tokenizer={WORDS}"):
         return AutoTokenizer.from_pretrained(
             name if local is None else str(local),
             revision=revision or "main",
             cache_dir=str(folder),
-            local_files_only=local is not None or not home.download,
+            local_files_only=local is not None or not data_config.download,
         )
 
 
-def _local(home: DataConfig, name: str) -> Path | None:
-    places = (home.root / "hf-models" / name, Path(name))
-    return next((place for place in places if place.is_dir()), None)
+def _local(data_config: DataConfig, name: str) -> Path | None:
+    folders = (data_config.root / "hf-models" / name, Path(name))
+    return next((folder for folder in folders if folder.is_dir()), None)

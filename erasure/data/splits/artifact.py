@@ -151,12 +151,12 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
 
 
 def _tensors(indices: SplitIndices) -> dict[str, Tensor]:
-    found = {name: getattr(indices, name) for name in PARTS}
-    found["requests"] = torch.cat(indices.requests) if indices.requests else torch.empty(0)
-    found["request_sizes"] = torch.tensor([len(ids) for ids in indices.requests])
+    tensors = {name: getattr(indices, name) for name in PARTS}
+    tensors["requests"] = torch.cat(indices.requests) if indices.requests else torch.empty(0)
+    tensors["request_sizes"] = torch.tensor([len(ids) for ids in indices.requests])
     if indices.same_population is not None:
-        found["same_population"] = indices.same_population
-    return {name: ids.long().cpu().contiguous() for name, ids in found.items()}
+        tensors["same_population"] = indices.same_population
+    return {name: ids.long().cpu().contiguous() for name, ids in tensors.items()}
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:

@@ -57,33 +57,33 @@ class AttributeForget(Forgetting):
 
     def validate(self) -> None:
         """Refuse none or several ways to name values, and what is out of range."""
-        given = {name: getattr(self, name) for name in WAYS if getattr(self, name) is not None}
-        if len(given) != 1:
-            got = ", ".join(f"{name}={value}" for name, value in given.items()) or "none"
+        settings = {name: getattr(self, name) for name in WAYS if getattr(self, name) is not None}
+        if len(settings) != 1:
+            got = ", ".join(f"{name}={value}" for name, value in settings.items()) or "none"
             raise ConfigError(f"{WAYS[0]} excludes {', '.join(WAYS[1:])}: set one, got {got}")
         if self.values is not None and (isinstance(self.values, str) or not self.values):
             raise ConfigError(f"values must be a list such as [Ann, Bob], got {self.values!r}")
         if self.value_range is not None:
             _check_range(self.value_range)
         for name in ("top_k", "n_values"):
-            if given.get(name, 1) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {given[name]}")
+            if settings.get(name, 1) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {settings[name]}")
         if self.target_share is not None and not 0.0 < self.target_share < 1.0:
             raise ConfigError(f"target_share must be in (0, 1), got {self.target_share}")
 
     def settled(self, pool: Pool, train: Tensor, generator: Generator) -> Self:
         """Find or draw the values, unless they are given."""
-        found = column(pool, self.attribute, "attribute")
+        attribute = column(pool, self.attribute, "attribute")
         if self.nested:
-            _check_nested(found, pool)
+            _check_nested(attribute, pool)
         if self.values is not None or self.value_range is not None:
             return self
-        if found.kind == "number":
+        if attribute.kind == "number":
             raise ConfigError(
                 f"attribute={self.attribute} is a column of numbers: set values or value_range"
             )
-        places = self._drawn(found, train, generator)
-        values = [found.names[place] for place in places.tolist()]
+        codes = self._drawn(attribute, train, generator)
+        values = [attribute.names[code] for code in codes.tolist()]
         return replace(self, values=values, top_k=None, n_values=None, target_share=None)
 
     def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
@@ -99,16 +99,16 @@ class AttributeForget(Forgetting):
 
     def population(self, pool: Pool) -> Tensor:
         """Return the samples that have one of the values."""
-        found = column(pool, self.attribute, "attribute")
+        attribute = column(pool, self.attribute, "attribute")
         if self.value_range is None:
-            return found.having(self.values or (), "values")
-        if found.kind != "number":
+            return attribute.having(self.values or (), "values")
+        if attribute.kind != "number":
             raise ConfigError(
                 f"value_range must be null for a column of names, set values instead; attribute "
-                f"{self.attribute} has {shown(found.names)}"
+                f"{self.attribute} has {shown(attribute.names)}"
             )
         low, high = self.value_range
-        numbers = found.values.cpu()
+        numbers = attribute.values.cpu()
         return (numbers >= (-torch.inf if low is None else low)) & (
             numbers <= (torch.inf if high is None else high)
         )
@@ -128,9 +128,9 @@ class AttributeForget(Forgetting):
             return f"value_range={list(self.value_range)}"
         return f"values={shown(self.values or ())}"
 
-    def _drawn(self, found: Column, train: Tensor, generator: Generator) -> Tensor:
+    def _drawn(self, attribute: Column, train: Tensor, generator: Generator) -> Tensor:
         """Return places of values: the most frequent ones, or some in random order."""
-        counts = _counts(found, train)
+        counts = _counts(attribute, train)
         occurring = counts.nonzero().flatten()
         wanted = self.top_k or self.n_values or 1
         if wanted > len(occurring):
@@ -144,7 +144,7 @@ class AttributeForget(Forgetting):
         order = occurring[torch.randperm(len(occurring), generator=generator)]
         if self.target_share is None:
             return order[:wanted]
-        reached = _reached(found, train, order) >= self.target_share * len(train)
+        reached = _reached(attribute, train, order) >= self.target_share * len(train)
         if not reached.any():
             raise ConfigError(
                 f"target_share={self.target_share} cannot be reached: all values of "
@@ -163,37 +163,37 @@ def _check_range(bounds: Sequence[float | None]) -> None:
         )
 
 
-def _check_nested(found: Column, pool: Pool) -> None:
-    if found.kind != "category":
+def _check_nested(attribute: Column, pool: Pool) -> None:
+    if attribute.kind != "category":
         raise ConfigError("attribute must have one name per sample to divide classes")
-    codes, classes = found.values.cpu(), label_codes(pool)
+    codes, classes = attribute.values.cpu(), label_codes(pool)
     pairs = torch.stack([codes, classes], dim=1)[codes >= 0].unique(dim=0)
     values, counts = pairs[:, 0].unique(return_counts=True)
     if (counts > 1).any():
         first = int(values[counts > 1][0])
         raise ConfigError(
             f"attribute must divide classes into subclasses, but its value "
-            f"{found.names[first]!r} occurs in {int(counts[counts > 1][0])} classes; "
+            f"{attribute.names[first]!r} occurs in {int(counts[counts > 1][0])} classes; "
             f"split=attribute does not ask for that"
         )
 
 
-def _counts(found: Column, train: Tensor) -> Tensor:
+def _counts(attribute: Column, train: Tensor) -> Tensor:
     """Return the number of training samples per value, ``(K,)``."""
-    values = found.values.cpu()[train]
-    if found.kind == "set":
+    values = attribute.values.cpu()[train]
+    if attribute.kind == "set":
         return values.sum(dim=0)
-    return torch.bincount(values[values >= 0], minlength=len(found.names))
+    return torch.bincount(values[values >= 0], minlength=len(attribute.names))
 
 
-def _reached(found: Column, train: Tensor, order: Tensor) -> Tensor:
+def _reached(attribute: Column, train: Tensor, order: Tensor) -> Tensor:
     """Return how many training samples have one of the first k values of ``order``, ``(K,)``."""
-    values = found.values.cpu()[train]
-    if found.kind == "set":
+    values = attribute.values.cpu()[train]
+    if attribute.kind == "set":
         members = values[:, order]
         first = members.int().argmax(dim=1)[members.any(dim=1)]
     else:
-        place = torch.empty(len(found.names), dtype=torch.int64)
-        place[order] = torch.arange(len(order))
-        first = place[values[values >= 0]]
+        rank = torch.empty(len(attribute.names), dtype=torch.int64)
+        rank[order] = torch.arange(len(order))
+        first = rank[values[values >= 0]]
     return torch.bincount(first, minlength=len(order)).cumsum(0)

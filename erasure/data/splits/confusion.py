@@ -56,7 +56,7 @@ class ConfusionForget(Forgetting):
         """Draw equally many training samples of both classes; more contain fewer."""
         targets = pool.targets.cpu()
         order = train[torch.randperm(len(train), generator=generator)]
-        sides = [order[targets[order] == place] for place in self._places(pool)]
+        sides = [order[targets[order] == code] for code in self._places(pool)]
         smaller = min(len(side) for side in sides)
         each = round((self.fraction or 0) * smaller) if self.count is None else self.count // 2
         if not 0 < each <= smaller:
@@ -81,16 +81,16 @@ class ConfusionForget(Forgetting):
         return {}
 
     def _places(self, pool: Pool) -> list[int]:
-        found = labels(pool)
-        if found.kind == "set":
+        classes = labels(pool)
+        if classes.kind == "set":
             raise UnsupportedError(
                 "labels can be swapped where every sample has one class, which this data set "
                 "has not; use another split, such as random"
             )
-        places = [found.code(wanted, "classes", "classes") for wanted in self.classes]
-        if places[0] == places[1]:
+        codes = [classes.code(wanted, "classes", "classes") for wanted in self.classes]
+        if codes[0] == codes[1]:
             raise ConfigError(f"classes must be two different classes, got {self.classes!r}")
-        return places
+        return codes
 
 
 def swapped(pool: Pool, indices: SplitIndices) -> Pool:

@@ -101,10 +101,10 @@ def atypicality(pool: Pool, samples: Tensor, among: Tensor, neighbours: int) -> 
         among: Ids ``(m,)`` of possible neighbours.
         neighbours: How many of each side count.
     """
-    codes, theirs = label_codes(pool), _directions(pool, among)
+    codes, other_directions = label_codes(pool), _directions(pool, among)
     scores = []
     for ids in samples.split(BLOCK):
-        cosines = _directions(pool, ids) @ theirs.T
+        cosines = _directions(pool, ids) @ other_directions.T
         same = codes[ids][:, None] == codes[among]
         itself = ids[:, None] == among
         own = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)
@@ -137,8 +137,8 @@ def read_scores(path: Path, train: Tensor) -> Tensor:
     if not path.is_file():
         raise ConfigError(f"path must be a safetensors file of scores, there is none at {path}")
     try:
-        found = tensors_in(path)
-        ids, scores = found["ids"].long(), found["memorization"].double()
+        tensors = tensors_in(path)
+        ids, scores = tensors["ids"].long(), tensors["memorization"].double()
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{path} cannot be read as scores (tensors ids and memorization): {error}"
@@ -146,14 +146,14 @@ def read_scores(path: Path, train: Tensor) -> Tensor:
     if ids.ndim != 1 or ids.shape != scores.shape or len(ids.unique()) != len(ids):
         raise DataError(f"{path} must have one score per id, and each id once")
     ids, order = ids.sort()
-    place = torch.searchsorted(ids, train).clamp(max=len(ids) - 1)
-    lacking = train[ids[place] != train] if len(ids) else train
+    position = torch.searchsorted(ids, train).clamp(max=len(ids) - 1)
+    lacking = train[ids[position] != train] if len(ids) else train
     if len(lacking):
         raise DataError(
             f"{path} lacks scores of {len(lacking)} of {len(train)} training samples, for "
             f"example {lacking[:6].tolist()}"
         )
-    chosen = scores[order[place]]
+    chosen = scores[order[position]]
     if not chosen.isfinite().all():
         raise DataError(f"{path} has scores that are not finite")
     return chosen

@@ -108,8 +108,8 @@ class ClassForget(Forgetting):
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
         """Name the classes, by number."""
-        places = sorted({labels(pool).code(wanted, "classes") for wanted in self.classes})
-        return {"kind": "class", "classes": places, "share": self.share}
+        codes = sorted({labels(pool).code(wanted, "classes") for wanted in self.classes})
+        return {"kind": "class", "classes": codes, "share": self.share}
 
 
 def check_amount(fraction: float | None, count: int | None) -> None:

@@ -17,18 +17,18 @@ def copies(pool: Pool, samples: Tensor, among: Tensor, near: float | None) -> Te
     of the samples is at least ``near``.
     """
     device = pool.targets.device
-    ours, theirs = samples.to(device), among.to(device)
-    found = torch.isin(pool.digests(theirs), pool.digests(ours))
-    if near is not None and len(theirs):
-        found |= _similar(pool.sketch(ours), pool.sketch(theirs), near)
-    return among[found.cpu()]
+    wanted, candidates = samples.to(device), among.to(device)
+    is_duplicate = torch.isin(pool.digests(candidates), pool.digests(wanted))
+    if near is not None and len(candidates):
+        is_duplicate |= _similar(pool.sketch(wanted), pool.sketch(candidates), near)
+    return among[is_duplicate.cpu()]
 
 
-def _similar(ours: Tensor, theirs: Tensor, near: float) -> Tensor:
-    """Return which rows of ``theirs`` (m, D) have a cosine >= near to a row of ``ours`` (n, D)."""
-    ours, theirs = F.normalize(ours, dim=1), F.normalize(theirs, dim=1)
+def _similar(wanted: Tensor, candidates: Tensor, near: float) -> Tensor:
+    """Return which ``candidates`` (m, D) have a cosine >= near to one of ``wanted`` (n, D)."""
+    wanted, candidates = F.normalize(wanted, dim=1), F.normalize(candidates, dim=1)
     best = [
-        torch.stack([(rows @ block.T).amax(dim=1) for block in ours.split(BLOCK)]).amax(dim=0)
-        for rows in theirs.split(BLOCK)
+        torch.stack([(rows @ block.T).amax(dim=1) for block in wanted.split(BLOCK)]).amax(dim=0)
+        for rows in candidates.split(BLOCK)
     ]
     return torch.cat(best) >= near - 1e-6

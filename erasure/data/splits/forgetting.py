@@ -107,22 +107,24 @@ class Forgetting:
         if len(stay) == len(held) == 0:
             return forget
         kind = "copies" if self.near is None else f"copies or near copies (cosine {self.near})"
-        found = f"{len(stay)} of {len(retain)} retained and {len(held)} of {len(heldout)} held-out"
+        counts_text = (
+            f"{len(stay)} of {len(retain)} retained and {len(held)} of {len(heldout)} held-out"
+        )
         if self.duplicates == "error":
             raise ConfigError(
-                f"duplicates: {found} samples are {kind} of samples to forget; "
+                f"duplicates: {counts_text} samples are {kind} of samples to forget; "
                 f"duplicates=move forgets those in the training set as well, warn goes on"
             )
         if self.duplicates == "move":
             log.warning(
                 "%s samples are %s of samples to forget; the former are forgotten as well",
-                found,
+                counts_text,
                 kind,
             )
             return torch.cat([forget, stay])
         log.warning(
             "%s samples are %s of samples to forget (split.duplicates=move forgets the former)",
-            found,
+            counts_text,
             kind,
         )
         return forget

@@ -173,10 +173,10 @@ def _number(split: EdgeForget, available: int) -> int:
     """Return how many of ``available`` edges to forget, at least one."""
     size = split.count or round((split.fraction or 0.0) * available)
     if not 0 < size <= available:
-        asked = f"count={split.count}" if split.count else f"fraction={split.fraction}"
+        request = f"count={split.count}" if split.count else f"fraction={split.fraction}"
         raise ConfigError(
-            f"{asked} forgets {size} of the {available} edges that touch a training node; it must "
-            f"be at least one of them"
+            f"{request} forgets {size} of the {available} edges that touch a training node; it "
+            f"must be at least one of them"
         )
     return size
 

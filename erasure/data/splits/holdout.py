@@ -53,9 +53,9 @@ class Holdout:
             ConfigError: If there is no such group, a group is in two official parts, or no
                 sample is left for one of the three.
         """
-        parts = pool.official if self.official else None
+        official = pool.official if self.official else None
         every = torch.arange(len(pool.targets))
-        codes = torch.full_like(every, NOWHERE) if parts is None else parts.cpu().long()
+        codes = torch.full_like(every, NOWHERE) if official is None else official.cpu().long()
         fixed_test, fixed_val = every[codes == TEST], every[codes == VAL]
         rest = every[codes == TRAIN] if len(fixed_test) else every[codes != VAL]
         groups = None if self.group is None else _group_codes(column(pool, self.group, "group"))
@@ -72,8 +72,8 @@ class Holdout:
             rest, val = divide(rest, share=self.val, generator=generator)
         if self.train < 1.0:
             _, rest = divide(rest, share=self.train, generator=generator)
-        found = {"train": rest, "val": val, "test": test}
-        self._check(found, groups)
+        parts = {"train": rest, "val": val, "test": test}
+        self._check(parts, groups)
         return rest, val, test
 
     def _check(self, parts: Mapping[str, Tensor], groups: Tensor | None) -> None:
@@ -82,12 +82,12 @@ class Holdout:
                 raise ConfigError(f"the {name} set of this split is empty")
         if groups is None:
             return
-        for (one, ours), (other, theirs) in combinations(parts.items(), 2):
-            shared = torch.isin(groups[ours], groups[theirs]).sum()
+        for (name, ids), (other, other_ids) in combinations(parts.items(), 2):
+            shared = torch.isin(groups[ids], groups[other_ids]).sum()
             if shared:
                 raise ConfigError(
-                    f"group={self.group} has values in both the official {one} and {other} sets "
-                    f"({shared} samples of {one}); official=false draws all parts anew"
+                    f"group={self.group} has values in both the official {name} and {other} sets "
+                    f"({shared} samples of {name}); official=false draws all parts anew"
                 )
 
 
@@ -121,14 +121,14 @@ def stratified(
     return order[~drawn].sort().values, order[drawn].sort().values
 
 
-def _group_codes(found: Column) -> Tensor:
+def _group_codes(column: Column) -> Tensor:
     """Return the group of each sample ``(N,)``; one without a value is a group of its own."""
-    if found.kind == "set":
+    if column.kind == "set":
         raise ConfigError("group must be an attribute with one value per sample, got one of sets")
-    codes = found.values.cpu()
-    if found.kind == "number":
-        places = codes.nan_to_num().unique(return_inverse=True)[1]
-        codes = torch.where(codes.isnan(), -1, places)
+    codes = column.values.cpu()
+    if column.kind == "number":
+        inverse = codes.nan_to_num().unique(return_inverse=True)[1]
+        codes = torch.where(codes.isnan(), -1, inverse)
     first = int(codes.max()) + 1
     return torch.where(codes < 0, first + torch.arange(len(codes)), codes)
 
@@ -137,10 +137,10 @@ def _by_group(
     groups: Tensor, ids: Tensor, share: float, generator: Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw whole groups in random order until they hold ``share`` of the samples."""
-    values, place, counts = groups[ids].unique(return_inverse=True, return_counts=True)
+    values, group_index, counts = groups[ids].unique(return_inverse=True, return_counts=True)
     order = torch.randperm(len(values), generator=generator)
     before = counts[order].cumsum(0) - counts[order]
     chosen = torch.zeros(len(values), dtype=torch.bool)
     chosen[order[before < round(share * len(ids))]] = True
-    drawn = chosen[place]
+    drawn = chosen[group_index]
     return ids[~drawn], ids[drawn]

@@ -133,11 +133,11 @@ def _from_numpy(path: Path) -> Tensor:
 
 
 def _from_safetensors(path: Path) -> Tensor:
-    found = tensors_in(path)
-    names = [name for name in ("ids", "forget") if name in found]
+    tensors = tensors_in(path)
+    names = [name for name in ("ids", "forget") if name in tensors]
     if not names:
-        raise KeyError(f"no tensor ids or forget among {', '.join(found)}")
-    return found[names[0]]
+        raise KeyError(f"no tensor ids or forget among {', '.join(tensors)}")
+    return tensors[names[0]]
 
 
 _READERS = {

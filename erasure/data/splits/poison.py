@@ -75,11 +75,11 @@ class PoisonForget(Forgetting):
 
     def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
         """Draw training samples of other classes; a larger fraction contains a smaller one."""
-        place = self._place(pool)
+        target_code = self._place(pool)
         self._check_images(pool)
         size = amount(self.fraction, self.count, len(train))
         order = train[torch.randperm(len(train), generator=generator)]
-        others = order[pool.targets.cpu()[order] != place]
+        others = order[pool.targets.cpu()[order] != target_code]
         if size > len(others):
             raise ConfigError(
                 f"{'fraction' if self.count is None else 'count'} asks to poison {size} training "
@@ -101,13 +101,13 @@ class PoisonForget(Forgetting):
         return triggered(pool, indices)
 
     def _place(self, pool: Pool) -> int:
-        found = labels(pool)
-        if found.kind == "set":
+        classes = labels(pool)
+        if classes.kind == "set":
             raise UnsupportedError(
                 "a backdoor needs data where every sample has one class, which this data set has "
                 "not; use another split, such as random"
             )
-        return found.code(self.target, "target", "classes")
+        return classes.code(self.target, "target", "classes")
 
     def _check_images(self, pool: Pool) -> None:
         shape = pool.input_shape
@@ -159,8 +159,8 @@ def _brightest(pool: Pool, ids: Tensor) -> Sequence[float]:
     """Return the largest value of each channel in some images, as the model sees them."""
     chunks = ids.to(pool.targets.device).split(CHUNK)
     highest = torch.stack([pool.fetch(chunk).amax(dim=(0, 2, 3)) for chunk in chunks])
-    found: list[float] = highest.amax(dim=0).tolist()
-    return found
+    maxima: list[float] = highest.amax(dim=0).tolist()
+    return maxima
 
 
 @dataclass(frozen=True)
@@ -186,17 +186,17 @@ class Stamped(Through):
         self, batches: Sequence[Tensor], *, augment: Generator | None = None
     ) -> Iterator[Inputs]:
         """Stamp what the pool streams."""
-        found = self.pool.stream(batches, augment=augment)
-        for index, inputs in zip(batches, found, strict=True):
+        inputs_by_batch = self.pool.stream(batches, augment=augment)
+        for index, inputs in zip(batches, inputs_by_batch, strict=True):
             yield self._stamp(inputs, index)
 
     def digests(self, index: Tensor) -> Tensor:
         """Return the pool's hashes, and others for stamped samples; a sketch ignores the patch."""
-        found = self.pool.digests(index).clone()
+        hashes = self.pool.digests(index).clone()
         places = self.marked[index].nonzero().flatten()
         for some in places.split(CHUNK):
-            found[some] = row_hashes(self.fetch(index[some]))
-        return found
+            hashes[some] = row_hashes(self.fetch(index[some]))
+        return hashes
 
     @cached_property
     def fingerprint(self) -> str:

@@ -93,7 +93,7 @@ def matching(pool: Pool, where: str) -> Tensor:
     Raises:
         ConfigError: If it is not a condition, or a column or value does not exist.
     """
-    columns = {_identifier(name): found for name, found in pool.attributes.items()}
+    columns = {_identifier(name): column for name, column in pool.attributes.items()}
     return _holds(_parsed(where), {**columns, "target": labels(pool)})
 
 
@@ -114,25 +114,25 @@ def _parsed(where: str) -> ast.expr:
 def _holds(node: ast.expr, columns: Columns) -> Tensor:
     if isinstance(node, ast.BoolOp):
         join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
-        found = _holds(node.values[0], columns)
+        holds = _holds(node.values[0], columns)
         for value in node.values[1:]:
-            found = join(found, _holds(value, columns))
-        return found
+            holds = join(holds, _holds(value, columns))
+        return holds
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return ~_holds(node.operand, columns)
     if isinstance(node, ast.Compare):
         operands = [node.left, *node.comparators]
-        found = _compared(operands[0], node.ops[0], operands[1], columns)
+        holds = _compared(operands[0], node.ops[0], operands[1], columns)
         for left, how, right in zip(operands[1:], node.ops[1:], operands[2:], strict=False):
-            found = found & _compared(left, how, right, columns)
-        return found
+            holds = holds & _compared(left, how, right, columns)
+        return holds
     raise _not_allowed(node)
 
 
 def _compared(left: ast.expr, how: ast.cmpop, right: ast.expr, columns: Columns) -> Tensor:
     if isinstance(how, ast.In | ast.NotIn):
-        found, present = _contained(left, right, columns)
-        return found if isinstance(how, ast.In) else ~found & present
+        holds, present = _contained(left, right, columns)
+        return holds if isinstance(how, ast.In) else ~holds & present
     if isinstance(left, ast.Name):
         return _related(named(columns, left.id, "where"), how, right)
     if isinstance(right, ast.Name) and type(how) in MIRRORED:
@@ -148,8 +148,8 @@ def _related(column: Column, how: ast.cmpop, constant: ast.expr) -> Tensor:
     if column.kind == "number" and type(how) in ORDER:
         if isinstance(wanted, str):
             raise ConfigError(f"where must compare numbers with numbers, got {wanted!r}")
-        found: Tensor = ORDER[type(how)](column.values.cpu(), wanted)
-        return found
+        holds: Tensor = ORDER[type(how)](column.values.cpu(), wanted)
+        return holds
     if column.kind == "set" or not isinstance(how, ast.Eq | ast.NotEq):
         raise ConfigError(f"where must ask a column of {ASKED[column.kind]}")
     equal = column.having([wanted], "where")

@@ -28,11 +28,11 @@ def named(columns: Mapping[str, Column], name: str, setting: str) -> Column:
     """
     if name in columns:
         return columns[name]
-    known = ", ".join(sorted(columns)) or "none"
+    names = ", ".join(sorted(columns)) or "none"
     close = get_close_matches(name, list(columns), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ConfigError(
-        f"{setting} must be an attribute of the data set, which has {known}, got {name!r}{hint}"
+        f"{setting} must be an attribute of the data set, which has {names}, got {name!r}{hint}"
     )
 
 
@@ -79,10 +79,10 @@ def in_proportion(ids: Tensor, codes: Tensor, size: int, generator: Generator) -
     by_class = codes[order].argsort(stable=True)
     counts = codes[order].unique(return_counts=True)[1]
     starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
-    place = torch.empty(len(order), dtype=torch.float64)
+    position = torch.empty(len(order), dtype=torch.float64)
     within = torch.arange(len(order)) - starts
-    place[by_class] = (within.double() + 0.5) / counts.repeat_interleave(counts)
-    return order[place.argsort(stable=True)[:size]]
+    position[by_class] = (within.double() + 0.5) / counts.repeat_interleave(counts)
+    return order[position.argsort(stable=True)[:size]]
 
 
 def shown(wanted: Sequence[object]) -> str:

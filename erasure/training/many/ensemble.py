@@ -74,6 +74,7 @@ def train_together(
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         losses = kind.loss(model(batch.inputs).flatten(0, 1), batch.targets.flatten(0, 1))
         means = losses.view(count, -1).mean(dim=1)
+        # the gradient of a sum of means is, for each member, that of its own mean alone
         totals.add_(means.detach())
         return means.sum()
 
@@ -107,19 +108,20 @@ def side_by_side(members: Sequence[Member], size: int, *, augment: bool) -> Pass
         draws = [torch.randperm(len(first), generator=m.generator) for m in members]
         order = torch.stack(draws).to(index.device)
         ids = index.gather(1, order)
-        targets = torch.stack([own[place] for own, place in zip(labels, order, strict=True)])
+        targets = torch.stack([rows[chosen] for rows, chosen in zip(labels, order, strict=True)])
         for begin, end in cuts:
             chosen = ids[:, begin:end]
             yield Batch(fetched(chosen), targets[:, begin:end], chosen)
 
     def fetched(chosen: Tensor) -> Tensor:
         if not augment:
-            every: Tensor = first.pool.fetch(chosen.flatten())
-            return every.view(*chosen.shape, *every.shape[1:])
-        own = [
+            together: Tensor = first.pool.fetch(chosen.flatten())
+            return together.view(*chosen.shape, *together.shape[1:])
+        # each member draws its augmentation from its own generator, as it would alone
+        inputs = [
             m.view.pool.fetch(i, augment=m.generator) for m, i in zip(members, chosen, strict=True)
         ]
-        return torch.stack(own)
+        return torch.stack(inputs)
 
     return Pass(len(cuts), start)
 

@@ -38,6 +38,7 @@ class Stacked(nn.Module):
         states = [model.state_dict() for model in models]
         parameters = {name for name, _ in models[0].named_parameters()}
         self.names = list(states[0])
+        # buffers too: running statistics are those of each network alone
         for name in self.names:
             value = torch.stack([state[name] for state in states])
             if name in parameters:
@@ -52,8 +53,8 @@ class Stacked(nn.Module):
 
     def state_of(self, number: int) -> dict[str, Tensor]:
         """Return the weights of one of the networks under their own names."""
-        own = self.state_dict()
-        return {name: own[_flat(name)][number].detach().clone() for name in self.names}
+        stacked_state = self.state_dict()
+        return {name: stacked_state[_flat(name)][number].detach().clone() for name in self.names}
 
     def tensor(self, name: str) -> Tensor | None:
         """Return the stacked tensor ``(K, ...)`` of a name in the networks, if there is one."""
@@ -82,14 +83,14 @@ def traced(model: nn.Module) -> fx.GraphModule:
 def _refuse_unknown(graph: fx.GraphModule, node: fx.Node) -> None:
     if node.op == "call_module":
         module = graph.get_submodule(str(node.target))
-        known: tuple[type, ...] = (*POINTWISE, *SPATIAL, *_LAYERS)
+        stackable: tuple[type, ...] = (*POINTWISE, *SPATIAL, *_LAYERS)
         plain_conv = not isinstance(module, nn.Conv2d) or (
             module.groups == 1 and module.padding_mode == "zeros"
         )
-        running = not isinstance(module, nn.BatchNorm2d) or (
+        keeps_statistics = not isinstance(module, nn.BatchNorm2d) or (
             module.track_running_stats and module.momentum is not None and module.affine
         )
-        if type(module) in known and plain_conv and running:
+        if type(module) in stackable and plain_conv and keeps_statistics:
             return
         raise UnsupportedError(f"{type(module).__name__} cannot be stacked")
     flattens = (
@@ -111,16 +112,16 @@ class _Run(fx.Interpreter):
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         module = self.stacked.graph.get_submodule(target)
         if isinstance(module, (*POINTWISE, *SPATIAL)):
-            found: Tensor = module(*args, **kwargs)
-            return found
+            activations: Tensor = module(*args, **kwargs)
+            return activations
         layer = _LAYERS[type(module)]
         return layer(self.stacked, f"{target}.", module, args[0])
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if target is torch.flatten:
             return _dense(args[0], self.stacked.count)
-        found: Tensor = target(*args, **kwargs)
-        return found
+        activations: Tensor = target(*args, **kwargs)
+        return activations
 
 
 def _spread(inputs: Tensor) -> Tensor:
@@ -128,6 +129,7 @@ def _spread(inputs: Tensor) -> Tensor:
     if inputs.ndim != 5:
         return inputs
     many, batch, channels, height, width = inputs.shape
+    # channels of one network lie side by side: that is what groups of a convolution are
     return inputs.transpose(0, 1).reshape(batch, many * channels, height, width)
 
 
@@ -135,6 +137,7 @@ def _dense(values: Tensor, count: int) -> Tensor:
     """Activations in either layout to ``(K, B, F)``."""
     if values.ndim == 4:
         batch, channels, height, width = values.shape
+        # channels of (K * C) split into (K, C): the order in which _spread joined them
         features = channels // count * height * width
         return values.reshape(batch, count, features).transpose(0, 1)
     return values.flatten(2)
@@ -149,6 +152,7 @@ def _linear(stacked: Stacked, name: str, _: nn.Module, values: Tensor) -> Tensor
     assert weight is not None  # noqa: S101  # a linear layer has one
     if bias is None:
         return values @ weight.mT
+    # (K, 1, F) is added to every row of the batch
     return torch.baddbmm(bias.unsqueeze(1), values, weight.mT)
 
 
@@ -177,7 +181,7 @@ def _batch_norm(stacked: Stacked, name: str, module: nn.Module, values: Tensor) 
         cast("Tensor", stacked.tensor(f"{name}num_batches_tracked")).add_(1)
     return F.batch_norm(
         values,
-        mean.view(-1),
+        mean.view(-1),  # a view: torch updates it in place, and so the stacked buffer
         variance.view(-1),
         weight.flatten(),
         bias.flatten(),

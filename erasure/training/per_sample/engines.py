@@ -71,14 +71,14 @@ class ByLayers:
         """Yield, for each objective, ``(n, *shape)`` by name of each trained parameter."""
         names = _names(self.model)
         for visits, slopes in self._backward(batch, objectives, at_once=1):
-            found: dict[str, Tensor] = {}
+            by_name: dict[str, Tensor] = {}
             for visit, (slope,) in zip(visits, slopes, strict=True):
                 parts = layer_gradients(visit.module, visit.inputs, slope)
                 for key, value in parts.items():
                     name = names.get(getattr(visit.module, key))
                     if name is not None:
-                        found[name] = value
-            yield found
+                        by_name[name] = value
+            yield by_name
 
     def squares(self, batch: Batch, objectives: Objectives) -> dict[str, Tensor]:
         """Return the sum over samples and objectives of squared gradients."""
@@ -126,7 +126,7 @@ class ByVmap:
         """Yield, for each objective, ``(n, *shape)`` by name of each trained parameter."""
         trained = {name: p.detach() for p, name in _names(self.model).items()}
         for number in range(self._count(batch, objectives)):
-
+            # a default is bound here and now; a closure would read the variable when it is called
             def objective(
                 weights: Mapping[str, Tensor], inputs: Any, target: Tensor, number: int = number
             ) -> Tensor:
@@ -155,10 +155,10 @@ class OneByOne:
         """Yield, for each objective, ``(1, *shape)`` by name; the batch must hold one sample."""
         names = _names(self.model)
         for loss in objectives(self.model(batch.inputs), batch.targets):
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 loss.sum(), list(names), retain_graph=True, materialize_grads=True
-            )
-            yield {name: g[None] for name, g in zip(names.values(), found, strict=True)}
+            )  # the graph is kept for the other objectives
+            yield {name: g[None] for name, g in zip(names.values(), gradients, strict=True)}
 
     def squares(self, batch: Batch, objectives: Objectives) -> dict[str, Tensor]:
         """Return the squared gradients of the sample, summed over objectives."""
@@ -180,15 +180,15 @@ def _visits(model: nn.Module) -> Iterator[list[_Visit]]:
     The place in the graph is kept instead of the output, which a following activation may
     overwrite in place.
     """
-    found: list[_Visit] = []
+    visits: list[_Visit] = []
 
     def keep(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(outputs, Tensor):
-            found.append(_Visit(module, inputs[0].detach(), get_gradient_edge(outputs)))
+            visits.append(_Visit(module, inputs[0].detach(), get_gradient_edge(outputs)))
 
     hooks = [m.register_forward_hook(keep) for m in model.modules() if _trained(m)]
     try:
-        yield found
+        yield visits
     finally:
         for hook in hooks:
             hook.remove()
@@ -202,14 +202,14 @@ def _uses(loss: Tensor) -> dict[int, int]:
     """Return how many edges of the graph of ``loss`` lead to each leaf, by id."""
     uses: dict[int, int] = {}
     pending: list[Node] = [loss.grad_fn] if loss.grad_fn is not None else []
-    known = set(pending)
+    seen = set(pending)
     while pending:
         for node, _ in pending.pop().next_functions:
             leaf = getattr(node, "variable", None)
-            if leaf is not None:
+            if leaf is not None:  # the node that accumulates the gradient of a parameter
                 uses[id(leaf)] = uses.get(id(leaf), 0) + 1
-            elif node is not None and node not in known:
-                known.add(node)
+            elif node is not None and node not in seen:
+                seen.add(node)
                 pending.append(node)
     return uses
 
@@ -226,6 +226,7 @@ def _in_precision(
     values: list[list[Tensor]] = []
     for visit, several in zip(visits, slopes, strict=True):
         dtype = next(visit.module.parameters(recurse=False)).dtype
+        # None: this objective does not reach the layer, its gradient is zero
         present = [slope.to(dtype) for slope in several if slope is not None]
         if present:
             inputs = visit.inputs.to(dtype) if visit.inputs.is_floating_point() else visit.inputs
@@ -243,7 +244,7 @@ def _alone(inputs: Any) -> Any:
 
 def _summed_squares(model: nn.Module, gradients: Iterator[dict[str, Tensor]]) -> dict[str, Tensor]:
     total = {name: torch.zeros_like(p) for p, name in _names(model).items()}
-    for found in gradients:
-        for name, value in found.items():
+    for by_name in gradients:
+        for name, value in by_name.items():
             total[name] += value.square().sum(dim=0)
     return total

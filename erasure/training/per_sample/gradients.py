@@ -64,8 +64,10 @@ def sample_gradients(
 
     with evaluating(model), torch.enable_grad():
         for engine, batch in _chunks(model, view, objectives, chunk, whole=True):
-            (found,) = engine.gradients(batch, objectives)
-            rows = [found[n].flatten(1) for n, p in model.named_parameters() if p.requires_grad]
+            (gradients,) = engine.gradients(batch, objectives)
+            rows = [
+                gradients[n].flatten(1) for n, p in model.named_parameters() if p.requires_grad
+            ]
             yield torch.cat(rows, dim=1)
 
 
@@ -99,6 +101,7 @@ def expected_fisher(
     if generator is None:
         raise ValueError("a sketch needs a generator")
     labels = len(list(kind.label_expectation(torch.zeros(1, view.pool.num_classes))))
+    # E[(sum_y s_y g_y)^2] = sum_y g_y^2 for independent signs s_y: cross terms average out
     signs = 2.0 * torch.randint(2, (len(view), labels), generator=generator) - 1.0
 
     def mixed(logits: Tensor, signs: Tensor) -> Iterable[Tensor]:
@@ -130,6 +133,7 @@ def _chunks(
     """Yield every sample once; the first alone, to find out how to treat the others."""
     (first,) = view.take(torch.arange(1)).batches(1)
     engine = _choose(model, first, objectives)
+    # the first sample alone is judged and measured; it is read once, so it is also used
     yield engine, first
     width = _width(engine, first, objectives, whole=whole)
     for batch in view.take(torch.arange(1, len(view))).batches(min(width, chunk or width)):
@@ -166,15 +170,16 @@ def _width(engine: Engine, first: Batch, objectives: Objectives, *, whole: bool)
 
 def _footprint(model: nn.Module, first: Batch, objectives: Objectives) -> tuple[int, int]:
     """Return how many numbers autograd keeps for one sample, and the number of objectives."""
+    # parameters are saved for the backward pass too, but once, not once a sample
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in weights:
-            kept[place] = tensor.numel()
+        address = tensor.untyped_storage().data_ptr()
+        if address not in weights:
+            kept[address] = tensor.numel()
         return tensor
 
     with saved_tensors_hooks(count, lambda tensor: tensor):
         backwards = len(list(objectives(model(first.inputs), first.targets)))
-    return sum(kept.values()) + 1, backwards
+    return sum(kept.values()) + 1, backwards  # never 0, which would divide

@@ -4,7 +4,7 @@ The gradient of a layer's weight for one sample is a product of the layer's inpu
 of the loss with respect to its output ("slopes"). Both are known for a whole batch after one
 backward pass, so the gradients of all samples are one batched product away.
 
-ReferenceModels:
+References:
     I. Goodfellow, "Efficient Per-Example Gradient Computations", 2015, arXiv:1510.01799;
     G. Rochette et al., "Efficient Per-Example Gradient Computations in Convolutional Neural
     Networks", 2019, arXiv:1912.06015.
@@ -69,15 +69,15 @@ def layer_squares(module: nn.Module, inputs: Tensor, slopes: Sequence[Tensor]) -
     for start in range(0, len(inputs), rows):
         prepared = rule.prepare(module, inputs[start : start + rows])
         for slope in slopes:
-            found = rule.combine(module, prepared, slope[start : start + rows])
-            for name, gradients in _present(module, found).items():
-                _add_squares(total[name], gradients)
+            by_name = rule.combine(module, prepared, slope[start : start + rows])
+            for name, values in _present(module, by_name).items():
+                _add_squares(total[name], values)
     return total
 
 
-def _present(module: nn.Module, found: Gradients) -> Gradients:
+def _present(module: nn.Module, gradients: Gradients) -> Gradients:
     """Leave out what the layer does not have, such as a bias."""
-    return {name: value for name, value in found.items() if getattr(module, name) is not None}
+    return {name: value for name, value in gradients.items() if getattr(module, name) is not None}
 
 
 def _rows(module: nn.Module, device: torch.device) -> int:
@@ -106,9 +106,10 @@ def _linear(_: nn.Module, inputs: Tensor, slopes: Tensor) -> Gradients:
 
 
 def _patches(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Return what each group of kernels sees, ``(n * groups, inputs per kernel, places)``."""
+    """Return what each group of kernels sees, ``(n * groups, inputs per kernel, positions)``."""
     conv = cast("nn.Conv2d", module)
     padding = cast("tuple[int, int]", conv.padding)
+    # unfold orders rows by channel, then position in the kernel: a group is a run of rows
     unfolded: Tensor = F.unfold(inputs, conv.kernel_size, conv.dilation, padding, conv.stride)
     grouped: Tensor = unfolded.unflatten(1, (conv.groups, -1)).flatten(0, 1)
     return grouped
@@ -118,6 +119,7 @@ def _conv2d(module: nn.Module, patches: Tensor, slopes: Tensor) -> Gradients:
     conv = cast("nn.Conv2d", module)
     flat = slopes.flatten(2)
     grouped = flat.unflatten(1, (conv.groups, -1)).flatten(0, 1)
+    # a kernel is applied at every position, so its gradient is the sum over them: one product
     weight = torch.bmm(grouped, patches.mT)
     return {"weight": weight.view(-1, *conv.weight.shape), "bias": flat.sum(dim=2)}
 
@@ -125,6 +127,7 @@ def _conv2d(module: nn.Module, patches: Tensor, slopes: Tensor) -> Gradients:
 def _by_statistics(module: nn.Module, inputs: Tensor) -> Tensor:
     norm = cast("nn.BatchNorm2d", module)
     shape = (1, -1, *[1] * (inputs.ndim - 2))
+    # in eval mode these are constants, so that the norm is affine and samples stay apart
     mean, variance = (
         cast("Tensor", value).view(shape) for value in (norm.running_mean, norm.running_var)
     )
@@ -154,14 +157,15 @@ def _elements(module: nn.Module, normal: Tensor, slopes: Tensor) -> Gradients:
 
 def _rows_of(module: nn.Module, tokens: Tensor, slopes: Tensor) -> Gradients:
     table = cast("nn.Embedding", module)
-    first = torch.arange(len(tokens), device=tokens.device) * table.num_embeddings
-    places = (tokens.flatten(1) + first[:, None]).flatten()
-    found = slopes.new_zeros(len(tokens) * table.num_embeddings, table.embedding_dim)
-    found.index_add_(0, places, slopes.reshape(-1, table.embedding_dim))
-    found = found.view(len(tokens), *table.weight.shape)
-    if table.padding_idx is not None:
-        found[:, table.padding_idx] = 0.0
-    return {"weight": found}
+    # one table per sample, all in one: row of sample i and token t is i * num_embeddings + t
+    offsets = torch.arange(len(tokens), device=tokens.device) * table.num_embeddings
+    flat_rows = (tokens.flatten(1) + offsets[:, None]).flatten()
+    gradients = slopes.new_zeros(len(tokens) * table.num_embeddings, table.embedding_dim)
+    gradients.index_add_(0, flat_rows, slopes.reshape(-1, table.embedding_dim))
+    gradients = gradients.view(len(tokens), *table.weight.shape)
+    if table.padding_idx is not None:  # torch never moves this row
+        gradients[:, table.padding_idx] = 0.0
+    return {"weight": gradients}
 
 
 def _as_is(_: nn.Module, inputs: Tensor) -> Tensor:

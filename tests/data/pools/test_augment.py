@@ -21,12 +21,12 @@ def by_loop(images, padding, flip, source):
     count, _, height, width = images.shape
     top, left = torch.randint(2 * padding + 1, (2, count, 1), generator=source)[..., 0].tolist()
     mirrored = torch.rand((count, 1), generator=source) < 0.5 if flip else torch.zeros(count, 1)
-    found = []
+    windows = []
     for image, row, column, mirror in zip(images, top, left, mirrored.bool(), strict=True):
         padded = F.pad(image, (padding, padding, padding, padding))
         window = padded[:, row : row + height, column : column + width]
-        found.append(window.flip(-1) if mirror else window)
-    return torch.stack(found)
+        windows.append(window.flip(-1) if mirror else window)
+    return torch.stack(windows)
 
 
 @given(
@@ -38,10 +38,10 @@ def by_loop(images, padding, flip, source):
 )
 def test_it_equals_a_loop_over_samples(shape, padding, flip, seed, dtype):
     images = torch.randint(256, shape, generator=generator(seed)).to(dtype)
-    found = CropFlip(padding=padding, flip=flip)(images, generator(seed))
+    augmented = CropFlip(padding=padding, flip=flip)(images, generator(seed))
     expected = by_loop(images, padding, flip, generator(seed))
-    assert found.dtype == dtype
-    assert torch.equal(found, expected)
+    assert augmented.dtype == dtype
+    assert torch.equal(augmented, expected)
 
 
 def distinct(images):
@@ -124,18 +124,18 @@ def test_colours_change_as_torchvision_changes_them_one_by_one(channels, strengt
         for name, factor in own.items():
             changed = getattr(reference, f"adjust_{name}")(changed, factor)
         expected.append(changed)
-    found = ColorJitter(**strengths, limit=1.0)(images, generator(2))
-    torch.testing.assert_close(found, torch.stack(expected), atol=1e-6, rtol=0)
+    augmented = ColorJitter(**strengths, limit=1.0)(images, generator(2))
+    torch.testing.assert_close(augmented, torch.stack(expected), atol=1e-6, rtol=0)
 
 
 def test_bytes_and_shares_of_them_are_changed_alike():
     pixels = torch.randint(0, 256, (6, 3, 5, 4), generator=generator(0)).to(torch.uint8)
     strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
-    found = ColorJitter(**strengths)(pixels, generator(1))
+    augmented = ColorJitter(**strengths)(pixels, generator(1))
     shares = ColorJitter(**strengths, limit=1.0)(pixels / 255, generator(1))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found / 255, shares, atol=1e-6, rtol=0)
-    assert 0 <= found.min() < found.max() <= 255
+    assert augmented.dtype == torch.float32
+    torch.testing.assert_close(augmented / 255, shares, atol=1e-6, rtol=0)
+    assert 0 <= augmented.min() < augmented.max() <= 255
 
 
 def test_each_image_has_factors_of_its_own_within_the_strength():
@@ -152,10 +152,10 @@ def test_each_image_has_factors_of_its_own_within_the_strength():
 
 def test_without_a_limit_nothing_is_clamped():
     images = 4 * photographs() - 2
-    found = ColorJitter(brightness=1.0, limit=None)(images, generator(0))
-    shares = found / images
+    augmented = ColorJitter(brightness=1.0, limit=None)(images, generator(0))
+    shares = augmented / images
     assert torch.allclose(shares, shares[:, :1, :1, :1].expand_as(shares))
-    assert found.min() < 0
+    assert augmented.min() < 0
 
 
 def test_channels_that_are_no_colours_have_no_saturation():
@@ -167,8 +167,8 @@ def test_channels_that_are_no_colours_have_no_saturation():
 
 def test_a_flat_image_has_neither_contrast_nor_saturation_to_change():
     images = torch.full((3, 3, 4, 4), 0.25)
-    found = ColorJitter(contrast=0.9, saturation=0.9, limit=1.0)(images, generator(0))
-    torch.testing.assert_close(found, images, atol=1e-4, rtol=0)  # LUMA sums to 0.9999
+    augmented = ColorJitter(contrast=0.9, saturation=0.9, limit=1.0)(images, generator(0))
+    torch.testing.assert_close(augmented, images, atol=1e-4, rtol=0)  # LUMA sums to 0.9999
 
 
 def test_settings_make_the_augmentation_they_ask_for():

@@ -25,19 +25,17 @@ from crafted_geometric import (
 from erasure.config.build import build
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
-from erasure.core.seeding import isolated
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
-from erasure.data.sources.graphs.files import library, refuse_foreign
+from erasure.data.sources.graphs.files import refuse_foreign
 from erasure.data.sources.graphs.geometric import Citations, KarateClub, TUGraphs
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.sources.graphs.molecules import Molecules
-from erasure.models.message_passing import GATLayer, GCNLayer, GINLayer, SAGELayer
 from erasure.trial.run import run
 
-pyg = library("nn")
-Batch, Data = library("data").Batch, library("data").Data
+Batch, Data = geometric("data").Batch, geometric("data").Data
 MoleculeNet, Planetoid, TUDataset = (
-    getattr(library("datasets"), name) for name in ("MoleculeNet", "Planetoid", "TUDataset")
+    getattr(geometric("datasets"), name) for name in ("MoleculeNet", "Planetoid", "TUDataset")
 )
 
 FILES = ["mutag", "proteins", "enzymes", "bace", "bbbp", "hiv", "cora", "citeseer", "pubmed"]
@@ -51,7 +49,7 @@ def drawn(*shape, seed=0):
 def several():
     """Graphs of 1 to 9 nodes with loops, repeated edges, and some without any edge."""
     generator = torch.Generator().manual_seed(0)
-    found = []
+    graphs = []
     for size in torch.randint(1, 10, (25,), generator=generator).tolist():
         count = int(torch.randint(0, 3 * size, (1,), generator=generator))
         edges = torch.randint(size, (2, count), generator=generator)
@@ -59,8 +57,8 @@ def several():
             torch.rand((size, 3), generator=generator),
             torch.rand((count, 2), generator=generator),
         )
-        found.append(Data(x=x, edge_index=edges, edge_attr=bonds))
-    return found
+        graphs.append(Data(x=x, edge_index=edges, edge_attr=bonds))
+    return graphs
 
 
 def pooled(graphs, **fields):
@@ -81,16 +79,16 @@ def pooled(graphs, **fields):
 @pytest.mark.parametrize("ids", [[0], [3, 1, 24, 7], [5, 5, 2], list(range(25))])
 def test_a_batch_is_that_of_the_library_bit_for_bit(several, ids):
     expected = Batch.from_data_list([several[number] for number in ids])
-    found = pooled(several).fetch(torch.tensor(ids))
-    assert set(found) == {"x", "edge_index", "edge_attr", "batch", "ptr"}
-    for name, value in found.items():
+    inputs = pooled(several).fetch(torch.tensor(ids))
+    assert set(inputs) == {"x", "edge_index", "edge_attr", "batch", "ptr"}
+    for name, value in inputs.items():
         assert value.dtype == expected[name].dtype
         assert torch.equal(value, expected[name]), name
 
 
 def test_a_batch_of_nothing_is_empty(several):
-    found = pooled(several).fetch(torch.tensor([], dtype=torch.long))
-    assert [len(found[name]) for name in ("x", "batch", "ptr")] == [0, 0, 1]
+    inputs = pooled(several).fetch(torch.tensor([], dtype=torch.long))
+    assert [len(inputs[name]) for name in ("x", "batch", "ptr")] == [0, 0, 1]
 
 
 def test_every_fact_a_model_needs_is_there(several):
@@ -190,59 +188,7 @@ def test_edges_that_leave_their_graph_empty_graphs_and_gaps_are_refused(several)
         replace(pool, node_ptr=empty)
 
 
-def pair(kind, edge):
-    """Return one of our layers and the library's with the same weights."""
-    with isolated(0, "layer"):
-        if kind == "gcn":
-            ours, theirs = GCNLayer(3, 8), pyg.GCNConv(3, 8)
-            theirs.lin.weight, theirs.bias = ours.linear.weight, ours.bias
-        elif kind == "sage":
-            ours, theirs = SAGELayer(3, 8), pyg.SAGEConv(3, 8)
-            theirs.lin_l.weight, theirs.lin_r.weight = ours.neighbours.weight, ours.own.weight
-            theirs.lin_l.bias = ours.own.bias
-        elif kind == "gin":
-            ours = GINLayer(3, 8, edge=edge, norm="none")
-            network = torch.nn.Sequential(
-                torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8)
-            )
-            theirs = pyg.GINEConv(network, edge_dim=edge) if edge else pyg.GINConv(network)
-            network[0].weight, network[0].bias = ours.first.weight, ours.bias
-            network[2].weight, network[2].bias = ours.second.weight, ours.second.bias
-            if edge:
-                theirs.lin.weight, theirs.lin.bias = ours.edge.weight, ours.edge.bias
-        else:
-            ours = GATLayer(3, 8, heads=2, edge=edge)
-            theirs = pyg.GATConv(3, 4, heads=2, edge_dim=edge or None, fill_value="mean")
-            theirs.lin.weight, theirs.bias = ours.linear.weight, ours.bias
-            theirs.att_src.data = ours.attention.source[None].detach()
-            theirs.att_dst.data = ours.attention.target[None].detach()
-            if edge:  # the library takes two steps from features of an edge to a score
-                shared = theirs.lin_edge.weight.view(2, 4, edge) * theirs.att_edge[0, :, :, None]
-                ours.edge.weight.data = shared.sum(dim=1).detach()
-        torch.nn.init.normal_(ours.bias if kind != "sage" else ours.own.bias)
-    return ours, theirs
-
-
-@pytest.mark.parametrize(
-    ("kind", "edge"), [("gcn", 0), ("sage", 0), ("gin", 0), ("gin", 2), ("gat", 0), ("gat", 2)]
-)
-def test_layers_are_those_of_the_library(several, kind, edge):
-    plain = [replace_edges(graph) for graph in several]
-    batch = Batch.from_data_list(plain)
-    ours, theirs = pair(kind, edge)
-    bonds = (batch.edge_attr,) if edge else ()
-    torch.testing.assert_close(
-        ours(batch.x, batch.edge_index, *bonds), theirs(batch.x, batch.edge_index, *bonds)
-    )
-
-
-def replace_edges(graph):
-    """Remove loops, which the library does not add a second time."""
-    keep = graph.edge_index[0] != graph.edge_index[1]
-    return Data(x=graph.x, edge_index=graph.edge_index[:, keep], edge_attr=graph.edge_attr[keep])
-
-
-def home(folder, **settings):
+def data_config(folder, **settings):
     return DataConfig(root=folder, download=False, **settings)
 
 
@@ -251,20 +197,20 @@ def home(folder, **settings):
 def test_a_collection_of_graphs_is_read_as_the_library_reads_it(tmp_path, attributes, edges):
     write_tu(tmp_path, "MUTAG", (-1, 1), attributes=True)
     source = TUGraphs(name="MUTAG", node_attributes=attributes, edge_features=edges)
-    pool = source(home(tmp_path))
+    pool = source(data_config(tmp_path))
     theirs = TUDataset(str(tmp_path), "MUTAG", use_node_attr=attributes, use_edge_attr=edges)
     batch = Batch.from_data_list(list(theirs))
-    found = pool.fetch(torch.arange(120))
-    for name, value in found.items():
+    inputs = pool.fetch(torch.arange(120))
+    for name, value in inputs.items():
         assert torch.equal(value, batch[name]), name
-    assert ("edge_attr" in found) == edges
+    assert ("edge_attr" in inputs) == edges
     assert torch.equal(pool.targets, batch.y)
     assert pool.class_names == ("-1", "1")
 
 
 def test_graphs_without_labels_of_nodes_have_their_degree(tmp_path):
     write_tu(tmp_path, "RINGS", (4, 9), node_labels=False)
-    pool = TUGraphs(name="RINGS", class_names=["plain", "chord"])(home(tmp_path))
+    pool = TUGraphs(name="RINGS", class_names=["plain", "chord"])(data_config(tmp_path))
     first = pool.fetch(torch.tensor([0]))
     torch.testing.assert_close(first["x"], torch.full_like(first["x"], 3.0).log())
     assert pool.class_names == ("plain", "chord")
@@ -272,12 +218,12 @@ def test_graphs_without_labels_of_nodes_have_their_degree(tmp_path):
 
 def test_what_was_prepared_is_used_until_a_file_changes(tmp_path, monkeypatch):
     write_tu(tmp_path, "MUTAG", (-1, 1))
-    first = TUGraphs(name="MUTAG")(home(tmp_path))
+    first = TUGraphs(name="MUTAG")(data_config(tmp_path))
     monkeypatch.setattr("torch_geometric.io.read_tu_data", None)
-    assert TUGraphs(name="MUTAG")(home(tmp_path)).fingerprint == first.fingerprint
+    assert TUGraphs(name="MUTAG")(data_config(tmp_path)).fingerprint == first.fingerprint
     monkeypatch.undo()
     write_tu(tmp_path, "MUTAG", (-1, 1), graphs=40)
-    assert len(TUGraphs(name="MUTAG")(home(tmp_path)).targets) == 40
+    assert len(TUGraphs(name="MUTAG")(data_config(tmp_path)).targets) == 40
 
 
 @pytest.mark.parametrize(
@@ -290,18 +236,18 @@ def test_what_was_prepared_is_used_until_a_file_changes(tmp_path, monkeypatch):
 def test_what_a_collection_does_not_have_is_refused(tmp_path, settings, message):
     write_tu(tmp_path, "MUTAG", (-1, 1))
     with pytest.raises(ConfigError, match=message):
-        TUGraphs(name="MUTAG", **settings)(home(tmp_path))
+        TUGraphs(name="MUTAG", **settings)(data_config(tmp_path))
 
 
 def test_edges_without_labels_have_no_features(tmp_path):
     write_tu(tmp_path, "RINGS", (4, 9), node_labels=False)
     with pytest.raises(ConfigError, match="edge_features must be false"):
-        TUGraphs(name="RINGS", edge_features=True)(home(tmp_path))
+        TUGraphs(name="RINGS", edge_features=True)(data_config(tmp_path))
 
 
 def test_a_collection_that_is_not_there_says_where_to_put_it(tmp_path):
     with pytest.raises(DataError, match=r"MUTAG_A\.txt.* missing.*put MUTAG_\*\.txt into .*raw"):
-        TUGraphs(name="MUTAG")(home(tmp_path))
+        TUGraphs(name="MUTAG")(data_config(tmp_path))
 
 
 @pytest.mark.parametrize("damage", ["9999, 1\n", "x, y\n", ""])
@@ -309,7 +255,7 @@ def test_a_damaged_collection_is_one_clear_error(tmp_path, damage):
     write_tu(tmp_path, "MUTAG", (-1, 1))
     (tmp_path / "MUTAG" / "raw" / "MUTAG_A.txt").write_text(damage)
     with pytest.raises(DataError, match="MUTAG"):
-        TUGraphs(name="MUTAG")(home(tmp_path))
+        TUGraphs(name="MUTAG")(data_config(tmp_path))
     assert not list((tmp_path / "prepared").glob("MUTAG-*[!k]"))
 
 
@@ -323,7 +269,7 @@ def readable(monkeypatch):
 def test_molecules_are_read_and_those_left_out_are_counted(tmp_path, name, caplog):
     write_molecules(tmp_path, name, unreadable=3, unlabelled=2)
     with caplog.at_level(logging.WARNING):
-        pool = Molecules(name=name, class_names=["no", "yes"])(home(tmp_path))
+        pool = Molecules(name=name, class_names=["no", "yes"])(data_config(tmp_path))
     assert (
         "left out 3 molecules that RDKit cannot read and 2 without a label, of 60" in caplog.text
     )
@@ -340,8 +286,8 @@ def test_molecules_are_read_and_those_left_out_are_counted(tmp_path, name, caplo
 @pytest.mark.usefixtures("readable")
 def test_features_of_bonds_are_on_request(tmp_path):
     write_molecules(tmp_path, "bace")
-    assert Molecules(name="bace")(home(tmp_path)).edge_attr is None
-    pool = Molecules(name="bace", edge_features=True)(home(tmp_path))
+    assert Molecules(name="bace")(data_config(tmp_path)).edge_attr is None
+    pool = Molecules(name="bace", edge_features=True)(data_config(tmp_path))
     assert pool.properties["num_edge_features"] == 3
 
 
@@ -359,7 +305,7 @@ def test_a_damaged_table_of_molecules_is_one_clear_error(tmp_path, table, messag
     write_molecules(tmp_path, "bace")
     (tmp_path / "bace" / "raw" / "bace.csv").write_text(table)
     with pytest.raises(DataError, match=message):
-        Molecules(name="bace")(home(tmp_path))
+        Molecules(name="bace")(data_config(tmp_path))
 
 
 def test_without_rdkit_the_message_says_what_to_install(tmp_path, monkeypatch):
@@ -369,18 +315,18 @@ def test_without_rdkit_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("torch_geometric.utils.from_smiles", missing)
     write_molecules(tmp_path, "bace")
     with pytest.raises(DataError, match=r"pip install 'erasure\[graphs\]'"):
-        Molecules(name="bace")(home(tmp_path))
+        Molecules(name="bace")(data_config(tmp_path))
 
 
 def test_molecules_are_those_of_the_library(tmp_path):
     pytest.importorskip("rdkit")
     write_molecules(tmp_path, "bace", unreadable=0)
-    pool = Molecules(name="bace", edge_features=True)(home(tmp_path))
+    pool = Molecules(name="bace", edge_features=True)(data_config(tmp_path))
     batch = Batch.from_data_list(list(MoleculeNet(str(tmp_path), "bace")))
-    found = pool.fetch(torch.arange(60))
-    assert torch.equal(found["x"], batch.x.float())
-    assert torch.equal(found["edge_index"], batch.edge_index)
-    assert torch.equal(found["edge_attr"], batch.edge_attr.float())
+    inputs = pool.fetch(torch.arange(60))
+    assert torch.equal(inputs["x"], batch.x.float())
+    assert torch.equal(inputs["edge_index"], batch.edge_index)
+    assert torch.equal(inputs["edge_attr"], batch.edge_attr.float())
     assert torch.equal(pool.targets, batch.y.flatten().long())
 
 
@@ -388,7 +334,7 @@ def test_molecules_are_those_of_the_library(tmp_path):
 def test_a_citation_graph_is_read_as_the_library_reads_it(tmp_path, option):
     name, classes = PLANETOID[option]
     write_planetoid(tmp_path, name, classes)
-    pool = Citations(name=name, train="public", normalize=False)(home(tmp_path))
+    pool = Citations(name=name, train="public", normalize=False)(data_config(tmp_path))
     theirs = Planetoid(str(tmp_path), name)[0]
     assert torch.equal(pool.x, theirs.x)
     assert torch.equal(pool.edge_index, theirs.edge_index)
@@ -402,7 +348,7 @@ def test_a_citation_graph_is_read_as_the_library_reads_it(tmp_path, option):
 def test_all_that_is_not_held_out_may_be_trained_on(tmp_path):
     write_planetoid(tmp_path, "Cora", 7)
     public, full = (
-        Citations(name="Cora", train=how)(home(tmp_path)) for how in ("public", "full")
+        Citations(name="Cora", train=how)(data_config(tmp_path)) for how in ("public", "full")
     )
     assert (public.official == 0).sum() == 28
     assert (full.official == 0).sum() == len(full.targets) - 500 - 80
@@ -419,7 +365,7 @@ def test_a_pickle_that_runs_something_is_refused(tmp_path):
     write_planetoid(tmp_path, "Cora", 7)
     (tmp_path / "Cora" / "raw" / "ind.cora.x").write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(DataError, match="which may do anything; it is refused"):
-        Citations(name="Cora")(home(tmp_path))
+        Citations(name="Cora")(data_config(tmp_path))
 
 
 def test_pickles_of_the_time_are_accepted(tmp_path):
@@ -440,14 +386,14 @@ def test_a_damaged_pickle_is_one_clear_error(tmp_path, content):
     write_planetoid(tmp_path, "Cora", 7)
     (tmp_path / "Cora" / "raw" / "ind.cora.graph").write_bytes(content)
     with pytest.raises(DataError, match=r"ind\.cora\.graph"):
-        Citations(name="Cora")(home(tmp_path))
+        Citations(name="Cora")(data_config(tmp_path))
 
 
 def test_the_karate_club_is_whole(tmp_path):
-    pool = KarateClub()(home(tmp_path))
+    pool = KarateClub()(data_config(tmp_path))
     assert pool.x.shape == (34, 34)
     assert pool.edge_index.shape == (2, 156)
-    theirs = library("datasets").KarateClub()[0]
+    theirs = geometric("datasets").KarateClub()[0]
     assert torch.equal(pool.edge_index, theirs.edge_index)
     assert torch.equal(pool.targets, theirs.y)
 
@@ -562,7 +508,7 @@ def test_settings_out_of_range_are_refused(make, message):
 def test_every_option_builds_from_files_of_its_format(compose_config, tmp_path, option):
     craft(tmp_path, option)
     cfg = compose_config(f"dataset={option}", "evaluator=fast")
-    pool = build(cfg.dataset, "dataset")(home(tmp_path, verify=False))
+    pool = build(cfg.dataset, "dataset")(data_config(tmp_path, verify=False))
     assert len(pool.targets.unique()) == pool.num_classes
     assert cfg.model._target_.endswith("GraphNetwork")
 

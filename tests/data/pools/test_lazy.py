@@ -76,11 +76,11 @@ def decode(path: Path) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    found = []
+    paths = []
     for number, image in enumerate(pixels()):
-        found.append(folder / f"{number:03}.png")
-        Image.fromarray(image.movedim(0, -1).numpy()).save(found[-1])
-    return tuple(found)
+        paths.append(folder / f"{number:03}.png")
+        Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
+    return tuple(paths)
 
 
 def decoded(files, **fields):
@@ -166,14 +166,14 @@ def test_it_can_be_read_where_nothing_is_trained(files, mode):
 def test_no_more_is_read_than_may_be_ahead():
     rows = counting(pixels())
     batches = torch.arange(36).split(3)
-    found = read_ahead(rows, batches, workers=2, ahead=2)
-    next(found)
+    read = read_ahead(rows, batches, workers=2, ahead=2)
+    next(read)
     time.sleep(0.05)
     assert {number for _, ids in rows.reads for number in ids} <= set(range(6))
-    next(found)
+    next(read)
     time.sleep(0.05)
     assert {number for _, ids in rows.reads for number in ids} <= set(range(9))
-    found.close()
+    read.close()
 
 
 def test_normalizing_a_batch_leaves_the_samples_as_they_are():
@@ -191,13 +191,13 @@ def test_normalizing_a_batch_leaves_the_samples_as_they_are():
 
 def test_the_next_batches_are_read_while_the_reader_computes():
     rows = counting(pixels(), pause=0.01)
-    found = read_ahead(rows, torch.arange(36).split(6), workers=3, ahead=3)
-    next(found)
+    batches = read_ahead(rows, torch.arange(36).split(6), workers=3, ahead=3)
+    next(batches)
     time.sleep(0.15)  # the reader computes; two further batches of two pieces each are ready
     assert len({n for _, ids in rows.reads for n in ids}) == 18
     assert len({thread for thread, _ in rows.reads}) > 1
     assert threading.get_ident() not in {thread for thread, _ in rows.reads}
-    found.close()
+    batches.close()
 
 
 def test_an_abandoned_iterator_leaves_no_thread():
@@ -216,10 +216,10 @@ def test_a_file_that_cannot_be_decoded_is_named_where_it_is_needed(files, tmp_pa
     broken = tmp_path / "cut.png"
     broken.write_bytes(files[9].read_bytes()[:60])
     pool = LazyPool(rows=decoded((*files[:9], broken, *files[10:])), **labels())
-    found = View(pool, torch.arange(COUNT)).batches(3)
-    assert [next(found).ids.tolist() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    batches = View(pool, torch.arange(COUNT)).batches(3)
+    assert [next(batches).ids.tolist() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     with pytest.raises(DataError, match=r"cut\.png cannot be decoded: ") as error:
-        next(found)
+        next(batches)
     assert error.value.__cause__ is not None
     with pytest.raises(DataError, match=r"cut\.png"):
         _ = pool.fingerprint
@@ -314,13 +314,13 @@ def test_how_it_is_read_does_not_change_the_fingerprint():
 
 
 def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
-    home = DataConfig(root=tmp_path)
+    data_config = DataConfig(root=tmp_path)
     rows = decoded(files, stamp=files_stamp(files, {}))
-    first = LazyPool(rows=rows, home=home, **labels())
+    first = LazyPool(rows=rows, data_config=data_config, **labels())
     assert len(first.fingerprint) == 32
-    (entry,) = (path for path in home.prepared.iterdir() if path.is_dir())
+    (entry,) = (path for path in data_config.prepared.iterdir() if path.is_dir())
     assert entry.name.startswith("survey-")
-    again = LazyPool(rows=rows, home=home, **labels())
+    again = LazyPool(rows=rows, data_config=data_config, **labels())
     before = entry.stat().st_mtime_ns
     assert again.fingerprint == first.fingerprint
     assert torch.equal(again.sketch(torch.arange(3)), first.sketch(torch.arange(3)))
@@ -329,8 +329,8 @@ def test_what_the_pass_found_is_kept_for_other_processes(files, tmp_path):
 
 
 def test_without_a_version_nothing_is_kept(tmp_path):
-    home = DataConfig(root=tmp_path)
-    _ = LazyPool(rows=TensorRows(pixels()), home=home, **labels()).fingerprint
+    data_config = DataConfig(root=tmp_path)
+    _ = LazyPool(rows=TensorRows(pixels()), data_config=data_config, **labels()).fingerprint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -356,15 +356,15 @@ def test_a_changed_file_setting_or_form_is_another_version(files, tmp_path):
 
 
 def test_prepared_data_are_streamed_from_their_file(tmp_path):
-    home = DataConfig(root=tmp_path, resident_limit=0.0)
+    data_config = DataConfig(root=tmp_path, resident_limit=0.0)
 
     def make():
         return Prepared({"inputs": pixels()})
 
-    entry = prepared(home, "images", {}, make)
+    entry = prepared(data_config, "images", {}, make)
     rows = TensorRows(entry.tensors["inputs"], entry.key)
     assert rows.version.startswith("images-")
-    pool = LazyPool(rows=rows, home=home, **labels()).placed()
+    pool = LazyPool(rows=rows, data_config=data_config, **labels()).placed()
     assert isinstance(pool, LazyPool)
     index = torch.tensor([30, 2])
     assert torch.equal(pool.fetch(index), pixels()[index].float())
@@ -374,16 +374,16 @@ def test_prepared_data_are_streamed_from_their_file(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    home = DataConfig(root=tmp_path)
-    entry = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
-    folder = home.prepared / entry.key
-    others = home.prepared / ".images[2]-0-0"
-    left = home.prepared / f".{entry.key}-123-abc"
+    data_config = DataConfig(root=tmp_path)
+    entry = prepared(data_config, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    folder = data_config.prepared / entry.key
+    others = data_config.prepared / ".images[2]-0-0"
+    left = data_config.prepared / f".{entry.key}-123-abc"
     for place in (left, others):
         place.mkdir()
         (place / "tensors.safetensors").write_bytes(b"half")
     shutil.rmtree(folder)
-    again = prepared(home, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
+    again = prepared(data_config, "images[1]", {}, lambda: Prepared({"inputs": pixels()}))
     assert torch.equal(again.tensors["inputs"], pixels())
     assert (folder.is_dir(), others.is_dir(), left.exists()) == (True, True, False)
 
@@ -392,11 +392,13 @@ def test_what_fits_is_placed_on_the_device(files):
     size = COUNT * 3 * 10 * 12 / 2**30
     for rows in (TensorRows(pixels()), decoded(files)):
         for limit, kind in ((size, TensorPool), (size * 0.99, LazyPool)):
-            home = DataConfig(resident_limit=limit)
+            data_config = DataConfig(resident_limit=limit)
             official = torch.zeros(COUNT, dtype=torch.int8)
             attributes = {"who": Column(torch.zeros(COUNT))}
             fields = {**labels(), **SHOWN, "official": official, "attributes": attributes}
-            lazy = LazyPool(rows=rows, home=home, augmentation=CropFlip(flip=True), **fields)
+            lazy = LazyPool(
+                rows=rows, data_config=data_config, augmentation=CropFlip(flip=True), **fields
+            )
             placed = lazy.placed()
             assert type(placed) is kind
             assert placed.fingerprint == lazy.fingerprint
@@ -408,8 +410,8 @@ def test_what_fits_is_placed_on_the_device(files):
 
 def test_an_audited_pool_counts_what_was_taken_not_what_was_read_ahead():
     audited = AuditedPool.watch(LazyPool(rows=TensorRows(pixels()), ahead=5, **labels()))
-    found = View(audited, torch.arange(COUNT)).batches(4)
-    next(found), next(found)
+    batches = View(audited, torch.arange(COUNT)).batches(4)
+    next(batches), next(batches)
     assert audited.reads.tolist() == [1] * 8 + [0] * (COUNT - 8)
 
 
@@ -434,9 +436,9 @@ def test_no_batches_are_no_work():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_it_shows_the_same_bits_as_a_resident_pool():
-    home = DataConfig(device=torch.device("cuda"), resident_limit=0.0)
+    data_config = DataConfig(device=torch.device("cuda"), resident_limit=0.0)
     fields = {**SHOWN, "augmentation": CropFlip(padding=2, flip=True)}
-    streamed = LazyPool(rows=counting(pixels()), home=home, **labels(), **fields)
+    streamed = LazyPool(rows=counting(pixels()), data_config=data_config, **labels(), **fields)
     resident = TensorPool(
         inputs=pixels().cuda(),
         targets=labels()["targets"].cuda(),

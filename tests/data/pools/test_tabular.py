@@ -17,7 +17,7 @@ from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.pool import FittingPool
 from erasure.data.frames.series import as_column, cleaned
-from erasure.data.frames.table import Table, packed, unpacked
+from erasure.data.frames.table import TableSettings, packed, unpacked
 from erasure.data.pools.tabular import MOST_CATEGORIES, TabularPool
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.selecting import column
@@ -288,7 +288,7 @@ def frame(**changes):
 
 
 def table(**fields):
-    return Table(**{"target": "label"} | fields)
+    return TableSettings(**{"target": "label"} | fields)
 
 
 def test_columns_are_what_their_types_say():
@@ -334,10 +334,10 @@ def test_labels_become_classes_in_sorted_order(labels, names, targets):
 
 
 def test_unknown_texts_are_missing_and_what_remains_may_be_numbers():
-    found = cleaned(frame(age=["1", " ?", "3", ""], city=["?", "Bari", "Graz", "Bari"]), ["?"])
-    assert found["age"].dtype == np.float64
-    assert found["age"].isna().tolist() == [False, True, False, True]
-    assert found["city"].isna().tolist() == [True, False, False, False]
+    actual = cleaned(frame(age=["1", " ?", "3", ""], city=["?", "Bari", "Graz", "Bari"]), ["?"])
+    assert actual["age"].dtype == np.float64
+    assert actual["age"].isna().tolist() == [False, True, False, True]
+    assert actual["city"].isna().tolist() == [True, False, False, False]
     kept = cleaned(frame(age=["1", "?", "3", "4"]), [])
     assert kept["age"].tolist() == ["1", "?", "3", "4"]
     nominal = cleaned(frame(age=pd.Categorical(["1", "?", "2", "1"])), ["?"])["age"]

@@ -91,16 +91,16 @@ def test_the_device_does_not_change_fingerprint_or_digests():
 
 
 def test_pixels_are_divided_when_they_are_fetched():
-    found = pool().fetch(torch.tensor([1, 1]))
-    assert found.dtype == torch.float32
-    assert torch.equal(found[0].flatten(), torch.arange(12, 24).float() / 16)
-    assert torch.equal(found[0], found[1])
+    inputs = pool().fetch(torch.tensor([1, 1]))
+    assert inputs.dtype == torch.float32
+    assert torch.equal(inputs[0].flatten(), torch.arange(12, 24).float() / 16)
+    assert torch.equal(inputs[0], inputs[1])
 
 
 def test_floats_are_fetched_as_they_are():
     inputs = torch.rand(4, 5, generator=torch.Generator().manual_seed(0))
-    found = pool(inputs=inputs, divisor=1.0).fetch(torch.tensor([3, 0]))
-    assert torch.equal(found, inputs[[3, 0]])
+    actual = pool(inputs=inputs, divisor=1.0).fetch(torch.tensor([3, 0]))
+    assert torch.equal(actual, inputs[[3, 0]])
 
 
 def test_augmentation_happens_on_request_only():

@@ -37,20 +37,20 @@ def test_batches_are_those_of_pad_sequence(pad):
     for _ in range(5):
         index = torch.randint(50, (7,), generator=generator)
         rows = [torch.tensor(texts[i]) for i in index.tolist()]
-        found = pool.fetch(index)
-        assert torch.equal(found["input_ids"], pad_sequence(rows, True, pad))
+        inputs = pool.fetch(index)
+        assert torch.equal(inputs["input_ids"], pad_sequence(rows, True, pad))
         ones = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-        assert torch.equal(found["attention_mask"], ones)
-        assert found["input_ids"].dtype == found["attention_mask"].dtype == torch.int64
+        assert torch.equal(inputs["attention_mask"], ones)
+        assert inputs["input_ids"].dtype == inputs["attention_mask"].dtype == torch.int64
 
 
 def test_a_stream_gives_the_same_batches_as_fetching_them():
     pool = pool_of()
     batches = [torch.tensor([1]), torch.tensor([2, 0, 5]), torch.tensor([4, 3])]
-    for index, found in zip(batches, pool.stream(batches), strict=True):
+    for index, inputs in zip(batches, pool.stream(batches), strict=True):
         wanted = pool.fetch(index)
-        assert found.keys() == wanted.keys()
-        assert all(torch.equal(found[name], wanted[name]) for name in found)
+        assert inputs.keys() == wanted.keys()
+        assert all(torch.equal(inputs[name], wanted[name]) for name in inputs)
     assert list(pool.stream([])) == []
 
 

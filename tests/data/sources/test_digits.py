@@ -14,12 +14,12 @@ EVERY = torch.arange(1797)
 def test_clean_digits_are_those_of_sklearn_over_16():
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    bunch = load_digits()
     pool = Digits()(DataConfig())
     inputs = pool.fetch(EVERY)
     assert inputs.shape == (1797, 1, 8, 8)
-    assert torch.equal(inputs[:, 0].double() * 16, torch.from_numpy(found.images))
-    assert torch.equal(pool.targets, torch.from_numpy(found.target).long())
+    assert torch.equal(inputs[:, 0].double() * 16, torch.from_numpy(bunch.images))
+    assert torch.equal(pool.targets, torch.from_numpy(bunch.target).long())
     assert pool.class_names == tuple("0123456789")
     assert pool.input_shape == (1, 8, 8)
     assert pool.inputs.dtype == torch.uint8

@@ -21,24 +21,26 @@ from erasure.trial.describe import plain_config
 
 
 @pytest.fixture
-def home(tmp_path):
+def data_config(tmp_path):
     craft(tmp_path, "tabular_csv")
     craft(tmp_path, "tensor_file")
     return DataConfig(root=tmp_path)
 
 
-def people(home, name="table.csv", **fields):
-    return TableFile(path=f"{home.root}/{name}", **{"target": "label"} | fields)(home)
+def people(data_config, name="table.csv", **fields):
+    return TableFile(path=f"{data_config.root}/{name}", **{"target": "label"} | fields)(
+        data_config
+    )
 
 
-def write(home, text, name="mine.csv"):
-    (home.root / name).write_text(text)
-    return f"{home.root}/{name}"
+def write(data_config, text, name="mine.csv"):
+    (data_config.root / name).write_text(text)
+    return f"{data_config.root}/{name}"
 
 
-def test_csv_and_parquet_of_the_same_table_are_the_same_data(home):
+def test_csv_and_parquet_of_the_same_table_are_the_same_data(data_config):
     fields = {"official": "part", "categories": ["person"]}
-    one, other = (people(home, name, **fields) for name in ("table.csv", "table.parquet"))
+    one, other = (people(data_config, name, **fields) for name in ("table.csv", "table.parquet"))
     assert one.fingerprint == other.fingerprint
     expected = rows_of_people()
     assert one.features["height"].values.tolist() == expected["height"]
@@ -49,32 +51,32 @@ def test_csv_and_parquet_of_the_same_table_are_the_same_data(home):
     assert [one.class_names[label] for label in one.targets] == expected["label"]
 
 
-def test_a_file_is_parsed_once_and_again_when_its_content_changes(home, monkeypatch):
-    first = people(home)
-    path = home.root / "table.csv"
+def test_a_file_is_parsed_once_and_again_when_its_content_changes(data_config, monkeypatch):
+    first = people(data_config)
+    path = data_config.root / "table.csv"
     with monkeypatch.context() as patch:
         patch.setattr(pd, "read_csv", None)
         path.write_bytes(path.read_bytes())  # a new time of change alone
-        assert people(home).fingerprint == first.fingerprint
+        assert people(data_config).fingerprint == first.fingerprint
     path.write_text(path.read_text().replace("Bari", "Rome", 1))
-    assert people(home).fingerprint != first.fingerprint
-    assert people(home, ignore=["height"]).fingerprint != first.fingerprint
+    assert people(data_config).fingerprint != first.fingerprint
+    assert people(data_config, ignore=["height"]).fingerprint != first.fingerprint
 
 
-def test_compressed_files_and_other_separators_are_read(home):
+def test_compressed_files_and_other_separators_are_read(data_config):
     frame = pd.DataFrame(rows_of_people())
-    frame.to_csv(home.root / "table.csv.gz", index=False)
-    frame.to_csv(home.root / "semi.csv", index=False, sep=";")
-    expected = people(home).fingerprint
-    assert people(home, "table.csv.gz").fingerprint == expected
-    assert people(home, "semi.csv", separator=";").fingerprint == expected
+    frame.to_csv(data_config.root / "table.csv.gz", index=False)
+    frame.to_csv(data_config.root / "semi.csv", index=False, sep=";")
+    expected = people(data_config).fingerprint
+    assert people(data_config, "table.csv.gz").fingerprint == expected
+    assert people(data_config, "semi.csv", separator=";").fingerprint == expected
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet", "none.npz"])
-def test_a_file_that_is_not_there_is_named(home, name):
+def test_a_file_that_is_not_there_is_named(data_config, name):
     kind = TensorFile if name.endswith("npz") else TableFile
     with pytest.raises(ConfigError, match=rf"path must be an existing file, got .*{name}"):
-        kind(path=f"{home.root}/{name}")(home)
+        kind(path=f"{data_config.root}/{name}")(data_config)
 
 
 @pytest.mark.parametrize(
@@ -91,47 +93,54 @@ def test_a_file_that_is_not_there_is_named(home, name):
         ("a.safetensors", b"1234567890", "could not be read"),
     ],
 )
-def test_a_damaged_file_is_named(home, name, content, message):
-    (home.root / name).write_bytes(content)
+def test_a_damaged_file_is_named(data_config, name, content, message):
+    (data_config.root / name).write_bytes(content)
     is_table = ".csv" in name or ".parquet" in name
     with pytest.raises(DataError, match=message) as caught:
-        (people(home, name) if is_table else TensorFile(path=f"{home.root}/{name}")(home))
+        (
+            people(data_config, name)
+            if is_table
+            else TensorFile(path=f"{data_config.root}/{name}")(data_config)
+        )
     assert name in str(caught.value) or "no rows" in message
-    assert not list((home.root / "prepared").glob("a*/*"))
+    assert not list((data_config.root / "prepared").glob("a*/*"))
 
 
-def test_a_column_that_is_missing_is_named_with_a_near_one(home):
+def test_a_column_that_is_missing_is_named_with_a_near_one(data_config):
     with pytest.raises(ConfigError, match=r"target must .*'lable'; did you mean 'label'"):
-        people(home, target="lable")
+        people(data_config, target="lable")
     with pytest.raises(ConfigError, match=r"official must be among the columns age, .*'parts'"):
-        people(home, official="parts")
+        people(data_config, official="parts")
 
 
-def test_missing_features_and_measurements_as_labels_are_refused(home):
-    holes = write(home, "x,label\n1,a\n,b\n3,b\n")
+def test_missing_features_and_measurements_as_labels_are_refused(data_config):
+    holes = write(data_config, "x,label\n1,a\n,b\n3,b\n")
     with pytest.raises(DataError, match=r"missing values \(NaN\) in x \(1\) of 3 rows"):
-        TableFile(path=holes, target="label")(home)
-    assert TableFile(path=holes, target="label", missing="drop")(home).targets.tolist() == [0, 1]
-    real = write(home, "x,label\n1,0.5\n2,0.7\n")
+        TableFile(path=holes, target="label")(data_config)
+    assert TableFile(path=holes, target="label", missing="drop")(data_config).targets.tolist() == [
+        0,
+        1,
+    ]
+    real = write(data_config, "x,label\n1,0.5\n2,0.7\n")
     with pytest.raises(DataError, match=r"must hold classes, got numbers such as 0\.5; cut them"):
-        TableFile(path=real, target="label")(home)
+        TableFile(path=real, target="label")(data_config)
 
 
 # ---- tensors --------------------------------------------------------------------------------
 
 
-def tensors(home, name="tensors.npz", **fields):
-    return TensorFile(path=f"{home.root}/{name}", **fields)(home)
+def tensors(data_config, name="tensors.npz", **fields):
+    return TensorFile(path=f"{data_config.root}/{name}", **fields)(data_config)
 
 
-def saved(home, **changes):
+def saved(data_config, **changes):
     held = {name: value for name, value in (arrays(8) | changes).items() if value is not None}
-    np.savez(home.root / "mine.npz", **held)
-    return tensors(home, "mine.npz")
+    np.savez(data_config.root / "mine.npz", **held)
+    return tensors(data_config, "mine.npz")
 
 
-def test_npz_and_safetensors_of_the_same_samples_are_the_same_data(home):
-    one, other = tensors(home), tensors(home, "tensors.safetensors")
+def test_npz_and_safetensors_of_the_same_samples_are_the_same_data(data_config):
+    one, other = tensors(data_config), tensors(data_config, "tensors.safetensors")
     assert one.fingerprint == other.fingerprint
     held = arrays()
     every = torch.arange(120)
@@ -146,8 +155,8 @@ def test_npz_and_safetensors_of_the_same_samples_are_the_same_data(home):
     )
 
 
-def test_channels_are_normalized(home):
-    plain, scaled = tensors(home), tensors(home, mean=[0.5], std=[0.25])
+def test_channels_are_normalized(data_config):
+    plain, scaled = tensors(data_config), tensors(data_config, mean=[0.5], std=[0.25])
     every = torch.arange(120)
     torch.testing.assert_close(scaled.fetch(every), (plain.fetch(every) - 0.5) / 0.25)
 
@@ -161,28 +170,28 @@ def test_channels_are_normalized(home):
         (np.zeros((8, 5), np.int64), (5,), torch.float32),
     ],
 )
-def test_inputs_are_bytes_or_floats_and_pictures_have_a_channel(home, inputs, shape, dtype):
-    pool = saved(home, inputs=inputs)
+def test_inputs_are_bytes_or_floats_and_pictures_have_a_channel(data_config, inputs, shape, dtype):
+    pool = saved(data_config, inputs=inputs)
     assert (pool.input_shape, pool.inputs.dtype) == (shape, dtype)
 
 
-def test_classes_are_the_numbers_that_occur(home):
-    pool = saved(home, targets=np.array([4.0, 9, 4, 4, 9, 2, 2, 2]))
+def test_classes_are_the_numbers_that_occur(data_config):
+    pool = saved(data_config, targets=np.array([4.0, 9, 4, 4, 9, 2, 2, 2]))
     assert pool.targets.tolist() == [1, 2, 1, 1, 2, 0, 0, 0]
     assert pool.class_names == ("2", "4", "9")
 
 
-def test_several_labels_per_sample_make_a_multilabel_task(home):
+def test_several_labels_per_sample_make_a_multilabel_task(data_config):
     labels = np.eye(8, 3).astype(np.uint8)
-    pool = saved(home, targets=labels)
+    pool = saved(data_config, targets=labels)
     assert pool.task_type == Multilabel()
     assert pool.targets.tolist() == labels.tolist()
     assert pool.class_names == ("0", "1", "2")
 
 
-def test_text_is_a_category_and_official_parts_are_kept(home):
+def test_text_is_a_category_and_official_parts_are_kept(data_config):
     texts = np.array(["b", "a", "b", "", "a", "b", "c", "c"])
-    pool = saved(home, place=texts, official=np.array([0, 0, 0, 0, 1, 2, 2, -1]))
+    pool = saved(data_config, place=texts, official=np.array([0, 0, 0, 0, 1, 2, 2, -1]))
     assert pool.attributes["place"].having(["b"]).tolist() == (texts == "b").tolist()
     assert pool.official.tolist() == [0, 0, 0, 0, 1, 2, 2, -1]
 
@@ -205,9 +214,9 @@ def test_text_is_a_category_and_official_parts_are_kept(home):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_arrays_that_do_not_fit_are_refused(home, changes, message):
+def test_arrays_that_do_not_fit_are_refused(data_config, changes, message):
     with pytest.raises(DataError, match=message):
-        saved(home, **changes)
+        saved(data_config, **changes)
 
 
 @pytest.mark.parametrize(
@@ -218,26 +227,26 @@ def test_arrays_that_do_not_fit_are_refused(home, changes, message):
         ({"mean": [0.5] * 2, "std": [0.5] * 2}, "mean must have 1 values, got 2"),
     ],
 )
-def test_normalization_that_does_not_fit_is_refused(home, fields, message):
+def test_normalization_that_does_not_fit_is_refused(data_config, fields, message):
     with pytest.raises(ConfigError, match=message):
-        tensors(home, **fields)
+        tensors(data_config, **fields)
 
 
-def test_other_kinds_of_files_and_too_large_ones_are_refused(home):
+def test_other_kinds_of_files_and_too_large_ones_are_refused(data_config):
     with pytest.raises(ConfigError, match=r"path must end in \.safetensors or \.npz, got table"):
-        tensors(home, "table.csv")
-    small = DataConfig(root=home.root, resident_limit=0.0)
+        tensors(data_config, "table.csv")
+    small = DataConfig(root=data_config.root, resident_limit=0.0)
     with pytest.raises(DataError, match=r"data\.resident_limit=0"):
-        TensorFile(path=f"{home.root}/tensors.npz")(small)
+        TensorFile(path=f"{data_config.root}/tensors.npz")(small)
 
 
-def test_names_of_classes_come_from_the_metadata_of_safetensors(home):
+def test_names_of_classes_come_from_the_metadata_of_safetensors(data_config):
     held = {"inputs": torch.zeros(4, 2), "targets": torch.tensor([0, 1, 1, 0])}
-    place = home.root / "named.safetensors"
+    place = data_config.root / "named.safetensors"
     save_file(held, place, metadata={"class_names": json.dumps(["no", "yes", "maybe"])})
-    assert tensors(home, "named.safetensors").class_names == ("no", "yes", "maybe")
+    assert tensors(data_config, "named.safetensors").class_names == ("no", "yes", "maybe")
     save_file(held, place)
-    assert tensors(home, "named.safetensors").class_names == ("0", "1")
+    assert tensors(data_config, "named.safetensors").class_names == ("0", "1")
 
 
 @pytest.mark.parametrize("method", ["scrub", "ssd"])

@@ -44,21 +44,21 @@ def load(root, compose_config):
     return loaded
 
 
-def rows(home, count=12, **columns):
+def rows(data_config, count=12, **columns):
     """Write a file of texts and return the settings that read it."""
-    home.root.mkdir(parents=True, exist_ok=True)
-    found = {
+    data_config.root.mkdir(parents=True, exist_ok=True)
+    usual = {
         "text": [f"text {i}" for i in range(count)],
         "label": [("no", "yes")[i % 2] for i in range(count)],
     }
-    pd.DataFrame({**found, **columns}).to_json(
-        home.root / "rows.jsonl", orient="records", lines=True
+    pd.DataFrame({**usual, **columns}).to_json(
+        data_config.root / "rows.jsonl", orient="records", lines=True
     )
     return {"path": "rows.jsonl", "text": ["text"], "target": "label"}
 
 
 @pytest.fixture
-def home(tmp_path):
+def data_config(tmp_path):
     return DataConfig(root=tmp_path / "data", download=False)
 
 
@@ -129,10 +129,10 @@ def test_faces_are_pictures_with_three_columns_in_the_order_of_the_source(load):
     assert race.values[:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
     assert pool.attributes["gender"].names == ("Male", "Female")
     assert pool.inputs.dtype == torch.uint8
-    found = pool.fetch(torch.tensor([5, 62]))
-    assert found.shape == (2, 3, 16, 16)
+    inputs = pool.fetch(torch.tensor([5, 62]))
+    assert inputs.shape == (2, 3, 16, 16)
     colours = torch.tensor([[15, 25, 35], [186, 54, 178]]) / 255
-    assert (found.mean(dim=(2, 3)) - colours).abs().max() < 3 / 255  # what JPEG leaves of it
+    assert (inputs.mean(dim=(2, 3)) - colours).abs().max() < 3 / 255  # what JPEG leaves of it
 
 
 def test_pictures_that_do_not_fit_are_read_by_id(root, compose_config):
@@ -191,88 +191,93 @@ def test_files_of_ones_own_are_read(load, option):
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "parquet", "saved", "saved set"])
-def test_every_format_gives_the_same_texts(home, form):
-    home.root.mkdir(parents=True)
+def test_every_format_gives_the_same_texts(data_config, form):
+    data_config.root.mkdir(parents=True)
     frame = pd.DataFrame({"text": ["a, b", 'c "d"', "a\tb", "é"], "label": ["x", "y", "x", "y"]})
-    path = home.root / f"rows.{form}"
-    found = Dataset.from_pandas(frame)
+    path = data_config.root / f"rows.{form}"
+    dataset = Dataset.from_pandas(frame)
     {
         "csv": lambda: frame.to_csv(path, index=False),
         "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
         "json": lambda: path.write_text(json.dumps(frame.to_dict("records"))),
         "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
         "parquet": lambda: frame.to_parquet(path),
-        "saved": lambda: found.save_to_disk(path),
-        "saved set": lambda: DatasetDict({"train": found}).save_to_disk(path),
+        "saved": lambda: dataset.save_to_disk(path),
+        "saved set": lambda: DatasetDict({"train": dataset}).save_to_disk(path),
     }[form]()
-    pool = HuggingFaceText(path=path.name, text=["text"], target="label")(home)
+    pool = HuggingFaceText(path=path.name, text=["text"], target="label")(data_config)
     assert pool.targets.tolist() == [0, 1, 0, 1]
-    reference = HuggingFaceText(**rows(home, 4, text=list(frame.text), label=list(frame.label)))
-    assert torch.equal(pool.flat, reference(home).flat)
+    reference = HuggingFaceText(
+        **rows(data_config, 4, text=list(frame.text), label=list(frame.label))
+    )
+    assert torch.equal(pool.flat, reference(data_config).flat)
 
 
-def test_a_folder_of_pictures_has_a_class_per_folder(home):
+def test_a_folder_of_pictures_has_a_class_per_folder(data_config):
     from PIL import Image
 
     for name, colour in (("cats", (255, 0, 0)), ("dogs", (0, 0, 255))):
-        folder = home.root / "pets" / name
+        folder = data_config.root / "pets" / name
         folder.mkdir(parents=True)
         for i in range(3):
             Image.new("RGB", (8, 8), colour).save(folder / f"{i}.png")
-    pool = HuggingFaceImages(path="pets")(home)
+    pool = HuggingFaceImages(path="pets")(data_config)
     assert pool.class_names == ("cats", "dogs")
     assert pool.targets.tolist() == [0, 0, 0, 1, 1, 1]
     assert pool.fetch(torch.tensor([0, 5]))[:, :, 0, 0].tolist() == [[1, 0, 0], [0, 0, 1]]
     with pytest.raises(ConfigError, match="image must be among the columns image, label"):
-        HuggingFaceImages(path="pets", image="imag")(home)
+        HuggingFaceImages(path="pets", image="imag")(data_config)
     with pytest.raises(ConfigError, match="image must be a column of pictures, got 'label'"):
-        HuggingFaceImages(path="pets", image="label")(home)
+        HuggingFaceImages(path="pets", image="label")(data_config)
 
 
-def test_a_picture_that_is_broken_is_named(home):
-    folder = home.root / "pets"
+def test_a_picture_that_is_broken_is_named(data_config):
+    folder = data_config.root / "pets"
     for name in ("cats", "dogs"):
         (folder / name).mkdir(parents=True)
         (folder / name / "0.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match="first picture of pets cannot be decoded"):
-        HuggingFaceImages(path="pets")(home)
+        HuggingFaceImages(path="pets")(data_config)
 
 
-def test_changed_files_are_read_again(home):
-    settings = rows(home)
-    before = HuggingFaceText(**settings)(home)
-    rows(home, 14)
+def test_changed_files_are_read_again(data_config):
+    settings = rows(data_config)
+    before = HuggingFaceText(**settings)(data_config)
+    rows(data_config, 14)
     assert len(before.targets) == 12
-    assert len(HuggingFaceText(**settings)(home).targets) == 14
+    assert len(HuggingFaceText(**settings)(data_config).targets) == 14
 
 
-def test_parts_are_put_in_order_and_may_be_chosen(home):
+def test_parts_are_put_in_order_and_may_be_chosen(data_config):
     parts = {
         name: Dataset.from_dict({"text": [f"{name} {i}" for i in range(4)], "label": [0, 1, 0, 1]})
         for name in ("test", "extra", "dev", "train")
     }
-    DatasetDict(parts).save_to_disk(home.root / "parts")
+    DatasetDict(parts).save_to_disk(data_config.root / "parts")
     settings = {"path": "parts", "text": ["text"], "target": "label"}
     with pytest.raises(ConfigError, match=r"splits must say .* has test, extra, dev, train"):
-        HuggingFaceText(**settings)(home)
-    pool = HuggingFaceText(**settings, splits={"test": "test", "extra": "train"})(home)
+        HuggingFaceText(**settings)(data_config)
+    pool = HuggingFaceText(**settings, splits={"test": "test", "extra": "train"})(data_config)
     assert pool.official.tolist() == [0] * 4 + [2] * 4
     swapped = {"dev": "val", "train": "train"}
-    assert HuggingFaceText(**settings, splits=swapped)(home).official.tolist() == [0] * 4 + [1] * 4
+    assert (
+        HuggingFaceText(**settings, splits=swapped)(data_config).official.tolist()
+        == [0] * 4 + [1] * 4
+    )
     with pytest.raises(ConfigError, match=r"splits must be among .*, got 'tests'; did you mean"):
-        HuggingFaceText(**settings, splits={"tests": "test"})(home)
+        HuggingFaceText(**settings, splits={"tests": "test"})(data_config)
 
 
-def test_codes_of_the_source_keep_their_order_and_minus_one_is_missing(home):
-    found = Dataset.from_dict({"text": list("abcd"), "label": [1, -1, 0, 1]})
-    found = found.cast_column("label", ClassLabel(names=["zebra", "ant", "none such"]))
-    found.save_to_disk(home.root / "coded")
+def test_codes_of_the_source_keep_their_order_and_minus_one_is_missing(data_config):
+    dataset = Dataset.from_dict({"text": list("abcd"), "label": [1, -1, 0, 1]})
+    dataset = dataset.cast_column("label", ClassLabel(names=["zebra", "ant", "none such"]))
+    dataset.save_to_disk(data_config.root / "coded")
     settings = {"path": "coded", "text": ["text"], "target": "label"}
     with pytest.raises(
         DataError, match=r"values are missing: label \(1\) of 4 rows; missing=drop"
     ):
-        HuggingFaceText(**settings)(home)
-    pool = HuggingFaceText(**settings, missing="drop", attributes={"kind": "label"})(home)
+        HuggingFaceText(**settings)(data_config)
+    pool = HuggingFaceText(**settings, missing="drop", attributes={"kind": "label"})(data_config)
     assert pool.class_names == ("zebra", "ant", "none such")
     assert pool.targets.tolist() == pool.attributes["kind"].values.tolist() == [1, 0, 1]
 
@@ -287,17 +292,19 @@ def test_codes_of_the_source_keep_their_order_and_minus_one_is_missing(home):
         ({"label": ["same"] * 12}, "target label must have two or more classes"),
     ],
 )
-def test_labels_and_texts_that_make_no_sense_are_refused(home, columns, message):
+def test_labels_and_texts_that_make_no_sense_are_refused(data_config, columns, message):
     with pytest.raises(DataError, match=message):
-        HuggingFaceText(**rows(home, **columns))(home)
+        HuggingFaceText(**rows(data_config, **columns))(data_config)
 
 
-def test_one_of_several_texts_may_be_missing(home):
-    settings = rows(home, 4, title=["one", None, "three", None], text=["a", "b", None, None])
+def test_one_of_several_texts_may_be_missing(data_config):
+    settings = rows(
+        data_config, 4, title=["one", None, "three", None], text=["a", "b", None, None]
+    )
     both = {**settings, "text": ["title", "text"]}
     with pytest.raises(DataError, match=r"title, text \(1\) of 4 rows"):
-        HuggingFaceText(**both)(home)
-    pool = HuggingFaceText(**both, missing="drop")(home)
+        HuggingFaceText(**both)(data_config)
+    pool = HuggingFaceText(**both, missing="drop")(data_config)
     assert [words(pool, i) for i in range(3)] == [2, 1, 1]
 
 
@@ -315,9 +322,9 @@ def test_one_of_several_texts_may_be_missing(home):
         ({"attributes": {"n": Number(column="label")}}, "column label must hold numbers"),
     ],
 )
-def test_columns_that_do_not_exist_are_named_with_those_near(home, changes, message):
+def test_columns_that_do_not_exist_are_named_with_those_near(data_config, changes, message):
     with pytest.raises(ConfigError, match=message):
-        HuggingFaceText(**{**rows(home), **changes})(home)
+        HuggingFaceText(**{**rows(data_config), **changes})(data_config)
 
 
 TEXT = {"path": "a/b", "text": ["text"], "target": "label"}
@@ -370,9 +377,9 @@ def test_mentions_are_whole_words_in_any_alphabet():
         }
     )
     phrases = ["Nets", "Jos", "José", "U.S.", "Nets win"]
-    found = Mentions(columns=["text", "more"], phrases=phrases)(frame).values
-    assert found.long().argmax(dim=1).tolist() == [0, 0, 0, 2, 0, 0, 1]
-    assert found.sum(dim=1).tolist() == [2, 0, 0, 1, 1, 2, 1]
+    actual = Mentions(columns=["text", "more"], phrases=phrases)(frame).values
+    assert actual.long().argmax(dim=1).tolist() == [0, 0, 0, 2, 0, 0, 1]
+    assert actual.sum(dim=1).tolist() == [2, 0, 0, 1, 1, 2, 1]
     loose = Mentions(columns=["text"], phrases=["nets"], ignore_case=True)(frame).values
     assert loose.flatten().tolist() == [True, False, True, False, True, False, False]
 
@@ -405,46 +412,46 @@ def test_lists_may_be_written_in_many_ways():
         ("deep/in/a/folder", "there is no file or folder 'deep/in/a/folder'"),
     ],
 )
-def test_what_is_not_there_is_said_at_once(home, path, message):
+def test_what_is_not_there_is_said_at_once(data_config, path, message):
     with pytest.raises(DataError, match=message):
-        HuggingFaceText(**{**rows(home), "path": path})(home)
+        HuggingFaceText(**{**rows(data_config), "path": path})(data_config)
 
 
-def test_a_file_of_another_kind_is_refused(home):
-    rows(home)
-    (home.root / "rows.xlsx").write_bytes(b"")
+def test_a_file_of_another_kind_is_refused(data_config):
+    rows(data_config)
+    (data_config.root / "rows.xlsx").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"path must end in one of .csv, .* got 'rows.xlsx'"):
-        HuggingFaceText(path="rows.xlsx", text=["text"], target="label")(home)
+        HuggingFaceText(path="rows.xlsx", text=["text"], target="label")(data_config)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the library leaves the file open
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows.csv"])
-def test_damaged_files_are_told(home, name):
-    rows(home)
-    (home.root / name).write_bytes(b"\x00\x01PAR1 broken {")
+def test_damaged_files_are_told(data_config, name):
+    rows(data_config)
+    (data_config.root / name).write_bytes(b"\x00\x01PAR1 broken {")
     with pytest.raises((DataError, ConfigError), match=r"could not be loaded|among the columns"):
-        HuggingFaceText(path=name, text=["text"], target="label")(home)
-    assert [p.name for p in home.root.iterdir() if p.name.startswith(".")] == []
+        HuggingFaceText(path=name, text=["text"], target="label")(data_config)
+    assert [p.name for p in data_config.root.iterdir() if p.name.startswith(".")] == []
     gc.collect()
 
 
-def test_the_library_is_kept_off_the_network_and_left_as_it_was(home):
+def test_the_library_is_kept_off_the_network_and_left_as_it_was(data_config):
     import datasets.config
     import huggingface_hub.constants
 
     before = (datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE)
     with pytest.raises(DataError, match="OfflineModeIsEnabled"):
-        HuggingFaceText(**TEXT)(home)
+        HuggingFaceText(**TEXT)(data_config)
     assert before == (datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE)
 
 
-def test_a_mirror_comes_before_a_folder_of_the_same_name(home):
+def test_a_mirror_comes_before_a_folder_of_the_same_name(data_config):
     for folder, count in (("hf/a/b", 4), ("a/b", 6)):
-        inner = DataConfig(root=home.root / folder)
+        inner = DataConfig(root=data_config.root / folder)
         rows(inner, count)
-    assert len(HuggingFaceText(**TEXT)(home).targets) == 4
-    shutil.rmtree(home.root / "hf")
-    assert len(HuggingFaceText(**TEXT)(home).targets) == 6
+    assert len(HuggingFaceText(**TEXT)(data_config).targets) == 4
+    shutil.rmtree(data_config.root / "hf")
+    assert len(HuggingFaceText(**TEXT)(data_config).targets) == 6
 
 
 IN_A_PROCESS = """
@@ -462,14 +469,14 @@ print(*[pool.fingerprint for pool in pools], *pools[0].flat.tolist())
 
 
 @pytest.mark.slow
-def test_ids_and_codes_are_the_same_in_processes_with_other_hash_seeds(home, python):
-    rows(home, author=[f"author {i * 7 % 5}" for i in range(12)])
-    found = []
+def test_ids_and_codes_are_the_same_in_processes_with_other_hash_seeds(data_config, python):
+    rows(data_config, author=[f"author {i * 7 % 5}" for i in range(12)])
+    outputs = []
     for seed in ("1", "2"):
-        shutil.rmtree(home.root / "prepared", ignore_errors=True)
-        found.append(python("-c", IN_A_PROCESS, home.root, PYTHONHASHSEED=seed).stdout)
-    assert found[0] == found[1]
-    assert found[0].split()[1] == SyntheticText(samples=60)(home).fingerprint
+        shutil.rmtree(data_config.root / "prepared", ignore_errors=True)
+        outputs.append(python("-c", IN_A_PROCESS, data_config.root, PYTHONHASHSEED=seed).stdout)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].split()[1] == SyntheticText(samples=60)(data_config).fingerprint
 
 
 TRIALS = {

@@ -33,23 +33,23 @@ def matrix(pool):
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine", "iris"])
 def test_bundled_tables_are_those_of_sklearn(name):
-    found = getattr(datasets, f"load_{name}")()
+    bunch = getattr(datasets, f"load_{name}")()
     pool = Bundled(name=name)(HOME)
-    assert list(pool.features) == [str(feature) for feature in found.feature_names]
-    assert torch.equal(matrix(pool), torch.from_numpy(found.data))
-    assert torch.equal(pool.targets, torch.from_numpy(found.target).long())
-    assert pool.class_names == tuple(map(str, found.target_names))
+    assert list(pool.features) == [str(feature) for feature in bunch.feature_names]
+    assert torch.equal(matrix(pool), torch.from_numpy(bunch.data))
+    assert torch.equal(pool.targets, torch.from_numpy(bunch.target).long())
+    assert pool.class_names == tuple(map(str, bunch.target_names))
 
 
 def test_diabetes_is_cut_at_the_median_of_all_rows_and_not_scaled_by_them():
-    found = datasets.load_diabetes(scaled=False)
+    bunch = datasets.load_diabetes(scaled=False)
     pool = Bundled(name="diabetes")(HOME)
     assert pool.targets.bincount().tolist() == [221, 221]
-    low, high = (found.target[pool.targets.numpy() == label] for label in (0, 1))
+    low, high = (bunch.target[pool.targets.numpy() == label] for label in (0, 1))
     assert low.max() < high.min()
-    assert pool.features["age"].values.tolist() == found.data[:, 0].tolist()
+    assert pool.features["age"].values.tolist() == bunch.data[:, 0].tolist()
     assert pool.features["sex"].names == ("1", "2")
-    assert torch.equal(pool.features["sex"].values + 1, torch.from_numpy(found.data[:, 1]).long())
+    assert torch.equal(pool.features["sex"].values + 1, torch.from_numpy(bunch.data[:, 1]).long())
     assert pool.fitted(torch.arange(442)).input_shape == (11,)
 
 
@@ -136,12 +136,12 @@ def served(monkeypatch):
 
 
 def test_openml_is_fetched_once_and_kept(tmp_path, monkeypatch):
-    home = DataConfig(root=tmp_path)
+    data_config = DataConfig(root=tmp_path)
     with served(monkeypatch) as asked:
-        pool = CREDIT(home)
+        pool = CREDIT(data_config)
         assert len(asked) == 5
-        assert CREDIT(home).fingerprint == pool.fingerprint
-        assert OpenMl(data_id=31)(home).fingerprint == pool.fingerprint
+        assert CREDIT(data_config).fingerprint == pool.fingerprint
+        assert OpenMl(data_id=31)(data_config).fingerprint == pool.fingerprint
         assert len(asked) == 5
     assert pool.class_names == ("bad", "good")
     assert list(pool.features) == ["checking_status", "duration", "credit_amount", "housing"]

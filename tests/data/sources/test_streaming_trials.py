@@ -16,15 +16,15 @@ TIMED = ("seconds", "speedup", "share_of_retraining", "peak_memory", "log_time")
 
 def test_streamed_data_give_the_numbers_of_resident_data(compose_config, tmp_path):
     """The weights of both trained models are equal byte for byte, their names in the store too."""
-    found = {}
+    by_limit = {}
     for limit in ("4.0", "0"):
         settings = (*SMALL, *SCRUB, f"data.resident_limit={limit}")
         metrics = run_trial(compose_config, tmp_path / limit, "scrub", *settings)
         measured = {k: v for k, v in metrics.items() if not any(word in k for word in TIMED)}
-        found[limit] = (measured, stored(tmp_path / limit))
-    assert len(found["0"][0]) > 20
-    assert len(found["0"][1]) == 2
-    assert found["4.0"] == found["0"]
+        by_limit[limit] = (measured, stored(tmp_path / limit))
+    assert len(by_limit["0"][0]) > 20
+    assert len(by_limit["0"][1]) == 2
+    assert by_limit["4.0"] == by_limit["0"]
 
 
 def test_a_method_of_weights_takes_streamed_data_too(compose_config, tmp_path):

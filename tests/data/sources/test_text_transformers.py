@@ -61,8 +61,8 @@ def test_texts_are_tokenized_as_the_pretrained_tokenizer_does(root):
     rows = {"text": ["Playing the game!", "the plays", "is"], "label": ["a", "b", "a"]}
     pd.DataFrame(rows).to_csv(root / "rows.csv", index=False)
     settings = {"path": "rows.csv", "text": ["text"], "target": "label", "tokenizer": "org/tiny"}
-    home = DataConfig(root=root, download=False)
-    pool = HuggingFaceText(**settings, max_length=6)(home)
+    data_config = DataConfig(root=root, download=False)
+    pool = HuggingFaceText(**settings, max_length=6)(data_config)
     assert pool.fetch(torch.arange(3))["input_ids"].tolist() == [
         [2, 5, 6, 7, 8, 3],  # cut: the exclamation mark does not fit
         [2, 7, 1, 3, 0, 0],
@@ -70,7 +70,7 @@ def test_texts_are_tokenized_as_the_pretrained_tokenizer_does(root):
     ]
     assert pool.properties["vocab_size"] == len(SPECIAL) + len(PIECES)
     assert pool.properties["tokenizer"] == "org/tiny"
-    ours = HuggingFaceText(**{**settings, "tokenizer": "words"}, max_length=6)(home)
+    ours = HuggingFaceText(**{**settings, "tokenizer": "words"}, max_length=6)(data_config)
     assert ours.fingerprint != pool.fingerprint
 
 
@@ -109,10 +109,10 @@ def trial(compose_config, root, store, *changes):
 )
 def test_tiny_transformers_unlearn(compose_config, root, tmp_path, model, unlearner):
     extra = ["unlearner.alpha=1.0"] if unlearner == "ssd" else []
-    found = trial(
+    result = trial(
         compose_config, root, tmp_path, f"model={model}", f"unlearner={unlearner}", *extra
     )
-    assert 0.0 <= found <= 1.0
+    assert 0.0 <= result <= 1.0
 
 
 @pytest.mark.slow

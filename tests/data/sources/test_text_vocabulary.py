@@ -24,36 +24,36 @@ def tokens_of(texts, known=None, **settings):
     return word_tokens(texts, known, **{"max_length": 64, **settings})
 
 
-def ids(found):
-    return [part.tolist() for part in found.flat.tensor_split(found.offsets[1:-1])]
+def ids(actual):
+    return [part.tolist() for part in actual.flat.tensor_split(actual.offsets[1:-1])]
 
 
 def test_ids_follow_from_counts_and_then_from_the_alphabet():
-    found = tokens_of(["b a b", "c b, A!", ""])
-    assert found.words == (*SPECIAL, "b", "a", "!", ",", "c")
-    assert ids(found) == [[2, 4, 5, 4, 3], [2, 8, 4, 7, 5, 6, 3], [2, 3]]
-    assert (found.vocab_size, found.pad_id) == (9, 0)
+    tokens = tokens_of(["b a b", "c b, A!", ""])
+    assert tokens.words == (*SPECIAL, "b", "a", "!", ",", "c")
+    assert ids(tokens) == [[2, 4, 5, 4, 3], [2, 8, 4, 7, 5, 6, 3], [2, 3]]
+    assert (tokens.vocab_size, tokens.pad_id) == (9, 0)
 
 
 def test_words_are_normalized_lower_case_and_parted_from_marks():
     decomposed = "e\N{COMBINING ACUTE ACCENT}"
-    found = tokens_of(
+    tokens = tokens_of(
         [f"CAF\N{LATIN CAPITAL LETTER E WITH ACUTE} caf{decomposed} don't—5€\u00a0x"]
     )
-    assert set(found.words[4:]) == {"caf\u00e9", "don", "'", "t", "—", "5", "€", "x"}
+    assert set(tokens.words[4:]) == {"caf\u00e9", "don", "'", "t", "—", "5", "€", "x"}
 
 
 def test_long_texts_are_cut_and_rare_words_are_unknown():
     assert ids(tokens_of(["a b c d e f"], max_length=4)) == [[2, 4, 5, 3]]
-    found = tokens_of(["a a a b b c"], size=6)
-    assert found.words == (*SPECIAL, "a", "b")
-    assert ids(found) == [[2, 4, 4, 4, 5, 5, 1, 3]]
+    tokens = tokens_of(["a a a b b c"], size=6)
+    assert tokens.words == (*SPECIAL, "a", "b")
+    assert ids(tokens) == [[2, 4, 4, 4, 5, 5, 1, 3]]
 
 
 def test_the_vocabulary_is_made_of_the_texts_it_is_told_to():
-    found = tokens_of(["a b", "c c c", "a c"], known=[True, False, False])
-    assert found.words == (*SPECIAL, "a", "b")
-    assert ids(found)[1:] == [[2, 1, 1, 1, 3], [2, 4, 1, 3]]
+    tokens = tokens_of(["a b", "c c c", "a c"], known=[True, False, False])
+    assert tokens.words == (*SPECIAL, "a", "b")
+    assert ids(tokens)[1:] == [[2, 1, 1, 1, 3], [2, 4, 1, 3]]
 
 
 def slow(texts, size, max_length):
@@ -65,10 +65,11 @@ def slow(texts, size, max_length):
         return re.sub(r"\s+", " ", marked).strip().split(" ") if marked.strip() else []
 
     lists = [words(text) for text in texts]
-    counts = Counter(word for found in lists for word in found)
+    counts = Counter(word for text in lists for word in text)
     order = sorted(counts, key=lambda word: (-counts[word], word))[: size - 4]
-    places = {word: place + 4 for place, word in enumerate(order)}
-    return [[2, *[places.get(word, 1) for word in found][: max_length - 2], 3] for found in lists]
+    id_of = {word: rank + 4 for rank, word in enumerate(order)}
+    ids = [[id_of.get(word, 1) for word in text] for text in lists]
+    return [[2, *row[: max_length - 2], 3] for row in ids]
 
 
 ALPHABET = st.sampled_from("abcABC,.!'-€éÉ \t\n0")
@@ -81,8 +82,8 @@ def test_tokens_are_those_of_a_loop_over_texts(texts, size):
 
 def test_official_parts_decide_what_the_vocabulary_is_made_of():
     official = torch.tensor([0, 2, 1], dtype=torch.int8)
-    found = TextSettings().tokenized(DataConfig(), ["a", "b", "c"], official)
-    assert found.words == (*SPECIAL, "a")
+    tokens = TextSettings().tokenized(DataConfig(), ["a", "b", "c"], official)
+    assert tokens.words == (*SPECIAL, "a")
     assert TextSettings().tokenized(DataConfig(), ["a", "b", "c"], None).vocab_size == 7
 
 
@@ -109,9 +110,9 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 def test_made_up_texts_have_the_words_their_settings_say():
     """Each share of n = 40,000 draws has a standard error below 0.5 / sqrt(n) = 0.0025."""
-    found = SyntheticText(signal=0.3, signature=0.2, topic_words=1, words=5)(DataConfig())
-    assert found.vocab_size == 4 + 5 + 4 + 40  # shared words, topics, authors
-    inner = found.flat[found.flat > 3].bincount()[4:].sort().values
+    actual = SyntheticText(signal=0.3, signature=0.2, topic_words=1, words=5)(DataConfig())
+    assert actual.vocab_size == 4 + 5 + 4 + 40  # shared words, topics, authors
+    inner = actual.flat[actual.flat > 3].bincount()[4:].sort().values
     assert inner[:40].sum() / inner.sum() == pytest.approx(0.2, abs=0.01)
     pool = SyntheticText(noise=0.0, max_length=64)(DataConfig())
     lengths = pool.offsets.diff() - 2

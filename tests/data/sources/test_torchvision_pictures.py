@@ -20,29 +20,29 @@ from erasure.data.pools.tensor import TensorPool
 from erasure.data.sources.torchvision.images import TorchvisionImages
 
 
-def test_pictures_in_memory_are_scaled_and_recoloured_as_pillow_does(files, home):
+def test_pictures_in_memory_are_scaled_and_recoloured_as_pillow_does(files, data_config):
     images, _ = cifar10(files)
-    large = TorchvisionImages(name="CIFAR10", resize=48)(home)
+    large = TorchvisionImages(name="CIFAR10", resize=48)(data_config)
     picture = Image.fromarray(images[3].transpose(1, 2, 0))
     expected = np.array(picture.resize((48, 48), Image.Resampling.BILINEAR), dtype=int)
-    found = large.inputs[3].permute(1, 2, 0).numpy()
-    assert np.abs(found - expected).max() <= 1
-    grey = TorchvisionImages(name="CIFAR10", channels=1)(home)
+    actual = large.inputs[3].permute(1, 2, 0).numpy()
+    assert np.abs(actual - expected).max() <= 1
+    grey = TorchvisionImages(name="CIFAR10", channels=1)(data_config)
     assert np.array_equal(grey.inputs[3, 0].numpy(), np.array(picture.convert("L")))
 
 
-def test_grey_pictures_can_have_three_channels(files, home):
+def test_grey_pictures_can_have_three_channels(files, data_config):
     digits = mnist(files / "MNIST/raw")
-    pool = TorchvisionImages(name="MNIST", channels=3)(home)
+    pool = TorchvisionImages(name="MNIST", channels=3)(data_config)
     assert pool.input_shape == (3, 28, 28)
     assert np.array_equal(pool.inputs.numpy(), np.repeat(digits[:, None], 3, axis=1))
 
 
-def test_a_class_that_makes_its_pictures_is_read_one_by_one(home):
+def test_a_class_that_makes_its_pictures_is_read_one_by_one(data_config):
     from torchvision.datasets import FakeData
 
     options = {"size": 6, "image_size": [3, 8, 8], "num_classes": 3}
-    pool = TorchvisionImages(name="FakeData", options=options)(home)
+    pool = TorchvisionImages(name="FakeData", options=options)(data_config)
     same = FakeData(6, (3, 8, 8), 3)
     for number in range(6):
         picture, label = same[number]
@@ -51,14 +51,14 @@ def test_a_class_that_makes_its_pictures_is_read_one_by_one(home):
     assert pool.official is None
 
 
-def test_categories_without_a_list_of_files_are_found(files, home):
+def test_categories_without_a_list_of_files_are_found(files, data_config):
     for label, name in enumerate(("BACKGROUND_Google", "ant", "bonsai")):
         folder = files / "caltech101/101_ObjectCategories" / name
         folder.mkdir(parents=True)
         for number, picture in enumerate(pictures(label, [label] * 3, 12, 10, 3)):
             Image.fromarray(picture).save(folder / f"image_{number + 1:04d}.jpg")
     (files / "caltech101/Annotations").mkdir()
-    pool = TorchvisionImages(name="Caltech101")(home)
+    pool = TorchvisionImages(name="Caltech101")(data_config)
     assert pool.input_shape == (3, 12, 10)
     assert pool.targets.tolist() == [0, 0, 0, 1, 1, 1]
     assert pool.class_names == ("ant", "bonsai")
@@ -70,32 +70,32 @@ def jpegs(folder, names, label):
         Image.fromarray(picture).save(folder / name)
 
 
-def test_places_are_in_the_order_of_their_names(files, home):
+def test_places_are_in_the_order_of_their_names(files, data_config):
     jpegs(files / "SUN397/b/beach", ["sun_z.jpg", "sun_a.jpg"], 1)
     jpegs(files / "SUN397/a/abbey", ["sun_m.jpg"], 0)
     (files / "SUN397/ClassName.txt").write_text("/a/abbey\n/b/beach\n")
-    pool = TorchvisionImages(name="SUN397")(home)
+    pool = TorchvisionImages(name="SUN397")(data_config)
     assert pool.class_names == ("abbey", "beach")
     assert pool.targets.tolist() == [0, 1, 1]
     expected = [files / "SUN397/b/beach" / name for name in ("sun_a.jpg", "sun_z.jpg")]
     for number, file in enumerate(expected):
         with Image.open(file) as picture:
-            found = pool.inputs[number + 1].permute(1, 2, 0).numpy()
-            assert np.array_equal(found, np.array(picture))
+            actual = pool.inputs[number + 1].permute(1, 2, 0).numpy()
+            assert np.array_equal(actual, np.array(picture))
 
 
 @pytest.mark.parametrize(("rank", "labels"), [("full", [0, 0, 1]), ("kingdom", [0, 0, 0])])
-def test_species_have_ranks(files, home, rank, labels):
+def test_species_have_ranks(files, data_config, rank, labels):
     ranks = "Animalia_Chordata_Aves_Ordo_Familia_Genus"
     jpegs(files / f"2021_train/00000_{ranks}_one", ["c.jpg", "a.jpg"], 0)
     jpegs(files / f"2021_train/00001_{ranks}_two", ["b.jpg"], 1)
-    pool = TorchvisionImages(name="INaturalist", options={"target_type": rank})(home)
+    pool = TorchvisionImages(name="INaturalist", options={"target_type": rank})(data_config)
     assert pool.targets.tolist() == labels
     assert len(pool.class_names) == len(set(labels))
     assert pool.class_names[0].endswith("_one" if rank == "full" else "Animalia")
 
 
-def test_characters_are_in_the_order_of_their_names(files, home):
+def test_characters_are_in_the_order_of_their_names(files, data_config):
     folder = files / "omniglot-py/images_background"
     for label, name in enumerate(
         ("Greek/character02", "Greek/character01", "Bengali/character01")
@@ -104,7 +104,7 @@ def test_characters_are_in_the_order_of_their_names(files, home):
         for number, picture in enumerate(pictures(label, [label] * 2, 9, 9)):
             Image.fromarray(picture).save(folder / name / f"{9 - number}.png")
     (files / "omniglot-py/images_background.zip").touch()  # it looks for the archive, too
-    pool = TorchvisionImages(name="Omniglot")(home)
+    pool = TorchvisionImages(name="Omniglot")(data_config)
     assert pool.input_shape == (1, 9, 9)
     assert pool.targets.tolist() == [0, 0, 1, 1, 2, 2]
     expected = [pictures(label, [label] * 2, 9, 9)[1] for label in (2, 1, 0)]
@@ -129,10 +129,10 @@ def test_what_does_not_fit_is_streamed_and_is_the_same(tmp_path, option, compose
     assert resident.fingerprint == streamed.fingerprint
 
 
-def test_augmentation_follows_the_settings(files, home):
+def test_augmentation_follows_the_settings(files, data_config):
     cifar10(files)
-    assert TorchvisionImages(name="CIFAR10")(home).augmentation is None
-    pool = TorchvisionImages(name="CIFAR10", crop=2, flip=True)(home)
+    assert TorchvisionImages(name="CIFAR10")(data_config).augmentation is None
+    pool = TorchvisionImages(name="CIFAR10", crop=2, flip=True)(data_config)
     assert pool.augmentation == CropFlip(padding=2, flip=True)
 
 
@@ -167,10 +167,10 @@ def test_settings_out_of_range_are_refused(settings, message):
         ({"mean": [0.5], "std": [0.5]}, "mean must have a number for each of the 3 channels"),
     ],
 )
-def test_settings_that_do_not_fit_the_data_are_refused(files, home, settings, message):
+def test_settings_that_do_not_fit_the_data_are_refused(files, data_config, settings, message):
     cifar10(files)
     with pytest.raises(ConfigError, match=message):
-        TorchvisionImages(**{"name": "CIFAR10"} | settings)(home)
+        TorchvisionImages(**{"name": "CIFAR10"} | settings)(data_config)
 
 
 @pytest.mark.parametrize("unlearner", ["scrub", "ssd"])

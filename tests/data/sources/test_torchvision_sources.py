@@ -71,10 +71,10 @@ def test_the_names_of_the_peer_are_what_they_say(compose_config):
         assert compose_config(f"dataset={option}").dataset.name == name
 
 
-def test_pictures_of_cifar_keep_their_channels_and_are_normalized_by_hand(files, home):
+def test_pictures_of_cifar_keep_their_channels_and_are_normalized_by_hand(files, data_config):
     images, labels = cifar10(files)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-    pool = TorchvisionImages(name="CIFAR10", mean=mean, std=std)(home)
+    pool = TorchvisionImages(name="CIFAR10", mean=mean, std=std)(data_config)
     assert np.array_equal(pool.inputs.numpy(), images)
     assert np.array_equal(pool.targets.numpy(), labels)
     assert pool.class_names[:2] == ("airplane", "automobile")
@@ -85,9 +85,11 @@ def test_pictures_of_cifar_keep_their_channels_and_are_normalized_by_hand(files,
     np.testing.assert_allclose(fetched.numpy(), by_hand, rtol=0, atol=2e-6)
 
 
-def test_cifar_100_has_superclasses_to_predict_or_to_forget_by(files, home):
-    craft(home.root, "cifar100")
-    fine, coarse = (TorchvisionImages(name="CIFAR100", target=t)(home) for t in (None, "coarse"))
+def test_cifar_100_has_superclasses_to_predict_or_to_forget_by(files, data_config):
+    craft(data_config.root, "cifar100")
+    fine, coarse = (
+        TorchvisionImages(name="CIFAR100", target=t)(data_config) for t in (None, "coarse")
+    )
     expected = np.concatenate([cycle(100, 400), cycle(100, 100)])
     assert np.array_equal(fine.targets.numpy(), expected)
     assert np.array_equal(coarse.targets.numpy(), np.take(COARSE, expected))
@@ -99,54 +101,54 @@ def test_cifar_100_has_superclasses_to_predict_or_to_forget_by(files, home):
     assert fine.attributes["coarse"].having(["coarse 3"]).sum() == (coarse.targets == 3).sum()
 
 
-def test_a_file_of_superclasses_cannot_run_code(files, home):
-    craft(home.root, "cifar100")
+def test_a_file_of_superclasses_cannot_run_code(files, data_config):
+    craft(data_config.root, "cifar100")
     from erasure.data.sources.torchvision.cifar import coarse_labels
     from erasure.data.sources.torchvision.parts import open_parts
 
-    datasets = [part.dataset for part in open_parts("CIFAR100", {}, None, home)]
+    datasets = [part.dataset for part in open_parts("CIFAR100", {}, None, data_config)]
     harmful = {"coarse_labels": print, "fine_labels": []}
     (files / "cifar-100-python" / "test").write_bytes(pickle.dumps(harmful))
     with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print has no place"):
         coarse_labels(datasets)
 
 
-def test_digits_of_qmnist_know_their_writers(files, home):
+def test_digits_of_qmnist_know_their_writers(files, data_config):
     labels = qmnist(files)
-    pool = TorchvisionImages(name="QMNIST")(home)
+    pool = TorchvisionImages(name="QMNIST")(data_config)
     assert np.array_equal(pool.targets.numpy(), labels[:, 0])
     writer = pool.attributes["writer"]
     assert [int(writer.names[code]) for code in writer.values] == labels[:, 2].tolist()
     assert writer.having(["703"]).nonzero().flatten()[:4].tolist() == [12, 13, 14, 15]
 
 
-def test_letters_of_emnist_have_no_class_that_does_not_occur(files, home):
+def test_letters_of_emnist_have_no_class_that_does_not_occur(files, data_config):
     emnist(files, "letters", range(1, 27))
-    pool = TorchvisionImages(name="EMNIST", options={"split": "letters"})(home)
+    pool = TorchvisionImages(name="EMNIST", options={"split": "letters"})(data_config)
     assert pool.class_names == tuple("abcdefghijklmnopqrstuvwxyz")
     assert pool.targets.unique().tolist() == list(range(26))
 
 
-def test_the_ten_of_svhn_is_a_zero_and_pictures_stand_upright(files, home):
+def test_the_ten_of_svhn_is_a_zero_and_pictures_stand_upright(files, data_config):
     written = svhn(files)
-    pool = TorchvisionImages(name="SVHN")(home)
+    pool = TorchvisionImages(name="SVHN")(data_config)
     expected = [np.concatenate([written[part][i] for part in ("train", "test")]) for i in (0, 1)]
     assert np.array_equal(pool.inputs.numpy(), expected[0])
     assert np.array_equal(pool.targets.numpy(), expected[1])
 
 
-def test_other_parts_can_be_asked_for(files, home):
+def test_other_parts_can_be_asked_for(files, data_config):
     written = svhn(files)
     (files / "train_32x32.mat").rename(files / "extra_32x32.mat")
     parts = {"train": {"split": "extra"}, "test": {"split": "test"}}
-    pool = TorchvisionImages(name="SVHN", parts=parts)(home)
+    pool = TorchvisionImages(name="SVHN", parts=parts)(data_config)
     assert np.array_equal(pool.inputs[:100].numpy(), written["train"][0])
     assert pool.official.bincount().tolist() == [100, 0, 40]
 
 
-def test_pictures_of_stl_stand_upright(files, home):
+def test_pictures_of_stl_stand_upright(files, data_config):
     images, labels = stl10(files)
-    pool = TorchvisionImages(name="STL10")(home)
+    pool = TorchvisionImages(name="STL10")(data_config)
     assert np.array_equal(pool.inputs.numpy(), images)
     assert np.array_equal(pool.targets.numpy(), labels)
     assert pool.class_names[2] == "car"
@@ -189,11 +191,11 @@ def test_celeba_can_have_several_labels(portraits):
 
 
 def test_labels_of_celeba_must_be_chosen_and_be_on_or_off(portraits):
-    home = home_at(portraits[0])
+    data_config = home_at(portraits[0])
     with pytest.raises(ConfigError, match="target must be among the columns identity, 5_o_Cl"):
-        TorchvisionImages(name="CelebA")(home)
+        TorchvisionImages(name="CelebA")(data_config)
     with pytest.raises(ConfigError, match="two values each, identity has 9"):
-        TorchvisionImages(name="CelebA", target=["identity", "Bald"])(home)
+        TorchvisionImages(name="CelebA", target=["identity", "Bald"])(data_config)
 
 
 def test_a_portrait_keeps_its_shape_or_shows_the_middle(portraits):
@@ -214,11 +216,11 @@ def test_a_portrait_keeps_its_shape_or_shows_the_middle(portraits):
     assert np.array_equal(grey.inputs[0, 0].numpy(), np.array(stretched))
 
 
-def test_food_is_in_the_order_of_torchvision(files, home):
+def test_food_is_in_the_order_of_torchvision(files, data_config):
     from torchvision.datasets import Food101
 
     food101(files)
-    pool = TorchvisionImages(name="Food101", resize=[48, 64])(home)
+    pool = TorchvisionImages(name="Food101", resize=[48, 64])(data_config)
     assert pool.class_names == ("apple_pie", "gnocchi", "ramen", "sushi", "waffles")
     parts = [Food101(files, split=part) for part in ("train", "test")]
     expected = [item for part in parts for item in part]
@@ -228,17 +230,17 @@ def test_food_is_in_the_order_of_torchvision(files, home):
         assert pool.targets[number] == label
 
 
-def test_countries_have_an_official_validation_part(files, home):
+def test_countries_have_an_official_validation_part(files, data_config):
     country211(files)
-    pool = TorchvisionImages(name="Country211", resize=[20, 24])(home)
+    pool = TorchvisionImages(name="Country211", resize=[20, 24])(data_config)
     assert pool.official.bincount().tolist() == [24, 8, 16]
     assert pool.class_names == ("AD", "AE", "AF", "AG")
     assert pool.targets.tolist() == [c for each in (6, 2, 4) for c in np.repeat(range(4), each)]
 
 
-def test_samples_without_a_label_are_refused(files, home):
+def test_samples_without_a_label_are_refused(files, data_config):
     stl10(files)
     parts = {"train": {"split": "unlabeled"}, "test": {"split": "test"}}
     pictures(0, [0] * 4, 3, 96, 96).tofile(files / "stl10_binary/unlabeled_X.bin")
     with pytest.raises(DataError, match=r"labels in \[0, 9\], got -1 to 9"):
-        TorchvisionImages(name="STL10", parts=parts)(home)
+        TorchvisionImages(name="STL10", parts=parts)(data_config)

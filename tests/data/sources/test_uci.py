@@ -57,11 +57,14 @@ def toy(**fields):
 
 
 def test_a_table_is_fetched_once_and_kept(tmp_path, monkeypatch):
-    home = DataConfig(root=tmp_path)
+    data_config = DataConfig(root=tmp_path)
     with served(monkeypatch) as asked:
-        pool = toy()(home)
+        pool = toy()(data_config)
         assert asked == ["/api/dataset?id=7", "/7.csv"]
-        again = [toy()(home), toy(id=None, name="toy")(DataConfig(root=tmp_path, download=False))]
+        again = [
+            toy()(data_config),
+            toy(id=None, name="toy")(DataConfig(root=tmp_path, download=False)),
+        ]
         assert len(asked) == 2
     assert [other.fingerprint for other in again] == [pool.fingerprint] * 2
     kept = sorted(path.name for path in (tmp_path / "uci").iterdir())
@@ -179,15 +182,15 @@ ADULT_SETTINGS = {"id": 2, "target": "income", "missing": "mean", "dotted": True
 
 def test_the_labels_of_adult_are_two_and_its_test_set_is_told_by_their_dots(tmp_path):
     craft(tmp_path, "adult")
-    home = DataConfig(root=tmp_path, download=False)
-    pool = Uci(**ADULT_SETTINGS)(home)
+    data_config = DataConfig(root=tmp_path, download=False)
+    pool = Uci(**ADULT_SETTINGS)(data_config)
     assert pool.class_names == ("<=50K", ">50K")
     assert list(pool.features) == list(ADULT)
     assert pool.official.tolist() == [0] * 160 + [2] * 80
     codes = pool.features["occupation"].values
     assert (codes < 0).sum() == 12 + 6
     assert "?" not in pool.features["occupation"].names
-    plain = Uci(**{**ADULT_SETTINGS, "dotted": False})(home)
+    plain = Uci(**{**ADULT_SETTINGS, "dotted": False})(data_config)
     assert plain.class_names == ("<=50K", "<=50K.", ">50K", ">50K.")
     assert plain.official is None
 

@@ -27,8 +27,8 @@ def pool_of(inputs, **fields):
 
 
 def train_and_test(pool):
-    found = RandomForget()(pool, stream(0, "split"))
-    return found.train.tolist(), found.test.tolist()
+    indices = RandomForget()(pool, stream(0, "split"))
+    return indices.train.tolist(), indices.test.tolist()
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def forget(pool, sample, **settings):
 def test_copies_are_found_and_nothing_else(doubled):
     pool, sample, *others = doubled
     every = torch.arange(60)
-    found = copies(pool, torch.tensor([sample]), every[every != sample], None)
-    assert sorted(found.tolist()) == sorted(others)
+    duplicates = copies(pool, torch.tensor([sample]), every[every != sample], None)
+    assert sorted(duplicates.tolist()) == sorted(others)
 
 
 def test_a_copy_under_another_label_is_a_copy():
     inputs = images()
     inputs[7] = inputs[4]  # of the other class
-    found = copies(pool_of(inputs), torch.tensor([4]), torch.arange(5, 60), None)
-    assert found.tolist() == [7]
+    duplicates = copies(pool_of(inputs), torch.tensor([4]), torch.arange(5, 60), None)
+    assert duplicates.tolist() == [7]
 
 
 def test_near_copies_agree_with_the_cosine_of_centred_pixels():
@@ -70,8 +70,8 @@ def test_near_copies_agree_with_the_cosine_of_centred_pixels():
     cosine = np.corrcoef(flat)[0, 1:]
     for near in (0.5, 0.8, 0.999):
         expected = (np.nonzero(cosine >= near)[0] + 1).tolist()
-        found = copies(pool_of(inputs), torch.tensor([0]), torch.arange(1, 60), near)
-        assert found.tolist() == expected
+        duplicates = copies(pool_of(inputs), torch.tensor([0]), torch.arange(1, 60), near)
+        assert duplicates.tolist() == expected
     assert copies(pool_of(inputs), torch.tensor([0]), torch.arange(1, 60), None).tolist() == []
 
 
@@ -84,18 +84,18 @@ def test_nothing_among_nothing():
 def test_a_warning_says_how_many(doubled, caplog):
     pool, sample, *_ = doubled
     with caplog.at_level(logging.WARNING):
-        found = forget(pool, sample)
-    assert found.forget.tolist() == [sample]
+        indices = forget(pool, sample)
+    assert indices.forget.tolist() == [sample]
     assert "1 of 42 retained and 1 of 17 held-out samples are copies" in caplog.text
     assert "duplicates=move" in caplog.text
 
 
 def test_copies_move_to_the_forget_set_but_not_from_the_test_set(doubled):
     pool, sample, copy, held = doubled
-    found = forget(pool, sample, duplicates="move")
-    assert found.forget.tolist() == sorted([sample, copy])
-    assert held in found.test.tolist()
-    assert found.train.tolist() == forget(pool, sample).train.tolist()
+    indices = forget(pool, sample, duplicates="move")
+    assert indices.forget.tolist() == sorted([sample, copy])
+    assert held in indices.test.tolist()
+    assert indices.train.tolist() == forget(pool, sample).train.tolist()
 
 
 def test_copies_can_be_an_error_or_be_ignored(doubled, caplog):
@@ -151,8 +151,8 @@ def test_fifty_thousand_images_take_no_longer_than_some_passes_over_them():
     inputs[49_999] = inputs[0]
     pool = pool_of(inputs, divisor=255.0)
     begun = time.process_time()
-    found = copies(pool, torch.arange(5000), torch.arange(5000, 50_000), None)
+    duplicates = copies(pool, torch.arange(5000), torch.arange(5000, 50_000), None)
     searched = time.process_time()
     assert inputs.float().sum() > 0
     assert searched - begun < 12 * (time.process_time() - searched)
-    assert found.tolist() == [49_999]
+    assert duplicates.tolist() == [49_999]

@@ -56,30 +56,32 @@ def again(pool, path, seed=5):
 def test_a_split_is_read_back_as_it_was(pool, written, tmp_path, strategy):
     indices = written(strategy)
     for path in (tmp_path, tmp_path / "split.safetensors"):
-        found = again(pool, path)
-        assert found.fingerprint == indices.fingerprint
-        assert found.scenario == indices.scenario
-        assert [r.tolist() for r in found.requests] == [r.tolist() for r in indices.requests]
-        assert (found.same_population is None) == (indices.same_population is None)
-        assert found.same_population is None or torch.equal(found.kin, indices.same_population)
+        actual = again(pool, path)
+        assert actual.fingerprint == indices.fingerprint
+        assert actual.scenario == indices.scenario
+        assert [r.tolist() for r in actual.requests] == [r.tolist() for r in indices.requests]
+        assert (actual.same_population is None) == (indices.same_population is None)
+        assert actual.same_population is None or torch.equal(
+            actual.same_population, indices.same_population
+        )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
 def test_data_are_altered_again(pool, written, tmp_path, strategy):
     indices = written(strategy)
     reused = ArtifactSplit(path=str(tmp_path))
-    found = again(pool, tmp_path)
+    actual = again(pool, tmp_path)
     altered = strategy.altered(pool, indices) if hasattr(strategy, "altered") else pool
-    assert reused.altered(pool, found).fingerprint == altered.fingerprint
+    assert reused.altered(pool, actual).fingerprint == altered.fingerprint
     probes = strategy.probes(pool, indices) if hasattr(strategy, "probes") else {}
-    others = reused.probes(pool, found)
+    others = reused.probes(pool, actual)
     assert set(others) == set(probes)
     for name, view in probes.items():
         assert torch.equal(others[name].index, view.index)
         assert others[name].pool.fingerprint == view.pool.fingerprint
 
 
-def test_an_empty_kin_is_not_none(pool, tmp_path):
+def test_an_empty_population_is_not_none(pool, tmp_path):
     indices = RandomForget()(pool, stream(0, "split"))
     empty = replace(indices, same_population=torch.tensor([], dtype=torch.int64))
     save_split(tmp_path, empty, pool.fingerprint)

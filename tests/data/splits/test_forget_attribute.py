@@ -29,41 +29,41 @@ def names_of(pool, attribute, ids):
 
 
 def test_people_are_forgotten_with_all_they_have_in_the_training_set(pool):
-    found = split(pool, attribute="identity", values=["person 03", 7])
-    assert names_of(pool, "identity", found.forget) == {"person 03", "person 07"}
-    assert not {"person 03", "person 07"} & names_of(pool, "identity", found.retain)
+    indices = split(pool, attribute="identity", values=["person 03", 7])
+    assert names_of(pool, "identity", indices.forget) == {"person 03", "person 07"}
+    assert not {"person 03", "person 07"} & names_of(pool, "identity", indices.retain)
 
 
-def test_their_held_out_samples_are_kin(pool):
-    found = split(pool, attribute="identity", values=["person 03", "person 07"])
-    heldout = torch.cat([found.val, found.test])
+def test_their_held_out_samples_are_of_the_same_population(pool):
+    indices = split(pool, attribute="identity", values=["person 03", "person 07"])
+    heldout = torch.cat([indices.val, indices.test])
     codes = pool.attributes["identity"].values[heldout]
     expected = heldout[torch.isin(codes, torch.tensor([3, 7]))].sort().values
     assert len(expected) > 2
-    assert found.same_population.tolist() == expected.tolist()
+    assert indices.same_population.tolist() == expected.tolist()
 
 
-def test_kin_are_those_of_the_values_that_were_drawn(pool):
-    found = split(pool, attribute="identity", n_values=5)
-    forgotten = names_of(pool, "identity", found.forget)
+def test_the_population_is_that_of_the_values_that_were_drawn(pool):
+    indices = split(pool, attribute="identity", n_values=5)
+    forgotten = names_of(pool, "identity", indices.forget)
     assert len(forgotten) == 5
-    assert set(found.scenario["values"]) == forgotten
-    assert names_of(pool, "identity", found.kin) <= forgotten
-    assert found.scenario == {**found.scenario, "kind": "attribute", "attribute": "identity"}
+    assert set(indices.scenario["values"]) == forgotten
+    assert names_of(pool, "identity", indices.same_population) <= forgotten
+    assert indices.scenario == {**indices.scenario, "kind": "attribute", "attribute": "identity"}
 
 
 def test_a_sample_without_a_value_is_never_forgotten(pool):
-    found = split(pool, attribute="identity", top_k=39)
+    indices = split(pool, attribute="identity", top_k=39)
     missing = (pool.attributes["identity"].values == -1).nonzero().flatten()
-    assert not torch.isin(missing, found.forget).any()
+    assert not torch.isin(missing, indices.forget).any()
 
 
 def test_the_most_frequent_values_are_those_of_the_training_set(pool):
-    found = split(pool, attribute="identity", top_k=3)
-    codes = pool.attributes["identity"].values[found.train]
+    indices = split(pool, attribute="identity", top_k=3)
+    codes = pool.attributes["identity"].values[indices.train]
     counts = torch.bincount(codes[codes >= 0])
-    chosen = [int(name.split()[1]) for name in found.scenario["values"]]
-    assert len(found.forget) == int(counts.sort(descending=True).values[:3].sum())
+    chosen = [int(name.split()[1]) for name in indices.scenario["values"]]
+    assert len(indices.forget) == int(counts.sort(descending=True).values[:3].sum())
     assert counts[chosen].tolist() == sorted(counts[chosen].tolist(), reverse=True)
 
 
@@ -71,12 +71,12 @@ def test_the_most_frequent_values_are_those_of_the_training_set(pool):
 @given(share=st.floats(0.02, 0.4), seed=st.integers(0, 9))
 def test_values_are_drawn_until_the_share_is_reached_and_no_longer(attribute, share, seed):
     pool = people_pool()
-    found = split(pool, seed, attribute=attribute, target_share=share)
-    assert len(found.forget) >= share * len(found.train)
-    values = found.scenario["values"]
+    indices = split(pool, seed, attribute=attribute, target_share=share)
+    assert len(indices.forget) >= share * len(indices.train)
+    values = indices.scenario["values"]
     if len(values) > 1:
         fewer = split(pool, seed, attribute=attribute, values=values[:-1])
-        assert len(fewer.forget) < share * len(found.train)
+        assert len(fewer.forget) < share * len(indices.train)
 
 
 @pytest.mark.parametrize("attribute", ["identity", "friends"])
@@ -96,10 +96,10 @@ def test_other_seeds_draw_other_values(pool):
 
 
 def test_sets_are_forgotten_by_any_member(pool):
-    found = split(pool, attribute="friends", values=["Ann", "Eve"])
+    indices = split(pool, attribute="friends", values=["Ann", "Eve"])
     members = pool.attributes["friends"].values
-    assert members[found.forget][:, [0, 4]].any(dim=1).all()
-    assert not members[found.retain][:, [0, 4]].any()
+    assert members[indices.forget][:, [0, 4]].any(dim=1).all()
+    assert not members[indices.retain][:, [0, 4]].any()
 
 
 @pytest.mark.parametrize(
@@ -111,22 +111,22 @@ def test_sets_are_forgotten_by_any_member(pool):
     ],
 )
 def test_ranges_of_numbers_include_their_ends_and_no_missing_value(pool, bounds, fits):
-    found = split(pool, attribute="age", value_range=bounds)
+    indices = split(pool, attribute="age", value_range=bounds)
     ages = pool.attributes["age"].values
-    assert fits(ages[found.forget]).all()
-    assert not fits(ages[found.retain]).any()
+    assert fits(ages[indices.forget]).all()
+    assert not fits(ages[indices.retain]).any()
 
 
 def test_a_column_of_numbers_can_be_asked_for_numbers(pool):
-    found = split(pool, attribute="age", values=[33, 44.0])
-    assert set(pool.attributes["age"].values[found.forget].tolist()) == {33.0, 44.0}
+    indices = split(pool, attribute="age", values=[33, 44.0])
+    assert set(pool.attributes["age"].values[indices.forget].tolist()) == {33.0, 44.0}
 
 
 def test_a_subclass_is_forgotten_within_its_class(pool):
-    found = split(pool, attribute="fine", values=["2a"], nested=True)
-    assert set(pool.targets[found.forget].tolist()) == {2}
-    assert names_of(pool, "fine", found.forget) == {"2a"}
-    assert {"2b"} <= names_of(pool, "fine", found.retain)
+    indices = split(pool, attribute="fine", values=["2a"], nested=True)
+    assert set(pool.targets[indices.forget].tolist()) == {2}
+    assert names_of(pool, "fine", indices.forget) == {"2a"}
+    assert {"2b"} <= names_of(pool, "fine", indices.retain)
 
 
 def test_an_attribute_that_does_not_divide_classes_is_no_subclass(pool):
@@ -136,12 +136,12 @@ def test_an_attribute_that_does_not_divide_classes_is_no_subclass(pool):
         split(pool, attribute="age", values=[33], nested=True)
 
 
-def test_whole_people_can_be_held_out_and_then_none_is_kin(pool):
+def test_whole_people_can_be_held_out_and_then_the_population_is_empty(pool):
     base = Holdout(group="identity")
-    found = split(pool, attribute="identity", n_values=4, base=base)
-    assert found.same_population.tolist() == []
+    indices = split(pool, attribute="identity", n_values=4, base=base)
+    assert indices.same_population.tolist() == []
     other = RandomForget(base=base)(pool, stream(0, "split"))
-    assert found.train.tolist() == other.train.tolist()
+    assert indices.train.tolist() == other.train.tolist()
 
 
 @pytest.mark.parametrize(

@@ -26,58 +26,58 @@ def split(pool, seed=0, **settings):
 
 
 def test_half_of_each_class_is_forgotten(pool):
-    strategy, found = split(pool, count=20, fraction=None)
-    assert Counter(pool.targets[found.forget].tolist()) == {1: 10, 3: 10}
+    strategy, indices = split(pool, count=20, fraction=None)
+    assert Counter(pool.targets[indices.forget].tolist()) == {1: 10, 3: 10}
     assert isinstance(strategy, AlteringSplit)
-    assert strategy.probes(pool, found) == {}
-    assert found.scenario == {"kind": "confusion", "classes": [1, 3]}
+    assert strategy.probes(pool, indices) == {}
+    assert indices.scenario == {"kind": "confusion", "classes": [1, 3]}
 
 
 def test_a_fraction_is_one_of_the_smaller_class(pool):
-    _, found = split(pool, fraction=0.3)
-    trained = Counter(pool.targets[found.train].tolist())
+    _, indices = split(pool, fraction=0.3)
+    trained = Counter(pool.targets[indices.train].tolist())
     each = round(0.3 * min(trained[1], trained[3]))
-    assert Counter(pool.targets[found.forget].tolist()) == {1: each, 3: each}
+    assert Counter(pool.targets[indices.forget].tolist()) == {1: each, 3: each}
 
 
 def test_a_small_class_sets_the_number(make_pool):
     """Of 40 and 200 samples, 72 % are trained on: 29 and 144; half of 29 is 14."""
     pool = make_pool([0] * 40 + [1] * 200)
-    _, found = split(pool, classes=[0, 1])
-    trained = Counter(pool.targets[found.train].tolist())
+    _, indices = split(pool, classes=[0, 1])
+    trained = Counter(pool.targets[indices.train].tolist())
     each = round(0.5 * trained[0])
     assert each < 20 < trained[1]
-    assert Counter(pool.targets[found.forget].tolist()) == {0: each, 1: each}
+    assert Counter(pool.targets[indices.forget].tolist()) == {0: each, 1: each}
 
 
 def test_labels_are_swapped_there_and_nowhere_else(pool):
-    strategy, found = split(pool)
-    altered = strategy.altered(pool, found)
+    strategy, indices = split(pool)
+    altered = strategy.altered(pool, indices)
     swap = torch.tensor([0, 3, 2, 1])
-    assert torch.equal(altered.targets[found.forget], swap[pool.targets[found.forget]])
+    assert torch.equal(altered.targets[indices.forget], swap[pool.targets[indices.forget]])
     stay = torch.ones(400, dtype=torch.bool)
-    stay[found.forget] = False
+    stay[indices.forget] = False
     assert torch.equal(altered.targets[stay], pool.targets[stay])
     assert torch.equal(altered.targets.bincount(), pool.targets.bincount())
     assert pool.targets is not altered.targets
 
 
 def test_inputs_are_what_they_were_and_the_fingerprint_is_not(pool):
-    strategy, found = split(pool)
-    altered = strategy.altered(pool, found)
+    strategy, indices = split(pool)
+    altered = strategy.altered(pool, indices)
     every = torch.arange(400)
     assert torch.equal(altered.fetch(every), pool.fetch(every))
-    assert altered.fingerprint == strategy.altered(pool, found).fingerprint != pool.fingerprint
+    assert altered.fingerprint == strategy.altered(pool, indices).fingerprint != pool.fingerprint
     _, other = split(pool, seed=1)
     assert strategy.altered(pool, other).fingerprint != altered.fingerprint
 
 
 def test_a_trial_sees_the_swapped_labels(pool):
-    strategy, found = split(pool, classes=["class 3", "class 1"])
-    splits = DataSplits.of(strategy.altered(pool, found), found)
-    assert torch.equal(splits.test.targets, pool.targets[found.test])
-    assert (splits.forget.targets != pool.targets[found.forget]).all()
-    assert found.scenario["classes"] == [3, 1]
+    strategy, indices = split(pool, classes=["class 3", "class 1"])
+    splits = DataSplits.of(strategy.altered(pool, indices), indices)
+    assert torch.equal(splits.test.targets, pool.targets[indices.test])
+    assert (splits.forget.targets != pool.targets[indices.forget]).all()
+    assert indices.scenario["classes"] == [3, 1]
 
 
 def test_more_contains_less_and_the_base_split_is_that_of_others(pool):

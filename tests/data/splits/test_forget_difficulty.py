@@ -42,7 +42,7 @@ def by_loop(pool, samples, among, neighbours):
     pixels = pool.inputs.flatten(1).double().numpy()
     centred = pixels - pixels.mean(axis=1, keepdims=True)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    found = []
+    scores = []
     for i in samples.tolist():
         sides = {True: [], False: []}
         for j in among.tolist():
@@ -52,15 +52,15 @@ def by_loop(pool, samples, among, neighbours):
             np.mean(sorted(side)[-neighbours:]) if side else -1.0
             for side in (sides[True], sides[False])
         )
-        found.append(others - own)
-    return np.array(found)
+        scores.append(others - own)
+    return np.array(scores)
 
 
 @pytest.mark.parametrize("neighbours", [1, 4, 1000])
 def test_the_proxy_equals_a_loop_over_pairs(pool, train, neighbours):
     samples, among = train[:60], train[20:110]
-    found = atypicality(pool, samples, among, neighbours).numpy()
-    np.testing.assert_allclose(found, by_loop(pool, samples, among, neighbours), atol=1e-6)
+    actual = atypicality(pool, samples, among, neighbours).numpy()
+    np.testing.assert_allclose(actual, by_loop(pool, samples, among, neighbours), atol=1e-6)
 
 
 def test_a_side_without_anybody_counts_minus_one(make_pool):
@@ -90,10 +90,10 @@ def test_wrong_labels_are_the_hardest():
 @pytest.mark.parametrize("level", ["low", "mid", "high"])
 def test_scores_of_a_file_are_ranked(pool, train, scored, level):
     path, scores = scored
-    found = split(pool, DifficultyForget(level=level, count=30, fraction=None, path=path))
+    indices = split(pool, DifficultyForget(level=level, count=30, fraction=None, path=path))
     order = {"low": scores, "mid": abs(scores - 0.5), "high": -scores}[level].argsort()
-    assert found.forget.tolist() == sorted(train.numpy()[order[:30]].tolist())
-    assert found.scenario == {"kind": "difficulty", "level": level, "scores": "file"}
+    assert indices.forget.tolist() == sorted(train.numpy()[order[:30]].tolist())
+    assert indices.scenario == {"kind": "difficulty", "level": level, "scores": "file"}
 
 
 @pytest.mark.parametrize("level", ["low", "mid", "high"])
@@ -122,8 +122,8 @@ def test_levels_of_the_proxy_are_apart_and_ordered(pool, train):
 
 def test_ties_are_broken_by_id(make_pool):
     pool = make_pool([0, 1] * 30)  # no pixel differs from the mean of its row
-    found = split(pool, DifficultyForget(fraction=None, count=5, duplicates="ignore"))
-    assert found.forget.tolist() == found.train[:5].tolist()
+    indices = split(pool, DifficultyForget(fraction=None, count=5, duplicates="ignore"))
+    assert indices.forget.tolist() == indices.train[:5].tolist()
 
 
 @pytest.mark.parametrize(

@@ -77,12 +77,12 @@ def test_random_splits_are_partitions(make_pool, labels, fraction, test, val, se
     train = len(labels) - held - round(val * (len(labels) - held))
     assume(0 < round(fraction * train) < train)
     assume(held > 0 and round(val * (len(labels) - held)) > 0)
-    found = split(RandomForget(base=Holdout(test=test, val=val), fraction=fraction), pool, seed)
-    every = torch.cat([getattr(found, part) for part in PARTS])
+    indices = split(RandomForget(base=Holdout(test=test, val=val), fraction=fraction), pool, seed)
+    every = torch.cat([getattr(indices, part) for part in PARTS])
     assert sorted(every.tolist()) == list(range(len(labels)))
-    assert len(found.test) == held
-    assert len(found.train) == train
-    assert len(found.forget) == round(fraction * train)
+    assert len(indices.test) == held
+    assert len(indices.train) == train
+    assert len(indices.forget) == round(fraction * train)
 
 
 @given(labels=label_lists, chosen=st.sets(st.integers(0, 4), min_size=1, max_size=4))
@@ -92,16 +92,16 @@ def test_class_splits_are_partitions_and_forget_the_class_and_no_other(make_pool
     trained = classes_of(pool, base.train)
     assume(any(trained[label] for label in chosen))
     assume(any(trained[label] for label in trained.keys() - chosen))
-    found = split(ClassForget(classes=sorted(chosen)), pool)
-    assert set(classes_of(pool, found.forget)) <= chosen
-    assert not chosen & set(classes_of(pool, found.retain))
-    assert base_of(found) == base_of(base)
+    indices = split(ClassForget(classes=sorted(chosen)), pool)
+    assert set(classes_of(pool, indices.forget)) <= chosen
+    assert not chosen & set(classes_of(pool, indices.retain))
+    assert base_of(indices) == base_of(base)
 
 
 def test_the_digits_are_split_as_documented(digits):
     """20 % of 1,797 is 359; 10 % of the other 1,438 is 144; 10 % of the other 1,294 is 129."""
-    found = split(RandomForget(), digits)
-    assert [len(getattr(found, part)) for part in PARTS] == [129, 1165, 144, 359]
+    indices = split(RandomForget(), digits)
+    assert [len(getattr(indices, part)) for part in PARTS] == [129, 1165, 144, 359]
 
 
 def test_each_class_has_its_share_of_every_held_out_part(digits):
@@ -173,9 +173,9 @@ def test_more_contains_less(digits, strategies, seed):
 
 
 def test_a_stratified_forget_set_has_every_class_in_its_proportion(digits):
-    found = split(StratifiedForget(fraction=0.1), digits)
-    assert len(found.forget) == 129
-    forgotten, trained = classes_of(digits, found.forget), classes_of(digits, found.train)
+    indices = split(StratifiedForget(fraction=0.1), digits)
+    assert len(indices.forget) == 129
+    forgotten, trained = classes_of(digits, indices.forget), classes_of(digits, indices.train)
     for label, count in trained.items():
         assert abs(forgotten[label] - 129 / 1294 * count) < 1
 
@@ -184,9 +184,9 @@ def test_sets_of_labels_are_strata_of_their_own(make_pool):
     """Of 40, 20 and 20 samples with three sets of labels, training keeps 72 % of each."""
     sets = torch.tensor([[1, 0], [1, 1], [0, 1], [1, 0]]).repeat(20, 1)
     pool = make_pool(sets, class_names=("a", "b"), task_type=Multilabel())
-    found = split(StratifiedForget(base=Holdout(test=0.2, val=0.1), fraction=0.5), pool)
-    rows = Counter(map(tuple, pool.targets[found.forget].tolist()))
-    assert len(found.forget) == round(0.5 * len(found.train))
+    indices = split(StratifiedForget(base=Holdout(test=0.2, val=0.1), fraction=0.5), pool)
+    rows = Counter(map(tuple, pool.targets[indices.forget].tolist()))
+    assert len(indices.forget) == round(0.5 * len(indices.train))
     assert abs(rows[1, 0] - 2 * rows[1, 1]) <= 2
     assert set(rows) == {(1, 0), (1, 1), (0, 1)}
 
@@ -194,9 +194,9 @@ def test_sets_of_labels_are_strata_of_their_own(make_pool):
 def test_a_class_may_be_one_of_several_labels(make_pool):
     sets = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]).repeat(10, 1)
     pool = make_pool(sets, class_names=("a", "b"), task_type=Multilabel())
-    found = split(ClassForget(classes=["b"]), pool)
-    assert pool.targets[found.forget][:, 1].tolist() == [1] * len(found.forget)
-    assert pool.targets[found.retain][:, 1].tolist() == [0] * len(found.retain)
+    indices = split(ClassForget(classes=["b"]), pool)
+    assert pool.targets[indices.forget][:, 1].tolist() == [1] * len(indices.forget)
+    assert pool.targets[indices.retain][:, 1].tolist() == [0] * len(indices.retain)
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_names_win_over_numbers_and_digits_are_known_by_both(digits):
 
 def test_a_share_of_a_class_leaves_the_rest_in_retain(digits):
     whole = split(ClassForget(classes=[3, 5]), digits).forget
-    found = split(ClassForget(classes=[3, 5], share=0.25), digits)
-    assert set(found.forget.tolist()) < set(whole.tolist())
-    assert len(found.forget) == round(0.25 * len(whole))
-    forgotten, trained = classes_of(digits, found.forget), classes_of(digits, whole)
+    indices = split(ClassForget(classes=[3, 5], share=0.25), digits)
+    assert set(indices.forget.tolist()) < set(whole.tolist())
+    assert len(indices.forget) == round(0.25 * len(whole))
+    forgotten, trained = classes_of(digits, indices.forget), classes_of(digits, whole)
     for label in (3, 5):
         assert abs(forgotten[label] - 0.25 * trained[label]) < 1
-        assert classes_of(digits, found.retain)[label] == trained[label] - forgotten[label]
+        assert classes_of(digits, indices.retain)[label] == trained[label] - forgotten[label]
 
 
 @pytest.mark.parametrize(
@@ -308,12 +308,12 @@ def test_a_class_that_does_not_exist_is_refused_with_those_that_do(digits, name)
     )
 
 
-def test_held_out_samples_of_a_class_are_its_kin(digits):
-    found = split(ClassForget(classes=[3], share=0.5), digits)
-    heldout = torch.cat([found.val, found.test])
+def test_held_out_samples_of_a_class_are_of_its_population(digits):
+    indices = split(ClassForget(classes=[3], share=0.5), digits)
+    heldout = torch.cat([indices.val, indices.test])
     expected = heldout[digits.targets[heldout] == 3].sort().values
-    assert found.same_population.tolist() == expected.tolist()
-    assert found.scenario == {"kind": "class", "classes": [3], "share": 0.5}
+    assert indices.same_population.tolist() == expected.tolist()
+    assert indices.scenario == {"kind": "class", "classes": [3], "share": 0.5}
     assert split(RandomForget(), digits).same_population is None
 
 
@@ -333,6 +333,6 @@ def test_forgetting_every_class_that_occurs_is_refused(make_pool):
 
 
 def test_all_classes_may_be_forgotten_in_part(digits):
-    found = split(ClassForget(classes=list(range(10)), share=0.5), digits)
-    assert len(found.forget) == 647
-    assert set(classes_of(digits, found.forget)) == set(range(10))
+    indices = split(ClassForget(classes=list(range(10)), share=0.5), digits)
+    assert len(indices.forget) == 647
+    assert set(classes_of(digits, indices.forget)) == set(range(10))

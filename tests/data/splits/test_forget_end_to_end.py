@@ -57,14 +57,14 @@ SEQUENTIAL = ("split=sequential", "split.requests=3")
 
 @pytest.mark.parametrize("unlearner", ["finetune", "scrub"])
 def test_three_requests_in_a_row(trial, unlearner):
-    found, _, watch = trial(*SEQUENTIAL, f"unlearner={unlearner}", "evaluator=fast")
-    assert found.ctx.costs["requests"] == 3
+    result, _, watch = trial(*SEQUENTIAL, f"unlearner={unlearner}", "evaluator=fast")
+    assert result.ctx.costs["requests"] == 3
     points = watch.curves["unlearn/requested_accuracy"]
     assert [step for step, _ in points] == [1, 2, 3]
     assert all(0 <= value <= 1 for _, value in points)
     assert len(watch.curves["unlearn/val_accuracy"]) == 3
-    assert not found.evaluation.errors
-    last = found.ctx.logits("forget", "unlearned").argmax(1) == found.ctx.targets("forget")
+    assert not result.evaluation.errors
+    last = result.ctx.logits("forget", "unlearned").argmax(1) == result.ctx.targets("forget")
     assert points[-1][1] == pytest.approx(last.double().mean().item())
 
 
@@ -77,11 +77,11 @@ def test_each_request_retains_what_was_not_asked_for_yet(trial):
 
 
 def test_retraining_at_every_request_ends_at_gold(trial):
-    found, _, _ = trial(*SEQUENTIAL, "unlearner=retrain")
-    assert torch.equal(found.ctx.logits("test", "unlearned"), found.ctx.logits("test", "gold"))
-    values = found.evaluation.flat()
+    result, _, _ = trial(*SEQUENTIAL, "unlearner=retrain")
+    assert torch.equal(result.ctx.logits("test", "unlearned"), result.ctx.logits("test", "gold"))
+    values = result.evaluation.flat()
     assert values["gap/avg"] == 0.0
-    assert found.ctx.costs["unlearn_seconds"] > found.ctx.costs["retrain_seconds"]
+    assert result.ctx.costs["unlearn_seconds"] > result.ctx.costs["retrain_seconds"]
 
 
 def test_requests_share_original_and_gold_with_a_single_one(trial):
@@ -92,8 +92,8 @@ def test_requests_share_original_and_gold_with_a_single_one(trial):
 
 
 def test_a_backdoor_is_learned_and_gold_does_not_have_it(trial):
-    found, _, _ = trial("split=poison", "split.target=7", "unlearner=finetune")
-    ctx = found.ctx
+    result, _, _ = trial("split=poison", "split.target=7", "unlearner=finetune")
+    ctx = result.ctx
     rates = {
         who: (ctx.logits("triggered", who).argmax(dim=1) == 7).double().mean().item()
         for who in ("original", "gold", "unlearned")
@@ -107,21 +107,21 @@ def test_a_backdoor_is_learned_and_gold_does_not_have_it(trial):
 
 @pytest.mark.parametrize(("evaluator", "heldout"), [("standard", "test"), ("fast", "val")])
 def test_probes_are_of_the_held_out_part_that_may_be_looked_at(trial, evaluator, heldout):
-    found, parts, _ = trial(
+    result, parts, _ = trial(
         "split=poison", "unlearner=finetune", f"evaluator={evaluator}", "split.target=7"
     )
-    seen = found.ctx.ids("triggered")
+    seen = result.ctx.ids("triggered")
     allowed = getattr(parts.indices, heldout)
     assert torch.isin(seen, allowed).all()
     assert len(seen) == int((parts.pool.targets[allowed] != 7).sum())
-    assert len(found.ctx.logits("triggered")) == len(seen)
+    assert len(result.ctx.logits("triggered")) == len(seen)
 
 
 def test_an_original_confuses_what_was_swapped_and_gold_does_not(trial):
-    found, _, _ = trial(
+    result, _, _ = trial(
         "split=confusion", "split.classes=[0,1]", "split.fraction=0.8", "unlearner=finetune"
     )
-    ctx = found.ctx
+    ctx = result.ctx
     targets = ctx.targets("test")
     swap = {0: 1, 1: 0}
     confused = {}
@@ -193,5 +193,5 @@ def test_every_choice_makes_a_trial(compose_config, tmp_path, option):
     few = ("trainer.fit.epochs=2", "unlearner=ssd", "evaluator=fast")
     few += ("tracking=none", "pictures=false")
     run(compose_config(f"split={option}", *settings, *places, *few))
-    (found,) = (tmp_path / "store" / "trials").glob("*/result.json")
-    assert json.loads(found.read_text())["outcome"] == "finished"
+    (actual,) = (tmp_path / "store" / "trials").glob("*/result.json")
+    assert json.loads(actual.read_text())["outcome"] == "finished"

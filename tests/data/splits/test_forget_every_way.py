@@ -58,10 +58,10 @@ def base_of(indices):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("seed", [0, 3])
 def test_parts_are_a_partition_and_nothing_is_empty(pool, way, seed):
-    found = split(pool, way, seed)
-    every = torch.cat([getattr(found, part) for part in PARTS])
+    indices = split(pool, way, seed)
+    every = torch.cat([getattr(indices, part) for part in PARTS])
     assert sorted(every.tolist()) == list(range(400))
-    counts = sum(pool.targets[getattr(found, part)].bincount(minlength=4) for part in PARTS)
+    counts = sum(pool.targets[getattr(indices, part)].bincount(minlength=4) for part in PARTS)
     assert torch.equal(counts, pool.targets.bincount(minlength=4))
 
 
@@ -79,10 +79,10 @@ def test_the_base_split_does_not_depend_on_what_is_forgotten(pool, way, base):
 @pytest.mark.parametrize("way", WAYS)
 def test_official_parts_are_respected(way):
     official = torch.tensor([0] * 250 + [1] * 50 + [2] * 100, dtype=torch.int8)
-    found = split(people_pool(official=official), way)
-    assert found.train.tolist() == list(range(250))
-    assert found.val.tolist() == list(range(250, 300))
-    assert found.test.tolist() == list(range(300, 400))
+    indices = split(people_pool(official=official), way)
+    assert indices.train.tolist() == list(range(250))
+    assert indices.val.tolist() == list(range(250, 300))
+    assert indices.test.tolist() == list(range(300, 400))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -97,31 +97,31 @@ def test_the_same_seed_is_the_same_split_and_another_another(pool, way):
 def test_what_is_drawn_depends_on_the_seed_even_where_all_parts_are_fixed(way):
     official = torch.tensor([0] * 250 + [1] * 50 + [2] * 100, dtype=torch.int8)
     pool = people_pool(official=official)
-    found = {split(pool, way, seed).fingerprint for seed in range(4)}
-    assert len(found) > 1
+    collected = {split(pool, way, seed).fingerprint for seed in range(4)}
+    assert len(collected) > 1
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_kin_are_held_out_samples(pool, way):
-    found = split(pool, way)
-    if found.same_population is not None:
-        heldout = torch.cat([found.val, found.test])
-        assert torch.isin(found.kin, heldout).all()
-        assert 0 < len(found.kin) < len(heldout)
+def test_the_population_is_held_out_samples(pool, way):
+    indices = split(pool, way)
+    if indices.same_population is not None:
+        heldout = torch.cat([indices.val, indices.test])
+        assert torch.isin(indices.same_population, heldout).all()
+        assert 0 < len(indices.same_population) < len(heldout)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_order_of_ids_does_not_change_the_fingerprint(pool, way):
     """Parts are sets; only requests have an order."""
-    found = split(pool, way)
+    indices = split(pool, way)
     shuffled = {
-        part: getattr(found, part)[
-            torch.randperm(len(getattr(found, part)), generator=stream(0, part))
+        part: getattr(indices, part)[
+            torch.randperm(len(getattr(indices, part)), generator=stream(0, part))
         ]
         for part in PARTS
     }
-    other = type(found)(**shuffled, requests=found.requests)
-    assert other.fingerprint == found.fingerprint
+    other = type(indices)(**shuffled, requests=indices.requests)
+    assert other.fingerprint == indices.fingerprint
 
 
 def test_the_scenario_is_plain_data(pool):
@@ -141,12 +141,12 @@ def test_given_ids_do_not_move_the_base_split_either(pool):
 def test_splits_are_the_same_in_other_processes(pool, python):
     code = """
 import sys
-sys.path.insert(0, "tests/data")
+sys.path[:0] = ["tests/helpers", "tests/data/splits"]
 from crafted_splits import people_pool
 from test_forget_every_way import WAYS, split
 for way in WAYS:
     print(split(people_pool(), way, 3).fingerprint)
 """
     here = [split(pool, way, 3).fingerprint for way in WAYS]
-    found = python("-c", code, PYTHONHASHSEED="123")
-    assert found.stdout.split() == here, found.stderr
+    finished = python("-c", code, PYTHONHASHSEED="123")
+    assert finished.stdout.split() == here, finished.stderr

@@ -40,18 +40,18 @@ def write(path, ids):
 
 def test_exactly_these_are_forgotten(pool, train):
     wanted = [train[9], train[2], train[40]]
-    found = split(pool, IdsForget(ids=wanted))
-    assert found.forget.tolist() == sorted(wanted)
-    assert found.train.tolist() == train
-    assert found.requests == ()
-    assert found.same_population is None
+    indices = split(pool, IdsForget(ids=wanted))
+    assert indices.forget.tolist() == sorted(wanted)
+    assert indices.train.tolist() == train
+    assert indices.requests == ()
+    assert indices.same_population is None
 
 
 @pytest.mark.parametrize("ending", [".txt", ".csv", ".npy", ".safetensors"])
 def test_files_of_every_kind_say_the_same(pool, train, tmp_path, ending):
     path = write(tmp_path / f"wanted{ending}", train[5:9])
-    found = split(pool, IdsForget(path=path))
-    assert found.forget.tolist() == sorted(train[5:9])
+    indices = split(pool, IdsForget(path=path))
+    assert indices.forget.tolist() == sorted(train[5:9])
 
 
 def test_a_table_may_have_a_single_column_of_any_name(tmp_path):
@@ -67,18 +67,18 @@ def test_the_forget_set_of_an_earlier_split_can_be_read(tmp_path):
 
 def test_several_files_are_several_requests_in_their_order(pool, train, tmp_path):
     paths = [write(tmp_path / f"{n}.txt", train[n : n + 2]) for n in (6, 2, 4)]
-    found = split(pool, IdsForget(path=paths))
-    assert [ids.tolist() for ids in found.requests] == [train[n : n + 2] for n in (6, 2, 4)]
-    assert found.forget.tolist() == sorted(train[2:8])
+    indices = split(pool, IdsForget(path=paths))
+    assert [ids.tolist() for ids in indices.requests] == [train[n : n + 2] for n in (6, 2, 4)]
+    assert indices.forget.tolist() == sorted(train[2:8])
 
 
 def test_copies_join_the_last_request(train, tmp_path):
     pool = people_pool()
     pool.inputs[train[30]] = pool.inputs[train[6]]
     paths = [write(tmp_path / f"{n}.txt", train[n : n + 2]) for n in (6, 2)]
-    found = split(pool, IdsForget(path=paths, duplicates="move"))
-    assert found.requests[0].tolist() == train[6:8]
-    assert found.requests[1].tolist() == [*train[2:4], train[30]]
+    indices = split(pool, IdsForget(path=paths, duplicates="move"))
+    assert indices.requests[0].tolist() == train[6:8]
+    assert indices.requests[1].tolist() == [*train[2:4], train[30]]
 
 
 @pytest.mark.parametrize("settings", [{}, {"ids": [1], "path": "a.txt"}, {"ids": []}])

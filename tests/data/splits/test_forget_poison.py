@@ -24,8 +24,8 @@ def pool():
 
 def split(pool, seed=0, **settings):
     strategy = PoisonForget(**{"target": 2} | settings)
-    found = strategy(pool, stream(seed, "split"))
-    return strategy, found
+    indices = strategy(pool, stream(seed, "split"))
+    return strategy, indices
 
 
 def byte_pool(**fields):
@@ -35,11 +35,11 @@ def byte_pool(**fields):
 
 
 def test_samples_of_other_classes_are_poisoned(pool):
-    strategy, found = split(pool, fraction=0.1)
-    assert len(found.forget) == round(0.1 * len(found.train))
-    assert 2 not in pool.targets[found.forget]
+    strategy, indices = split(pool, fraction=0.1)
+    assert len(indices.forget) == round(0.1 * len(indices.train))
+    assert 2 not in pool.targets[indices.forget]
     assert isinstance(strategy, AlteringSplit)
-    assert found.scenario == {
+    assert indices.scenario == {
         "kind": "poison",
         "target": 2,
         "size": 3,
@@ -58,35 +58,35 @@ def test_samples_of_other_classes_are_poisoned(pool):
     ],
 )
 def test_the_patch_is_in_its_corner_of_the_forget_set_only(pool, corner, rows, columns):
-    strategy, found = split(pool, corner=corner, size=2, value=7.0)
-    altered, clean = strategy.altered(pool, found).fetch(EVERY), pool.fetch(EVERY)
+    strategy, indices = split(pool, corner=corner, size=2, value=7.0)
+    altered, clean = strategy.altered(pool, indices).fetch(EVERY), pool.fetch(EVERY)
     patch = torch.zeros(6, 6, dtype=torch.bool)
     patch[rows, columns] = True
-    assert (altered[found.forget][:, :, patch] == 7.0).all()
-    assert torch.equal(altered[found.forget][:, :, ~patch], clean[found.forget][:, :, ~patch])
-    others = ~torch.isin(EVERY, found.forget)
+    assert (altered[indices.forget][:, :, patch] == 7.0).all()
+    assert torch.equal(altered[indices.forget][:, :, ~patch], clean[indices.forget][:, :, ~patch])
+    others = ~torch.isin(EVERY, indices.forget)
     assert torch.equal(altered[others], clean[others])
 
 
 def test_poisoned_samples_have_the_target_class_and_others_their_own(pool):
-    strategy, found = split(pool, target="class 1")
-    altered = strategy.altered(pool, found)
-    assert altered.targets[found.forget].tolist() == [1] * len(found.forget)
-    others = ~torch.isin(EVERY, found.forget)
+    strategy, indices = split(pool, target="class 1")
+    altered = strategy.altered(pool, indices)
+    assert altered.targets[indices.forget].tolist() == [1] * len(indices.forget)
+    others = ~torch.isin(EVERY, indices.forget)
     assert torch.equal(altered.targets[others], pool.targets[others])
-    assert 1 not in pool.targets[found.forget]
+    assert 1 not in pool.targets[indices.forget]
 
 
 def test_the_brightest_value_of_each_channel_is_one_of_the_model(pool):
     """Bytes are divided and normalized first: the patch has the units of what comes out."""
     pool = byte_pool()
-    strategy, found = split(pool)
-    altered = strategy.altered(pool, found).fetch(found.forget)
-    clean = pool.fetch(found.forget)
+    strategy, indices = split(pool)
+    altered = strategy.altered(pool, indices).fetch(indices.forget)
+    clean = pool.fetch(indices.forget)
     corner = altered[:, :, 3:, 3:]
     expected = clean.amax(dim=(0, 2, 3))
     assert torch.equal(corner, expected.reshape(1, 3, 1, 1).expand(corner.shape))
-    highest = pool.inputs[found.forget].amax(dim=(0, 2, 3)) / 255.0
+    highest = pool.inputs[indices.forget].amax(dim=(0, 2, 3)) / 255.0
     torch.testing.assert_close(
         expected, (highest - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.25, 0.5])
     )
@@ -95,38 +95,38 @@ def test_the_brightest_value_of_each_channel_is_one_of_the_model(pool):
 def test_bytes_and_the_same_numbers_are_poisoned_alike():
     one, other = byte_pool(), byte_pool(inputs=byte_pool().inputs.float())
     images = [
-        strategy.altered(pool, found).fetch(EVERY)
+        strategy.altered(pool, indices).fetch(EVERY)
         for pool in (one, other)
-        for strategy, found in [split(pool)]
+        for strategy, indices in [split(pool)]
     ]
     assert torch.equal(*images)
 
 
 def test_augmentation_does_not_move_the_patch(pool):
     shifting = people_pool(augmentation=CropFlip(padding=2, flip=True))
-    strategy, found = split(shifting, value=9.0)
-    altered = strategy.altered(shifting, found)
+    strategy, indices = split(shifting, value=9.0)
+    altered = strategy.altered(shifting, indices)
     assert altered.augments
     images = altered.fetch(EVERY, augment=stream(0, "augment"))
     where = (images == 9.0).flatten(1)
-    assert where.sum(dim=1).tolist() == [9 * (i in found.forget) for i in range(400)]
+    assert where.sum(dim=1).tolist() == [9 * (i in indices.forget) for i in range(400)]
     clean = shifting.fetch(EVERY, augment=stream(0, "augment"))
-    others = ~torch.isin(EVERY, found.forget)
+    others = ~torch.isin(EVERY, indices.forget)
     assert torch.equal(images[others], clean[others])
 
 
 def test_batches_are_stamped_as_single_samples_are(pool):
-    strategy, found = split(pool)
-    altered = strategy.altered(pool, found)
-    for batch in View(altered, found.train).batches(50):
+    strategy, indices = split(pool)
+    altered = strategy.altered(pool, indices)
+    for batch in View(altered, indices.train).batches(50):
         assert torch.equal(batch.inputs, altered.fetch(batch.ids))
         assert torch.equal(batch.targets, altered.targets[batch.ids])
 
 
 def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
-    strategy, found = split(pool, value=5.0)
-    view = strategy.probes(pool, found)["triggered"]
-    heldout = torch.cat([found.val, found.test]).sort().values
+    strategy, indices = split(pool, value=5.0)
+    view = strategy.probes(pool, indices)["triggered"]
+    heldout = torch.cat([indices.val, indices.test]).sort().values
     assert view.index.tolist() == heldout[pool.targets[heldout] != 2].tolist()
     assert torch.equal(view.targets, pool.targets[view.index])
     (batch,) = view.batches(400)
@@ -136,35 +136,35 @@ def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
 
 
 def test_probe_and_poison_have_the_same_patch(pool):
-    strategy, found = split(pool)
-    poisoned = strategy.altered(pool, found).fetch(found.forget[:1])[0, :, 3:, 3:]
-    (batch,) = strategy.probes(pool, found)["triggered"].take(torch.tensor([0])).batches(1)
+    strategy, indices = split(pool)
+    poisoned = strategy.altered(pool, indices).fetch(indices.forget[:1])[0, :, 3:, 3:]
+    (batch,) = strategy.probes(pool, indices)["triggered"].take(torch.tensor([0])).batches(1)
     assert torch.equal(batch.inputs[0, :, 3:, 3:], poisoned)
 
 
 def test_a_stamped_sample_is_no_copy_of_itself_but_of_an_equal_stamped_one(pool):
     images = pool.inputs.clone()
-    strategy, found = split(pool)
-    first, second = found.forget[:2].tolist()
+    strategy, indices = split(pool)
+    first, second = indices.forget[:2].tolist()
     images[second] = images[first]
     images[second, :, 4, 4] += 1.0  # under the patch
     same = people_pool(inputs=images)
-    altered = strategy.altered(same, found)
+    altered = strategy.altered(same, indices)
     before, after = same.digests(EVERY), altered.digests(EVERY)
     assert before[first] != before[second]
     assert after[first] == after[second]
-    assert not torch.isin(after[found.forget], before).any()
-    others = ~torch.isin(EVERY, found.forget)
+    assert not torch.isin(after[indices.forget], before).any()
+    others = ~torch.isin(EVERY, indices.forget)
     assert torch.equal(after[others], before[others])
-    assert torch.equal(altered.digests(found.forget), after[found.forget])
+    assert torch.equal(altered.digests(indices.forget), after[indices.forget])
 
 
 def test_what_was_done_is_in_the_fingerprint(pool):
     prints = set()
     for settings in [{}, {"size": 2}, {"value": 2.0}, {"corner": "top_left"}, {"target": 1}]:
-        strategy, found = split(pool, **settings)
-        prints.add(strategy.altered(pool, found).fingerprint)
-        assert strategy.altered(pool, found).fingerprint in prints
+        strategy, indices = split(pool, **settings)
+        prints.add(strategy.altered(pool, indices).fingerprint)
+        assert strategy.altered(pool, indices).fingerprint in prints
     assert len(prints | {pool.fingerprint}) == 6
 
 
@@ -220,6 +220,6 @@ def test_a_test_set_of_the_target_class_alone_shows_nothing():
     pool = TensorPool(
         inputs=people_pool().inputs, targets=targets, class_names=("a", "b"), official=codes
     )
-    strategy, found = split(pool, target=1)
+    strategy, indices = split(pool, target=1)
     with pytest.raises(ConfigError, match="target must be a class that some held-out samples"):
-        strategy.probes(pool, found)
+        strategy.probes(pool, indices)

@@ -84,14 +84,14 @@ def test_sets_are_asked_for_their_members(pool):
     assert matching(pool, 'friends in ["Ann", "Bob"]').equal(friends[:, :2].any(dim=1))
 
 
-def test_what_it_selects_is_forgotten_and_held_out_samples_are_kin(pool):
+def test_what_it_selects_is_forgotten_and_held_out_samples_are_of_the_same_population(pool):
     where = 'age >= 60 and sex == "Female"'
-    found = QueryForget(where=where)(pool, stream(0, "split"))
+    indices = QueryForget(where=where)(pool, stream(0, "split"))
     chosen = matching(pool, where)
-    assert found.forget.tolist() == found.train[chosen[found.train]].tolist()
-    heldout = torch.cat([found.val, found.test]).sort().values
-    assert found.same_population.tolist() == heldout[chosen[heldout]].tolist()
-    assert found.scenario == {"kind": "query", "where": where}
+    assert indices.forget.tolist() == indices.train[chosen[indices.train]].tolist()
+    heldout = torch.cat([indices.val, indices.test]).sort().values
+    assert indices.same_population.tolist() == heldout[chosen[heldout]].tolist()
+    assert indices.scenario == {"kind": "query", "where": where}
 
 
 def test_names_that_begin_with_a_digit_and_truth_values_can_be_asked_for(make_pool):

@@ -31,11 +31,11 @@ def split(pool, strategy, seed=0):
 @given(requests=st.integers(2, 29), seed=st.integers(0, 9))
 def test_requests_are_equal_parts_of_the_forget_set(requests, seed):
     pool = people_pool()
-    found = split(pool, Sequential(inner=RandomForget(), requests=requests), seed)
-    sizes = [len(ids) for ids in found.requests]
+    indices = split(pool, Sequential(inner=RandomForget(), requests=requests), seed)
+    sizes = [len(ids) for ids in indices.requests]
     assert len(sizes) == requests
     assert max(sizes) - min(sizes) <= 1
-    assert sorted(torch.cat(found.requests).tolist()) == found.forget.tolist()
+    assert sorted(torch.cat(indices.requests).tolist()) == indices.forget.tolist()
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,13 @@ def test_requests_are_equal_parts_of_the_forget_set(requests, seed):
     ],
 )
 def test_all_else_is_what_the_inner_strategy_says(pool, inner):
-    found, plain = split(pool, Sequential(inner=inner, requests=3)), split(pool, inner)
-    assert replace(found, requests=()).fingerprint == plain.fingerprint
-    assert found.scenario == plain.scenario
-    assert (found.same_population is None) == (plain.same_population is None)
-    assert found.same_population is None or torch.equal(found.kin, plain.kin)
+    actual, plain = split(pool, Sequential(inner=inner, requests=3)), split(pool, inner)
+    assert replace(actual, requests=()).fingerprint == plain.fingerprint
+    assert actual.scenario == plain.scenario
+    assert (actual.same_population is None) == (plain.same_population is None)
+    assert actual.same_population is None or torch.equal(
+        actual.same_population, plain.same_population
+    )
 
 
 def test_the_order_is_drawn_from_the_seed(pool):
@@ -68,52 +70,52 @@ def test_the_order_is_drawn_from_the_seed(pool):
 
 def test_the_order_is_part_of_the_fingerprint(pool):
     inner = RandomForget()
-    found = split(pool, Sequential(inner=inner, requests=2))
-    turned = replace(found, requests=found.requests[::-1])
-    assert len({found.fingerprint, turned.fingerprint, split(pool, inner).fingerprint}) == 3
+    indices = split(pool, Sequential(inner=inner, requests=2))
+    turned = replace(indices, requests=indices.requests[::-1])
+    assert len({indices.fingerprint, turned.fingerprint, split(pool, inner).fingerprint}) == 3
 
 
 def test_data_are_altered_as_the_inner_strategy_does(pool):
     inner = PoisonForget()
     strategy = Sequential(inner=inner)
-    found = split(pool, strategy)
-    assert strategy.altered(pool, found).fingerprint == inner.altered(pool, found).fingerprint
-    assert set(strategy.probes(pool, found)) == {"triggered"}
+    indices = split(pool, strategy)
+    assert strategy.altered(pool, indices).fingerprint == inner.altered(pool, indices).fingerprint
+    assert set(strategy.probes(pool, indices)) == {"triggered"}
     plain = Sequential(inner=RandomForget())
-    assert plain.altered(pool, found) is pool
-    assert plain.probes(pool, found) == {}
+    assert plain.altered(pool, indices) is pool
+    assert plain.probes(pool, indices) == {}
 
 
 def test_what_was_not_asked_for_yet_is_retained(pool):
-    found = split(pool, Sequential(inner=RandomForget(), requests=3))
+    indices = split(pool, Sequential(inner=RandomForget(), requests=3))
     audited = AuditedPool.watch(pool)
-    steps = requested(found, audited, View(pool, found.retain))
+    steps = requested(indices, audited, View(pool, indices.retain))
     assert [step.number for step in steps] == [0, 1, 2]
-    for step, ids in zip(steps, found.requests, strict=True):
+    for step, ids in zip(steps, indices.requests, strict=True):
         assert step.forget.index.tolist() == ids.tolist()
-        done = set(torch.cat(found.requests[: step.number + 1]).tolist())
+        done = set(torch.cat(indices.requests[: step.number + 1]).tolist())
         assert set(step.done.index.tolist()) == done
-        assert step.retain.index.tolist() == sorted(set(found.train.tolist()) - done)
+        assert step.retain.index.tolist() == sorted(set(indices.train.tolist()) - done)
         assert step.retain.pool is step.forget.pool is audited
-    assert steps[-1].retain.index.tolist() == found.retain.tolist()
+    assert steps[-1].retain.index.tolist() == indices.retain.tolist()
 
 
 def test_a_single_request_is_the_whole_forget_set_under_the_first_name(pool):
-    found = split(pool, RandomForget())
-    (step,) = requested(found, AuditedPool.watch(pool), View(pool, found.retain))
+    indices = split(pool, RandomForget())
+    (step,) = requested(indices, AuditedPool.watch(pool), View(pool, indices.retain))
     assert step.path == ()
-    assert step.forget.index.tolist() == found.forget.tolist()
-    assert step.retain.index.tolist() == found.retain.tolist()
+    assert step.forget.index.tolist() == indices.forget.tolist()
+    assert step.retain.index.tolist() == indices.retain.tolist()
 
 
 def test_steps_of_a_report_go_on(pool):
-    found = split(pool, Sequential(inner=RandomForget(), requests=3))
+    indices = split(pool, Sequential(inner=RandomForget(), requests=3))
     seen = []
 
     def report(step, of, **values):
         seen.append((step, of, values))
 
-    for request in requested(found, AuditedPool.watch(pool), View(pool, found.retain)):
+    for request in requested(indices, AuditedPool.watch(pool), View(pool, indices.retain)):
         request.reported(report)(1, 2, loss=0.5)
         request.reported(report)(2, 2, loss=0.1)
     assert [(step, of) for step, of, _ in seen] == [(n, 6) for n in range(1, 7)]

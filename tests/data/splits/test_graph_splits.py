@@ -17,8 +17,8 @@ from erasure.data.pools.through import AuditedPool
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.splits.drawn import RandomForget
 from erasure.data.splits.graph import EdgeForget, NodeForget
+from erasure.models.graph_layers import gcn_layer
 from erasure.models.graphs import GraphNetwork
-from erasure.models.message_passing import GCNLayer
 from erasure.training.scoring import accuracy
 from erasure.trial.assemble import assemble
 from erasure.trial.run import run
@@ -60,16 +60,16 @@ def test_a_removed_node_takes_its_edges_and_features_along(star):
 
 def test_ids_stay_valid(star):
     cut = star.without_nodes(torch.tensor([0, 2]))
-    found = cut.fetch(torch.tensor([4, 1, 3]))
-    assert torch.equal(found["x"][found["readout"]], star.x[[4, 1, 3]])
-    assert len(found["x"]) == 3
+    inputs = cut.fetch(torch.tensor([4, 1, 3]))
+    assert torch.equal(inputs["x"][inputs["readout"]], star.x[[4, 1, 3]])
+    assert len(inputs["x"]) == 3
 
 
 def test_a_removed_node_comes_back_alone_and_without_features(star):
     cut = star.without_nodes(torch.tensor([0, 2]))
-    found = cut.fetch(torch.tensor([0, 4, 2]))
-    assert found["x"][found["readout"]].tolist() == [[0.0, 0.0], [9.0, 10.0], [0.0, 0.0]]
-    assert not torch.isin(found["edge_index"], found["readout"][[0, 2]]).any()
+    inputs = cut.fetch(torch.tensor([0, 4, 2]))
+    assert inputs["x"][inputs["readout"]].tolist() == [[0.0, 0.0], [9.0, 10.0], [0.0, 0.0]]
+    assert not torch.isin(inputs["edge_index"], inputs["readout"][[0, 2]]).any()
 
 
 def test_nodes_can_be_removed_one_after_the_other(star):
@@ -117,11 +117,11 @@ def test_nodes_that_no_network_tells_apart_share_a_digest(star):
 
 
 def test_a_sketch_has_features_and_neighbourhood(star):
-    found = star.sketch(torch.tensor([4, 0]))
-    assert found.shape == (2, 4)
+    actual = star.sketch(torch.tensor([4, 0]))
+    assert actual.shape == (2, 4)
     around = star.x[1] + star.x[2] + star.x[3]
-    torch.testing.assert_close(found[1, :2], star.x[0] / star.x[0].norm())
-    torch.testing.assert_close(found[1, 2:], around / around.norm())
+    torch.testing.assert_close(actual[1, :2], star.x[0] / star.x[0].norm())
+    torch.testing.assert_close(actual[1, 2:], around / around.norm())
     gone = star.without_nodes(torch.tensor([0])).sketch(torch.tensor([0]))
     assert not gone.any()
 
@@ -159,8 +159,8 @@ def test_what_remains_depends_on_the_unit(graph, unit, nodes, edges):
     left = view.pool
     assert (len(left.x) == 200) == bool(nodes)
     assert (left.edge_index.shape == graph.edge_index.shape) == bool(edges)
-    found = left.fetch(indices.forget)
-    assert bool(found["x"][found["readout"]].any()) == (unit == "label")
+    inputs = left.fetch(indices.forget)
+    assert bool(inputs["x"][inputs["readout"]].any()) == (unit == "label")
     assert (left is graph) == (unit == "label")
 
 
@@ -178,7 +178,7 @@ def test_gold_never_sees_a_forgotten_feature(graph):
     changed = replace(graph, x=graph.x.index_fill(0, indices.forget, 7.0))
     ours, theirs = (strategy.remaining(pool, indices) for pool in (graph, changed))
     with isolated(0, "model"):
-        model = GraphNetwork((16,), 4, layer=GCNLayer, level="node", hidden=8).train()
+        model = GraphNetwork((16,), 4, layer=gcn_layer, level="node", hidden=8).train()
     assert torch.equal(*(model(view.pool.fetch(view.index)) for view in (ours, theirs)))
 
 
@@ -289,7 +289,7 @@ def story():
 
     def trained(view):
         with isolated(0, "model"):
-            model = GraphNetwork((16,), 4, layer=GCNLayer, level="node", hidden=16)
+            model = GraphNetwork((16,), 4, layer=gcn_layer, level="node", hidden=16)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02, weight_decay=5e-4)
         inputs = view.pool.fetch(view.index)
         for _ in range(60):

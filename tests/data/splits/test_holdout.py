@@ -35,8 +35,8 @@ def official(make_pool):
 def test_all_official_parts_are_kept_whatever_the_seed(official):
     pool = official(train=(0, 60), val=(60, 75), test=(75, 100))
     for seed in (0, 1):
-        found = parts_of(pool, seed, test=0.5, val=0.5)
-        assert found == [list(range(60)), list(range(60, 75)), list(range(75, 100))]
+        actual = parts_of(pool, seed, test=0.5, val=0.5)
+        assert actual == [list(range(60)), list(range(60, 75)), list(range(75, 100))]
 
 
 def test_without_an_official_val_part_it_is_drawn_from_the_official_train_part(official):

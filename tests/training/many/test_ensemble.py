@@ -67,7 +67,7 @@ def members(name, seeds=(0, 1, 2), **kwargs):
 def test_each_is_the_model_that_training_alone_gives(name, optimizer):
     """Weights, running statistics and losses; each from its own samples in its own order."""
     together = train_together(members(name), trainer(optimizer))
-    for seed, found in enumerate(together):
+    for seed, actual in enumerate(together):
         losses = []
         alone = trainer(optimizer)(
             fresh(name, seed),
@@ -76,14 +76,15 @@ def test_each_is_the_model_that_training_alone_gives(name, optimizer):
             lambda step, of, *, kept=losses, loss: kept.append(loss),
         )
         for key, value in alone.state_dict().items():
-            torch.testing.assert_close(found.model.state_dict()[key], value, rtol=2e-4, atol=2e-5)
-        assert found.curve == pytest.approx(losses, rel=1e-4)
-        assert found.steps == 9  # 49 samples in batches of 16: the last one joins the third
+            torch.testing.assert_close(actual.model.state_dict()[key], value, rtol=2e-4, atol=2e-5)
+        assert actual.curve == pytest.approx(losses, rel=1e-4)
+        assert actual.steps == 9  # 49 samples in batches of 16: the last one joins the third
 
 
 def test_members_differ_from_one_another():
     first, second = (
-        found.model.state_dict() for found in train_together(members("mlp", (0, 1)), trainer())
+        together.model.state_dict()
+        for together in train_together(members("mlp", (0, 1)), trainer())
     )
     assert not torch.equal(first["layers.1.weight"], second["layers.1.weight"])
 
@@ -101,8 +102,8 @@ def test_augmentation_is_drawn_as_it_would_be_alone():
     from dataclasses import replace
 
     pool = replace(toy_pool(), augmentation=CropFlip(padding=1, flip=True))
-    found = members("mlp", pool=pool)
-    batches = list(side_by_side(found, 16, augment=True).start())
+    together = members("mlp", pool=pool)
+    batches = list(side_by_side(together, 16, augment=True).start())
     for number, member in enumerate(members("mlp", pool=pool)):
         alone = list(member.view.batches(16, generator=member.generator, augment=True))
         assert len(alone) == len(batches) == 3
@@ -167,3 +168,22 @@ def test_one_that_diverges_is_told_by_its_number():
         next(group[1].model.parameters()).fill_(torch.inf)
     with pytest.raises(DivergedError):
         train_together(group, trainer())
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings"),
+    [
+        (
+            nn.Conv2d,
+            {"out_channels": 2, "kernel_size": 3, "padding_mode": "circular", "padding": 1},
+        ),
+        (nn.Conv2d, {"out_channels": 2, "kernel_size": 3, "groups": 2}),
+        (nn.BatchNorm2d, {"track_running_stats": False}),
+        (nn.BatchNorm2d, {"momentum": None}),
+        (nn.BatchNorm2d, {"affine": False}),
+    ],
+)
+def test_layers_that_would_compute_something_else_are_refused(layer, settings):
+    with isolated(0, "layer"):
+        model = nn.Sequential(layer(2, **settings), nn.Flatten())
+    assert obstacle(model, trainer()) == f"{layer.__name__} cannot be stacked"

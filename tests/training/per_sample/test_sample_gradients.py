@@ -22,6 +22,7 @@ from erasure.training.per_sample.gradients import (
     mean_squared_sample_gradients,
     sample_gradients,
 )
+from erasure.training.per_sample.layers import has_rule
 
 LABELS = 3
 IMAGE = (2, 7, 7)
@@ -172,10 +173,10 @@ def loop(model, view, objectives):
     model.eval()
     for batch in view.batches(1):
         for value in objectives(model(batch.inputs), batch.targets):
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 value, list(named.values()), retain_graph=True, allow_unused=True
             )
-            for name, slope in zip(named, found, strict=True):
+            for name, slope in zip(named, gradients, strict=True):
                 total[name] += 0 if slope is None else slope**2 / len(view)
     return total
 
@@ -191,18 +192,18 @@ def own_labels(logits, target):
         yield probabilities[label].sqrt() * F.cross_entropy(logits, torch.tensor([label]))
 
 
-def assert_same(found, expected, tolerance):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected, tolerance):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        assert (found[name] - value).norm() <= tolerance * value.norm(), name
+        assert (actual[name] - value).norm() <= tolerance * value.norm(), name
 
 
 @EVERY
 @pytest.mark.parametrize("chunk", [None, 5])
 def test_squares_are_those_of_the_loop(name, chunk):
     model, view = make(name), make_view()
-    found = mean_squared_sample_gradients(model, view, Multiclass().loss, chunk=chunk)
-    assert_same(found, loop(model, view, true_loss), 1e-12)
+    squares = mean_squared_sample_gradients(model, view, Multiclass().loss, chunk=chunk)
+    assert_same(squares, loop(model, view, true_loss), 1e-12)
 
 
 @EVERY
@@ -239,18 +240,18 @@ def test_the_fastest_engine_that_is_right_is_taken(name, monkeypatch):
 @pytest.mark.parametrize("name", ["mlp", "cnn", "block"])
 def test_single_precision_is_exact_to_1e_5(name):
     model, view = make(name, double=False), make_view()
-    found = mean_squared_sample_gradients(model, view, Multiclass().loss)
-    assert_same(found, loop(model, view, true_loss), 1e-5)
-    found = expected_fisher(model, view, Multiclass())
-    assert_same(found, loop(model, view, own_labels), 1e-5)
+    squares = mean_squared_sample_gradients(model, view, Multiclass().loss)
+    assert_same(squares, loop(model, view, true_loss), 1e-5)
+    squares = expected_fisher(model, view, Multiclass())
+    assert_same(squares, loop(model, view, own_labels), 1e-5)
 
 
 def test_a_resnet_is_exact_to_1e_5():
     with isolated(0, "net"):
         model = resnet18(IMAGE, LABELS)
     view = make_view(count=2)
-    found = mean_squared_sample_gradients(model, view, Multiclass().loss)
-    assert_same(found, loop(model, view, true_loss), 1e-5)
+    squares = mean_squared_sample_gradients(model, view, Multiclass().loss)
+    assert_same(squares, loop(model, view, true_loss), 1e-5)
 
 
 def test_labels_that_are_independent_of_one_another():
@@ -262,8 +263,8 @@ def test_labels_that_are_independent_of_one_another():
         share = logits.detach().sigmoid()
         return ((share * (1 - share)).sqrt() * logits / LABELS)[0]
 
-    found = expected_fisher(model, view, kind)
-    assert_same(found, loop(model, view, logits_alone), 1e-12)
+    fisher = expected_fisher(model, view, kind)
+    assert_same(fisher, loop(model, view, logits_alone), 1e-12)
 
 
 def test_the_batch_estimator_by_its_formula():
@@ -279,8 +280,8 @@ def test_the_batch_estimator_by_its_formula():
         loss = F.cross_entropy(logits, torch.full((13,), label))
         (slope,) = torch.autograd.grad(loss, weight, retain_graph=True)
         expected += logits.softmax(dim=1)[:, label].mean() * slope**2
-    found = expected_batch_gradients(model, view, 13, Multiclass())["net.head.3.weight"]
-    torch.testing.assert_close(found, expected.detach())
+    squares = expected_batch_gradients(model, view, 13, Multiclass())["net.head.3.weight"]
+    torch.testing.assert_close(squares, expected.detach())
 
 
 def test_a_sketch_is_right_on_average():
@@ -322,8 +323,8 @@ def test_frozen_parameters_are_left_out(name):
     model, view = make(name), make_view()
     for parameter in [*model.parameters()][:2]:
         parameter.requires_grad_(False)
-    found = mean_squared_sample_gradients(model, view, Multiclass().loss)
-    assert_same(found, loop(model, view, true_loss), 1e-12)
+    squares = mean_squared_sample_gradients(model, view, Multiclass().loss)
+    assert_same(squares, loop(model, view, true_loss), 1e-12)
     rows = torch.cat(list(sample_gradients(model, view, Multiclass().loss)))
     assert rows.shape[1] == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
@@ -353,9 +354,9 @@ def test_inputs_that_are_no_tensors_are_visited_one_by_one():
         def stream(self, batches, *, augment=None):
             return map(self.fetch, batches)
 
-    found = mean_squared_sample_gradients(Opaque(), View(Pool(), view.index), Multiclass().loss)
+    squares = mean_squared_sample_gradients(Opaque(), View(Pool(), view.index), Multiclass().loss)
     expected = loop(model, make_view(), true_loss)
-    assert_same(found, {f"inner.{name}": value for name, value in expected.items()}, 1e-12)
+    assert_same(squares, {f"inner.{name}": value for name, value in expected.items()}, 1e-12)
 
 
 def test_mappings_of_tensors():
@@ -380,11 +381,11 @@ def test_mappings_of_tensors():
             return map(self.fetch, batches)
 
     for name in ("cnn", "module twice"):
-        found = mean_squared_sample_gradients(
+        squares = mean_squared_sample_gradients(
             Named(name), View(Pool(), view.index), Multiclass().loss
         )
         expected = loop(make(name), make_view(), true_loss)
-        assert_same(found, {f"inner.{k}": v for k, v in expected.items()}, 1e-12)
+        assert_same(squares, {f"inner.{k}": v for k, v in expected.items()}, 1e-12)
 
 
 def test_wider_models_get_smaller_chunks(monkeypatch):
@@ -415,3 +416,25 @@ def test_the_batch_level_engine_agrees_at_a_batch_of_one():
         model, view, 1, lambda net, batch: loss(net(batch.inputs), batch.targets).sum()
     )
     assert_same(mean_squared_sample_gradients(model, view, loss), slow, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"),
+        lambda: nn.Conv2d(2, 3, 3, padding="same"),
+        lambda: nn.BatchNorm2d(2, track_running_stats=False),
+        lambda: nn.Embedding(5, 2, max_norm=1.0),
+        lambda: nn.Embedding(5, 2, scale_grad_by_freq=True),
+        lambda: nn.Embedding(5, 2, sparse=True),
+    ],
+)
+def test_layers_whose_closed_form_would_be_another_have_no_rule(layer):
+    with isolated(0, "layer"):
+        assert not has_rule(layer())
+
+
+def test_plain_layers_have_a_rule():
+    with isolated(0, "layer"):
+        plain = [nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(2), nn.Embedding(5, 2)]
+    assert all(has_rule(layer) for layer in plain)

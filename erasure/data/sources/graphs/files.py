@@ -4,13 +4,10 @@ Files are downloaded next to their place and moved there when all are complete. 
 Geometric makes of them and keeps, ``processed/data.pt``, is neither read nor written.
 """
 
-import importlib
 import pickle
 import shutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
 from uuid import uuid4
@@ -51,12 +48,12 @@ HARMLESS = frozenset(
 
 
 def present(
-    home: DataConfig, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
+    data_config: DataConfig, folder: Path, needed: Sequence[str], fetch: Callable[[Path], None]
 ) -> Mapping[str, str]:
     """Make sure that the files ``needed`` are in ``folder`` and return their hashes.
 
     Args:
-        home: Whether anything may be downloaded.
+        data_config: Whether anything may be downloaded.
         folder: Where the files belong.
         needed: Names of files without which nothing works.
         fetch: Downloads all files into an empty folder.
@@ -67,30 +64,25 @@ def present(
     Raises:
         FileNotFoundError: If one is missing and may not be, or was not, downloaded.
     """
-    if _missing(folder, needed) and home.download:
+    if _missing(folder, needed) and data_config.download:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if _missing(folder, needed):
                 _complete(folder, fetch)
     missing = _missing(folder, needed)
     if missing:
-        raise FileNotFoundError(f"{', '.join(missing)} missing, data.download={home.download}")
+        raise FileNotFoundError(
+            f"{', '.join(missing)} missing, data.download={data_config.download}"
+        )
     return {file.name: content(file) for file in sorted(folder.iterdir()) if file.is_file()}
-
-
-def library(name: str) -> ModuleType:
-    """Import a part of PyTorch Geometric, whose import warns of what it uses itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return importlib.import_module(f"torch_geometric.{name}")
 
 
 def download(url: str, folder: Path) -> Path:
     """Download ``url`` into ``folder`` and return the file."""
-    place = folder / url.rpartition("/")[2]
-    with urlopen(url, timeout=TIMEOUT) as answer, place.open("wb") as file:
-        shutil.copyfileobj(answer, file)
-    return place
+    file = folder / url.rpartition("/")[2]
+    with urlopen(url, timeout=TIMEOUT) as answer, file.open("wb") as opened:
+        shutil.copyfileobj(answer, opened)
+    return file
 
 
 def unzipped(archive: Path) -> None:
@@ -104,13 +96,13 @@ def unzipped(archive: Path) -> None:
 
 
 def packed_graphs(
-    home: DataConfig, found: Prepared, names: Sequence[str], *, edge_features: bool
+    data_config: DataConfig, entry: Prepared, names: Sequence[str], *, edge_features: bool
 ) -> GraphPool:
     """Return the pool of prepared graphs; they stay in memory where they are too many for a GPU.
 
     Args:
-        home: Where they go.
-        found: ``x``, ``edge_index``, ``edge_attr`` if there is one, ``node_ptr``, ``edge_ptr``,
+        data_config: Where they go.
+        entry: ``x``, ``edge_index``, ``edge_attr`` if there is one, ``node_ptr``, ``edge_ptr``,
             ``targets``, ``line`` if there is one; and, as a fact, ``class_names``.
         names: Names of the classes, if not those.
         edge_features: Whether ``edge_attr`` is used.
@@ -118,26 +110,26 @@ def packed_graphs(
     Raises:
         ConfigError: If there is none, or not a name per class.
     """
-    tensors = dict(found.tensors)
-    known = found.properties["class_names"]
-    if names and len(names) != len(known):
-        raise ConfigError(f"class_names must be {len(known)} names, got {list(names)}")
+    tensors = dict(entry.tensors)
+    class_names = entry.properties["class_names"]
+    if names and len(names) != len(class_names):
+        raise ConfigError(f"class_names must be {len(class_names)} names, got {list(names)}")
     if not edge_features:
         tensors.pop("edge_attr", None)
     elif "edge_attr" not in tensors:
         raise ConfigError("edge_features must be false, the edges of this data set have none")
-    targets, line = tensors.pop("targets").to(home.device), tensors.pop("line", None)
+    targets, line = tensors.pop("targets").to(data_config.device), tensors.pop("line", None)
     size = sum(part.numel() * part.element_size() for part in tensors.values())
-    place = home.device if home.fits(size) else torch.device("cpu")
+    device = data_config.device if data_config.fits(size) else torch.device("cpu")
     bonds = tensors.get("edge_attr")
     return GraphPool(
-        x=tensors["x"].to(place),
-        edge_index=tensors["edge_index"].to(place),
-        node_ptr=tensors["node_ptr"].to(place),
-        edge_ptr=tensors["edge_ptr"].to(place),
-        edge_attr=None if bonds is None else bonds.to(place),
+        x=tensors["x"].to(device),
+        edge_index=tensors["edge_index"].to(device),
+        node_ptr=tensors["node_ptr"].to(device),
+        edge_ptr=tensors["edge_ptr"].to(device),
+        edge_attr=None if bonds is None else bonds.to(device),
         targets=targets,
-        class_names=tuple(names or known),
+        class_names=tuple(names or class_names),
         attributes={} if line is None else {"line": Column(line)},
     )
 

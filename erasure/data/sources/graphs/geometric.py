@@ -9,6 +9,7 @@ import torch
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
 from erasure.data.pools.nodes import NodePool
@@ -16,7 +17,6 @@ from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
 from erasure.data.sources.graphs.files import (
     download,
-    library,
     packed_graphs,
     present,
     refuse_foreign,
@@ -52,13 +52,13 @@ class TUGraphs:
     edge_features: bool = False
     class_names: Sequence[str] = ()
 
-    def __call__(self, home: DataConfig) -> GraphPool:
+    def __call__(self, data_config: DataConfig) -> GraphPool:
         """Return the graphs."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         needed = [f"{self.name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").TUDataset.url
+            url = geometric("datasets").TUDataset.url
             unzipped(download(f"{url}/{self.name}.zip", partial))
 
         def make() -> Prepared:
@@ -66,10 +66,12 @@ class TUGraphs:
                 return _tu_graphs(self, folder)
 
         with fetching(self.name, "the TU Dortmund benchmark", folder, f"{self.name}_*.txt"):
-            files = present(home, folder, needed, fetch)
+            files = present(data_config, folder, needed, fetch)
             settings = {"files": dict(files), "node_attributes": self.node_attributes}
-            found = prepared(home, self.name, settings, make)
-        return packed_graphs(home, found, self.class_names, edge_features=self.edge_features)
+            entry = prepared(data_config, self.name, settings, make)
+        return packed_graphs(
+            data_config, entry, self.class_names, edge_features=self.edge_features
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +105,13 @@ class Citations:
         if self.train not in ("public", "full"):
             raise ConfigError(f"train must be public or full, got {self.train!r}")
 
-    def __call__(self, home: DataConfig) -> NodePool:
+    def __call__(self, data_config: DataConfig) -> NodePool:
         """Return the graph."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         names = [f"ind.{self.name.lower()}.{part}" for part in PARTS]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").Planetoid.url
+            url = geometric("datasets").Planetoid.url
             for name in names:
                 download(f"{url}/{name}", partial)
 
@@ -120,18 +122,18 @@ class Citations:
                 return _citations(folder, self.name)
 
         with fetching(self.name, "Planetoid", folder, ", ".join(names)):
-            files = present(home, folder, names, fetch)
-            found = prepared(home, self.name, {"files": dict(files)}, make).tensors
-        x, official = found["x"], found["official"]
+            files = present(data_config, folder, names, fetch)
+            tensors = prepared(data_config, self.name, {"files": dict(files)}, make).tensors
+        x, official = tensors["x"], tensors["official"]
         if self.normalize:
             x = x / x.sum(dim=1, keepdim=True).clamp(min=1.0)
         if self.train == "full":
             official = torch.where(official == NOWHERE, TRAIN, official)
         return NodePool(
-            x=x.to(home.device),
-            edge_index=found["edge_index"].to(home.device),
-            targets=found["targets"].to(home.device),
-            class_names=tuple(str(number) for number in range(int(found["targets"].max()) + 1)),
+            x=x.to(data_config.device),
+            edge_index=tensors["edge_index"].to(data_config.device),
+            targets=tensors["targets"].to(data_config.device),
+            class_names=tuple(str(number) for number in range(int(tensors["targets"].max()) + 1)),
             official=official.to(torch.int8),
         )
 
@@ -149,19 +151,19 @@ class KarateClub:
         arXiv:1609.02907.
     """
 
-    def __call__(self, home: DataConfig) -> NodePool:
+    def __call__(self, data_config: DataConfig) -> NodePool:
         """Return the graph."""
-        found = prepared(home, "karate", {}, _karate).tensors
+        tensors = prepared(data_config, "karate", {}, _karate).tensors
         return NodePool(
-            x=found["x"].to(home.device),
-            edge_index=found["edge_index"].to(home.device),
-            targets=found["targets"].to(home.device),
+            x=tensors["x"].to(data_config.device),
+            edge_index=tensors["edge_index"].to(data_config.device),
+            targets=tensors["targets"].to(data_config.device),
             class_names=tuple(f"community {number}" for number in range(4)),
         )
 
 
 def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
-    data, slices, sizes = library("io").read_tu_data(str(folder), source.name)
+    data, slices, sizes = geometric("io").read_tu_data(str(folder), source.name)
     if source.node_attributes and not sizes["num_node_attributes"]:
         raise ConfigError(f"node_attributes must be false, {source.name} has none")
     if data.x is None:
@@ -173,7 +175,7 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
     node_ptr, edge_ptr = pointers(counts), slices["edge_index"]
     if not x.shape[1]:
         shift = torch.repeat_interleave(node_ptr[:-1], edge_ptr.diff())
-        x = library("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
+        x = geometric("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
     labels = torch.tensor(
         [int(line) for line in (folder / f"{source.name}_graph_labels.txt").read_text().split()]
     )
@@ -187,7 +189,7 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
 
 
 def _citations(folder: Path, name: str) -> Prepared:
-    data = library("io").read_planetoid_data(str(folder), name)
+    data = geometric("io").read_planetoid_data(str(folder), name)
     official = torch.full((len(data.y),), NOWHERE, dtype=torch.int8)
     for mask, part in ((data.train_mask, TRAIN), (data.val_mask, VAL), (data.test_mask, TEST)):
         official[mask] = part
@@ -196,5 +198,5 @@ def _citations(folder: Path, name: str) -> Prepared:
 
 
 def _karate() -> Prepared:
-    data = library("datasets").KarateClub()[0]
+    data = geometric("datasets").KarateClub()[0]
     return Prepared({"x": data.x, "edge_index": data.edge_index, "targets": data.y})

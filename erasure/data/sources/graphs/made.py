@@ -57,7 +57,7 @@ class StochasticBlockModel:
         if self.signal < 0:
             raise ConfigError(f"signal must be >= 0, got {self.signal}")
 
-    def __call__(self, home: DataConfig) -> NodePool:
+    def __call__(self, data_config: DataConfig) -> NodePool:
         """Draw the graph."""
         generator = Generator().manual_seed(self.seed)
         targets = torch.arange(self.num_nodes) % self.num_classes
@@ -69,9 +69,9 @@ class StochasticBlockModel:
         )
         noise = torch.randn((self.num_nodes, self.num_features), generator=generator)
         return NodePool(
-            x=(means[targets] + noise).to(home.device),
-            edge_index=(upper | upper.T).nonzero().T.contiguous().to(home.device),
-            targets=targets.to(home.device),
+            x=(means[targets] + noise).to(data_config.device),
+            edge_index=(upper | upper.T).nonzero().T.contiguous().to(data_config.device),
+            targets=targets.to(data_config.device),
             class_names=tuple(f"community {number}" for number in range(self.num_classes)),
         )
 
@@ -110,7 +110,7 @@ class SyntheticGraphs:
         for name in ("density", "noise"):
             _check_share(name, getattr(self, name))
 
-    def __call__(self, home: DataConfig) -> GraphPool:
+    def __call__(self, data_config: DataConfig) -> GraphPool:
         """Draw the graphs; the attribute ``motif`` has what was planted in them."""
         generator = Generator().manual_seed(self.seed)
         count = self.num_graphs
@@ -121,11 +121,11 @@ class SyntheticGraphs:
         anew = torch.rand(count, generator=generator) < self.noise
         drawn = torch.randint(len(MOTIFS), (count,), generator=generator)
         return GraphPool(
-            x=torch.eye(4)[types].to(home.device),
-            edge_index=edges[1:].contiguous().to(home.device),
-            node_ptr=pointers(sizes).to(home.device),
-            edge_ptr=pointers(edges[0].bincount(minlength=count)).to(home.device),
-            targets=torch.where(anew, drawn, planted).to(home.device),
+            x=torch.eye(4)[types].to(data_config.device),
+            edge_index=edges[1:].contiguous().to(data_config.device),
+            node_ptr=pointers(sizes).to(data_config.device),
+            edge_ptr=pointers(edges[0].bincount(minlength=count)).to(data_config.device),
+            targets=torch.where(anew, drawn, planted).to(data_config.device),
             class_names=MOTIFS,
             attributes={"motif": Column(planted, MOTIFS)},
         )

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
+from erasure.core.geometric_import import geometric
 from erasure.data.pools.graphs import GraphPool, pointers
 from erasure.data.sources.fetching import fetching
 from erasure.data.sources.files import reading
-from erasure.data.sources.graphs.files import download, library, packed_graphs, present
+from erasure.data.sources.graphs.files import download, packed_graphs, present
 from erasure.data.sources.prepared import Prepared, prepared
 
 log = logging.getLogger(__name__)
@@ -71,13 +72,13 @@ class Molecules:
         if self.name not in MOLECULES:
             raise ConfigError(f"name must be one of {', '.join(MOLECULES)}, got {self.name!r}")
 
-    def __call__(self, home: DataConfig) -> GraphPool:
+    def __call__(self, data_config: DataConfig) -> GraphPool:
         """Return the molecules."""
-        folder = home.root / self.name / "raw"
+        folder = data_config.root / self.name / "raw"
         collection = MOLECULES[self.name]
 
         def fetch(partial: Path) -> None:
-            url = library("datasets").MoleculeNet.url
+            url = geometric("datasets").MoleculeNet.url
             download(url.format(collection.file), partial)
 
         def make() -> Prepared:
@@ -85,17 +86,19 @@ class Molecules:
                 return _read(folder / collection.file, collection)
 
         with fetching(self.name, "MoleculeNet", folder, collection.file):
-            files = present(home, folder, [collection.file], fetch)
-            found = prepared(home, self.name, {"files": dict(files)}, make)
-        if found.properties["unreadable"] or found.properties["unlabelled"]:
+            files = present(data_config, folder, [collection.file], fetch)
+            entry = prepared(data_config, self.name, {"files": dict(files)}, make)
+        if entry.properties["unreadable"] or entry.properties["unlabelled"]:
             log.warning(
                 "%s: left out %d molecules that RDKit cannot read and %d without a label, of %d",
                 self.name,
-                found.properties["unreadable"],
-                found.properties["unlabelled"],
-                found.properties["lines"],
+                entry.properties["unreadable"],
+                entry.properties["unlabelled"],
+                entry.properties["lines"],
             )
-        return packed_graphs(home, found, self.class_names, edge_features=self.edge_features)
+        return packed_graphs(
+            data_config, entry, self.class_names, edge_features=self.edge_features
+        )
 
 
 def _read(table: Path, collection: Collection) -> Prepared:
@@ -108,8 +111,8 @@ def _read(table: Path, collection: Collection) -> Prepared:
     structures, labels = _columns(table, collection)
     labelled = [line for line, label in enumerate(labels) if label]
     read = _reader()
-    found = [(line, read(structures[line])) for line in labelled]
-    kept = [(line, graph) for line, graph in found if graph.num_nodes]
+    pairs = [(line, read(structures[line])) for line in labelled]
+    kept = [(line, graph) for line, graph in pairs if graph.num_nodes]
     if not kept:
         raise DataError(f"none of the {len(labels)} molecules of {table} can be read")
     graphs = [graph for _, graph in kept]
@@ -128,7 +131,7 @@ def _read(table: Path, collection: Collection) -> Prepared:
             "class_names": ["0", "1"],
             "lines": len(labels),
             "unlabelled": len(labels) - len(labelled),
-            "unreadable": len(found) - len(kept),
+            "unreadable": len(pairs) - len(kept),
         },
     )
 
@@ -138,8 +141,8 @@ def _columns(table: Path, collection: Collection) -> tuple[list[str], list[str]]
         rows = csv.DictReader(file)
         for name in (collection.smiles, collection.label):
             if name not in (rows.fieldnames or ()):
-                known = ", ".join(rows.fieldnames or ()) or "none"
-                raise DataError(f"{table} has no column {name}, only {known}")
+                columns = ", ".join(rows.fieldnames or ()) or "none"
+                raise DataError(f"{table} has no column {name}, only {columns}")
         pairs = [(row[collection.smiles] or "", row[collection.label] or "") for row in rows]
     return [smiles.strip() for smiles, _ in pairs], [label.strip() for _, label in pairs]
 
@@ -152,7 +155,7 @@ def _label(table: Path, line: int, text: str) -> int:
 
 def _reader() -> Callable[[str], Any]:
     """Return what makes a graph of SMILES; one without nodes where it cannot."""
-    from_smiles = library("utils").from_smiles
+    from_smiles = geometric("utils").from_smiles
     try:
         from_smiles("C")
     except ImportError as error:

@@ -43,59 +43,64 @@ class HubFiles:
 
     def local(self, root: Path) -> Path | None:
         """Return the file or folder to read: the mirror, below ``root``, or as it is named."""
-        places = (root / "hf" / self.path, root / self.path, Path(self.path))
-        return next((place for place in places if place.exists()), None)
+        paths = (root / "hf" / self.path, root / self.path, Path(self.path))
+        return next((path for path in paths if path.exists()), None)
 
     def stamp(self, root: Path) -> str:
         """Return a hash of names, sizes and times of local files; empty for the hub."""
-        place = self.local(root)
-        if place is None:
+        path = self.local(root)
+        if path is None:
             return ""
-        found = sorted(place.rglob("*")) if place.is_dir() else [place]
-        return files_stamp([file for file in found if file.is_file()], {})
+        paths = sorted(path.rglob("*")) if path.is_dir() else [path]
+        return files_stamp([file for file in paths if file.is_file()], {})
 
     @contextmanager
-    def opened(self, home: DataConfig) -> Iterator[Mapping[str, Any]]:
+    def opened(self, data_config: DataConfig) -> Iterator[Mapping[str, Any]]:
         """Give the splits of the source by name; they are readable inside the block only.
 
         What the library writes while it reads local files is removed afterwards. Of the hub, the
         files are kept where the hub client keeps them (``HF_HOME``), and what is made of them
-        below ``home.root / "huggingface"``, by revision.
+        below ``data_config.root / "huggingface"``, by revision.
 
         Raises:
             DataError: If the source cannot be read or downloaded.
         """
-        place = self.local(home.root)
-        mirror = home.root / "hf" / self.path
+        path = self.local(data_config.root)
+        mirror = data_config.root / "hf" / self.path
         by_hand = "a copy of its files"
         with ExitStack() as scratch:
-            with fetching(self.path, "Hugging Face", mirror, by_hand), _library(home.download):
-                if place is not None:
-                    folder = TemporaryDirectory(prefix=".reading-", dir=home.root)
-                    splits = self._read(place, scratch.enter_context(folder))
+            with (
+                fetching(self.path, "Hugging Face", mirror, by_hand),
+                _library(data_config.download),
+            ):
+                if path is not None:
+                    folder = TemporaryDirectory(prefix=".reading-", dir=data_config.root)
+                    splits = self._read(path, scratch.enter_context(folder))
                 else:
-                    self._refuse_missing_file(home.root)
-                    splits = self._fetch(home.root / "huggingface" / (self.revision or "main"))
+                    self._refuse_missing_file(data_config.root)
+                    splits = self._fetch(
+                        data_config.root / "huggingface" / (self.revision or "main")
+                    )
             yield splits
 
-    def _read(self, place: Path, scratch: str) -> Mapping[str, Any]:
+    def _read(self, path: Path, scratch: str) -> Mapping[str, Any]:
         from datasets import load_dataset, load_from_disk
 
-        if place.is_file():
-            kind = FORMATS.get(place.suffix.lower())
+        if path.is_file():
+            kind = FORMATS.get(path.suffix.lower())
             if kind is None:
                 raise ConfigError(
                     f"path must end in one of {', '.join(FORMATS)}, or be a folder or a hub id, "
                     f"got {self.path!r}"
                 )
-            more = {"sep": "\t"} if place.suffix.lower() == ".tsv" else {}
-            return dict(load_dataset(kind, data_files=str(place), cache_dir=scratch, **more))
-        if any((place / name).exists() for name in ("dataset_dict.json", "state.json")):
-            found = load_from_disk(str(place))
-            return dict(found) if isinstance(found, dict) else {"train": found}
+            more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+            return dict(load_dataset(kind, data_files=str(path), cache_dir=scratch, **more))
+        if any((path / name).exists() for name in ("dataset_dict.json", "state.json")):
+            loaded = load_from_disk(str(path))
+            return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
         return dict(
             load_dataset(
-                str(place), self.config, data_files=dict(self.files) or None, cache_dir=scratch
+                str(path), self.config, data_files=dict(self.files) or None, cache_dir=scratch
             )
         )
 
@@ -117,7 +122,7 @@ class HubFiles:
         if Path(self.path).suffix.lower() not in FORMATS and self.path.count("/") == 1:
             return
         folder = root / Path(self.path).parent
-        here = [found.name for found in folder.iterdir()] if folder.is_dir() else []
+        here = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         close = get_close_matches(Path(self.path).name, here, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(f"there is no file or folder {self.path!r}, also not below {root}{hint}")

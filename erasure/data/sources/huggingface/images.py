@@ -70,7 +70,7 @@ class HuggingFaceImages(HubRows, ImageSettings):
         HubRows.__post_init__(self)
         ImageSettings.__post_init__(self)
 
-    def __call__(self, home: DataConfig) -> Pool:
+    def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool, uint8 until a batch is fetched.
 
         Raises:
@@ -79,21 +79,25 @@ class HuggingFaceImages(HubRows, ImageSettings):
         """
 
         def make() -> Prepared:
-            return self._made(home)
+            return self._made(data_config)
 
-        causes = self.causes(home, Decode, labels_of, as_column, pack)
+        causes = self.causes(data_config, Decode, labels_of, as_column, pack)
         for name in PER_BATCH:
             del causes["settings"][name]
-        found = prepared(home, file_name(self.path), causes, make)
-        rows = TensorRows(found.tensors["pixels"], found.key)
-        return image_pool(home, file_name(self.path), rows, self, unpack(found, home))
+        entry = prepared(data_config, file_name(self.path), causes, make)
+        rows = TensorRows(entry.tensors["pixels"], entry.key)
+        return image_pool(
+            data_config, file_name(self.path), rows, self, unpack(entry, data_config)
+        )
 
-    def _made(self, home: DataConfig) -> Prepared:
+    def _made(self, data_config: DataConfig) -> Prepared:
         wanted = readers(self.attributes)
         columns = {self.target: "target"}
         columns |= {name: "attributes" for reader in wanted.values() for name in reader.reads}
-        with self.opened(home, columns, {self.image: "image"}) as found:
-            rows = found.without({self.target: found.frame[self.target].isna()}, self.missing)
+        with self.opened(data_config, columns, {self.image: "image"}) as hub_frame:
+            rows = hub_frame.without(
+                {self.target: hub_frame.frame[self.target].isna()}, self.missing
+            )
             labels = rows.labels(self.target, "one", ",", self.class_names)
             pixels = self._decoded(rows.rows)
             return pack(labels, rows.attributes(wanted), rows.official, {"pixels": pixels})
@@ -127,6 +131,6 @@ class _Encoded(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: Any) -> Any:
-        found = self.rows[place][self.column]
-        return found["path"] if found["bytes"] is None else BytesIO(found["bytes"])
+    def __getitem__(self, row: Any) -> Any:
+        picture = self.rows[row][self.column]
+        return picture["path"] if picture["bytes"] is None else BytesIO(picture["bytes"])

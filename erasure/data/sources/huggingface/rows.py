@@ -69,18 +69,18 @@ class HubFrame:
 
     def only(self, keep: Any) -> "HubFrame":
         """Return the rows at a boolean mask ``(N,)``."""
-        places = np.flatnonzero(keep)
-        official = None if self.official is None else self.official[torch.from_numpy(places)]
-        frame = self.frame.iloc[places].reset_index(drop=True)
-        return HubFrame(frame, self.codes, official, self.rows.select(places))
+        kept_rows = np.flatnonzero(keep)
+        official = None if self.official is None else self.official[torch.from_numpy(kept_rows)]
+        frame = self.frame.iloc[kept_rows].reset_index(drop=True)
+        return HubFrame(frame, self.codes, official, self.rows.select(kept_rows))
 
     def attributes(self, wanted: Mapping[str, Attribute]) -> dict[str, Column]:
         """Return attributes by name; codes of the source keep their order."""
-        found = {}
+        columns = {}
         for name, reader in wanted.items():
             coded = self.coded(reader.column) if isinstance(reader, Category) else None
-            found[name] = reader(self.frame) if coded is None else coded
-        return found
+            columns[name] = reader(self.frame) if coded is None else coded
+        return columns
 
     def labels(
         self, target: str, holds: Holds, separator: str, class_names: Sequence[str]
@@ -105,11 +105,11 @@ class HubFrame:
         if not gone.any():
             return self
         counts = {name: int(np.sum(mask)) for name, mask in absent.items()}
-        found = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
+        shown = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
         if missing == "error" or gone.all():
             hint = "" if gone.all() else "; missing=drop leaves such rows out"
-            raise DataError(f"values are missing: {found} of {len(gone)} rows{hint}")
-        log.warning("%d of %d rows are left out, they miss %s", gone.sum(), len(gone), found)
+            raise DataError(f"values are missing: {shown} of {len(gone)} rows{hint}")
+        log.warning("%d of %d rows are left out, they miss %s", gone.sum(), len(gone), shown)
         return self.only(~gone)
 
 
@@ -171,26 +171,31 @@ class HubRows:
             files=self.files,
         )
 
-    def causes(self, home: DataConfig, *others: type | Callable[..., Any]) -> dict[str, Any]:
+    def causes(
+        self, data_config: DataConfig, *others: type | Callable[..., Any]
+    ) -> dict[str, Any]:
         """Return all that the rows and what is made of them depend on, for :func:`prepared`.
 
         Args:
-            home: Where local files are.
+            data_config: Where local files are.
             others: Classes and functions whose code is a cause, too.
         """
         settings = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         made_by: list[Any] = [HubRows, HubFiles, type(self), *others]
         code = fingerprint(sorted({source_hash(each) for each in made_by}))
-        return {"settings": settings, "files": self.source.stamp(home.root), "code": code}
+        return {"settings": settings, "files": self.source.stamp(data_config.root), "code": code}
 
     @contextmanager
     def opened(
-        self, home: DataConfig, columns: Mapping[str, str], other: Mapping[str, str] | None = None
+        self,
+        data_config: DataConfig,
+        columns: Mapping[str, str],
+        other: Mapping[str, str] | None = None,
     ) -> Iterator[HubFrame]:
         """Give the rows; pictures are readable inside the block only.
 
         Args:
-            home: Where data lie.
+            data_config: Where data lie.
             columns: The columns to read into the frame, each with the setting that names it;
                 empty reads all.
             other: Columns that must be there as well, but are not read into the frame.
@@ -199,20 +204,20 @@ class HubRows:
             ConfigError: If a column or a split does not exist.
             DataError: If the source cannot be read or is empty.
         """
-        with self.source.opened(home) as found:
-            parts = self._parts(found)
+        with self.source.opened(data_config) as splits:
+            parts = self._parts(splits)
             unique = {} if self.unique is None else {self.unique: "unique"}
             for split in parts:
                 for name, setting in {**columns, **(other or {}), **unique}.items():
-                    _require(found[split].column_names, name, setting)
-            yield self._framed(found, parts, list({**columns, **unique}) if columns else None)
+                    _require(splits[split].column_names, name, setting)
+            yield self._framed(splits, parts, list({**columns, **unique}) if columns else None)
 
     def _framed(
-        self, found: Mapping[str, Any], parts: Mapping[str, str], names: list[str] | None
+        self, splits: Mapping[str, Any], parts: Mapping[str, str], names: list[str] | None
     ) -> HubFrame:
         from datasets import ClassLabel, concatenate_datasets
 
-        rows = concatenate_datasets([found[split] for split in parts])
+        rows = concatenate_datasets([splits[split] for split in parts])
         if len(rows) == 0:
             raise DataError(f"{self.path} has no rows")
         names = rows.column_names if names is None else names
@@ -226,30 +231,32 @@ class HubRows:
             frame[name] = frame[name].astype("Int64").mask(frame[name] < 0)
         texts = [name for name in names if _is_text(rows.features[name])]
         frame = frame.assign(**cleaned(frame[texts], self.unknown))
-        given = [CODES[part] for split, part in parts.items() for _ in range(len(found[split]))]
-        official = torch.tensor(given, dtype=torch.int8)
+        codes_of_rows = [
+            CODES[part] for split, part in parts.items() for _ in range(len(splits[split]))
+        ]
+        official = torch.tensor(codes_of_rows, dtype=torch.int8)
         whole = HubFrame(frame, codes, official if official.any() else None, rows)
         if self.unique is None:
             return whole
         return whole.only(~frame[self.unique].duplicated().to_numpy())
 
-    def _parts(self, found: Mapping[str, Any]) -> dict[str, str]:
+    def _parts(self, splits: Mapping[str, Any]) -> dict[str, str]:
         """Return the splits to read and what they are: train first, then val and test."""
         parts = self.splits
         if parts is None:
-            parts = {split: USUAL.get(split.lower(), "") for split in found}
+            parts = {split: USUAL.get(split.lower(), "") for split in splits}
             strange = [split for split, part in parts.items() if not part]
             if strange:
                 raise ConfigError(
                     f"splits must say which splits to use, each with its part, such as "
                     f"{{train: train, test: test}}, because {self.path} has "
-                    f"{', '.join(found)}, got null"
+                    f"{', '.join(splits)}, got null"
                 )
         for split in parts:
-            if split not in found:
-                close = get_close_matches(split, list(found), n=1)
+            if split not in splits:
+                close = get_close_matches(split, list(splits), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise ConfigError(f"splits must be among {', '.join(found)}, got {split!r}{hint}")
+                raise ConfigError(f"splits must be among {', '.join(splits)}, got {split!r}{hint}")
         return dict(sorted(parts.items(), key=lambda item: CODES[item[1]]))
 
 
@@ -261,13 +268,13 @@ def plain(value: Any) -> Any:
         return {"class": type(value).__qualname__, "code": code, "fields": inner}
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _require(known: Sequence[str], name: str, setting: str) -> None:
+def _require(column_names: Sequence[str], name: str, setting: str) -> None:
     import pandas as pd
 
-    require_columns(pd.DataFrame(columns=list(known)), [name], setting)
+    require_columns(pd.DataFrame(columns=list(column_names)), [name], setting)
 
 
 def _is_text(feature: Any) -> bool:

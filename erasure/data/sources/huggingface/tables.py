@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.frames.attributes import Members
-from erasure.data.frames.table import Table, require_columns
+from erasure.data.frames.table import TableSettings, require_columns
 from erasure.data.pools.tabular import TabularPool
 from erasure.data.sources.huggingface.rows import HubFrame, HubRows
 from erasure.data.sources.huggingface.texts import file_name
@@ -20,7 +20,7 @@ NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuggingFaceTable(HubRows, Table):
+class HuggingFaceTable(HubRows, TableSettings):
     """A table of numbers and categories with classes.
 
     Args:
@@ -59,13 +59,15 @@ class HuggingFaceTable(HubRows, Table):
         if both:
             raise ConfigError(f"sets must have names of their own, got {', '.join(both)}")
 
-    def __call__(self, home: DataConfig) -> TabularPool:
+    def __call__(self, data_config: DataConfig) -> TabularPool:
         """Return the table; it is encoded by its training samples once these are known."""
-        source = self.causes(home, HuggingFaceTable, Members)
-        return self.load(home, file_name(self.path), source, lambda: self._read(home))
+        source = self.causes(data_config, HuggingFaceTable, Members)
+        return self.load(
+            data_config, file_name(self.path), source, lambda: self._read(data_config)
+        )
 
-    def _read(self, home: DataConfig) -> TabularPool:
-        with self.opened(home, {}) as rows:
+    def _read(self, data_config: DataConfig) -> TabularPool:
+        with self.opened(data_config, {}) as rows:
             frame = _with_names(rows)
         lists = [reader.column for reader in self.sets.values()]
         require_columns(frame, lists, "sets")

@@ -71,8 +71,8 @@ class HuggingFaceText(HubRows, TextSettings):
         if not self.separator:
             raise ConfigError("separator must be a text, got nothing")
 
-    def __call__(self, home: DataConfig) -> TokenPool:
-        """Return the pool; texts are tokenized once and kept below ``home.prepared``.
+    def __call__(self, data_config: DataConfig) -> TokenPool:
+        """Return the pool; texts are tokenized once and kept below ``data_config.prepared``.
 
         Raises:
             ConfigError: If a column or a split does not exist.
@@ -80,20 +80,25 @@ class HuggingFaceText(HubRows, TextSettings):
         """
 
         def make() -> Prepared:
-            return self._made(home)
+            return self._made(data_config)
 
         code = (word_tokens, joined, labels_of, as_column, pack, TextSettings)
-        causes = {**self.causes(home, *code), "tokenizer": self.tokenizer_files(home)}
-        return self.token_pool(home, prepared(home, file_name(self.path), causes, make))
+        causes = {
+            **self.causes(data_config, *code),
+            "tokenizer": self.tokenizer_files(data_config),
+        }
+        return self.token_pool(
+            data_config, prepared(data_config, file_name(self.path), causes, make)
+        )
 
-    def _made(self, home: DataConfig) -> Prepared:
+    def _made(self, data_config: DataConfig) -> Prepared:
         wanted = readers(self.attributes)
         columns = dict.fromkeys(self.text, "text") | {self.target: "target"}
         columns |= {name: "attributes" for reader in wanted.values() for name in reader.reads}
-        with self.opened(home, columns) as found:
-            rows = found.without(self._absent(found), self.missing)
+        with self.opened(data_config, columns) as hub_frame:
+            rows = hub_frame.without(self._absent(hub_frame), self.missing)
             labels = rows.labels(self.target, self.holds, self.separator, self.class_names)
-            tokens = self.tokenized(home, self._texts(rows), rows.official)
+            tokens = self.tokenized(data_config, self._texts(rows), rows.official)
             tensors, properties = token_parts(tokens)
             return pack(labels, rows.attributes(wanted), rows.official, tensors, **properties)
 

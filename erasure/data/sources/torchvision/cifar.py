@@ -35,10 +35,10 @@ def coarse_labels(datasets: Sequence[Any]) -> Column:
 
 def _read(file: Path, key: str) -> list[Any]:
     with file.open("rb") as opened:
-        found = _Plain(opened, encoding="latin1").load()
-    if not isinstance(found, dict) or key not in found:
+        content = _Plain(opened, encoding="latin1").load()
+    if not isinstance(content, dict) or key not in content:
         raise DataError(f"{file} has no {key}; it is not a file of CIFAR-100")
-    return list(found[key])
+    return list(content[key])
 
 
 class _Plain(pickle.Unpickler):

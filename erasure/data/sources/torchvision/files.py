@@ -1,4 +1,8 @@
-"""Files of torchvision: fetched whole or not at all, checked, and told by name when damaged."""
+"""Files of torchvision: fetched whole or not at all, checked, and named when damaged.
+
+The library downloads and unpacks into a folder beside the one it reads from, and what came of it
+is moved there only when the library could open it. Nothing of the library is replaced.
+"""
 
 import lzma
 import os
@@ -9,16 +13,16 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
 from erasure.core.errors import DataError
 from erasure.core.fingerprint import fingerprint
 from erasure.data.sources.fetching import BROKEN, fetching
+from erasure.data.sources.torchvision.checksums import ARCHIVES, damaged_files, known_files
 
 PATIENCE = 30.0
 """Seconds without an answer after which a server counts as not reachable."""
@@ -63,55 +67,58 @@ _UNKNOWN = ("the files that torchvision.datasets.{name} reads", "*/*")
 
 def stamp(root: Path, name: str) -> str:
     """Return a hash of names, sizes and times of the files of a data set; empty without any."""
-    found = sorted(path for path in root.glob(_place(name)[1]) if path.name[0] != ".")
-    stats = [(path, path.stat()) for path in found]
+    files = sorted(path for path in root.glob(_patterns(name)[1]) if path.name[0] != ".")
+    stats = [(path, path.stat()) for path in files]
     properties = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
     return fingerprint(properties) if properties else ""
 
 
 @contextmanager
-def reading(name: str, module: ModuleType, root: Path, *, verify: bool) -> Iterator[None]:
-    """Let torchvision fetch and read below ``root``, with errors that say what to do.
+def aside(cls: type, root: Path) -> Iterator[Path]:
+    """Give the library an empty folder in place of ``root``, and move what is in it afterwards.
 
-    While the block runs, downloads and archives are written beside their place and moved there
-    when they are whole; names in an archive cannot lead out of the folder; and an archive placed
-    by hand is used even where torchvision asks for a download tool first.
+    Archives of the data set that were placed by hand in ``root`` are in the folder too, so that
+    they are used. If the block raises, ``root`` stays as it was.
 
     Args:
-        name: Name of the class.
-        module: Where it is defined.
+        cls: The class of ``torchvision.datasets``.
         root: The folder of torchvision.
-        verify: Compare files with the checksums that torchvision knows; otherwise any file of
-            the right name will do.
 
-    Raises:
-        DataError: Saying what failed, which file is damaged, where files may be placed by hand.
+    Yields:
+        The folder beside ``root``, on the same disk, so that moving is renaming.
     """
-    damaged: list[str] = []
-    with explained(name, root, damaged), ExitStack() as changes:
-        _patch(changes, module, _replacements(damaged, verify=verify))
-        changes.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
-        socket.setdefaulttimeout(PATIENCE)
-        yield
+    partial = root.parent / f".{root.name}-{uuid4().hex[:8]}"
+    partial.mkdir(parents=True)
+    try:
+        for file in known_files(cls, root):
+            _bring(file, partial / file.relative_to(root))
+        with _patient(), _inside_folder():
+            _unpack_celeba(cls, partial)
+            yield partial
+        for entry in sorted(partial.iterdir()):
+            _move(entry, root / entry.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
-def explained(name: str, root: Path, damaged: Sequence[str] = ()) -> Iterator[None]:
+def explained(name: str, root: Path, verified: type | None = None) -> Iterator[None]:
     """Turn whatever torchvision raises in the block into one message.
 
     Args:
         name: Name of the class.
         root: The folder of torchvision.
-        damaged: Files whose checksum was wrong when the error happened.
+        verified: The class, if its files had to have the checksums that it knows.
 
     Raises:
         DataError: Saying what failed, which file is damaged, where files may be placed by hand.
     """
-    with fetching(name, "torchvision", root, _place(name)[0]):
+    with fetching(name, "torchvision", root, _patterns(name)[0]):
         try:
             yield
         except (*BROKEN, *MALFORMED) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            damaged = [] if verified is None else damaged_files(verified, root)
             if damaged:
                 raise DataError(
                     f"{name}: {damaged[0]} is damaged, its checksum is not the one torchvision "
@@ -125,97 +132,62 @@ def explained(name: str, root: Path, damaged: Sequence[str] = ()) -> Iterator[No
             raise RuntimeError(reason) from error
 
 
-def _place(name: str) -> tuple[str, str]:
+def _patterns(name: str) -> tuple[str, str]:
+    """Return what to place by hand, for people, and a pattern of all files, of a data set."""
     by_hand, pattern = _PLACES.get(name, _UNKNOWN)
     return by_hand.format(name=name), pattern.format(name=name)
 
 
-def _replacements(damaged: list[str], *, verify: bool) -> dict[str, Any]:
+def _bring(file: Path, copy: Path) -> None:
+    """Make ``file`` appear under another name, without a second copy of an archive.
+
+    The library writes into an archive that is there only if its checksum is wrong. With a hard
+    link one of many gigabytes costs nothing, and no good one is ever written into. Other files
+    may be unpacked over and are copied.
+    """
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix in ARCHIVES:
+        with suppress(OSError):  # some file systems have no hard links
+            os.link(file, copy)
+            return
+    shutil.copy2(file, copy)
+
+
+def _unpack_celeba(cls: Any, folder: Path) -> None:
+    """Unpack CelebA, whose class asks for a download tool even if nothing is to be downloaded."""
     from torchvision.datasets import utils
 
-    check, drive = utils.check_integrity, utils.download_file_from_google_drive
-
-    def checked(fpath: str | Path, md5: str | None = None) -> bool:
-        present = Path(fpath).is_file()
-        fine = present and (not verify or check(fpath, md5))
-        if present and not fine:
-            damaged.append(str(fpath))
-        return fine
-
-    def from_drive(
-        file_id: str, root: str | Path, filename: str | None = None, md5: str | None = None
-    ) -> None:
-        if not checked(Path(root) / (filename or file_id), md5):
-            drive(file_id, root, filename, md5)
-
-    return {
-        "check_integrity": checked,
-        "download_file_from_google_drive": from_drive,
-        "extract_archive": _whole_archive(utils.extract_archive),
-        "list_dir": _in_order(utils.list_dir),
-        "list_files": _in_order(utils.list_files),
-        "_urlretrieve": _whole_file(utils._urlretrieve),
-    }
+    archive = folder / "celeba" / "img_align_celeba.zip"
+    if cls.__name__ == "CelebA" and archive.is_file():
+        checksum = next(md5 for _, md5, name in cls.file_list if name == archive.name)
+        if utils.check_integrity(archive, checksum):
+            utils.extract_archive(archive)
 
 
-def _patch(changes: ExitStack, module: ModuleType, replacements: dict[str, Any]) -> None:
-    """Replace functions in the module and where it gets them from, until ``changes`` close."""
-    from torchvision.datasets import utils
+@contextmanager
+def _patient() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
-    for place in (utils, module):
-        for name, replacement in replacements.items():
-            if hasattr(place, name):
-                changes.callback(setattr, place, name, getattr(place, name))
-                setattr(place, name, replacement)
+
+@contextmanager
+def _inside_folder() -> Iterator[None]:
+    """Let no name in a tar archive lead out of the folder; the default from Python 3.14 on."""
     before = tarfile.TarFile.__dict__.get("extraction_filter")
-    changes.callback(setattr, tarfile.TarFile, "extraction_filter", before)
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
-def _whole_file(retrieve: Callable[..., None]) -> Callable[..., None]:
-    """Write a download beside its place and rename it, so that there is never half of it."""
-
-    def retrieved(url: str, filename: str | Path, *settings: Any) -> None:
-        partial = Path(f"{filename}.{uuid4().hex[:8]}.partial")
-        try:
-            retrieve(url, partial, *settings)
-            partial.replace(filename)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    return retrieved
-
-
-def _whole_archive(extract: Callable[..., Any]) -> Callable[..., str]:
-    """Unpack beside the place; then put there every new folder, and every file of an old one."""
-
-    def extracted(from_path: str | Path, to_path: str | Path | None = None, *settings: Any) -> str:
-        place = Path(to_path or Path(from_path).parent)
-        partial = place / f".unpacking-{uuid4().hex[:8]}"
-        partial.mkdir(parents=True)
-        try:
-            extract(str(from_path), str(partial), *settings)
-            for entry in sorted(partial.iterdir()):
-                _move(entry, place / entry.name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return os.fspath(place)
-
-    return extracted
-
-
-def _in_order(listing: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """List a folder by name, not in the order of the file system."""
-
-    def listed(*arguments: Any) -> list[str]:
-        return sorted(listing(*arguments))
-
-    return listed
-
-
-def _move(entry: Path, place: Path) -> None:
-    if entry.is_dir() and place.is_dir():
+def _move(entry: Path, target: Path) -> None:
+    if entry.is_dir() and target.is_dir():
         for inner in sorted(entry.iterdir()):
-            _move(inner, place / inner.name)
+            _move(inner, target / inner.name)
     else:
-        entry.replace(place)
+        entry.replace(target)

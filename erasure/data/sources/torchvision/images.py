@@ -20,7 +20,7 @@ from erasure.data.sources.imaging import ImageSettings, array_rows, file_rows, i
 from erasure.data.sources.prepared import Prepared, prepared
 from erasure.data.sources.torchvision.files import explained, stamp
 from erasure.data.sources.torchvision.labels import Columns, columns_of
-from erasure.data.sources.torchvision.parts import Part, open_parts, torchvision_root
+from erasure.data.sources.torchvision.parts import OfficialPart, open_parts, torchvision_root
 from erasure.data.sources.torchvision.pixels import pictures_of
 
 
@@ -30,8 +30,8 @@ class TorchvisionImages(ImageSettings):
 
     The parts its authors have fixed are put one below the other in the order train, val, test.
     Labels, columns, and pictures that are not in files of their own, are read once and kept
-    below ``home.prepared``; the library is not even imported after that. With
-    ``home.verify = False`` they are read anew when a file has changed.
+    below ``data_config.prepared``; the library is not even imported after that. With
+    ``data_config.verify = False`` they are read anew when a file has changed.
 
     Args:
         resize: As in :class:`ImageSettings`, and so are the eight after it.
@@ -69,25 +69,26 @@ class TorchvisionImages(ImageSettings):
                 f"target must be a column, a list of them or null, got {self.target}"
             )
 
-    def __call__(self, home: DataConfig) -> Pool:
+    def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
-        opened = cache(lambda: open_parts(self.name, self.options, self.parts, home))
-        found = prepared(
-            home,
+        opened = cache(lambda: open_parts(self.name, self.options, self.parts, data_config))
+        entry = prepared(
+            data_config,
             self.name.lower(),
-            self._causes(home, opened),
-            lambda: _read(self.name, opened(), torchvision_root(home)),
+            self._causes(data_config, opened),
+            lambda: _read(self.name, opened(), torchvision_root(data_config)),
         )
-        labels = _labels(_columns(found), self.target) | {
-            "official": found.tensors.get("official")
+        labels = _labels(_columns(entry), self.target) | {
+            "official": entry.tensors.get("official")
         }
-        return image_pool(home, self.name.lower(), self._rows(home, found), self, labels)
+        rows = self._rows(data_config, entry)
+        return image_pool(data_config, self.name.lower(), rows, self, labels)
 
-    def _causes(self, home: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
+    def _causes(self, data_config: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
         """Return what the content of the files and how they are read depend on."""
         version = "verified"
-        root = torchvision_root(home)
-        if not home.verify:
+        root = torchvision_root(data_config)
+        if not data_config.verify:
             version = stamp(root, self.name)
             if not version:
                 opened()  # fetches, or explains what is missing
@@ -100,15 +101,15 @@ class TorchvisionImages(ImageSettings):
             "version": version,
         }
 
-    def _rows(self, home: DataConfig, found: Prepared) -> Rows:
-        if "pictures" in found.tensors:
-            return array_rows(found.tensors["pictures"], self.form, found.key)
-        root = torchvision_root(home)
-        files = [root / file for file in found.properties["files"]]
-        return file_rows(files, self.form, found.key)
+    def _rows(self, data_config: DataConfig, entry: Prepared) -> Rows:
+        if "pictures" in entry.tensors:
+            return array_rows(entry.tensors["pictures"], self.form, entry.key)
+        root = torchvision_root(data_config)
+        files = [root / file for file in entry.properties["files"]]
+        return file_rows(files, self.form, entry.key)
 
 
-def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
+def _read(name: str, parts: Sequence[OfficialPart], root: Path) -> Prepared:
     """Read labels, columns and, where they are not in files, pictures."""
     datasets = [part.dataset for part in parts]
     with explained(name, root):
@@ -130,29 +131,29 @@ def _read(name: str, parts: Sequence[Part], root: Path) -> Prepared:
     return Prepared(tensors, properties)
 
 
-def _columns(found: Prepared) -> Columns:
+def _columns(entry: Prepared) -> Columns:
     columns = {
-        name: Column(found.tensors[f"column.{name}"], tuple(names))
-        for name, names in found.properties["names"].items()
+        name: Column(entry.tensors[f"column.{name}"], tuple(names))
+        for name, names in entry.properties["names"].items()
     }
-    return Columns(columns, found.properties["main"])
+    return Columns(columns, entry.properties["main"])
 
 
-def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
+def _labels(available: Columns, target: str | Sequence[str] | None) -> dict[str, Any]:
     """Return targets, their names, the task, and the other columns as attributes."""
     if target is None or isinstance(target, str):
-        chosen = target or found.main
-        column = _column(found, chosen)
+        chosen = target or available.main
+        column = _column(available, chosen)
         return {
             "targets": column.values,
             "class_names": column.names,
             "attributes": {
                 name: other
-                for name, other in found.columns.items()
-                if name != chosen or found.main is None
+                for name, other in available.columns.items()
+                if name != chosen or available.main is None
             },
         }
-    columns = [_column(found, name) for name in target]
+    columns = [_column(available, name) for name in target]
     for name, column in zip(target, columns, strict=True):
         if len(column.names) != 2:
             raise ConfigError(
@@ -161,13 +162,13 @@ def _labels(found: Columns, target: str | Sequence[str] | None) -> dict[str, Any
     return {
         "targets": torch.stack([column.values for column in columns], dim=1),
         "class_names": tuple(target),
-        "attributes": dict(found.columns),
+        "attributes": dict(available.columns),
         "task_type": Multilabel(),
     }
 
 
-def _column(found: Columns, name: str | None) -> Column:
-    if name is None or name not in found.columns:
-        known = ", ".join(found.columns)
-        raise ConfigError(f"target must be among the columns {known}, got {name!r}")
-    return found.columns[name]
+def _column(available: Columns, name: str | None) -> Column:
+    if name is None or name not in available.columns:
+        names = ", ".join(available.columns)
+        raise ConfigError(f"target must be among the columns {names}, got {name!r}")
+    return available.columns[name]

@@ -71,10 +71,10 @@ def _writers(labels: Tensor) -> Mapping[str, Column]:
 
 def _labels(name: str, dataset: Any) -> Tensor:
     """Return the labels as the class keeps them, int64, in one pass over pictures if it must."""
-    found = _taxa(dataset) if name == "INaturalist" else _kept(dataset)
-    if found is None:
-        found = [dataset[number][1] for number in range(len(dataset))]
-    labels = found if isinstance(found, Tensor) else _tensor(name, found)
+    values = _taxa(dataset) if name == "INaturalist" else _kept(dataset)
+    if values is None:
+        values = [dataset[number][1] for number in range(len(dataset))]
+    labels = values if isinstance(values, Tensor) else _tensor(name, values)
     if labels.is_floating_point() or labels.is_complex():
         raise DataError(f"{name} must have labels that are whole numbers, got {labels.dtype}")
     return labels.long()
@@ -82,9 +82,9 @@ def _labels(name: str, dataset: Any) -> Tensor:
 
 def _kept(dataset: Any) -> Any:
     for attribute in ("targets", "labels", "_labels", "y"):
-        found = getattr(dataset, attribute, None)
-        if found is not None and len(found) == len(dataset):
-            return found
+        values = getattr(dataset, attribute, None)
+        if values is not None and len(values) == len(dataset):
+            return values
     for attribute in ("samples", "_samples"):
         pairs = getattr(dataset, attribute, None)
         if pairs is not None and len(pairs) == len(dataset):
@@ -100,23 +100,23 @@ def _taxa(dataset: Any) -> list[int]:
     return [dataset.categories_map[species][rank] for species, _ in dataset.index]
 
 
-def _tensor(name: str, found: Any) -> Tensor:
+def _tensor(name: str, labels: Any) -> Tensor:
     import numpy as np
 
     try:
-        values = np.asarray(found)
-        if values.dtype == np.uint8 or np.issubdtype(values.dtype, np.integer):
-            values = values.astype(np.int64)
-        return torch.from_numpy(values)
+        array = np.asarray(labels)
+        if array.dtype == np.uint8 or np.issubdtype(array.dtype, np.integer):
+            array = array.astype(np.int64)
+        return torch.from_numpy(array)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} must have labels that are whole numbers: {error}") from error
 
 
 def _names(name: str, datasets: Sequence[Any]) -> tuple[str, ...]:
-    found = [_names_of(dataset) for dataset in datasets]
-    if any(names != found[0] for names in found):
+    names_by_part = [_names_of(dataset) for dataset in datasets]
+    if any(names != names_by_part[0] for names in names_by_part):
         raise DataError(f"the parts of {name} have different classes")
-    return found[0]
+    return names_by_part[0]
 
 
 def _names_of(dataset: Any) -> tuple[str, ...]:
@@ -127,5 +127,5 @@ def _names_of(dataset: Any) -> tuple[str, ...]:
         names = getattr(dataset, attribute, None)
         if names:
             return tuple(", ".join(n) if isinstance(n, tuple) else str(n) for n in names)
-    places = getattr(dataset, "class_to_idx", None) or {}
-    return tuple(str(name) for name in sorted(places, key=places.__getitem__))
+    code_by_name = getattr(dataset, "class_to_idx", None) or {}
+    return tuple(str(name) for name in sorted(code_by_name, key=code_by_name.__getitem__))

@@ -1,7 +1,6 @@
 """The classes of torchvision, and how each is asked for the parts its authors have fixed."""
 
 import inspect
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +10,9 @@ from typing import Any
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError
 from erasure.data.pools.labelled import NOWHERE, TEST, TRAIN, VAL
-from erasure.data.sources.torchvision.files import reading
+from erasure.data.sources.fetching import BROKEN
+from erasure.data.sources.torchvision.checksums import without_checksums
+from erasure.data.sources.torchvision.files import MALFORMED, aside, explained
 
 CODES = {"train": TRAIN, "val": VAL, "test": TEST}
 """Names of the parts in a configuration, in the order in which samples are numbered."""
@@ -49,7 +50,7 @@ _ALWAYS = {"QMNIST": {"compat": False}}
 
 
 @dataclass(frozen=True)
-class Part:
+class OfficialPart:
     """One part of a data set.
 
     Args:
@@ -65,50 +66,97 @@ def open_parts(
     name: str,
     options: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Any]] | None,
-    home: DataConfig,
-) -> list[Part]:
+    data_config: DataConfig,
+) -> list[OfficialPart]:
     """Open a data set of torchvision, part by part; fetches it if that is allowed and needed.
 
     Args:
         name: Name of a class in ``torchvision.datasets``.
         options: Arguments of the class for all parts, such as ``split`` of EMNIST.
         parts: Arguments of the class by part; nothing for the usual ones.
-        home: Where files are, and whether they are fetched and verified.
+        data_config: Where files are, and whether they are fetched and verified.
 
     Raises:
         ConfigError: If there is no such class, argument or part.
         DataError: If files are missing or damaged.
     """
     cls = _class(name)
-    known = _arguments(cls)
-    asked = {part: dict(settings) for part, settings in (parts or {}).items()}
-    _refuse(set(asked) - set(CODES), "parts", CODES)
-    for setting, given in (("options", options), *((f"parts.{p}", s) for p, s in asked.items())):
-        allowed = [argument for argument in known if argument not in _OURS]
-        _refuse(set(given) - set(allowed), setting, allowed)
-    root = torchvision_root(home)
+    arguments = _arguments(cls)
+    settings_by_part = {part: dict(settings) for part, settings in (parts or {}).items()}
+    _refuse(set(settings_by_part) - set(CODES), "parts", CODES)
+    allowed = [argument for argument in arguments if argument not in _OURS]
+    _refuse(set(options) - set(allowed), "options", allowed)
+    for part, settings in settings_by_part.items():
+        _refuse(set(settings) - set(allowed), f"parts.{part}", allowed)
+    always = {key: value for key, value in _ALWAYS.get(name, {}).items() if key in arguments}
+    settings_by_part = {
+        part: {**always, **options, **settings}
+        for part, settings in (settings_by_part or _usual(name, arguments, options)).items()
+    }
+    for settings in settings_by_part.values():
+        _require(name, arguments, settings)
+    return _opened(cls, settings_by_part, arguments, data_config)
+
+
+def _require(name: str, arguments: Mapping[str, bool], settings: Mapping[str, Any]) -> None:
+    missing = [
+        key for key, needed in arguments.items() if needed and key not in {"root", *settings}
+    ]
+    if missing:
+        raise ConfigError(f"options must have {', '.join(missing)}, {name} needs it")
+
+
+def _opened(
+    cls: type,
+    settings_by_part: Mapping[str, Mapping[str, Any]],
+    arguments: Mapping[str, bool],
+    data_config: DataConfig,
+) -> list[OfficialPart]:
+    """Open the parts where they are; fetch them aside first if they are not there."""
+    root = torchvision_root(data_config)
     root.mkdir(parents=True, exist_ok=True)
-    ours = {"root": str(root), "download": home.download, **_ALWAYS.get(name, {})}
-    fixed = {key: value for key, value in ours.items() if key in known} | dict(options)
-    chosen = asked or _usual(name, known, options)
-    for settings in chosen.values():
-        present = {*fixed, *settings}
-        missing = [key for key, needed in known.items() if needed and key not in present]
-        if missing:
-            raise ConfigError(f"options must have {', '.join(missing)}, {name} needs it")
-    opened = []
-    with reading(name, sys.modules[cls.__module__], root, verify=home.verify):
-        for part in [*CODES, ""]:
-            if part in chosen:
-                dataset = cls(**{**fixed, **chosen[part]})
-                _settle(name, dataset)
-                opened.append(Part(dataset, CODES.get(part, NOWHERE)))
-    return opened
+    unchecked = cls if data_config.verify else without_checksums(cls)
+
+    def opened(folder: Path, **download: bool) -> list[OfficialPart]:
+        where = {"root": str(folder)} if "root" in arguments else {}
+        return [
+            _part(part, unchecked(**where, **download, **settings_by_part[part]))
+            for part in [*CODES, ""]
+            if part in settings_by_part
+        ]
+
+    download = {"download": True} if data_config.download and "download" in arguments else {}
+    with explained(cls.__name__, root, cls if data_config.verify else None):
+        if not _unpacks_where_it_reads(cls, settings_by_part, root):
+            try:
+                return opened(root)
+            except (*BROKEN, *MALFORMED):
+                if not download:
+                    raise
+        with aside(unchecked, root) as folder:
+            opened(folder, **download)
+        return opened(root)
 
 
-def torchvision_root(home: DataConfig) -> Path:
+def _unpacks_where_it_reads(
+    cls: type, settings_by_part: Mapping[str, Mapping[str, Any]], root: Path
+) -> bool:
+    """Tell whether opening the parts would unpack archives, which ImageNet does unasked."""
+    needed = [
+        "meta.bin",
+        *(settings.get("split", "train") for settings in settings_by_part.values()),
+    ]
+    return cls.__name__ == "ImageNet" and not all((root / name).exists() for name in needed)
+
+
+def _part(part: str, dataset: Any) -> OfficialPart:
+    _settle(type(dataset).__name__, dataset)
+    return OfficialPart(dataset, CODES.get(part, NOWHERE))
+
+
+def torchvision_root(data_config: DataConfig) -> Path:
     """Return the folder in which torchvision looks for files."""
-    return home.root / "torchvision"
+    return data_config.root / "torchvision"
 
 
 def _class(name: str) -> Any:
@@ -124,17 +172,17 @@ def _class(name: str) -> Any:
 
 def _arguments(cls: Any) -> Mapping[str, bool]:
     """Return the arguments of a class and its bases, and whether each has to be given."""
-    found: dict[str, bool] = {}
+    arguments: dict[str, bool] = {}
     for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                found.setdefault(parameter.name, parameter.default is parameter.empty)
+                arguments.setdefault(parameter.name, parameter.default is parameter.empty)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
-    return found
+    return arguments
 
 
 def _settle(name: str, dataset: Any) -> None:
@@ -145,22 +193,39 @@ def _settle(name: str, dataset: Any) -> None:
         pairs = sorted(zip(dataset._image_files, dataset._labels, strict=True))
         dataset._image_files = [file for file, _ in pairs]
         dataset._labels = [label for _, label in pairs]
+    if name == "Omniglot":
+        _settle_omniglot(dataset)
+
+
+def _settle_omniglot(dataset: Any) -> None:
+    """Number the characters by name: their numbers are the classes."""
+    characters = dataset._characters
+    by_name = sorted(range(len(characters)), key=characters.__getitem__)
+    dataset._alphabets = sorted(dataset._alphabets)
+    dataset._characters = [characters[index] for index in by_name]
+    dataset._character_images = [
+        [(image, number) for image, _ in sorted(dataset._character_images[index])]
+        for number, index in enumerate(by_name)
+    ]
+    dataset._flat_character_images = [
+        image for images in dataset._character_images for image in images
+    ]
 
 
 def _usual(
-    name: str, known: Mapping[str, bool], options: Mapping[str, Any]
+    name: str, arguments: Mapping[str, bool], options: Mapping[str, Any]
 ) -> Mapping[str, Mapping[str, Any]]:
     """Return the arguments for each part; one part without a name if there are no parts."""
     if name in _SPLITS and "split" not in options:
         return {part: {"split": split} for part, split in _SPLITS[name].items()}
-    if "train" in known and "train" not in options and "what" not in options:
+    if "train" in arguments and "train" not in options and "what" not in options:
         return {"train": {"train": True}, "test": {"train": False}}
     return {"": {}}
 
 
-def _refuse(unknown: set[str], setting: str, known: Iterable[str]) -> None:
+def _refuse(unknown: set[str], setting: str, allowed: Iterable[str]) -> None:
     if unknown:
         raise ConfigError(
-            f"{setting} must have keys among {', '.join(known) or 'none'}, "
+            f"{setting} must have keys among {', '.join(allowed) or 'none'}, "
             f"got {', '.join(sorted(unknown))}"
         )

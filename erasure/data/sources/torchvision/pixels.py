@@ -18,9 +18,9 @@ def pictures_of(name: str, datasets: Sequence[Any]) -> Tensor | list[Path]:
     Raises:
         DataError: If the pictures have different sizes and are not in files.
     """
-    found = [_files(name, dataset) for dataset in datasets]
-    if all(files is not None for files in found):
-        return [file for files in found for file in files or ()]
+    files_by_part = [_files(name, dataset) for dataset in datasets]
+    if all(files is not None for files in files_by_part):
+        return [file for files in files_by_part for file in files or ()]
     arrays = [_array(name, dataset) for dataset in datasets]
     if len({tuple(array.shape[1:]) for array in arrays}) > 1:
         raise DataError(f"the parts of {name} have pictures of different sizes")
@@ -31,9 +31,9 @@ def _files(name: str, dataset: Any) -> list[Path] | None:
     if name in _FILES:
         return _FILES[name](dataset)
     for attribute in ("_image_files", "_images", "samples", "_samples", "imgs", "data"):
-        found = getattr(dataset, attribute, None)
-        if isinstance(found, list) and found and len(found) == len(dataset):
-            files = [item[0] if isinstance(item, tuple) else item for item in found]
+        items = getattr(dataset, attribute, None)
+        if isinstance(items, list) and items and len(items) == len(dataset):
+            files = [item[0] if isinstance(item, tuple) else item for item in items]
             if isinstance(files[0], str | Path):
                 return [Path(file) for file in files]
     return None
@@ -65,15 +65,19 @@ def _channels_first(name: str, data: Tensor) -> Tensor:
 
 def _caltech101(dataset: Any) -> list[Path]:
     folder = Path(dataset.root) / "101_ObjectCategories"
-    places = zip(dataset.y, dataset.index, strict=True)
-    return [folder / dataset.categories[y] / f"image_{number:04d}.jpg" for y, number in places]
+    labels_and_numbers = zip(dataset.y, dataset.index, strict=True)
+    return [
+        folder / dataset.categories[y] / f"image_{number:04d}.jpg"
+        for y, number in labels_and_numbers
+    ]
 
 
 def _caltech256(dataset: Any) -> list[Path]:
     folder = Path(dataset.root) / "256_ObjectCategories"
-    places = zip(dataset.y, dataset.index, strict=True)
+    labels_and_numbers = zip(dataset.y, dataset.index, strict=True)
     return [
-        folder / dataset.categories[y] / f"{y + 1:03d}_{number:04d}.jpg" for y, number in places
+        folder / dataset.categories[y] / f"{y + 1:03d}_{number:04d}.jpg"
+        for y, number in labels_and_numbers
     ]
 
 
