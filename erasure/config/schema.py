@@ -53,7 +53,7 @@ class TuningKeys:
     _target_: str = "erasure.tuning.monitor_of"
     study: str = ""
     trial: int | None = None
-    place: int = 0
+    seed_index: int = 0
     storage: str = ""
     max_seconds: float | None = None
 
@@ -79,7 +79,7 @@ class Config:
     resume: bool = True
     store: StoreKeys = field(default_factory=StoreKeys)
     data: DataKeys = field(default_factory=DataKeys)
-    pool: ReferenceKeys = field(default_factory=ReferenceKeys)
+    references: ReferenceKeys = field(default_factory=ReferenceKeys)
     tuning: TuningKeys = field(default_factory=TuningKeys)
 
 

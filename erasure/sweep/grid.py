@@ -1,8 +1,7 @@
 """The story of a sweep: what to run, what is done already, run the rest, sum it up."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.models_to_train import in_words, required_models
 from erasure.sweep.plan import plan
 from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.records import SweepRecords, open_desk
@@ -37,8 +36,6 @@ class Grid:
         launcher: Runs trials.
         loader: Composes configurations.
         master: The configuration of the command line as a whole.
-        check: Dotted path of a function that refuses a configuration that cannot run, and returns
-            the models it needs or None.
         max_hours: Wall time after which no trial is started any more.
         console: Where to tell how it goes.
 
@@ -49,7 +46,6 @@ class Grid:
     launcher: Launcher
     loader: ConfigLoader
     master: DictConfig
-    check: str
     max_hours: float | None = None
     console: Console = field(default_factory=plain_console)
 
@@ -120,7 +116,7 @@ def _sorted_out(
         left = [trial for trial in trials if trial.number not in done]
         if left and isinstance(grid.launcher, ComposedLauncher):
             grid.launcher.warm_up([trial.config for trial in left])
-        needs = checked(grid.check, [trial.config for trial in left])
+        needs = required_models([trial.config for trial in left])
         models = in_words(needs, desk.store)
     outlook = _outlook(len(trials), len(left))
     grid.console.print(f"{outlook}; {models}" if models else outlook)
@@ -180,31 +176,3 @@ def keep_config(master: DictConfig) -> None:
     folder = Path(str(master.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(master, folder / "multirun.yaml")
-
-
-def checked(path: str, configs: Sequence[DictConfig]) -> list[RequiredModel]:
-    """Let the function at ``path`` refuse what cannot run, and return the models all need.
-
-    Raises:
-        ConfigError: If there is no such function.
-        ErasureError: If a configuration cannot run.
-    """
-    check = _checker(path)
-    needs: list[RequiredModel] = []
-    for config in configs:
-        with hydra_sees(config):
-            needs.extend(check(config) or ())
-    return needs
-
-
-def _checker(path: str) -> Callable[[DictConfig], Sequence[RequiredModel] | None]:
-    module, _, name = path.rpartition(".")
-    try:
-        found: Callable[[DictConfig], Sequence[RequiredModel] | None] = getattr(
-            import_module(module), name
-        )
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"hydra.sweeper.check must be the dotted path of a function, got {path}"
-        ) from error
-    return found

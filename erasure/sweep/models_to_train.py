@@ -1,12 +1,13 @@
 """Which models trials will train, told before any of them runs."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from omegaconf import DictConfig
 
+from erasure.config.compose import hydra_sees
 from erasure.core.splits import View
 from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
@@ -18,7 +19,7 @@ from erasure.trial.trial import Trial
 SPOKEN = {
     "original": ("original", "originals"),
     "gold": ("retrained", "retrained"),
-    "pool": ("for the pool", "for the pool"),
+    "reference": ("reference model", "reference models"),
 }
 
 
@@ -27,12 +28,25 @@ class RequiredModel:
     """A trained model that a trial asks the store for.
 
     Args:
-        role: ``original``, ``gold``, or ``pool`` for any of the reference models.
+        role: ``original``, ``gold``, or ``reference`` for any of the reference models.
         key: Its name in the store.
     """
 
     role: str
     key: str
+
+
+def required_models(configs: Sequence[DictConfig]) -> list[RequiredModel]:
+    """Refuse trials that cannot run, and return the models that all of them need.
+
+    Raises:
+        ErasureError: If one cannot run.
+    """
+    required: list[RequiredModel] = []
+    for config in configs:
+        with hydra_sees(config):
+            required.extend(check(config))
+    return required
 
 
 def check(cfg: DictConfig) -> list[RequiredModel]:
@@ -60,7 +74,10 @@ def needs_of(parts: Trial) -> list[RequiredModel]:
         RequiredModel(role=role, key=ModelRequest.of(parts.recipe, view, seed).key)
         for role, view in own.items()
     ]
-    return [*found, *(RequiredModel(role="pool", key=request.key) for request in _pool(parts))]
+    return [
+        *found,
+        *(RequiredModel(role="reference", key=request.key) for request in _pool(parts)),
+    ]
 
 
 def missing(needs: Iterable[RequiredModel], store: ModelStore) -> list[RequiredModel]:

@@ -70,7 +70,7 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Trial:
         objective=objective,
         device=place,
         seeds=seeds,
-        reference=_reference(plain["pool"]),
+        reference=_reference(plain["references"]),
     )
     check_model(parts)
     check_reference(parts)
@@ -180,5 +180,5 @@ def _recipe(plain: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]
 
 
 def _reference(settings: Mapping[str, Any]) -> ReferenceSettings:
-    with owner("pool", settings):
+    with owner("references", settings):
         return ReferenceSettings(**settings)

@@ -18,20 +18,20 @@ from erasure.trial.trial import Trial
 def check_reference(parts: Trial) -> None:
     """Refuse reference models that cannot be made, before anything is trained."""
     asked = parts.reference
-    if parts.evaluator.needs_pool and asked.size == 0:
+    if parts.evaluator.needs_references and asked.size == 0:
         raise ConfigError(
-            "pool.size must be at least 2 for this evaluator, which compares many models of one "
-            "recipe: 32 to try it, 64 as a rule, 128 to publish; got 0 (evaluator=standard needs "
-            "none)"
+            "references.size must be at least 2 for this evaluator, which compares many models of "
+            "one recipe: 32 to try it, 64 as a rule, 128 to publish; got 0 (evaluator=standard "
+            "needs none)"
         )
     if asked.engine == "stacked" and (asked.size or asked.shadows):
         reason = unstackable(parts)
         if reason:
-            raise ConfigError(f"pool.engine must not be stacked here: {reason}")
+            raise ConfigError(f"references.engine must not be stacked here: {reason}")
     if asked.shadows and parts.remaining.pool is not parts.pool:
         raise ConfigError(
-            "pool.shadows must be 0 for a split that deletes what it forgets from the data, got "
-            f"{asked.shadows}"
+            "references.shadows must be 0 for a split that deletes what it forgets from the data, "
+            f"got {asked.shadows}"
         )
 
 

@@ -74,8 +74,8 @@ def trial_fingerprint(plain: Mapping[str, Any]) -> str:
     not ours. Editing a method and running the same command again therefore runs it again.
     """
     causes = {key: value for key, value in plain.items() if key not in NOT_A_CAUSE}
-    if "pool" in causes:  # how many processes train the models moves none of them
-        causes["pool"] = {k: v for k, v in causes["pool"].items() if k != "workers"}
+    if "references" in causes:  # how many processes train the models moves none of them
+        causes["references"] = {k: v for k, v in causes["references"].items() if k != "workers"}
     code, data = sources(causes), files(plain, WITH_FILES)
     told = {"config": causes, "version": RESULTS_VERSION, "sources": code}
     return fingerprint({**told, "files": data} if data else told)

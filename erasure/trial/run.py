@@ -88,7 +88,7 @@ def run_trial(
     splits = DataSplits.of(parts.evaluated, parts.indices, parts.probes)
     references = assembled_pool(parts, store, splits, watch)
     if references is not None:
-        facts["pool_seconds"] = references.seconds
+        facts["reference_seconds"] = references.seconds
     ctx = parts.evaluator.prepare(_context(parts, splits, models, facts, references))
     with watch.stage("evaluate", "evaluating"), untouched(models, "a metric"):
         facts.update(output_change(ctx), **duplicates(splits, parts.evaluator.heldout))

@@ -93,7 +93,7 @@ class StudyPlan:
         number: int,
         settings: Mapping[str, Value],
         trial: int,
-        place: int,
+        seed_index: int,
         tuning: Mapping[str, Value],
     ) -> Run:
         """Return one run: ``settings`` with one of the seeds.
@@ -102,13 +102,13 @@ class StudyPlan:
             number: Hydra's ``hydra.job.num``.
             settings: What was drawn.
             trial: Number of the trial in its study.
-            place: Place of the seed.
+            seed_index: Index into :attr:`seeds`.
             tuning: What the run has to know about its study, keys of the group ``tuning``.
         """
-        known = {"study": self.name, "trial": trial, "place": place, **tuning}
+        known = {"study": self.name, "trial": trial, "seed_index": seed_index, **tuning}
         changes = {
             **settings,
-            "seed": self.seeds[place],
+            "seed": self.seeds[seed_index],
             **{f"tuning.{key}": value for key, value in known.items()},
         }
         overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]

@@ -43,14 +43,14 @@ class PruningCallback:
     Args:
         trial: What the study knows of this trial, or None if only the time counts.
         maximize: Whether larger values are better.
-        place: Place of the seed among those of the trial.
+        seed_index: Index of the seed among those of the trial.
         cap: Seconds the method may take, or None.
         seconds: Time spent on judging, which is not the method's.
     """
 
     trial: OptunaTrial | None
     maximize: bool
-    place: int
+    seed_index: int
     cap: float | None
     seconds: float = 0.0
     _parts: Trial | None = field(default=None, repr=False)
@@ -118,8 +118,8 @@ class PruningCallback:
         found = self._accuracies(model)
         distance = sum(abs(found[part] - self._gold[part]) for part in found) / len(found)
         with quiet_optuna():
-            place = self.place * STEPS_PER_SEED + _within(step, of)
-            self.trial.report(1.0 - distance if self.maximize else distance, place)
+            step_in_trial = self.seed_index * STEPS_PER_SEED + _within(step, of)
+            self.trial.report(1.0 - distance if self.maximize else distance, step_in_trial)
             stopped = self.trial.should_prune()
         if stopped:
             raise PrunedError(f"others did better by step {step} of {of}")
@@ -146,7 +146,7 @@ def monitor_of(
     study: str,
     trial: int,
     store: Path,
-    place: int = 0,
+    seed_index: int = 0,
     storage: str = "",
     max_seconds: float | None = None,
 ) -> PruningCallback | None:
@@ -156,7 +156,7 @@ def monitor_of(
         study: Name of the study.
         trial: Number of the trial in it.
         store: Folder of the store, below which studies are kept by default.
-        place: Place of the run's seed among those of the trial.
+        seed_index: Index of the run's seed among those of the trial.
         storage: Where the study is; empty if nothing is compared while the method runs.
         max_seconds: Time the method may take, or None.
 
@@ -166,7 +166,9 @@ def monitor_of(
     watched, maximize = _trial(study, trial, storage, store) if storage else (None, False)
     if watched is None and max_seconds is None:
         return None
-    return PruningCallback(trial=watched, maximize=maximize, place=place, cap=max_seconds)
+    return PruningCallback(
+        trial=watched, maximize=maximize, seed_index=seed_index, cap=max_seconds
+    )
 
 
 def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTrial | None, bool]:

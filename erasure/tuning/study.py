@@ -18,8 +18,8 @@ from erasure.launch.dispatch import below, dispatch, is_basic, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
-from erasure.sweep.grid import checked, keep_config
-from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.grid import keep_config
+from erasure.sweep.models_to_train import RequiredModel, in_words, required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import Entry
@@ -45,7 +45,7 @@ from erasure.tuning.storage import creating, is_server, open_storage, storage_ur
 
 TRAINING = (
     *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
-    *("seeds.split", "seeds.train", "pool.size", "pool.shadows"),
+    *("seeds.split", "seeds.train", "references.size", "references.shadows"),
 )
 """Settings, and groups of them, that originals and retrained models depend on."""
 
@@ -130,7 +130,7 @@ def _checked(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> 
     desk.check()
     for plan in plans:
         _rehearse(plan, search.settings)
-    needs = {plan.name: checked(search.settings.check, _samples(plan)) for plan in plans}
+    needs = {plan.name: required_models(_samples(plan)) for plan in plans}
     books = _opened(search, desk, plans)
     search.console.print(Text(_outlook(books, needs, desk.store)), soft_wrap=True)
     return books
@@ -138,7 +138,7 @@ def _checked(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> 
 
 def _samples(plan: StudyPlan) -> list[DictConfig]:
     """Return one configuration for each seed of a study."""
-    return [plan.run(0, {}, 0, place, {}).config for place in range(len(plan.seeds))]
+    return [plan.run(0, {}, 0, index, {}).config for index in range(len(plan.seeds))]
 
 
 def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:

@@ -38,7 +38,9 @@ def test_every_metric_name_is_explained(compose_config, bundle):
     from erasure.config.build import build
 
     patterns = explained()
-    evaluator = build(compose_config(f"evaluator={bundle}", "pool.size=8").evaluator, "evaluator")
+    evaluator = build(
+        compose_config(f"evaluator={bundle}", "references.size=8").evaluator, "evaluator"
+    )
     names = {n for metric in evaluator.metrics.values() for n in metric.schema("test")}
     missing = [name for name in names if not any(p.fullmatch(name) for p in patterns)]
     assert not missing

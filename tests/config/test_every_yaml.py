@@ -83,7 +83,7 @@ WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_ev
 )
 def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     extra = [METHOD] if (group, option) == ("unlearner", "custom") else []
-    extra += ["pool.size=8"] if option == "full" else []
+    extra += ["references.size=8"] if option == "full" else []
     extra += [] if group == "evaluator" else ["evaluator=fast"]  # composed in a third of the time
     cfg = compose_config(f"{group}={option}", *extra)
     assert cfg.device == "auto"

@@ -63,7 +63,6 @@ def test_a_sweep_without_values_is_one_trial(app):
             ["hydra.sweeper.max_hours=1", "hydra/launcher=joblib"],
             "hydra.sweeper.max_hours must be null with this hydra/launcher",
         ),
-        (["hydra.sweeper.check=nowhere.check"], "hydra.sweeper.check must be the dotted path"),
     ],
 )
 def test_bad_input_is_one_message_and_nothing_runs(app, capfd, overrides, message):

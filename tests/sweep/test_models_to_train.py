@@ -30,9 +30,9 @@ def quick(compose_config):
 
 
 def test_what_is_told_is_what_a_trial_trains(quick, tmp_path):
-    config = quick("pool.size=2", "pool.shadows=2", "pool.engine=stacked")
+    config = quick("references.size=2", "references.shadows=2", "references.engine=stacked")
     store, needs = ModelStore(tmp_path), check(config)
-    told = "8 models to train (1 original, 1 retrained, 6 for the pool)"
+    told = "8 models to train (1 original, 1 retrained, 6 reference models)"
     assert in_words(needs, store) == told
     outcome = run_trial(assemble(config), store, Progress(Console(quiet=True)))
     assert outcome.trained == len(needs)

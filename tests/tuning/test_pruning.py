@@ -49,7 +49,7 @@ def moved(model, by):
 
 def judge(parts, trial, gold, **changes):
     made = PruningCallback(
-        **{"trial": trial, "maximize": False, "place": 0, "cap": None, **changes}
+        **{"trial": trial, "maximize": False, "seed_index": 0, "cap": None, **changes}
     )
     made.prepare(parts, parts.fresh(), gold)
     return made
@@ -77,7 +77,7 @@ def test_a_model_that_is_worse_than_others_is_stopped(parts, study):
 
     right = Constant(1)
     trial = study.ask()
-    made = PruningCallback(trial=trial, maximize=False, place=1, cap=None)
+    made = PruningCallback(trial=trial, maximize=False, seed_index=1, cap=None)
     made.prepare(parts, Constant(2), right)
     made._gold = {"forget": 1.0, "val": 1.0}
     with pytest.raises(PrunedError, match="others did better by step 3 of 9"):
@@ -106,15 +106,15 @@ def test_what_is_maximized_reports_one_minus_the_distance(parts, study):
     assert study.trials[0].intermediate_values == {1: 1.0}
 
 
-@pytest.mark.parametrize(("step", "of", "place"), [(7, 50, 7), (1, 5000, 1), (5000, 5000, 99)])
-def test_steps_stay_below_those_of_the_next_seed(parts, study, step, of, place):
+@pytest.mark.parametrize(("step", "of", "reported"), [(7, 50, 7), (1, 5000, 1), (5000, 5000, 99)])
+def test_steps_stay_below_those_of_the_next_seed(parts, study, step, of, reported):
     gold = moved(parts.fresh(), 0.01)
     judge(parts, study.ask(), gold).watching(gold, silent)(step, of)
-    assert list(study.trials[0].intermediate_values) == [place]
+    assert list(study.trials[0].intermediate_values) == [reported]
 
 
 def test_a_method_may_take_no_longer_than_its_cap(parts):
-    made = PruningCallback(trial=None, maximize=False, place=0, cap=0.01)
+    made = PruningCallback(trial=None, maximize=False, seed_index=0, cap=0.01)
     made.prepare(parts, parts.fresh(), parts.fresh())
     time.sleep(0.02)
     with pytest.raises(PrunedError, match=r"took 0\.0\d+ s, more than 0\.01 s"):
@@ -169,14 +169,14 @@ def configured(tmp_path, objective, pruner="optuna.pruners.MedianPruner", storag
     study.ask()
     study.set_user_attr(FACTS, json.dumps({"seeds": [1, 2], "objective": objective}))
     study.set_user_attr(NOTES, json.dumps({"pruner": {"_target_": pruner}}))
-    known = {"study": "s", "trial": 0, "place": 1, "max_seconds": None, **tuning}
+    known = {"study": "s", "trial": 0, "seed_index": 1, "max_seconds": None, **tuning}
     storage = url if storage is None else storage
     return {**known, "storage": storage, "store": tmp_path}
 
 
 def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
     found = monitor_of(**configured(tmp_path, {"tow/score": "maximize"}))
-    assert (found.trial.number, found.maximize, found.place) == (0, True, 1)
+    assert (found.trial.number, found.maximize, found.seed_index) == (0, True, 1)
     assert isinstance(found.trial.study.pruner, optuna.pruners.MedianPruner)
 
 
@@ -191,7 +191,7 @@ def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
 )
 def test_a_run_is_left_alone_where_nothing_could_be_said(tmp_path, objective, changes):
     assert monitor_of(**configured(tmp_path, objective, **changes)) is None
-    capped = {"study": "s", "trial": 0, "place": 0, "storage": "", "max_seconds": 3.0}
+    capped = {"study": "s", "trial": 0, "seed_index": 0, "storage": "", "max_seconds": 3.0}
     assert monitor_of(**capped, store=tmp_path).cap == 3.0
 
 

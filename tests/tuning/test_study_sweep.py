@@ -35,10 +35,6 @@ def tuned(app):
     )
     if "\ndata:" not in config.read_text():
         config.write_text(config.read_text() + f"data: {{root: {app.folder}/data}}\n")
-    path = conf / "hydra" / "sweeper" / "optuna.yaml"
-    path.write_text(
-        path.read_text().replace("erasure.sweep.models_to_train.check", f"{app.module}.check")
-    )
     return app
 
 

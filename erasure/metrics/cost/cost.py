@@ -44,7 +44,7 @@ class Cost:
             "cost/speedup": _schema("max", "Retraining time over unlearning time."),
             "cost/share_of_retraining": _schema("min", "Unlearning time over retraining time."),
             "cost/cpu_seconds": _schema("min", "Time of the process on all cores.", "s"),
-            "cost/pool_seconds": _schema("info", "Time to make all reference models.", "s"),
+            "cost/reference_seconds": _schema("info", "Time to make all reference models.", "s"),
             "cost/peak_memory_mb": _schema("min", "Peak memory while unlearning.", "MB"),
             "cost/peak_memory_reserved_mb": _schema(
                 "min", "Peak memory that the allocator took from the GPU while unlearning.", "MB"
@@ -119,7 +119,7 @@ _COSTS: Mapping[str, Callable[[EvalContext], MetricValue | float]] = {
     "cost/speedup": partial(_ratio, above="retrain_seconds", below="unlearn_seconds"),
     "cost/share_of_retraining": partial(_ratio, above="unlearn_seconds", below="retrain_seconds"),
     "cost/cpu_seconds": partial(fact, name="cpu_seconds"),
-    "cost/pool_seconds": partial(fact, name="pool_seconds"),
+    "cost/reference_seconds": partial(fact, name="reference_seconds"),
     "cost/peak_memory_mb": partial(_megabytes, name="peak_memory_bytes"),
     "cost/peak_memory_reserved_mb": partial(_megabytes, name="reserved_memory_bytes"),
     "cost/energy_joules": _energy,

@@ -35,11 +35,11 @@ class ULiRA:
     at two halves of its own pool, which gives 0.5.
 
     Args:
-        design: ``fixed`` compares the models of ``pool.size`` that unlearned the forget set of
+        design: ``fixed`` compares models of ``references.size`` that unlearned the forget set of
             the trial with as many that were retrained without it; their number per side is at
             least four, eight for the halves of the retrained pool. ``random`` takes the
-            ``pool.shadows`` models on random halves of the data: every sample is unlearned by
-            some and unseen by others.
+            ``references.shadows`` models on random halves of the data: every sample is unlearned
+            by some and unseen by others.
 
     Notes:
         Intervals count scores of one sample, and of one model, as dependent, see

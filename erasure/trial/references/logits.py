@@ -188,8 +188,8 @@ class TrialReferences:
     @contextmanager
     def _stage(self, role: ReferenceRole, count: int, watch: Progress) -> Iterator[Report]:
         """Time the making of a role's models; what it reports is shown but is no curve."""
-        name = f"pool_{role}"
-        with watch.stage(name, f"pool: {count} {TITLES[role]}") as report:
+        name = f"references_{role}"
+        with watch.stage(name, f"reference models: {count} {TITLES[role]}") as report:
             yield report
         for curve in [key for key in watch.curves if key.startswith(f"{name}/")]:
             del watch.curves[curve]

@@ -150,7 +150,7 @@ def _in_worker(parts: Trial, store: ModelStore, each: ReferenceRequest) -> Train
 
 def _one(parts: Trial, store: ModelStore, each: ReferenceRequest) -> Trained:
     quiet = Progress(Console(quiet=True))
-    return obtain_trained(parts.seeded(each.seed), store, each.view, quiet, "pool")[1]
+    return obtain_trained(parts.seeded(each.seed), store, each.view, quiet, "reference")[1]
 
 
 def _workers(parts: Trial) -> int:

@@ -12,11 +12,11 @@ from erasure.trial.trial import Trial
 def assembled_pool(
     parts: Trial, store: ModelStore, splits: DataSplits, watch: Progress
 ) -> TrialReferences | None:
-    """Return the reference models that ``pool.*`` asks for, or None if it asks for none.
+    """Return the reference models that ``references.*`` asks for, or None if it asks for none.
 
-    The pool grows from ``pool.first`` models to ``pool.size``, and stops growing as soon as the
-    per-example attack is decided: the interval of its AUC lies inside ``0.5 +- pool.tolerance``,
-    or outside.
+    Their number grows from ``references.first`` to ``references.size``, and stops growing as soon
+    as the per-example attack is decided: the interval of its AUC lies inside
+    ``0.5 +- references.tolerance``, or outside.
     """
     asked = parts.reference
     if asked.size == asked.shadows == 0:

@@ -13,7 +13,7 @@ FIRST_SEED = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSettings:
-    """The settings ``pool.*``.
+    """The settings ``references.*``.
 
     Args:
         size: Originals, golds and unlearned models, each so many; 0 makes none.

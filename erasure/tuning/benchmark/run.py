@@ -16,8 +16,8 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
-from erasure.sweep.grid import Grid, checked, run_planned
-from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.grid import Grid, run_planned
+from erasure.sweep.models_to_train import RequiredModel, in_words, required_models
 from erasure.sweep.run_results import Entry
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import store_root
@@ -98,7 +98,7 @@ def _check(search: Search, methods: Sequence[Contest]) -> None:
     root = store_root(trials[0].config)
     ledger, needs = ResultStore(root), list[RequiredModel]()
     for trial in trials:
-        found = checked(search.settings.check, [trial.config])
+        found = required_models([trial.config])
         if ledger.finished(trial.trial.fingerprint) is None:
             needs += found
     models = in_words(needs, ModelStore(root)) or "no model to train"
@@ -164,7 +164,6 @@ def _confirmed(
         launcher=search.launcher,
         loader=search.loader,
         master=search.master,
-        check=search.settings.check,
         console=search.console,
     )
     try:

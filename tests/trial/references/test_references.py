@@ -70,7 +70,7 @@ def trained_ones(pool):
 
 
 def test_a_pool_grows_and_keeps_what_it_has(quick, pool_of):
-    parts = quick("pool.size=4")
+    parts = quick("references.size=4")
     small, large, watch = pool_of(parts), pool_of(parts), quiet()
     small.fill(2, watch)
     there = trained_ones(small)
@@ -84,29 +84,35 @@ def test_a_pool_grows_and_keeps_what_it_has(quick, pool_of):
         assert len(set(large.keys[role])) == 4
     assert large.size("shadow") == 0
     assert large.seconds > small.seconds > 0
-    assert not any("pool_" in name for name in watch.curves)
-    assert {"pool_original", "pool_gold", "pool_unlearned"} <= watch.seconds.keys()
+    assert not any("references_" in name for name in watch.curves)
+    assert {
+        "references_original",
+        "references_gold",
+        "references_unlearned",
+    } <= watch.seconds.keys()
 
 
 def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, pool_of, monkeypatch):
-    one = pool_of(quick("pool.size=3"))
+    one = pool_of(quick("references.size=3"))
     one.fill(3, quiet())
     monkeypatch.setattr("erasure.training.ModelStore._train", forbidden)
-    other = pool_of(quick("pool.size=3", "unlearner=grad_ascent"))
+    other = pool_of(quick("references.size=3", "unlearner=grad_ascent"))
     other.fill(3, quiet())
     assert other.keys["original"] == one.keys["original"]
     assert other.keys["gold"] == one.keys["gold"]
     assert not set(other.keys["unlearned"]) & set(one.keys["unlearned"])
-    again = pool_of(quick("pool.size=3", "seeds.train=7", "seeds.unlearn=8", "seeds.evaluate=9"))
+    again = pool_of(
+        quick("references.size=3", "seeds.train=7", "seeds.unlearn=8", "seeds.evaluate=9")
+    )
     again.fill(3, quiet())
     assert again.keys == one.keys
-    split = pool_of(quick("pool.size=3", "seeds.split=1"))
+    split = pool_of(quick("references.size=3", "seeds.split=1"))
     with pytest.raises(AssertionError, match="trained again"):
         split.fill(3, quiet())
 
 
 def test_logits_are_those_of_the_stored_models_and_computed_once(quick, pool_of, monkeypatch):
-    parts = quick("pool.size=2")
+    parts = quick("references.size=2")
     pool = pool_of(parts)
     pool.fill(2, quiet())
     view = View(parts.pool, parts.indices.forget)
@@ -127,7 +133,7 @@ def test_logits_are_those_of_the_stored_models_and_computed_once(quick, pool_of,
 
 
 def test_who_saw_and_who_forgot_what(quick, pool_of):
-    parts = quick("pool.size=2")
+    parts = quick("references.size=2")
     pool = pool_of(parts)
     pool.fill(2, quiet())
     splits = DataSplits.of(parts.pool, parts.indices)
@@ -150,7 +156,7 @@ def test_who_saw_and_who_forgot_what(quick, pool_of):
 
 @pytest.mark.parametrize(("heldout", "unseen"), [("test", "val"), ("val", "test")])
 def test_shadows_are_trained_on_random_halves(quick, pool_of, heldout, unseen):
-    parts = quick("pool.shadows=6")
+    parts = quick("references.shadows=6")
     pool = pool_of(parts, heldout)
     pool.add_shadows(quiet(), unlearned=True)
     indices = parts.indices
@@ -179,7 +185,7 @@ def test_shadows_are_trained_on_random_halves(quick, pool_of, heldout, unseen):
 
 
 def test_memorization_of_the_training_set_is_written_for_splits_to_read(quick, pool_of, tmp_path):
-    parts = quick("pool.shadows=6")
+    parts = quick("references.shadows=6")
     pool = pool_of(parts)
     train = View(parts.pool, parts.indices.train)
     write_memorization(tmp_path, None, train)
@@ -202,7 +208,7 @@ def test_memorization_of_the_training_set_is_written_for_splits_to_read(quick, p
 def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tmp_path):
     states = {}
     for engine in ("alone", "processes", "stacked"):
-        parts = quick("pool.size=2", f"pool.engine={engine}", "pool.workers=2")
+        parts = quick("references.size=2", f"references.engine={engine}", "references.workers=2")
         store = ModelStore(tmp_path / engine)
         pool = TrialReferences(parts=parts, store=store, heldout="test")
         pool.fill(2, quiet())
@@ -232,7 +238,9 @@ def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
     for chunk in (3, 2):  # three at once, or two and a single one
         monkeypatch.setattr(many, "CHUNK", chunk)
         monkeypatch.setattr(many, "CONVOLUTIONAL_CHUNK", chunk)
-        parts = quick("trainer.fit.epochs=1", "pool.size=3", "pool.engine=stacked", *network)
+        parts = quick(
+            "trainer.fit.epochs=1", "references.size=3", "references.engine=stacked", *network
+        )
         store = ModelStore(tmp_path / str(chunk))
         view = View(parts.pool, parts.indices.train)
         wanted = [many.ReferenceRequest(seed=seed, view=view) for seed in parts.reference.seeds]
@@ -245,7 +253,7 @@ def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
 
 
 def test_a_damaged_model_is_trained_again_and_a_lost_one_is_named(quick, pool_of):
-    parts = quick("pool.size=2", "pool.engine=alone")
+    parts = quick("references.size=2", "references.engine=alone")
     pool = pool_of(parts)
     pool.fill(2, quiet())
     key = pool.keys["gold"][0]
@@ -283,7 +291,7 @@ def test_the_pool_stops_growing_when_the_attack_is_decided(
     asked = []
     monkeypatch.setattr(pooling, "ulira_interval", lambda ctx: interval)
     monkeypatch.setattr(TrialReferences, "fill", lambda self, size, watch: asked.append(size))
-    parts = quick("pool.size=5", "pool.first=2")
+    parts = quick("references.size=5", "references.first=2")
     splits = DataSplits.of(parts.pool, parts.indices)
     assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
     assert asked == sizes
@@ -296,7 +304,7 @@ def test_no_pool_is_made_unless_asked_for(quick, tmp_path):
 
 
 def test_a_context_looks_at_the_pool(quick, tmp_path):
-    parts = quick("pool.size=4", "pool.first=4")
+    parts = quick("references.size=4", "references.first=4")
     splits = DataSplits.of(parts.pool, parts.indices)
     pool = assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
     ctx = EvalContext(
@@ -339,24 +347,28 @@ def test_stages_double_up_to_the_size():
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (["pool.size=2", "trainer=sharded"], "Sharded is not the standard trainer"),
-        (["pool.shadows=2", "precision=bf16"], "precision is not 32"),
-        (["pool.size=2", "trainer.fit.clip=1"], "clipped by the norm"),
+        (["references.size=2", "trainer=sharded"], "Sharded is not the standard trainer"),
+        (["references.shadows=2", "precision=bf16"], "precision is not 32"),
+        (["references.size=2", "trainer.fit.clip=1"], "clipped by the norm"),
     ],
 )
 def test_what_cannot_be_stacked_is_refused_before_anything_is_trained(quick, settings, reason):
-    with pytest.raises(ConfigError, match=f"^pool.engine must not be stacked here: .*{reason}"):
-        quick(*settings, "pool.engine=stacked")
+    with pytest.raises(
+        ConfigError, match=f"^references.engine must not be stacked here: .*{reason}"
+    ):
+        quick(*settings, "references.engine=stacked")
 
 
 def test_settings_of_a_pool_that_nobody_asked_for_are_not_in_the_way(quick):
-    assert quick("pool.engine=stacked", "precision=bf16").reference.size == 0
+    assert quick("references.engine=stacked", "precision=bf16").reference.size == 0
 
 
 def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
-    parts = quick("pool.shadows=2")
+    parts = quick("references.shadows=2")
     other = replace(parts.pool, divisor=2.0)
-    with pytest.raises(ConfigError, match=r"^pool.shadows must be 0 for a split that deletes"):
+    with pytest.raises(
+        ConfigError, match=r"^references.shadows must be 0 for a split that deletes"
+    ):
         check_reference(replace(parts, remaining=View(other, parts.indices.retain)))
 
 
@@ -368,8 +380,8 @@ def test_a_pool_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
         "tracking=none",
         "pictures=false",
         "trainer.fit.epochs=12",
-        "pool.size=8",
-        "pool.engine=alone",
+        "references.size=8",
+        "references.engine=alone",
         f"store.root={tmp_path / 'store'}",
         f"hydra.run.dir={tmp_path / 'out'}",
     ]

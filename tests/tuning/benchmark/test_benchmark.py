@@ -223,10 +223,6 @@ def staged(app):
     text = config.read_text().replace("  - _self_", f"{added}  - evaluator: standard\n  - _self_")
     text = text.replace("seed: 0\n", "seed: 0\npictures: true\n")
     config.write_text(text)
-    path = conf / "hydra" / "sweeper" / "optuna.yaml"
-    path.write_text(
-        path.read_text().replace("erasure.sweep.models_to_train.check", f"{app.module}.check")
-    )
     return app
 
 
