@@ -43,14 +43,14 @@ def pack(task: TaskFunction, context: HydraContext) -> bytes:
     return bytes(cloudpickle.dumps((task, context, Singleton.get_state())))
 
 
-def work(errand: Job, outbox: Connection) -> None:
+def work(job: Job, outbox: Connection) -> None:
     """Run one trial and send back its pickled ``JobReturn`` and its error as text."""
-    os.environ.update(errand.env)
+    os.environ.update(job.env)
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _print_to(errand.log)
+    _print_to(job.log)
     faulthandler.enable()
-    answer = _run(errand.shared, errand.config)
+    answer = _run(job.shared, job.config)
     with suppress(BrokenPipeError):  # the parent died; the trial's own records are complete
         outbox.send_bytes(answer)
     outbox.close()

@@ -19,10 +19,11 @@ from erasure.launch.run import Run
 from erasure.trial.describe import describe, plain_config, trial_fingerprint
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand
-from erasure.tuning.search_space import Space, Value, search_space, spelled
+from erasure.tuning.search_space import Space, Value, override_value, search_space
 from erasure.tuning.settings import StudySettings
 
 ABSENT = object()
+"""A setting that is not there; None is a value that settings have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class StudyPlan:
         return {name: axis.distribution for name, axis in self.space.items()}
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def study_config(self) -> dict[str, Any]:
         """What must be the same when the study goes on, as plain data."""
         space = {name: distribution_to_json(d) for name, d in self.distributions.items()}
         return {
@@ -74,13 +75,13 @@ class StudyPlan:
     @property
     def defaults(self) -> dict[str, Value]:
         """What to draw to come closest to the settings the method has by itself."""
-        found = {}
+        drawn = {}
         for name, axis in self.space.items():
             try:
-                found[name] = axis.nearest(OmegaConf.select(self.base, name))
+                drawn[name] = axis.nearest(OmegaConf.select(self.base, name))
             except KeyError:
                 continue  # not among the choices: the sampler draws it
-        return found
+        return drawn
 
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""
@@ -105,13 +106,13 @@ class StudyPlan:
             seed_index: Index into :attr:`seeds`.
             tuning: What the run has to know about its study, keys of the group ``tuning``.
         """
-        known = {"study": self.name, "trial": trial, "seed_index": seed_index, **tuning}
+        tuning = {"study": self.name, "trial": trial, "seed_index": seed_index, **tuning}
         changes = {
             **settings,
             "seed": self.seeds[seed_index],
-            **{f"tuning.{key}": value for key, value in known.items()},
+            **{f"tuning.{key}": value for key, value in tuning.items()},
         }
-        overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]
+        overrides = [f"++{key}={override_value(value)}" for key, value in changes.items()]
         config = copy.deepcopy(self.base)
         with open_dict(config), read_write(config.hydra):
             for key, value in changes.items():
@@ -119,35 +120,35 @@ class StudyPlan:
             config.hydra.job.id, config.hydra.job.num = str(number), number
         add_overrides(config, overrides)
         with hydra_sees(config):
-            found = describe(config, self.choices)
+            record = describe(config, self.choices)
         return Run(
             number=number,
             overrides=(*self.overrides, *overrides),
             config=config,
-            trial=found,
-            label=found.name,
+            record=record,
+            label=record.name,
             variant=f"{self.label} · trial {trial}",
         )
 
 
 def plan_studies(
-    loader: ConfigLoader, master: DictConfig, asked: SweepCommand, settings: StudySettings
+    loader: ConfigLoader, master: DictConfig, command: SweepCommand, settings: StudySettings
 ) -> list[StudyPlan]:
-    """Compose every study that ``asked`` names.
+    """Compose every study that ``command`` names.
 
     Raises:
         HydraException: If one cannot be composed; the message names the override.
         ConfigError: If its search space names what is not there, or it would look at test data.
     """
-    several = swept(asked.axes)
+    several = swept(command.axes)
     varying = {choice for choices in several.values() for choice in choices}
     plans: dict[str, StudyPlan] = {}
     compositions = Compositions(loader=loader, master=master)
-    for overrides in product(asked.axes):
-        mine = [override for override in overrides if override in varying]
+    for overrides in product(command.axes):
+        chosen = [override for override in overrides if override in varying]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
-            plan = _plan(base, overrides, mine, asked, settings, loader)
+            plan = _plan(base, overrides, chosen, command, settings, loader)
         plans.setdefault(plan.name, plan)
     return list(plans.values())
 
@@ -156,17 +157,18 @@ def _plan(  # one call, all by name in plan_studies
     base: DictConfig,
     overrides: tuple[str, ...],
     varying: Sequence[str],
-    asked: SweepCommand,
+    command: SweepCommand,
     settings: StudySettings,
     loader: ConfigLoader,
 ) -> StudyPlan:
     choices = base.hydra.runtime.choices
     unlearner = str(choices.get("unlearner") or "custom")
     _refuse_test(base, choices)
-    space = _space(unlearner, asked, loader)
+    space = _space(unlearner, command, loader)
     _check_space(base, space, unlearner)
     objective: Objective = build(base.objective, "objective")
     others = [override for override in varying if not override.startswith("unlearner=")]
+    # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
     plain = {key: value for key, value in plain_config(base).items() if key != "seed"}
     seeds = tuple(settings.seeds)
     fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
@@ -210,16 +212,16 @@ def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
         )
 
 
-def _space(unlearner: str, asked: SweepCommand, loader: ConfigLoader) -> Space:
+def _space(unlearner: str, command: SweepCommand, loader: ConfigLoader) -> Space:
     """Return the axes of the method, or those of the command line if it has none of its own."""
     try:
-        own = search_space(unlearner, loader)
+        axes = search_space(unlearner, loader)
     except ConfigError:
-        if not asked.space:
+        if not command.space:
             raise
-        own = {}
-    kept = {name: axis for name, axis in own.items() if name not in asked.dropped}
-    return {**kept, **asked.space}
+        axes = {}
+    kept = {name: axis for name, axis in axes.items() if name not in command.dropped}
+    return {**kept, **command.space}
 
 
 def _check_space(base: DictConfig, space: Space, unlearner: str) -> None:
@@ -259,9 +261,7 @@ def _settings(base: DictConfig) -> list[str]:
 
     def paths(value: Any, path: str) -> list[str]:
         if isinstance(value, Mapping):
-            return [
-                found for key, inner in value.items() for found in paths(inner, f"{path}.{key}")
-            ]
+            return [leaf for key, inner in value.items() for leaf in paths(inner, f"{path}.{key}")]
         return [path]
 
-    return [found for key, value in plain.items() for found in paths(value, key)]
+    return [leaf for key, value in plain.items() for leaf in paths(value, key)]

@@ -1,4 +1,4 @@
-"""Where a tuning sweep is written down: its desk, notes with each study, and the summary."""
+"""Where a tuning sweep is written down: its records, what each study keeps, and the summary."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from erasure.launch.interrupts import Stop
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import Entry
+from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import build_tracker, store_root
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.summary import Found, StudySummary
+from erasure.tuning.summary import StudyResult, StudySummary
 
 
-def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
+def study_records(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
     """Return the records of the sweep over ``plans``."""
     cfg = plans[0].base
     root = store_root(cfg)
@@ -40,7 +40,7 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepReco
             tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
         ),
         tracker=build_tracker(cfg),
-        ledger=ResultStore(root),
+        results=ResultStore(root),
         objective=build(cfg.objective, "objective"),
         resume=bool(cfg.resume),
         store=ModelStore(root),
@@ -48,12 +48,14 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepReco
     )
 
 
-def notes_of(plan: StudyPlan, settings: StudySettings, desk: SweepRecords) -> dict[str, Any]:
+def search_settings(
+    plan: StudyPlan, settings: StudySettings, records: SweepRecords
+) -> dict[str, Any]:
     """Return what a recipe, the list of studies and a run that may be pruned have to know."""
     heldout = plan.base.get("evaluator", {}).get("heldout", "val")
     return {
-        "sweep": desk.sweep.fingerprint,
-        "command": desk.sweep.command,
+        "sweep": records.sweep.fingerprint,
+        "command": records.sweep.command,
         "choices": plan.choices,
         "overrides": list(plan.overrides),
         "axes": {name: vars(axis) for name, axis in plan.space.items()},
@@ -68,23 +70,23 @@ def notes_of(plan: StudyPlan, settings: StudySettings, desk: SweepRecords) -> di
     }
 
 
-def summed_up(  # one call
-    desk: SweepRecords,
-    books: Sequence[StudyClient],
+def summarize_studies(  # one call
+    records: SweepRecords,
+    clients: Sequence[StudyClient],
     settings: StudySettings,
-    entries: Sequence[Entry],
-    run: str,
+    run_results: Sequence[RunResult],
+    tracking_run: str,
     stop: Stop,
 ) -> StudySummary:
     """Return everything there is to say when a sweep ends."""
-    facts = {
-        **_budget(settings),
-        **{key.partition(".")[2]: v for key, v in _constants([b.plan for b in books]).items()},
-    }
+    constants = _constants([client.plan for client in clients])
     return StudySummary(
-        report=desk.report(entries, run),
-        found=[Found(book=book, trials=book.trials) for book in books],
-        facts=facts,
+        runs=records.summarize(run_results, tracking_run),
+        studies=[StudyResult(client=client, trials=client.trials) for client in clients],
+        conditions={
+            **_budget(settings),
+            **{key.partition(".")[2]: value for key, value in constants.items()},
+        },
         stopped=stop.reason,
     )
 

@@ -68,14 +68,15 @@ class Axis:
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Draw a value for the setting ``name``, or return what the trial drew before."""
-        found = self.distribution
-        if isinstance(found, CategoricalDistribution):
-            return trial.suggest_categorical(name, list(found.choices))
-        if isinstance(found, IntDistribution):
-            return trial.suggest_int(name, found.low, found.high, log=found.log, step=found.step)
-        continuous = cast("FloatDistribution", found)
-        low, high, step = continuous.low, continuous.high, continuous.step
-        return self.setting(trial.suggest_float(name, low, high, log=self.log, step=step))
+        drawn_from = self.distribution
+        if isinstance(drawn_from, CategoricalDistribution):
+            return trial.suggest_categorical(name, list(drawn_from.choices))
+        if isinstance(drawn_from, IntDistribution):
+            low, high, step = drawn_from.low, drawn_from.high, drawn_from.step
+            return trial.suggest_int(name, low, high, log=drawn_from.log, step=step)
+        continuous = cast("FloatDistribution", drawn_from)
+        start, end, spacing = continuous.low, continuous.high, continuous.step
+        return self.setting(trial.suggest_float(name, start, end, log=self.log, step=spacing))
 
     def setting(self, drawn: Value) -> Value:
         """Return the setting that belongs to a drawn value."""
@@ -108,12 +109,12 @@ class Axis:
         if self.choices is not None:
             return list(self.choices)
         low, high = cast("float", self.low), cast("float", self.high)
-        places = [place / (count - 1) for place in range(count)] if count > 1 else [0.5]
-        if self.log:
-            found = [min(max(low * (high / low) ** place, low), high) for place in places]
+        shares = [index / (count - 1) for index in range(count)] if count > 1 else [0.5]
+        if self.log:  # clipped: the power of the whole may round past the end
+            drawn_values = [min(max(low * (high / low) ** share, low), high) for share in shares]
         else:
-            found = [low + (high - low) * place for place in places]
-        settings = (1.0 - drawn if self.one_minus else drawn for drawn in found)
+            drawn_values = [low + (high - low) * share for share in shares]
+        settings = (1.0 - drawn if self.one_minus else drawn for drawn in drawn_values)
         return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
 
@@ -134,8 +135,8 @@ def search_space(unlearner: str, loader: ConfigLoader) -> Space:
     path = f"search/{unlearner}"
     for source in loader.get_sources():
         if source.available() and source.is_config(path):
-            found = OmegaConf.to_container(source.load_config(path).config) or {}
-            return dict(read_axes_of(cast("Mapping[str, Any]", found), f"{path}.yaml"))
+            axes = OmegaConf.to_container(source.load_config(path).config) or {}
+            return dict(read_axes_of(cast("Mapping[str, Any]", axes), f"{path}.yaml"))
     raise ConfigError(
         f"unlearner={unlearner} has no search space: there is no search/{unlearner}.yaml"
     )
@@ -168,7 +169,7 @@ def is_axis(node: Mapping[str, Any]) -> bool:
     return bool({"low", "high", "choices"} & set(node)) or set(node) <= _FIELDS
 
 
-def spelled(value: Value) -> str:
+def override_value(value: Value) -> str:
     """Return a value as an override has it."""
     special = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):

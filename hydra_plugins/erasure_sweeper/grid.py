@@ -41,7 +41,7 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the trials that ``arguments`` ask for and return one entry for each."""
+        """Run the trials that ``arguments`` ask for and return one result for each."""
         from erasure.config.errors import shown_by_hydra
         from erasure.sweep.grid import Grid, run_grid
 

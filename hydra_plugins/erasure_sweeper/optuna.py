@@ -1,7 +1,7 @@
 """``hydra/sweeper=optuna``: one Optuna study per method, resumed, shared and reconciled.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the sweeper does is in ``erasure.sweep``.
+the sweeper does is in ``erasure.tuning``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search as ``arguments`` ask and return one entry for each run."""
+        """Search as ``arguments`` ask and return one result for each run."""
         from erasure.config.errors import shown_by_hydra
         from erasure.tuning.settings import StudySettings
         from erasure.tuning.study import Search, run_studies

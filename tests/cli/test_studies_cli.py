@@ -24,14 +24,14 @@ def store(tmp_path_factory):
         return {"gap/avg": 0.01 * cfg.unlearner.alpha + 0.1 * (cfg.seed == 101)}
 
     for plan in plans:
-        notes = {
+        search_settings = {
             "sweep": "5eed", "command": "python run.py -m hydra/sweeper=optuna unlearner=ssd",
             "choices": plan.choices, "overrides": list(plan.overrides), "n_trials": 3,
             "axes": {name: vars(axis) for name, axis in plan.space.items()},
             "is_default": True, "sampler": "optuna.samplers.TPESampler",
         }  # fmt: skip
-        book = opened(plan, storage, total=3, notes=notes)
-        Runner([book], root / plan.label, measure).all()
+        client = opened(plan, storage, total=3, search_settings=search_settings)
+        Runner([client], root / plan.label, measure).all()
     optuna.create_study(study_name="foreign", storage=storage)
     return root, [plan.name for plan in plans]
 

@@ -19,7 +19,7 @@ from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
 from erasure.trial.assemble import assemble, build_tracker
 from erasure.trial.describe import plain_config
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -40,7 +40,7 @@ def test_no_file_is_left_out():
     covered = options(*IN_A_TRIAL, "tracking", "experiment", "fit", "metric")
     covered += options("hydra/sweeper", "hydra/launcher", "search")
     covered += options("hydra/sweeper/sampler", "hydra/sweeper/pruner")
-    covered += [path for path in FILES if "recipe" in path.parts]
+    covered += [path for path in FILES if "recipe" in path.trial]
     shared = [path for path in FILES if path.stem.startswith("_")]
     assert len(covered) + len(shared) + 1 == len(FILES)  # and config.yaml
     assert len(FILES) >= 38
@@ -87,15 +87,15 @@ def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     extra += [] if group == "evaluator" else ["evaluator=fast"]  # composed in a third of the time
     cfg = compose_config(f"{group}={option}", *extra)
     assert cfg.device == "auto"
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert isinstance(parts, Parts)
-    assert parts.pool.num_classes == 10
-    model = parts.fresh()
-    inputs = parts.pool.fetch(parts.indices.forget[:2])
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert isinstance(trial, Trial)
+    assert trial.pool.num_classes == 10
+    model = trial.fresh()
+    inputs = trial.pool.fetch(trial.indices.forget[:2])
     assert model.eval()(inputs).shape == (2, 10)
-    assert isinstance(parts.trainer, Standard | Sharded)
-    assert isinstance(parts.evaluator, Evaluator)
-    assert callable(parts.unlearner)
+    assert isinstance(trial.trainer, Standard | Sharded)
+    assert isinstance(trial.evaluator, Evaluator)
+    assert callable(trial.unlearner)
 
 
 @pytest.mark.slow
@@ -176,30 +176,30 @@ def test_options_compose_with_each_other(compose_config):
     cfg = compose_config(
         "experiment=class_removal", "unlearner=finetune", "fit@unlearner.fit=adam"
     )
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert type(parts.fresh()).__name__ == "CNN"
-    optimizer = parts.unlearner.fit.optimizer
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert type(trial.fresh()).__name__ == "CNN"
+    optimizer = trial.unlearner.fit.optimizer
     assert isinstance(optimizer, partial)
     assert optimizer.func is torch.optim.Adam
-    assert set(parts.pool.targets[parts.indices.forget].tolist()) == {0}
+    assert set(trial.pool.targets[trial.indices.forget].tolist()) == {0}
 
 
 def test_settings_of_nested_groups_can_be_set_by_name(compose_config):
     cfg = compose_config("unlearner.fit.epochs=3", "trainer.fit.epochs=4", "split.base.val=0.2")
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert (parts.unlearner.fit.epochs, parts.trainer.fit.epochs) == (3, 4)
-    assert len(parts.indices.val) == round(0.2 * (1797 - 359))
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert (trial.unlearner.fit.epochs, trial.trainer.fit.epochs) == (3, 4)
+    assert len(trial.indices.val) == round(0.2 * (1797 - 359))
 
 
 def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
-    parts = assemble(compose_config(), device=torch.device("cpu"))
-    one, other = parts.fresh(), parts.fresh()
+    trial = assemble(compose_config(), device=torch.device("cpu"))
+    one, other = trial.fresh(), trial.fresh()
     assert one is not other
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
 
 
-RECIPES = [path for path in FILES if "recipe" in path.parts]
+RECIPES = [path for path in FILES if "recipe" in path.trial]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -208,7 +208,7 @@ def test_every_recipe_composes_with_the_choices_of_its_name(compose_config, path
     cfg = compose_config(f"recipe={name.as_posix()}", hydra=True)
     chosen = cfg.hydra.runtime.choices
     groups = ("dataset", "model", "split", "unlearner")
-    assert tuple(chosen[group] for group in groups) == name.parts
+    assert tuple(chosen[group] for group in groups) == name.trial
     assert "settings tried" in path.read_text()
     build(cfg.unlearner, "unlearner")
 

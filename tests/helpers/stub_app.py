@@ -75,11 +75,11 @@ class Tracker(NoTracker):
 
 
 def task(cfg):
-    trial = describe(cfg, HydraConfig.get().runtime.choices)
-    ledger = ResultStore(Path(cfg.store.root))
+    record = describe(cfg, HydraConfig.get().runtime.choices)
+    results = ResultStore(Path(cfg.store.root))
     begun = time.time()
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
-    note("calls", seed=cfg.seed, unlearner=trial.tags["unlearner"], parent=cfg.tracking.parent,
+    note("calls", seed=cfg.seed, unlearner=record.tags["unlearner"], parent=cfg.tracking.parent,
          env={name: os.environ.get(name) for name in variables}, pid=os.getpid(),
          folder=HydraConfig.get().runtime.output_dir, begun=begun)
     print("printed by the trial")
@@ -93,7 +93,7 @@ def task(cfg):
         raise SystemExit(3)
     failed = act == "fail"
     result = TrialResult(
-        trial=trial,
+        trial=record,
         outcome="failed" if failed else "finished",
         reason="lr must be smaller" if failed else "",
         metrics={} if failed else {"gap/avg": cfg.unlearner.gap + 0.1 * cfg.seed, "other": 1.0},
@@ -102,7 +102,7 @@ def task(cfg):
         ended=time.time(),
         run="none",
     )
-    ledger.save(result)
+    results.save(result)
     note("ends", seed=cfg.seed, begun=begun, ended=result.ended)
     if failed:
         raise ConfigError("lr must be smaller")

@@ -97,10 +97,10 @@ def test_a_grid_visits_every_combination_once():
 def test_a_grid_study_ends_when_everything_was_tried(tmp_path):
     (plan,) = planned("unlearner=ssd", "tracking=none")
     grid = node("sampler", "grid", points=2)
-    book = opened(plan, total=5, sampler=grid)
-    Runner([book], tmp_path, lambda cfg: {"gap/avg": 0.5}).all()
-    assert states(book) == ["COMPLETE"] * 5
-    corners = {tuple(trial.values()) for trial in drawn(book)[1:]}
+    client = opened(plan, total=5, sampler=grid)
+    Runner([client], tmp_path, lambda cfg: {"gap/avg": 0.5}).all()
+    assert states(client) == ["COMPLETE"] * 5
+    corners = {tuple(trial.values()) for trial in drawn(client)[1:]}
     assert len(corners) == 4
 
 

@@ -25,7 +25,7 @@ from erasure.core.errors import ConfigError
 from erasure.trial.objective import Objective
 from erasure.tuning.benchmark import run as benchmark
 from erasure.tuning.benchmark.run import run_benchmark
-from erasure.tuning.benchmark.table import Comparison, Method
+from erasure.tuning.benchmark.table import BenchmarkTable, Method
 from erasure.tuning.benchmark.trials import Composer, Confirmation
 from erasure.tuning.study import Search
 
@@ -58,10 +58,10 @@ def search():
         )
 
 
-def composer(search, given=GIVEN, **changes):
+def composer(search, typed=GIVEN, **changes):
     confirmation = Confirmation(**{"seeds": (10, 11), **changes})
     compositions = Compositions(loader=search.loader, master=search.master)
-    return Composer(compositions=compositions, confirmation=confirmation, given=given, first=16)
+    return Composer(compositions=compositions, confirmation=confirmation, typed=typed, first=16)
 
 
 def best(drawn):
@@ -99,7 +99,7 @@ def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, sea
             assert trial.variant == f"ssd · {kind}"
             assert trial.config.hydra.job.num == trial.number
             assert "evaluator=fast" not in trial.overrides
-    assert len({t.trial.fingerprint for m in found for t in (*m.defaults, *m.tuned)}) == 6
+    assert len({r.record.fingerprint for m in found for r in (*m.defaults, *m.tuned)}) == 6
 
 
 def test_settings_that_are_the_defaults_are_not_run_twice(plans, search):
@@ -191,8 +191,11 @@ def test_methods_without_tuned_settings_have_their_row():
 
 def test_the_table_is_written_with_what_makes_it_fair(tmp_path):
     method = Method(label="a", defaults=[{"gap/avg": 0.25}], tuned=[], untouched=False)
-    found = Comparison(
-        methods=[method], objective=SCORES, facts={"evaluator": "standard"}, recipes=[tmp_path]
+    found = BenchmarkTable(
+        methods=[method],
+        objective=SCORES,
+        conditions={"evaluator": "standard"},
+        recipes=[tmp_path],
     )
     found.write(tmp_path / "below")
     lines = (tmp_path / "below" / "benchmark.md").read_text().splitlines()
