@@ -19,7 +19,7 @@ class SeedKeys:
 
 @dataclass
 class StoreKeys:
-    """Where trained models and the ledger of trials live."""
+    """Where trained models and the results of trials live."""
 
     root: str = "store"
 

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,10 @@ FRESH_SECONDS = 60.0
 
 SILENT_SECONDS = 900.0
 """A process on another machine that was not heard of for so long is dead."""
+
+
+MIN_ENDED_TRIALS = 10
+"""Trials a study has before the share that failed can end it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +145,11 @@ class StudyClient:
         """Every trial of the study, of all processes."""
         return self.study.get_trials(deepcopy=False)
 
+    @property
+    def num_ended(self) -> int:
+        """Number of trials that have ended, however they did."""
+        return sum(trial.state.is_finished() for trial in self.trials)
+
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         if trial.state != TrialState.RUNNING:
             return False
@@ -192,6 +201,13 @@ def open_study(  # one call, all by name
         _require_same(plan, study)
         study.set_user_attr(SEARCH_SETTINGS, json.dumps(search_settings))
     return StudyClient(plan=plan, study=study, total=total, sampler=sampler, shared=shared)
+
+
+def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
+    """Tell whether so large a share of a study failed that it ends before its time."""
+    ended = [trial.state for trial in trials if trial.state.is_finished()]
+    failed = ended.count(TrialState.FAIL)
+    return len(ended) >= MIN_ENDED_TRIALS and failed > max_failures * len(ended)
 
 
 def _require_same(plan: StudyPlan, study: optuna.Study) -> None:

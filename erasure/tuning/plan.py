@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -19,11 +18,8 @@ from erasure.launch.run import Run
 from erasure.trial.describe import describe, plain_config, trial_fingerprint
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand
-from erasure.tuning.search_space import Space, Value, override_value, search_space
+from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
 from erasure.tuning.settings import StudySettings
-
-ABSENT = object()
-"""A setting that is not there; None is a value that settings have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +161,7 @@ def _plan(  # one call, all by name in plan_studies
     unlearner = str(choices.get("unlearner") or "custom")
     _refuse_test(base, choices)
     space = _space(unlearner, command, loader)
-    _check_space(base, space, unlearner)
+    check_space(base, space, unlearner)
     objective: Objective = build(base.objective, "objective")
     others = [override for override in varying if not override.startswith("unlearner=")]
     # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
@@ -222,46 +218,3 @@ def _space(unlearner: str, command: SweepCommand, loader: ConfigLoader) -> Space
         axes = {}
     kept = {name: axis for name, axis in axes.items() if name not in command.dropped}
     return {**kept, **command.space}
-
-
-def _check_space(base: DictConfig, space: Space, unlearner: str) -> None:
-    for name, axis in space.items():
-        value = OmegaConf.select(base, name, default=ABSENT)
-        if value is ABSENT:
-            close = get_close_matches(name, _settings(base), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(
-                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
-            )
-        if isinstance(value, DictConfig):
-            raise ConfigError(
-                f"{name} cannot be drawn: it is a group; several values of it, as in "
-                f"{name}=a,b, are studies of their own"
-            )
-        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
-
-
-def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
-    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
-    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
-        return
-    if "_target_" not in base.unlearner:
-        return
-    for end in ends:
-        node = copy.deepcopy(base.unlearner)
-        OmegaConf.update(node, name.removeprefix("unlearner."), end)
-        try:
-            build(node, "unlearner")
-        except ConfigError as error:
-            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
-
-
-def _settings(base: DictConfig) -> list[str]:
-    plain = plain_config(base)
-
-    def paths(value: Any, path: str) -> list[str]:
-        if isinstance(value, Mapping):
-            return [leaf for key, inner in value.items() for leaf in paths(inner, f"{path}.{key}")]
-        return [path]
-
-    return [leaf for key, value in plain.items() for leaf in paths(value, key)]

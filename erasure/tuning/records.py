@@ -1,6 +1,6 @@
 """Where a tuning sweep is written down: its records, what each study keeps, and the summary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erasure.config.build import build
@@ -9,6 +9,7 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
+from erasure.sweep.models_to_train import RequiredModel, summarize_models
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
@@ -17,6 +18,12 @@ from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings
 from erasure.tuning.summary import StudyResult, StudySummary
+
+TRAINING = (
+    *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
+    *("seeds.split", "seeds.train", "references.size", "references.shadows"),
+)
+"""Settings, and groups of them, that originals and retrained models depend on."""
 
 
 def study_records(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
@@ -91,6 +98,28 @@ def summarize_studies(  # one call
     )
 
 
+def outlook(
+    clients: Sequence[StudyClient],
+    models: Mapping[str, Sequence[RequiredModel]],
+    store: ModelStore,
+) -> str:
+    """Return in one line what there is to run and to train, by models of each study's name."""
+    left = {client.plan.name: max(0, client.total - client.num_ended) for client in clients}
+    total = sum(client.total for client in clients)
+    ended = sum(client.num_ended for client in clients)
+    studies = "1 study" if len(clients) == 1 else f"{len(clients)} studies"
+    seeds = len(clients[0].plan.seeds)
+    trials = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
+    trials = f"{trials}: {ended} ended before, {sum(left.values())} to run"
+    unfinished = [client.plan for client in clients if left[client.plan.name] > 0]
+    to_train = summarize_models(
+        [model for plan in unfinished for model in models[plan.name]], store
+    )
+    training = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
+    several = f", and others for each value of {', '.join(training)}" if training else ""
+    return f"{trials}; {to_train}{several}" if to_train else trials
+
+
 def _budget(settings: StudySettings) -> dict[str, str]:
     """Return what every method is given, which may grow when a sweep goes on."""
     cap = settings.max_trial_seconds
@@ -115,3 +144,8 @@ def _constants(plans: Sequence[StudyPlan]) -> dict[str, str]:
         "tuning.objective": objective,
         "tuning.constraints": bounds or "none",
     }
+
+
+def _trains(name: str) -> bool:
+    """Tell whether a setting that is drawn changes what models are trained, and how."""
+    return name in TRAINING or name.partition(".")[0] in TRAINING

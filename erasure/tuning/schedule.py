@@ -7,22 +7,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import JobResult
 from erasure.launch.run import Run
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome
+from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome, is_hopeless
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
 from erasure.tuning.search_space import Value
 
 HEARTBEAT_SECONDS = 60.0
 """Far below the silence after which other processes take a trial over."""
-
-MIN_ENDED_TRIALS = 10
-"""Trials a study has before the share that failed can end it."""
 
 
 @dataclass
@@ -217,13 +214,6 @@ class Schedule:
         return TrialOutcome(
             state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then"
         )
-
-
-def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
-    """Tell whether so large a share of a study failed that it ends before its time."""
-    ended = [trial.state for trial in trials if trial.state.is_finished()]
-    failed = ended.count(TrialState.FAIL)
-    return len(ended) >= MIN_ENDED_TRIALS and failed > max_failures * len(ended)
 
 
 def _without_values(run_result: RunResult, seed: int) -> TrialOutcome:

@@ -1,11 +1,13 @@
 """Search spaces: the settings a study draws, and what it draws them from."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -14,7 +16,9 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from erasure.config.build import build
 from erasure.core.errors import ConfigError
+from erasure.trial.describe import plain_config
 
 Value: TypeAlias = float | int | str | bool | None
 Count: TypeAlias = int  # an axis has a field named int
@@ -118,6 +122,9 @@ class Axis:
         return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
 
+ABSENT = object()
+"""A setting that is not there; None is a value that settings have."""
+
 Space: TypeAlias = Mapping[str, Axis]
 """Axes by dotted setting."""
 
@@ -177,6 +184,54 @@ def override_value(value: Value) -> str:
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return repr(value)
+
+
+def check_space(base: DictConfig, space: Space, unlearner: str) -> None:
+    """Refuse axes of what is no setting of ``base``, or whose ends cannot be built.
+
+    Raises:
+        ConfigError: With one message that names the axis.
+    """
+    for name, axis in space.items():
+        value = OmegaConf.select(base, name, default=ABSENT)
+        if value is ABSENT:
+            close = get_close_matches(name, _settings(base), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(
+                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
+            )
+        if isinstance(value, DictConfig):
+            raise ConfigError(
+                f"{name} cannot be drawn: it is a group; several values of it, as in "
+                f"{name}=a,b, are studies of their own"
+            )
+        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
+
+
+def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
+    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
+    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
+        return
+    if "_target_" not in base.unlearner:
+        return
+    for end in ends:
+        node = copy.deepcopy(base.unlearner)
+        OmegaConf.update(node, name.removeprefix("unlearner."), end)
+        try:
+            build(node, "unlearner")
+        except ConfigError as error:
+            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
+
+
+def _settings(base: DictConfig) -> list[str]:
+    plain = plain_config(base)
+
+    def paths(value: Any, path: str) -> list[str]:
+        if isinstance(value, Mapping):
+            return [leaf for key, inner in value.items() for leaf in paths(inner, f"{path}.{key}")]
+        return [path]
+
+    return [leaf for key, value in plain.items() for leaf in paths(value, key)]
 
 
 _FIELDS = {field.name for field in fields(Axis)}

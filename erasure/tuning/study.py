@@ -1,6 +1,6 @@
 """The story of a tuning sweep: its studies, the runs they ask for, and the summary."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -19,18 +19,17 @@ from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
 from erasure.sweep.grid import keep_config
-from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
+from erasure.sweep.models_to_train import required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
-from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import store_root
 from erasure.trial.table import show_address
 from erasure.tuning.client import StudyClient, open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
-from erasure.tuning.records import search_settings, study_records, summarize_studies
+from erasure.tuning.records import outlook, search_settings, study_records, summarize_studies
 from erasure.tuning.sampler import (
     build_pruner,
     build_sampler,
@@ -42,12 +41,6 @@ from erasure.tuning.schedule import Schedule
 from erasure.tuning.search_space import Value
 from erasure.tuning.settings import StudySettings
 from erasure.tuning.storage import is_server, open_storage, storage_url, study_lock
-
-TRAINING = (
-    *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
-    *("seeds.split", "seeds.train", "references.size", "references.shadows"),
-)
-"""Settings, and groups of them, that originals and retrained models depend on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +129,7 @@ def _check_and_open(
         _rehearse(plan, search.settings)
     models = {plan.name: required_models(_samples(plan)) for plan in plans}
     clients = _open(search, records, plans)
-    search.console.print(Text(_outlook(clients, models, records.store)), soft_wrap=True)
+    search.console.print(Text(outlook(clients, models, records.store)), soft_wrap=True)
     return clients
 
 
@@ -259,36 +252,5 @@ def _handed_out(schedule: Schedule) -> Iterable[Run]:
         yield run
 
 
-def _outlook(
-    clients: Sequence[StudyClient],
-    models: Mapping[str, Sequence[RequiredModel]],
-    store: ModelStore,
-) -> str:
-    """Return in one line what there is to run and to train, by models of each study's name."""
-    left = {client.plan.name: max(0, client.total - _num_ended(client)) for client in clients}
-    total = sum(client.total for client in clients)
-    ended = sum(_num_ended(client) for client in clients)
-    studies = "1 study" if len(clients) == 1 else f"{len(clients)} studies"
-    seeds = len(clients[0].plan.seeds)
-    trials = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
-    trials = f"{trials}: {ended} ended before, {sum(left.values())} to run"
-    unfinished = [client.plan for client in clients if left[client.plan.name] > 0]
-    to_train = summarize_models(
-        [model for plan in unfinished for model in models[plan.name]], store
-    )
-    training = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
-    several = f", and others for each value of {', '.join(training)}" if training else ""
-    return f"{trials}; {to_train}{several}" if to_train else trials
-
-
 def _are_over(clients: Sequence[StudyClient]) -> bool:
-    return all(_num_ended(client) >= client.total for client in clients)
-
-
-def _num_ended(client: StudyClient) -> int:
-    return sum(trial.state.is_finished() for trial in client.trials)
-
-
-def _trains(name: str) -> bool:
-    """Tell whether a setting that is drawn changes what models are trained, and how."""
-    return name in TRAINING or name.partition(".")[0] in TRAINING
+    return all(client.num_ended >= client.total for client in clients)

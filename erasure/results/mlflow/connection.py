@@ -89,8 +89,8 @@ def _open_and_close(path: Path) -> None:
     """Let MLflow open a database, creating its tables if need be, and close it again."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    place = (path.parent / "artifacts" / "Default").as_uri()
-    SqlAlchemyStore(f"{SQLITE}{path}", place).engine.dispose()  # type: ignore[no-untyped-call]
+    artifact_uri = (path.parent / "artifacts" / "Default").as_uri()
+    SqlAlchemyStore(f"{SQLITE}{path}", artifact_uri).engine.dispose()  # type: ignore[no-untyped-call]
 
 
 def _translated(error: Exception, uri: str) -> TrackingError:

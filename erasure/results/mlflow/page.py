@@ -50,28 +50,28 @@ NAME = "attributes.`Run Name`"
 WHEN = "runDateAndNestInfo"
 
 
-def prepare_experiment(client: "MlflowClient", name: str, place: str) -> str:
+def prepare_experiment(client: "MlflowClient", name: str, artifact_uri: str) -> str:
     """Return the id of the experiment ``name``, created and arranged if need be.
 
     Args:
         client: Of the database or server.
         name: Of the experiment.
-        place: URI of the folder for artifacts, or empty to leave it to the server.
+        artifact_uri: URI of the folder for artifacts, or empty to leave it to the server.
 
     Raises:
         ConfigError: If the experiment was deleted.
     """
-    found = client.get_experiment_by_name(name) or _create(client, name, place)
-    if found.lifecycle_stage != "active":
+    experiment = client.get_experiment_by_name(name) or _create(client, name, artifact_uri)
+    if experiment.lifecycle_stage != "active":
         raise ConfigError(
             f"experiment must not be deleted, got {name!r}; restore it (mlflow experiments "
-            f"restore -x {found.experiment_id}) or choose another name"
+            f"restore -x {experiment.experiment_id}) or choose another name"
         )
     tags = page_tags()
-    if found.tags.get(VERSION_TAG) != tags[VERSION_TAG]:
+    if experiment.tags.get(VERSION_TAG) != tags[VERSION_TAG]:
         for key, value in tags.items():
-            client.set_experiment_tag(found.experiment_id, key, value)
-    return str(found.experiment_id)
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    return str(experiment.experiment_id)
 
 
 def page_tags() -> dict[str, str]:
@@ -104,16 +104,16 @@ def page_link(server: str, experiment_id: str) -> str:
     )
 
 
-def _create(client: "MlflowClient", name: str, place: str) -> "Experiment":
+def _create(client: "MlflowClient", name: str, artifact_uri: str) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
     try:
-        created = client.create_experiment(name, artifact_location=place or None)
+        created = client.create_experiment(name, artifact_location=artifact_uri or None)
     except MlflowException as error:
-        found = client.get_experiment_by_name(name)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+        experiment = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
             raise
-        return found  # another machine was faster
+        return experiment  # another machine was faster
     return client.get_experiment(created)
 
 

@@ -77,10 +77,11 @@ class MLflowTracker:
 
     def find(self, result: TrialResult) -> str:
         """Return the run that waits for ``result`` or holds it already, or an empty string."""
-        fits = {None, DIED}
+        # None: opened and never closed. A run that failed or finished belongs to that attempt
+        unfinished = {None, DIED}
         for run in self._search({"erasure.fingerprint": result.trial.fingerprint}):
             same = run.data.tags.get("erasure.started") == str(result.started)
-            if same or run.data.tags.get("erasure.outcome") in fits:
+            if same or run.data.tags.get("erasure.outcome") in unfinished:
                 return str(run.info.run_id)
         return ""
 
@@ -125,8 +126,8 @@ class MLflowTracker:
         A trial is dead when nobody holds its fingerprint and the process that opened its run is
         gone; either alone is not proof, since two stores can share a database.
         """
-        found = self._search({"erasure.host": host()}, "attributes.status = 'RUNNING'")
-        dead = [run for run in found if not _lives(run, is_running)]
+        running = self._search({"erasure.host": host()}, "attributes.status = 'RUNNING'")
+        dead = [run for run in running if not _lives(run, is_running)]
         return sum(self._bury(run.info.run_id) for run in dead)
 
     def start_sweep(self, sweep: Sweep) -> str:
@@ -185,8 +186,9 @@ class MLflowTracker:
         with calling(self.uri), locked(self.uri):
             client = client_of(self.uri)
             path = database(self.uri)
-            place = "" if path is None else (path.parent / "artifacts" / self.experiment).as_uri()
-            return client, prepare_experiment(client, self.experiment, place)
+            folder = None if path is None else path.parent / "artifacts" / self.experiment
+            artifact_uri = "" if folder is None else folder.as_uri()
+            return client, prepare_experiment(client, self.experiment, artifact_uri)
 
     def _create(self, name: str, tags: Mapping[str, str], started: float) -> str:
         client, experiment = self._open()
@@ -203,14 +205,14 @@ class MLflowTracker:
         """Yield the runs that are not deleted and carry ``tags``, the latest first."""
         if self._is_missing():
             return
-        wanted = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        conditions_on_tags = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
         client, experiment = self._open()
         token = None
         while True:
             with calling(self.uri):
                 page = client.search_runs(
                     [experiment],
-                    filter_string=" and ".join([*conditions, *wanted]),
+                    filter_string=" and ".join([*conditions, *conditions_on_tags]),
                     order_by=["attributes.start_time DESC"],
                     page_token=token,
                 )

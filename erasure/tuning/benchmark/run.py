@@ -24,9 +24,9 @@ from erasure.trial.assemble import store_root
 from erasure.trial.describe import to_absolute
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
 from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
+from erasure.tuning.client import is_hopeless
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.recipe import KeptStudy, kept_studies, recipe_name
-from erasure.tuning.schedule import is_hopeless
 from erasure.tuning.settings import StudySettings
 from erasure.tuning.study import Search, compose_studies, run_plans, trials_of
 
