@@ -109,7 +109,7 @@ def test_the_groups_are_those_of_the_checkout():
 
 
 def test_the_groups_of_an_installed_package_are_inside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "erasure" / "plugins.py"))
+    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "erasure" / "cli" / "hydra.py"))
     assert plugins.conf_folder() == tmp_path / "erasure" / "conf"
 
 

@@ -34,7 +34,7 @@ def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
     assert (run.config.hydra.job.num, run.config.tuning.storage) == (7, "journal:x")
     overrides = [o for o in run.overrides if not o.startswith("hydra")]
     again = compose_config(*overrides, hydra=True)
-    assert describe(again, again.hydra.runtime.choices) == run.trial
+    assert describe(again, again.hydra.runtime.choices) == run.record
     assert plans[1].base.seed == 0  # the plan itself is left as it was
 
 

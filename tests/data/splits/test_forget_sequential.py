@@ -114,8 +114,8 @@ def test_steps_of_a_report_go_on(pool):
         seen.append((step, of, values))
 
     for request in forget_requests(found, AuditedPool.watch(pool), View(pool, found.retain)):
-        request.reported(report)(1, 2, loss=0.5)
-        request.reported(report)(2, 2, loss=0.1)
+        request.continuing(report)(1, 2, loss=0.5)
+        request.continuing(report)(2, 2, loss=0.1)
     assert [(step, of) for step, of, _ in seen] == [(n, 6) for n in range(1, 7)]
 
 
