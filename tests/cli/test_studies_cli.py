@@ -47,9 +47,9 @@ def test_the_best_setting_becomes_a_recipe_with_where_it_comes_from(store, tmp_p
     assert "3 settings tried, 0 failed, 0 pruned; TPESampler; seeds 100, 101; commit" in text
     assert f"# study {name}, trial {best.number}" in text
     assert "hydra/sweeper=optuna unlearner=ssd" in text
-    told = capsys.readouterr().out
-    assert "run.py --config-dir" in told
-    assert "-m recipe=digits/mlp/random/ssd seed=10,11,12" in told
+    output = capsys.readouterr().out
+    assert "run.py --config-dir" in output
+    assert "-m recipe=digits/mlp/random/ssd seed=10,11,12" in output
     settings = OmegaConf.load(path)
     assert settings.unlearner.alpha == best.params["unlearner.alpha"]
     assert settings.split.fraction == 0.2

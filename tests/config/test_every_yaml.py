@@ -17,9 +17,9 @@ from erasure.sweep.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
-from erasure.trial.assemble import assemble, build_tracker
-from erasure.trial.describe import plain_config
-from erasure.trial.trial import Trial
+from erasure.parts.assemble import assemble, build_tracker
+from erasure.parts.describe import plain_config
+from erasure.parts.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -28,8 +28,8 @@ METHOD = "unlearner._target_=erasure.unlearners.Identity"
 
 
 def stems(group):
-    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    return [stem for stem in found if not stem.startswith("_")]
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return [stem for stem in names if not stem.startswith("_")]
 
 
 def options(*groups):
@@ -40,7 +40,7 @@ def test_no_file_is_left_out():
     covered = options(*IN_A_TRIAL, "tracking", "experiment", "fit", "metric")
     covered += options("hydra/sweeper", "hydra/launcher", "search")
     covered += options("hydra/sweeper/sampler", "hydra/sweeper/pruner")
-    covered += [path for path in FILES if "recipe" in path.trial]
+    covered += [path for path in FILES if "recipe" in path.parts]
     shared = [path for path in FILES if path.stem.startswith("_")]
     assert len(covered) + len(shared) + 1 == len(FILES)  # and config.yaml
     assert len(FILES) >= 38
@@ -71,7 +71,7 @@ def test_components_are_in_mappings_and_never_in_lists(path):
 
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     content.pop("defaults", None)
-    assert not [item for found in lists(content) for item in found if isinstance(item, dict)]
+    assert not [item for items in lists(content) for item in items if isinstance(item, dict)]
 
 
 WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_every_data_yaml.py
@@ -143,8 +143,8 @@ def test_every_metric_builds_and_is_part_of_the_full_evaluation(compose_config, 
 @pytest.mark.parametrize(
     ("group", "option", "kind"),
     [
-        *((*found, Sweeper) for found in options("hydra/sweeper")),
-        *((*found, Launcher) for found in options("hydra/launcher")),
+        *((*option, Sweeper) for option in options("hydra/sweeper")),
+        *((*option, Launcher) for option in options("hydra/launcher")),
     ],
 )
 def test_every_plugin_is_known_to_hydra_and_builds(compose_config, group, option, kind):
@@ -152,7 +152,7 @@ def test_every_plugin_is_known_to_hydra_and_builds(compose_config, group, option
     node = cfg.hydra[group.rpartition("/")[2]]
     assert isinstance(build(node, group), kind)
     assert node._target_ in {
-        f"{found.__module__}.{found.__name__}" for found in Plugins.instance().discover(kind)
+        f"{plugin.__module__}.{plugin.__name__}" for plugin in Plugins.instance().discover(kind)
     }
 
 
@@ -199,7 +199,7 @@ def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
         assert torch.equal(value, other.state_dict()[name])
 
 
-RECIPES = [path for path in FILES if "recipe" in path.trial]
+RECIPES = [path for path in FILES if "recipe" in path.parts]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -208,7 +208,7 @@ def test_every_recipe_composes_with_the_choices_of_its_name(compose_config, path
     cfg = compose_config(f"recipe={name.as_posix()}", hydra=True)
     chosen = cfg.hydra.runtime.choices
     groups = ("dataset", "model", "split", "unlearner")
-    assert tuple(chosen[group] for group in groups) == name.trial
+    assert tuple(chosen[group] for group in groups) == name.parts
     assert "settings tried" in path.read_text()
     build(cfg.unlearner, "unlearner")
 

@@ -86,8 +86,8 @@ def answers(tmp_path_factory, environment):
         timeout=240,
         check=True,
     )
-    found = json.loads(done.stdout)
-    return folder, {case: found[typed] for case, typed in cases.items()}
+    answers = json.loads(done.stdout)
+    return folder, {case: answers[typed] for case, typed in cases.items()}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -15,8 +15,8 @@ SEARCH = ("-m", "hydra/sweeper=optuna", "unlearner=scrub", "hydra.sweeper.n_tria
 
 
 def test_a_search_becomes_a_recipe_that_is_confirmed(erasure, environment, tmp_path):
-    found = erasure(tmp_path, *SEARCH)
-    assert found.returncode == 0, found.stdout + found.stderr
+    process = erasure(tmp_path, *SEARCH)
+    assert process.returncode == 0, process.stdout + process.stderr
     url = f"sqlite:///{tmp_path}/store/studies/studies.db"
     (name,) = optuna.get_all_study_names(url)
     study = optuna.load_study(study_name=name, storage=url)

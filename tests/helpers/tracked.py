@@ -47,12 +47,12 @@ def roles(unlearner, alpha, seed):
 
 def entries(measured):
     """``metrics.json`` as the evaluator writes it."""
-    found = {}
+    described = {}
     for role, values in measured.items():
         for name, value in values.items():
             direction, limits, ideal, unit = MEANINGS[name]
             ok = not math.isnan(value)
-            found[name if role == "unlearned" else f"{role}/{name}"] = {
+            described[name if role == "unlearned" else f"{role}/{name}"] = {
                 "value": value if ok else None,
                 "status": "ok" if ok else "degenerate",
                 "reason": "" if ok else "constant_score",
@@ -65,7 +65,7 @@ def entries(measured):
                 "extras": {},
                 "description": f"What {name} is.",
             }
-    return found
+    return described
 
 
 def trial_of(unlearner, alpha, seed, dataset="digits"):
@@ -120,16 +120,16 @@ class Writer:
         """Write one trial; with a reason, it diverged."""
         self.clock += 10
         run = self.tracker.start(trial, parent, self.clock)
-        found = {} if reason else entries(measured)
+        metrics_json = {} if reason else entries(measured)
         artifacts = self.folder / "artifacts" / run
         artifacts.mkdir(parents=True)
-        if found:
-            (artifacts / "metrics.json").write_text(json.dumps(found))
+        if metrics_json:
+            (artifacts / "metrics.json").write_text(json.dumps(metrics_json))
         result = TrialResult(
             trial=trial,
             outcome="diverged" if reason else "finished",
             reason=reason,
-            metrics={k: e["value"] for k, e in found.items() if e["value"] is not None},
+            metrics={k: e["value"] for k, e in metrics_json.items() if e["value"] is not None},
             curves={} if reason else {"unlearn/loss": [(0, 2.0), (1, 1.0)]},
             seconds={"unlearn": 1.0},
             started=self.clock,

@@ -273,8 +273,8 @@ def test_a_terminated_parent_leaves_nobody_behind(app):
     out, _ = process.communicate(timeout=30)
     assert "2 trials: 2 not run" in out
     for note in app.notes("calls"):
-        found = subprocess.run(["ps", "-p", str(note["pid"])], capture_output=True, check=False)
-        assert found.returncode != 0
+        process = subprocess.run(["ps", "-p", str(note["pid"])], capture_output=True, check=False)
+        assert process.returncode != 0
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

@@ -63,9 +63,9 @@ def test_an_axis_is_a_distribution_of_optuna():
     ],
 )
 def test_the_nearest_point_of_an_axis(axis, setting, drawn):
-    found = axis.nearest(setting)
-    assert found == pytest.approx(drawn)
-    assert axis.distribution._contains(axis.distribution.to_internal_repr(found))
+    nearest = axis.nearest(setting)
+    assert nearest == pytest.approx(drawn)
+    assert axis.distribution._contains(axis.distribution.to_internal_repr(nearest))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,6 @@ def test_settings_are_written_as_overrides():
     ("bound", "measured", "violation"), [(0.05, 0.02, -0.03), (0.05, 0.1, 0.05)]
 )
 def test_violations_are_at_most_zero_where_a_bound_is_kept(bound, measured, violation):
-    found = Objective(metrics={"a": "minimize"}, constraints={"drop": bound})
-    assert found.violations({"drop": measured}) == {"drop": pytest.approx(violation)}
-    assert found.names == ["a", "drop"]
+    objective = Objective(metrics={"a": "minimize"}, constraints={"drop": bound})
+    assert objective.violations({"drop": measured}) == {"drop": pytest.approx(violation)}
+    assert objective.names == ["a", "drop"]

@@ -196,8 +196,8 @@ def test_constraints_reach_optuna_and_the_sampler(tmp_path):
     names = ["objective/utility", "objective/forgetting", "objective/log_time"]
 
     def measure(cfg):
-        found = dict.fromkeys(names, 0.1 * (1 + cfg.tuning.trial))
-        return {**found, "objective/heldout_drop": 0.01, "cost/share_of_retraining": 0.3}
+        metrics = dict.fromkeys(names, 0.1 * (1 + cfg.tuning.trial))
+        return {**metrics, "objective/heldout_drop": 0.01, "cost/share_of_retraining": 0.3}
 
     Runner([client], tmp_path, measure).all()
     assert states(client) == ["COMPLETE"] * 3
@@ -216,13 +216,13 @@ def test_a_study_that_is_another_one_now_is_refused(ssd):
     (narrower,) = planned("unlearner=ssd", "tracking=none", "unlearner.alpha=interval(1,2)")
     with pytest.raises(ConfigError, match=r"another search space \(unlearner.alpha\).*study_name"):
         opened(narrower, storage)
-    for arguments, changes, told in (
+    for arguments, changes, message in (
         (["split.fraction=0.2"], {}, "another configuration"),
         ([], {"seeds": [5]}, "seeds"),
     ):
         named = {"study_name": ssd.name, **changes}
         (other,) = planned("unlearner=ssd", "tracking=none", *arguments, **named)
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             opened(other, storage)
     foreign = optuna.create_study(study_name="theirs", storage=storage)
     foreign.tell(foreign.ask(), 0.0)

@@ -35,20 +35,20 @@ def test_a_trial_is_running_until_it_is_finished(tracker, client, trial):
 def test_a_finished_trial_has_everything(tracker, client, result, artifacts):
     run = tracker.start(result.trial, started=result.started)
     tracker.finish(run, result, artifacts)
-    found = client.get_run(run)
-    assert found.info.status == "FINISHED"
-    assert found.info.start_time == 1_700_000_000_000
-    assert found.info.end_time == 4_000_000_000_000
-    assert found.data.params == result.trial.params
-    assert found.data.metrics == {
+    stored = client.get_run(run)
+    assert stored.info.status == "FINISHED"
+    assert stored.info.start_time == 1_700_000_000_000
+    assert stored.info.end_time == 4_000_000_000_000
+    assert stored.data.params == result.trial.params
+    assert stored.data.metrics == {
         "forget/accuracy": 0.25,
         "gap/avg": 0.125,
         "unlearn/loss": 0.5,
         "seconds/unlearn": 1.5,
         "cost/models_trained": 2.0,
     }
-    assert found.data.tags["erasure.outcome"] == "finished"
-    assert "erasure.reason" not in found.data.tags
+    assert stored.data.tags["erasure.outcome"] == "finished"
+    assert "erasure.reason" not in stored.data.tags
     assert listed(client, run) == ["metrics.json", "plots"]
     assert listed(client, run, "plots") == ["plots/roc.svg"]
     curve = client.get_metric_history(run, "unlearn/loss")
@@ -62,8 +62,8 @@ def test_artifacts_lie_beside_the_database_wherever_the_process_runs(
     run = tracker.start(result.trial)
     monkeypatch.chdir(artifacts)
     tracker.finish(run, result, artifacts)
-    place = tmp_path / "mlruns" / "artifacts" / "erasure" / run / "artifacts" / "metrics.json"
-    assert place.read_text() == "{}"
+    file = tmp_path / "mlruns" / "artifacts" / "erasure" / run / "artifacts" / "metrics.json"
+    assert file.read_text() == "{}"
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged"])
@@ -71,10 +71,10 @@ def test_a_failed_trial_says_why(tracker, client, result, tmp_path, outcome):
     failed = replace(result, outcome=outcome, reason="it broke", traceback="line 1\nline 2\n")
     run = tracker.start(result.trial)
     tracker.finish(run, failed, tmp_path / "missing")
-    found = client.get_run(run)
-    assert found.info.status == "FAILED"
-    assert found.data.tags["erasure.outcome"] == outcome
-    assert found.data.tags["erasure.reason"] == "it broke"
+    stored = client.get_run(run)
+    assert stored.info.status == "FAILED"
+    assert stored.data.tags["erasure.outcome"] == outcome
+    assert stored.data.tags["erasure.reason"] == "it broke"
     assert listed(client, run) == ["traceback.txt"]
     assert not tracker.has(run)
 
@@ -142,9 +142,9 @@ print(MLflowTracker(uri={tracker.uri!r}).start(trial, {parent!r}))
     assert client.get_run(run).data.tags["mlflow.parentRunId"] == parent
     assert tracker.reap(lambda fingerprint: fingerprint == "child") == 0
     assert tracker.reap(lambda _: False) == 1
-    found = client.get_run(run)
-    assert found.info.status == "FAILED"
-    assert found.data.tags["erasure.reason"] == "the process died"
+    stored = client.get_run(run)
+    assert stored.info.status == "FAILED"
+    assert stored.data.tags["erasure.reason"] == "the process died"
     assert client.get_run(parent).info.status == "RUNNING"
     assert tracker.reap(lambda _: False) == 0
 
@@ -155,10 +155,10 @@ def test_a_reaped_run_takes_the_result_after_all(tracker, client, result, tmp_pa
     assert tracker.reap(lambda _: False) == 1
     assert tracker.find(result) == run
     tracker.finish(run, result, tmp_path / "missing")
-    found = client.get_run(run)
-    assert found.info.status == "FINISHED"
-    assert found.data.tags["erasure.outcome"] == "finished"
-    assert found.data.tags["erasure.reason"] == ""
+    stored = client.get_run(run)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.tags["erasure.outcome"] == "finished"
+    assert stored.data.tags["erasure.reason"] == ""
 
 
 def test_runs_of_other_machines_are_left_alone(tracker, client, trial):

@@ -21,24 +21,24 @@ def sweep():
 
 
 def test_a_sweep_is_a_run_with_its_command(tracker, client, sweep):
-    found = client.get_run(tracker.start_sweep(sweep))
-    assert found.info.run_name == sweep.name
-    assert found.info.status == "RUNNING"
-    assert found.data.params == sweep.overrides
-    assert found.data.metrics == {"sweep/trials": 6.0}
-    assert found.data.tags["erasure.command"] == sweep.command
-    assert found.data.tags["tuning.trials"] == "6"
-    assert found.data.tags["mlflow.note.content"] == "**6 trials**"
+    stored = client.get_run(tracker.start_sweep(sweep))
+    assert stored.info.run_name == sweep.name
+    assert stored.info.status == "RUNNING"
+    assert stored.data.params == sweep.overrides
+    assert stored.data.metrics == {"sweep/trials": 6.0}
+    assert stored.data.tags["erasure.command"] == sweep.command
+    assert stored.data.tags["tuning.trials"] == "6"
+    assert stored.data.tags["mlflow.note.content"] == "**6 trials**"
 
 
 @pytest.mark.parametrize(("failed", "status"), [(0, "FINISHED"), (2, "FAILED")])
 def test_a_sweep_ends_with_its_summary(tracker, client, sweep, artifacts, failed, status):
     run = tracker.start_sweep(sweep)
     tracker.finish_sweep(run, "| a table |", artifacts, failed)
-    found = client.get_run(run)
-    assert found.info.status == status
-    assert found.data.metrics == {"sweep/trials": 6.0, "sweep/failed": float(failed)}
-    assert found.data.tags["mlflow.note.content"] == "| a table |"
+    stored = client.get_run(run)
+    assert stored.info.status == status
+    assert stored.data.metrics == {"sweep/trials": 6.0, "sweep/failed": float(failed)}
+    assert stored.data.tags["mlflow.note.content"] == "| a table |"
     assert {file.path for file in client.list_artifacts(run)} >= {"summary.md", "metrics.json"}
 
 
@@ -58,10 +58,10 @@ def test_the_same_sweep_again_continues_the_same_run(tracker, client, sweep, tmp
     run = tracker.start_sweep(sweep)
     tracker.finish_sweep(run, "summary", tmp_path / "missing", 1)
     assert tracker.start_sweep(replace(sweep, total=9, tags={"tuning.trials": "9"})) == run
-    found = client.get_run(run)
-    assert found.data.tags["tuning.trials"] == "9"
-    assert found.info.status == "RUNNING"
-    assert found.data.metrics["sweep/trials"] == 9.0
+    stored = client.get_run(run)
+    assert stored.data.tags["tuning.trials"] == "9"
+    assert stored.info.status == "RUNNING"
+    assert stored.data.metrics["sweep/trials"] == 9.0
     assert tracker.start_sweep(replace(sweep, fingerprint="sweep-2")) != run
 
 

@@ -39,11 +39,11 @@ def test_mlflow_accepts_what_we_call_legal(tracker, client, result, tmp_path):
     odd_result = replace(result, trial=replace(result.trial, params=odd), metrics=metrics)
     run = tracker.start(odd_result.trial)
     tracker.finish(run, odd_result, tmp_path / "missing")
-    found = client.get_run(run).data
-    assert sorted(found.params.values())[:5] == ["1", "2", "3", "4", "5"]
-    assert found.params["long"].endswith("y ... [cut, 7000 characters in all]")
-    assert len(found.params["long"]) == 6000
-    assert {1.0, 2.0, 3.0} <= set(found.metrics.values())
+    stored = client.get_run(run).data
+    assert sorted(stored.params.values())[:5] == ["1", "2", "3", "4", "5"]
+    assert stored.params["long"].endswith("y ... [cut, 7000 characters in all]")
+    assert len(stored.params["long"]) == 6000
+    assert {1.0, 2.0, 3.0} <= set(stored.metrics.values())
 
 
 def test_text_that_fits_is_not_cut():
