@@ -17,9 +17,9 @@ from erasure.sweep.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
-from erasure.parts.assemble import assemble, build_tracker
-from erasure.parts.describe import plain_config
-from erasure.parts.trial import Trial
+from erasure.trial.assemble import assemble, build_tracker
+from erasure.trial.describe import plain_config
+from erasure.trial.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
