@@ -61,8 +61,7 @@ def _single_run(task: "Callable[[DictConfig], Any]") -> None:
 def _under_hydra(task: "Callable[[DictConfig], Any]") -> None:
     import hydra
 
-    from erasure.config.schema import register_schema
-    from erasure.config.search_path import register_search_path
+    from erasure.config.schema import register_schema, register_search_path
 
     register_schema()
     register_search_path(outside_configs())

@@ -60,6 +60,7 @@ def _print_to(log: Path) -> None:
     """Send standard output and error, C libraries included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # the descriptors themselves: CUDA, faulthandler and child processes write past sys.stdout
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -69,6 +70,7 @@ def _print_to(log: Path) -> None:
 def _run(shared: bytes, pickled: bytes) -> bytes:
     setup_globals()
     task, context, state = pickle.loads(shared)
+    # Hydra's registries, which the parent filled from its plugins and this process has empty
     Singleton.set_state(state)
     config: DictConfig = pickle.loads(pickled)
     HydraConfig.instance().set_config(config)
@@ -86,7 +88,9 @@ def _answer(returned: JobReturn) -> bytes:
     error = _error(returned)
     try:
         answer: bytes = cloudpickle.dumps((returned, error))
-        pickle.loads(answer)
+        pickle.loads(
+            answer
+        )  # here, where it costs one trial: in the parent it would end the sweep
     except Exception:  # noqa: BLE001  # a foreign value may refuse to be pickled in any way
         returned.return_value = RuntimeError(error or "the return value cannot be pickled")
         answer = cloudpickle.dumps((returned, error))

@@ -14,7 +14,7 @@ from erasure.sweep.progress import duration, estimate, progress_bar
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial
 from erasure.tuning.client import StudyClient, TrialOutcome
-from erasure.tuning.schedule import Active
+from erasure.tuning.schedule import ActiveTrial
 
 WORDS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
@@ -56,18 +56,18 @@ class Pace:
 @contextmanager
 def study_progress(
     clients: Sequence[StudyClient], console: Console
-) -> Iterator[Callable[[Active, TrialOutcome], None]]:
+) -> Iterator[Callable[[ActiveTrial, TrialOutcome], None]]:
     """Yield a function to call with each trial that ends."""
     ended = [sum(trial.state.is_finished() for trial in client.trials) for client in clients]
     most = sum(max(client.total, done) for client, done in zip(clients, ended, strict=True))
     pace = Pace(total=most, done=sum(ended))  # a study may have more than is asked for by now
     width = max(len(client.plan.label) for client in clients)
-    estimated: list[Active] = []
+    estimated: list[ActiveTrial] = []
     bar = progress_bar(console) if console.is_terminal else None
     with bar or nullcontext():
         task = bar.add_task("starting", total=pace.total, completed=pace.done) if bar else None
 
-        def show(active: Active, outcome: TrialOutcome) -> None:
+        def show(active: ActiveTrial, outcome: TrialOutcome) -> None:
             pace.add(outcome)
             console.print(_line(active, outcome, pace, width), soft_wrap=True)
             ran = any(not run_result.read_back for run_result in active.run_results.values())
@@ -80,7 +80,7 @@ def study_progress(
         yield show
 
 
-def _line(active: Active, outcome: TrialOutcome, pace: Pace, width: int) -> Text:
+def _line(active: ActiveTrial, outcome: TrialOutcome, pace: Pace, width: int) -> Text:
     plan = active.client.plan
     position = f"[{pace.done:>{len(str(pace.total))}}/{pace.total}]"
     head = f"{position} {plan.label:<{width}} trial {active.claimed.trial.number:<4}"
@@ -94,7 +94,7 @@ def _line(active: Active, outcome: TrialOutcome, pace: Pace, width: int) -> Text
     return Text(f"{head}{values}{best_values}{left}")
 
 
-def _estimate(active: Active, pace: Pace) -> Text:
+def _estimate(active: ActiveTrial, pace: Pace) -> Text:
     seconds = sum(run_result.seconds for run_result in active.run_results.values())
     seeds = "1 seed" if len(active.run_results) == 1 else f"{len(active.run_results)} seeds"
     trained = sum(run_result.trained for run_result in active.run_results.values())

@@ -77,7 +77,7 @@ def search_settings(
     }
 
 
-def summarize_studies(  # one call
+def study_summary(  # one call
     records: SweepRecords,
     clients: Sequence[StudyClient],
     settings: StudySettings,

@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 60.0
 
 
 @dataclass
-class Active:
+class ActiveTrial:
     """A trial some of whose seeds still have to run.
 
     Args:
@@ -44,7 +44,7 @@ class Active:
         return [index for index in range(len(self.client.plan.seeds)) if index not in begun]
 
 
-OnOutcome = Callable[[Active, TrialOutcome], None]
+OnOutcome = Callable[[ActiveTrial, TrialOutcome], None]
 """Called with each trial that ended and how."""
 
 
@@ -73,8 +73,8 @@ class Schedule:
     stop: Stop
     on_outcome: OnOutcome
     run_results: list[RunResult] = field(default_factory=list)
-    _active: list[Active] = field(default_factory=list)
-    _jobs: dict[int, tuple[Active, int, EarlierResults]] = field(default_factory=dict)
+    _active: list[ActiveTrial] = field(default_factory=list)
+    _jobs: dict[int, tuple[ActiveTrial, int, EarlierResults]] = field(default_factory=dict)
     _full: set[str] = field(default_factory=set)
     _number: int = 0
 
@@ -125,7 +125,7 @@ class Schedule:
             over.set()
             thread.join()
 
-    def _next_seed(self) -> tuple[Active, int] | None:
+    def _next_seed(self) -> tuple[ActiveTrial, int] | None:
         """Return a trial and the index of a seed of it to run, trials that have begun first."""
         for active in self._active:
             # A pruner decides after each seed whether the next one runs at all
@@ -135,7 +135,7 @@ class Schedule:
         active_or_none = self._claim()
         return None if active_or_none is None else (active_or_none, 0)
 
-    def _claim(self) -> Active | None:
+    def _claim(self) -> ActiveTrial | None:
         """Claim a trial of the study that has the fewest."""
         while not self.stop.is_due():
             unfilled = [c for c in self.clients if c.plan.name not in self._full]
@@ -147,7 +147,7 @@ class Schedule:
             if claimed is None:
                 self._full.add(client.plan.name)
                 continue
-            active = Active(client=client, claimed=claimed)
+            active = ActiveTrial(client=client, claimed=claimed)
             self._active.append(active)
             return active
         return None
@@ -155,13 +155,13 @@ class Schedule:
     def _is_hopeless(self, client: StudyClient) -> bool:
         return is_hopeless(client.trials, self.max_failures)
 
-    def _run(self, active: Active, seed_index: int) -> Run:
+    def _run(self, active: ActiveTrial, seed_index: int) -> Run:
         number, self._number = self._number, self._number + 1
         settings = active.claimed.settings
         trial = active.claimed.trial.number
         return active.client.plan.run(number, settings, trial, seed_index, self.tuning)
 
-    def _add(self, active: Active, seed_index: int, run_result: RunResult) -> None:
+    def _add(self, active: ActiveTrial, seed_index: int, run_result: RunResult) -> None:
         """Add what came of a seed, and tell the study if that decides about its trial."""
         self.run_results.append(run_result)
         if active not in self._active:
@@ -178,7 +178,7 @@ class Schedule:
         self._active.remove(active)
         self.on_outcome(active, outcome)
 
-    def _outcome(self, active: Active, seed_index: int) -> TrialOutcome | None:
+    def _outcome(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
         """Return how a trial ended, once a seed ended, or None to go on."""
         run_result = active.run_results[seed_index]
         seed = active.client.plan.seeds[seed_index]
@@ -197,7 +197,7 @@ class Schedule:
             return self._between_seeds(active, seed_index)
         return _complete(active)
 
-    def _between_seeds(self, active: Active, seed_index: int) -> TrialOutcome | None:
+    def _between_seeds(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
         pruner = active.client.study.pruner
         if not is_pruning(pruner):
             return None
@@ -224,7 +224,7 @@ def _without_values(run_result: RunResult, seed: int) -> TrialOutcome:
     return TrialOutcome(state=state, reason=f"seed {seed}: {kind}{run_result.reason}")
 
 
-def _complete(active: Active) -> TrialOutcome:
+def _complete(active: ActiveTrial) -> TrialOutcome:
     objective, run_results = active.client.plan.objective, list(active.run_results.values())
     rows = [objective.values(run_result.metrics) for run_result in run_results]
     violations = [objective.violations(run_result.metrics) for run_result in run_results]

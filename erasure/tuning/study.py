@@ -1,6 +1,6 @@
 """The story of a tuning sweep: its studies, the runs they ask for, and the summary."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -29,7 +29,7 @@ from erasure.tuning.client import StudyClient, open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
-from erasure.tuning.records import outlook, search_settings, study_records, summarize_studies
+from erasure.tuning.records import outlook, search_settings, study_records, study_summary
 from erasure.tuning.sampler import (
     build_pruner,
     build_sampler,
@@ -98,15 +98,12 @@ def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[Ru
         records = study_records(plans, settings)
         with console.status("checking the studies"):
             clients = _check_and_open(search, records, plans)
-        summary = summarize_studies(records, clients, settings, [], "", Stop())
+        summary = study_summary(records, clients, settings, [], "", Stop())
         run_results, error = list[RunResult](), None
-        summed_up = records.is_closed() and summary.is_written(records.folder)
-        if not (_are_over(clients) and summed_up):
+        if not (_are_over(clients) and records.is_closed() and summary.is_written(records.folder)):
             tracking_run = records.open()
             run_results, error = _run(search, records, clients, tracking_run, stop)
-            summary = summarize_studies(
-                records, clients, settings, run_results, tracking_run, stop
-            )
+            summary = study_summary(records, clients, settings, run_results, tracking_run, stop)
             records.close(summary, console)
         summary.show(console)
         show_address(records.tracker, console)
@@ -243,13 +240,9 @@ def _carry_out(search: Search, schedule: Schedule, tracking_run: str) -> None:
         return
     size = 1 if is_basic(launcher) else search.settings.n_jobs
     # A stop that is never due: the schedule hands out nothing any more once its own is
-    while batch := list(islice(_handed_out(schedule), size)):
+    runs = iter(schedule.next, None)
+    while batch := list(islice(runs, size)):
         dispatch(launcher, batch, tracking_run, schedule.record, Stop())
-
-
-def _handed_out(schedule: Schedule) -> Iterable[Run]:
-    while (run := schedule.next()) is not None:
-        yield run
 
 
 def _are_over(clients: Sequence[StudyClient]) -> bool:

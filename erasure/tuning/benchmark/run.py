@@ -23,7 +23,7 @@ from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import store_root
 from erasure.trial.describe import to_absolute
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
-from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
+from erasure.tuning.benchmark.trials import Composer, Confirmation, MethodRuns
 from erasure.tuning.client import is_hopeless
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.recipe import KeptStudy, kept_studies, recipe_name
@@ -91,7 +91,7 @@ def _refuse(
         )
 
 
-def _check(search: Search, methods: Sequence[Contest]) -> None:
+def _check(search: Search, methods: Sequence[MethodRuns]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
     runs = [run for method in methods for run in method.defaults]
     root = store_root(runs[0].config)
@@ -147,7 +147,7 @@ def _folder(confirmation: Confirmation, plans: Sequence[StudyPlan]) -> Path:
 
 
 def _confirm(
-    search: Search, methods: Sequence[Contest], confirmation: Confirmation, stop: Stop
+    search: Search, methods: Sequence[MethodRuns], confirmation: Confirmation, stop: Stop
 ) -> tuple[list[RunResult], str]:
     """Run the comparison and return its results, or what went wrong."""
     title = f"\nconfirming on other seeds, evaluator={confirmation.evaluator}"
@@ -174,7 +174,7 @@ def _confirm(
 
 def _table(
     search: Search,
-    methods: Sequence[Contest],
+    methods: Sequence[MethodRuns],
     recipes: Sequence[Path],
     confirmation: Confirmation,
 ) -> BenchmarkTable:

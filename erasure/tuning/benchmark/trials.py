@@ -45,7 +45,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class MethodRuns:
     """The confirming trials of one method, one per seed.
 
     Args:
@@ -76,21 +76,23 @@ class Composer:
     typed: tuple[str, ...]
     first: int
 
-    def untuned(self, plans: Sequence[StudyPlan]) -> list[Contest]:
+    def untuned(self, plans: Sequence[StudyPlan]) -> list[MethodRuns]:
         """Return the methods with their own settings, which are known before tuning."""
         return [
-            Contest(plan=plan, defaults=self._trials(plan, {}, "defaults", group))
+            MethodRuns(plan=plan, defaults=self._trials(plan, {}, "defaults", group))
             for group, plan in enumerate(plans)
         ]
 
-    def tuned(self, methods: Sequence[Contest], studies: Mapping[str, KeptStudy]) -> list[Contest]:
+    def tuned(
+        self, methods: Sequence[MethodRuns], studies: Mapping[str, KeptStudy]
+    ) -> list[MethodRuns]:
         """Return the methods with the best settings of their studies, by name, as well."""
         return [
             replace(method, tuned=self._tuned(method, studies[method.plan.name], group))
             for group, method in enumerate(methods, start=len(methods))
         ]
 
-    def _tuned(self, method: Contest, study: KeptStudy, group: int) -> Sequence[Run]:
+    def _tuned(self, method: MethodRuns, study: KeptStudy, group: int) -> Sequence[Run]:
         best = study.best
         if best is None:
             return []
