@@ -34,7 +34,7 @@ RunTrial = Callable[[Trial, ModelStore, Progress], TrialOutput]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class TrialStores:
     """Where a trial takes models from and where its result goes to.
 
     Args:
@@ -50,10 +50,10 @@ class Places:
     console: Console
 
     @classmethod
-    def of(cls, cfg: DictConfig, console: Console) -> "Places":
-        """Build all places that ``cfg`` names."""
-        root = store_root(cfg)
+    def of(cls, cfg: DictConfig, console: Console) -> "TrialStores":
+        """Build all that ``cfg`` names."""
         tracker = build_tracker(cfg)
+        root = store_root(cfg)
         return cls(
             store=ModelStore(root), results=ResultStore(root), tracker=tracker, console=console
         )
@@ -72,7 +72,7 @@ class Places:
 
 
 def run_recorded(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, places: Places, run_trial: RunTrial
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
 ) -> TrialResult:
     """Return the result of a trial: read back if it finished before, else carried out.
 
@@ -80,23 +80,23 @@ def run_recorded(
         trial: The trial.
         record: Its identity.
         cfg: Its configuration.
-        places: Where its result goes to.
+        stores: Where its result goes to.
         run_trial: Carries it out.
 
     Raises:
         ErasureError: If the trial failed; it is recorded as failed first.
     """
     # A second process with the same trial waits here and then reads the result back
-    with places.results.claim(record.fingerprint):
-        result = _read_back(trial, record, cfg, places) if cfg.resume else None
-        return result or _carry_out(trial, record, cfg, places, run_trial)
+    with stores.results.claim(record.fingerprint):
+        result = _read_back(trial, record, cfg, stores) if cfg.resume else None
+        return result or _carry_out(trial, record, cfg, stores, run_trial)
 
 
 def _read_back(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, places: Places
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores
 ) -> TrialResult | None:
     """Return the result of an earlier run if it is what ``cfg`` asks for, and say why if not."""
-    results, tracker, console = places.results, places.tracker, places.console
+    results, tracker, console = stores.results, stores.tracker, stores.console
     result = results.finished(record.fingerprint)
     if result is None:
         return None
@@ -116,15 +116,15 @@ def _read_back(
 
 
 def _carry_out(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, places: Places, run_trial: RunTrial
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
 ) -> TrialResult:
-    results, tracker = places.results, places.tracker
+    results, tracker = stores.results, stores.tracker
     if not _parent(cfg):  # a sweep does this once for all its trials
         tracker.prepare()
         tracker.reap(results.is_claimed)
     results.forget(record.fingerprint)
     tracking_run = tracker.start(record, parent=_parent(cfg))
-    progress = Progress(places.console)
+    progress = Progress(stores.console)
     started = time.time()
 
     def save(result: TrialResult) -> TrialResult:
@@ -134,7 +134,7 @@ def _carry_out(
         return deliver(tracker, results, timed, tracking_run)
 
     try:
-        output = run_trial(trial, places.store, progress)
+        output = run_trial(trial, stores.store, progress)
         _write_artifacts(results.artifacts(record.fingerprint), trial, cfg, output, progress)
         result = _result(trial, record, output, progress)
     except BaseException as error:  # Ctrl-C and exits as well: a trial that ended is recorded

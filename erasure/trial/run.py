@@ -22,7 +22,7 @@ from erasure.trial.describe import describe
 from erasure.trial.guards import duplicates, output_change, untouched
 from erasure.trial.models import TrialModels, count_flops
 from erasure.trial.progress import Monitor, Progress
-from erasure.trial.recorded import Places, run_recorded
+from erasure.trial.recorded import TrialStores, run_recorded
 from erasure.trial.references.grow import reference_models
 from erasure.trial.table import show_address, show_result
 from erasure.trial.trial import Trial, TrialOutput
@@ -40,13 +40,13 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
     torch.set_num_threads(cfg.threads)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     record = describe(cfg, choices)
-    places = Places.of(cfg, Console())
+    stores = TrialStores.of(cfg, Console())
     trial = assemble(cfg)
-    places.check()
+    stores.check()
     run_stages = partial(run_trial, monitor=_monitor(cfg))
-    result = run_recorded(trial, record, cfg, places, run_stages)
-    show_result(result, places.console)
-    show_address(places.tracker, places.console)
+    result = run_recorded(trial, record, cfg, stores, run_stages)
+    show_result(result, stores.console)
+    show_address(stores.tracker, stores.console)
     values = trial.objective.values(result.metrics)
     return values[0] if len(values) == 1 else values
 
