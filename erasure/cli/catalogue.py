@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -116,9 +117,11 @@ def _models(conf: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _kind(target: str) -> str:
-    if ".graphs." in target:
+    """Return what a model is for, by the module it is defined in; targets are public names."""
+    module = str(resolve_name(target).__module__).rpartition(".")[2]
+    if module == "graphs":
         return "graphs"
-    return "text" if ".text." in target or ".transformer." in target else "images"
+    return "text" if module.startswith("text") else "images"
 
 
 def _multiplications(model: Any, kind: str) -> str:
