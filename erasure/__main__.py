@@ -20,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_help())
         return 0
     if command not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        sys.stderr.write(f"error: there is no command {command!r}; there are {known}\n")
+        names = ", ".join(COMMANDS)
+        sys.stderr.write(f"error: there is no command {command!r}; there are {names}\n")
         return 2
     return int(import_module(f"erasure.cli.{command}").main(rest))
 

@@ -73,6 +73,30 @@ def test_a_new_package_cannot_forget_the_contracts():
     }
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports under ``TYPE_CHECKING`` and inside functions count, they are dependencies too."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+
+    def imported(path):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                # `from package import module` names a module; any other name is inside the first
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                yield from (name if name in names else node.module for name in inner)
+
+    left = {name: {i for i in imported(path) if i in names} for name, path in names.items()}
+    # Whoever imports nothing that is left is in no circle; who never gets there is, or needs one
+    while free := {name for name, needs in left.items() if not needs & left.keys() - {name}}:
+        left = {name: needs for name, needs in left.items() if name not in free}
+    # The same from the other side, so that the message names the circle alone
+    while unused := left.keys() - {i for name, needs in left.items() for i in needs - {name}}:
+        left = {name: needs for name, needs in left.items() if name not in unused}
+    assert not left, {name: sorted(needs & left.keys()) for name, needs in left.items()}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_imports_and_offers_what_it_says(name):
     module = importlib.import_module(name)

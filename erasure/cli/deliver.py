@@ -23,11 +23,11 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     out = Console(soft_wrap=True, highlight=False)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        tracker, done = _replay(given.store, given.uri, given.experiment)
+        tracker, done = _replay(options.store, options.uri, options.experiment)
     except ConfigError as error:
         errors.print(f"error: --{error}", markup=False)
         return 2
@@ -42,16 +42,20 @@ def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(prog="python -m erasure deliver", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    one = commands.add_parser(
+    replay_parser = commands.add_parser(
         "replay",
-        help="send what the ledger holds and no run does",
+        help="send what the store holds and no run does",
         description="Send every result of a store that no tracking run holds yet.",
         epilog=EXAMPLE,
         formatter_class=shape,
     )
-    one.add_argument("--store", type=Path, required=True, help="the folder that store.root names")
-    one.add_argument("--uri", required=True, help="the tracking.uri to send to")
-    one.add_argument("--experiment", default="erasure", help="name (default: %(default)s)")
+    replay_parser.add_argument(
+        "--store", type=Path, required=True, help="the folder that store.root names"
+    )
+    replay_parser.add_argument("--uri", required=True, help="the tracking.uri to send to")
+    replay_parser.add_argument(
+        "--experiment", default="erasure", help="name (default: %(default)s)"
+    )
     return top
 
 

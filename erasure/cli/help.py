@@ -44,7 +44,7 @@ SETTINGS = """\
   threads=1                     CPU threads per trial
   pictures=true                 draw losses, ROC and curves
   resume=true                   false runs a finished trial again
-  store.root=store              trained models and the ledger of trials
+  store.root=store              trained models and the results of trials
   data.root=data                downloads, files placed by hand, prepared data
   tracking.uri=sqlite:///...    any MLflow tracking server or database
 """
@@ -98,4 +98,4 @@ def _folders(packages: Sequence[str]) -> Iterator[Path]:
     for package in packages:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
-            yield from (Path(place) for place in spec.submodule_search_locations)
+            yield from (Path(folder) for folder in spec.submodule_search_locations)

@@ -61,8 +61,7 @@ def _single_run(task: "Callable[[DictConfig], Any]") -> None:
 def _under_hydra(task: "Callable[[DictConfig], Any]") -> None:
     import hydra
 
-    from erasure.config.schema import register_schema
-    from erasure.config.search_path import register_search_path
+    from erasure.config.schema import register_schema, register_search_path
 
     register_schema()
     register_search_path(outside_configs())
@@ -96,16 +95,16 @@ def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
     """
     from erasure.config.explain import explain
 
-    asked = os.environ.get("HYDRA_FULL_ERROR")
-    shown_in_full = bool(asked)
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    shown_in_full = bool(full_error)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         action()
     except KeyboardInterrupt:
-        _say("interrupted; the same command continues where it stopped")
+        _print_error("interrupted; the same command continues where it stopped")
         return 130
     except ErasureError as error:
-        _say(str(error))
+        _print_error(str(error))
         if shown_in_full:
             raise
         return 1
@@ -113,15 +112,15 @@ def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
         message = explain(error, arguments, conf_folder())
         if message is None or shown_in_full:
             raise
-        _say(message)
+        _print_error(message)
         return 1
     finally:
-        if asked is None:
+        if full_error is None:
             del os.environ["HYDRA_FULL_ERROR"]
     return 0
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     if not options.root.is_dir():
-        _say(console, f"there is no store at {options.root}; --root names another")
+        _print_line(console, f"there is no store at {options.root}; --root names another")
         return 1
     store = ModelStore(options.root)
     commands = {"ls": _list, "verify": _verify, "gc": _collect}
@@ -77,15 +77,15 @@ def _list(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
         )
     console.print(table)
     for line in damaged:
-        _say(console, line)
+        _print_line(console, line)
     console.print(f"{len(store.entries())} models, {_size(total)}")
     return 0
 
 
 def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
-    damaged = {key: wrong for key in store.entries() if (wrong := store.damage(key))}
-    for key, wrong in damaged.items():
-        _say(console, f"{key}  {wrong}")
+    damaged = {key: damage for key in store.entries() if (damage := store.damage(key))}
+    for key, damage in damaged.items():
+        _print_line(console, f"{key}  {damage}")
     console.print(f"{len(store.entries())} models, {len(damaged)} damaged")
     if damaged:
         console.print("damaged models are trained again when they are asked for; gc removes them")
@@ -94,23 +94,25 @@ def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
 
 def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -> int:
     deadline = time.time() - options.unused_days * 86400
-    every = store.entries()
-    going = [key for key in every if store.damage(key) or _last_use(store, key) < deadline]
+    keys = store.entries()
+    unused = [key for key in keys if store.damage(key) or _last_use(store, key) < deadline]
     freed = 0
-    for key in going:
+    for key in unused:
         path = store.root / key / "weights.safetensors"
         freed += path.stat().st_size if path.is_file() else 0
-        _say(console, f"{key}  {store.damage(key) or 'last used ' + _date(_last_use(store, key))}")
+        _print_line(
+            console, f"{key}  {store.damage(key) or 'last used ' + _date(_last_use(store, key))}"
+        )
         if options.yes:
             store.remove(key)
     if options.yes:
         freed += store.sweep_partials()
     verb = "removed" if options.yes else "would remove"
-    console.print(f"{verb} {len(going)} of {len(every)} models, {_size(freed)}")
+    console.print(f"{verb} {len(unused)} of {len(keys)} models, {_size(freed)}")
     return 0
 
 
-def _say(console: Console, line: str) -> None:
+def _print_line(console: Console, line: str) -> None:
     """Print a line as it is: a path is no markup, and a script wants it unbroken."""
     console.print(line, markup=False, soft_wrap=True)
 

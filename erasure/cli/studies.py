@@ -11,8 +11,8 @@ from rich.table import Table
 from erasure.cli.hydra import conf_folder, reported
 from erasure.core.errors import ConfigError
 from erasure.sweep.progress import plain_console
-from erasure.sweep.summary import figure
-from erasure.tuning.recipes import kept_studies, selected
+from erasure.sweep.summary import format_number
+from erasure.tuning.recipe import KeptStudy, kept_studies
 
 EXAMPLES = """examples:
   python run.py -m hydra/sweeper=optuna unlearner=scrub,ssd     search, on validation data
@@ -58,21 +58,21 @@ def _status(options: argparse.Namespace) -> None:
         table.add_column(
             name, justify="left" if name in ("study", "sweep") else "right", no_wrap=True
         )
-    for one in kept_studies(options.store, options.storage):
-        best, counts = one.best, one.counts
+    for study in kept_studies(options.store, options.storage):
+        best, counts = study.best, study.counts
         table.add_row(
-            one.name,
-            f"{len(one.trials)} of {one.notes['n_trials']}",
+            study.name,
+            f"{len(study.trials)} of {study.search_settings['n_trials']}",
             *(str(counts[state]) for state in ("complete", "pruned", "fail", "running")),
-            "/".join(figure(value) for value in best.values) if best else "–",
-            str(one.notes["sweep"])[:8],
+            "/".join(format_number(value) for value in best.values) if best else "–",
+            str(study.search_settings["sweep"])[:8],
         )
     plain_console().print(table)
 
 
 def _recipe(options: argparse.Namespace) -> None:
-    found = kept_studies(options.store, options.storage)
-    recipes = [one.recipe() for one in selected(found, options.study, options.sweep)]
+    studies = kept_studies(options.store, options.storage)
+    recipes = [s.recipe() for s in _select_studies(studies, options.study, options.sweep)]
     names = [recipe.name for recipe in recipes]
     if len(set(names)) < len(names):
         raise ConfigError(
@@ -91,6 +91,27 @@ def _recipe(options: argparse.Namespace) -> None:
         shipped = conf_folder() / "recipe" / f"{recipe.name}.yaml"
         if elsewhere and shipped.is_file():
             console.print(f"  but {shipped} has the same name and comes first", markup=False)
+
+
+def _select_studies(
+    studies: list[KeptStudy], study: str | None, sweep: str | None
+) -> list[KeptStudy]:
+    """Return the study of a name, or those of a sweep by the beginning of its id.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    names = ", ".join(kept.name for kept in studies) or "none"
+    if study is not None:
+        selected = [kept for kept in studies if kept.name == study]
+        if not selected:
+            raise ConfigError(f"--study={study} does not exist; there are: {names}")
+        return selected
+    begin = sweep or "?"  # no fingerprint begins with a question mark
+    selected = [s for s in studies if str(s.search_settings["sweep"]).startswith(begin)]
+    if not selected:
+        raise ConfigError(f"--sweep={sweep} has no studies here; there are: {names}")
+    return selected
 
 
 if __name__ == "__main__":

@@ -51,8 +51,7 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
     """Compose as ``hydra.main`` does, which would make a folder for the outputs of a run."""
     from hydra import compose, initialize_config_dir
 
-    from erasure.config.schema import register_schema
-    from erasure.config.search_path import register_search_path
+    from erasure.config.schema import register_schema, register_search_path
 
     register_schema()
     register_search_path(outside_configs())

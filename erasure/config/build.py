@@ -21,7 +21,7 @@ def build(node: DictConfig, key: str, **offered: Any) -> Any:
     """Instantiate the ``_target_`` of ``node`` and everything inside it.
 
     This is the only place that instantiates. Before it does, every setting is checked against
-    the signature of its target, so that a wrong name or type is told by name.
+    the signature of its target, so that a message names what is wrong.
 
     Args:
         node: A config with a ``_target_``.
@@ -61,8 +61,8 @@ def _prefixed(message: str, key: str, settings: Mapping[str, Any]) -> str:
 
 
 def _translated(error: InstantiationException, key: str) -> ErasureError:
-    found = re.search(r"full_key: (\S+)", str(error))
-    path = found.group(1) if found else key
+    match = re.search(r"full_key: (\S+)", str(error))
+    path = match.group(1) if match else key
     cause = error.__cause__
     if isinstance(cause, ConfigError):
         return ConfigError(f"{path}.{cause}")
@@ -92,15 +92,15 @@ def _target(path: str, key: str) -> Callable[..., Any]:
     log = logging.getLogger("hydra.utils")  # would print the error a first time
     before, log.disabled = log.disabled, True
     try:
-        found = get_object(path)
+        target = get_object(path)
     except (ImportError, ValueError) as error:
         reason = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{key}._target_={path} cannot be imported: {reason}") from error
     finally:
         log.disabled = before
-    if not callable(found):
+    if not callable(target):
         raise ConfigError(f"{key}._target_={path} is not callable")
-    return found  # type: ignore[no-any-return]
+    return target  # type: ignore[no-any-return]
 
 
 def _check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: str) -> None:
@@ -115,11 +115,11 @@ def _check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: 
         if name not in parameters:
             close = get_close_matches(name, allowed, n=1)
             hint = f"; did you mean {key}.{close[0]}?" if close else ""
-            known = ", ".join(allowed) or "none"
-            raise ConfigError(f"{key}.{name} is not a setting here, only {known} are{hint}")
+            settings = ", ".join(allowed) or "none"
+            raise ConfigError(f"{key}.{name} is not a setting here, only {settings} are{hint}")
         expected = hints.get(name)
         if expected is not None and not _fits(value, expected):
-            raise ConfigError(f"{key}.{name} must be {_spoken(expected)}, got {value!r}")
+            raise ConfigError(f"{key}.{name} must be {_describe_type(expected)}, got {value!r}")
 
 
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
@@ -164,7 +164,7 @@ def _is_a(value: Any, hint: Any) -> bool:
     if hint in (bool, int, float):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         number = number and math.isfinite(value)
-        whole = number and isinstance(value, int)
+        whole = number and isinstance(value, int)  # bool is an int in Python, and no number here
         return {bool: isinstance(value, bool), int: whole, float: number}[hint]
     if hint is str:
         return isinstance(value, str)
@@ -173,23 +173,23 @@ def _is_a(value: Any, hint: Any) -> bool:
     return not (scalar and container)
 
 
-def _spoken(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return " or ".join(_spoken(option) for option in arguments)
+        return " or ".join(_describe_type(option) for option in arguments)
     if origin is Literal:
         return "one of " + ", ".join(str(option) for option in arguments)
     if hint in (None, NoneType):
         return "null"
     if origin in (list, tuple, Sequence):
-        return f"a list{_of_what(arguments)}"
+        return f"a list{_describe_items(arguments)}"
     return names.get(hint, str(hint))
 
 
-def _of_what(arguments: Sequence[Any]) -> str:
+def _describe_items(arguments: Sequence[Any]) -> str:
     names = {int: "whole numbers", float: "numbers", str: "texts", NoneType: "null"}
     inner = arguments[0] if arguments else Any
     options = get_args(inner) if get_origin(inner) in (Union, UnionType) else (inner,)
-    spoken = [names.get(option, "") for option in options]
-    return f" of {' or '.join(spoken)}" if all(spoken) else ""
+    kinds = [names.get(option, "") for option in options]
+    return f" of {' or '.join(kinds)}" if all(kinds) else ""

@@ -42,11 +42,12 @@ class Compositions:
         """
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         plain = [override for override in parsed if self._is_plain(override, parsed)]
-        shape = tuple(_spelled(o, plain) for o in parsed)
+        shape = tuple(_shape_of(o, plain) for o in parsed)
         if shape not in self._shared:
-            found = self.loader.load_sweep_config(self.master, list(overrides))
-            self._shared[shape] = found
+            composed = self.loader.load_sweep_config(self.master, list(overrides))
+            self._shared[shape] = composed
         config = copy.deepcopy(self._shared[shape])
+        # resolvers with a cache, such as ${now:}, answer alike in all trials of a sweep
         OmegaConf.copy_cache(from_config=self.master, to_config=config)
         try:
             for override in plain:
@@ -81,8 +82,8 @@ class Compositions:
         if "." in key:
             return False  # a group is a folder, whose name has none
         if key not in self._groups:
-            found = self.loader.get_group_options(key, results_filter=None)  # folders as well
-            self._groups[key] = bool(found)
+            options = self.loader.get_group_options(key, results_filter=None)  # folders as well
+            self._groups[key] = bool(options)
         return self._groups[key]
 
 
@@ -100,8 +101,8 @@ def add_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
         config.hydra.job.override_dirname = re.sub("=", str(how.kv_sep), joined)
 
 
-def _spelled(override: Override, plain: Sequence[Override]) -> str:
-    """Return what must be the same for two trials to share a composition."""
+def _shape_of(override: Override, plain: Sequence[Override]) -> str:
+    """Return what two trials must have in common to share a composition: all but plain values."""
     if any(override is each for each in plain):
         return f"{override.type} {override.key_or_group}"
     return str(override.input_line)
@@ -111,8 +112,9 @@ def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _overlap(key: str, other: str) -> bool:
+    # with the dot, or a.bc would lie inside a.b
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
 @lru_cache(maxsize=1024)

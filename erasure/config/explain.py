@@ -39,24 +39,24 @@ def explain(error: BaseException, arguments: Sequence[str], conf: Path) -> str |
 
 
 def _no_such_option(group: str, option: str, options: Sequence[str] | None) -> str:
-    known = [name for name in options or [] if not name.startswith("_")]
-    return f"{group}={option} does not exist{_did_you_mean(option, known)}; allowed: " + ", ".join(
-        known
-    )
+    allowed = [name for name in options or [] if not name.startswith("_")]
+    hint = _did_you_mean(option, allowed)
+    return f"{group}={option} does not exist{hint}; allowed: {', '.join(allowed)}"
 
 
 def _no_such_key(key: str, arguments: Sequence[str], conf: Path) -> str:
-    known = _all_keys(key, arguments, conf)
+    all_keys = _all_keys(key, arguments, conf)
     last = key.rpartition(".")[2]
     owner = key.split(".", 1)[0]
-    inside = [name for name in known if name.split(".", 1)[0] == owner]
+    inside = [name for name in all_keys if name.split(".", 1)[0] == owner]
     same = [name for name in inside if name.rpartition(".")[2] == last]
-    if any(name.startswith(f"{key}.") for name in known):
+    if any(name.startswith(f"{key}.") for name in all_keys):
+        below = ", ".join(name for name in all_keys if name.startswith(f"{key}."))
         return (
-            f"{key} has only the keys {', '.join(n for n in known if n.startswith(key + '.'))}; "
+            f"{key} has only the keys {below}; "
             f"to give it others, replace it: '~{key}' '+{key}={{...}}'"
         )
-    tops = sorted({name.split(".", 1)[0] for name in known})
+    tops = sorted({name.split(".", 1)[0] for name in all_keys})
     hint = f"; did you mean {same[0]}?" if same else _did_you_mean(key, inside or tops)
     allowed = inside or tops
     listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
@@ -86,7 +86,7 @@ def _is_sweep(argument: str) -> bool:
 def _paths(value: object, path: str = "") -> list[str]:
     if isinstance(value, dict) and value:
         inner = [_paths(v, f"{path}.{k}" if path else str(k)) for k, v in value.items()]
-        return [found for paths in inner for found in paths if not found.endswith("_")]
+        return [leaf for paths in inner for leaf in paths if not leaf.endswith("_")]
     return [path]
 
 
@@ -100,6 +100,6 @@ def _wrong_value(error: BaseException, text: str) -> str:
     return f"{key.group(1)}: {first}" if key else text.strip()
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+def _did_you_mean(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else ""

@@ -1,9 +1,16 @@
-"""Types of the top-level settings; Hydra refuses ``seed=abc`` while it composes."""
+"""What Hydra has to know before it composes: types of settings, and folders of outside packages.
 
+With the types it refuses ``seed=abc`` while it composes.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import II, MISSING
 
 
@@ -19,7 +26,7 @@ class SeedKeys:
 
 @dataclass
 class StoreKeys:
-    """Where trained models and the ledger of trials live."""
+    """Where trained models and the results of trials live."""
 
     root: str = "store"
 
@@ -53,7 +60,7 @@ class TuningKeys:
     _target_: str = "erasure.tuning.monitor_of"
     study: str = ""
     trial: int | None = None
-    place: int = 0
+    seed_index: int = 0
     storage: str = ""
     max_seconds: float | None = None
 
@@ -79,10 +86,21 @@ class Config:
     resume: bool = True
     store: StoreKeys = field(default_factory=StoreKeys)
     data: DataKeys = field(default_factory=DataKeys)
-    pool: ReferenceKeys = field(default_factory=ReferenceKeys)
+    references: ReferenceKeys = field(default_factory=ReferenceKeys)
     tuning: TuningKeys = field(default_factory=TuningKeys)
 
 
 def register_schema() -> None:
     """Make the schema known to Hydra under the name that ``conf/config.yaml`` starts from."""
     ConfigStore.instance().store(name="schema", node=Config)
+
+
+def register_search_path(packages: Sequence[str]) -> None:
+    """Let Hydra look for options in ``packages`` after our own folder."""
+
+    class OutsidePackages(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for package in packages:
+                search_path.append(provider="erasure", path=f"pkg://{package}")
+
+    Plugins.instance().register(OutsidePackages)

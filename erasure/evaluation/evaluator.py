@@ -40,7 +40,7 @@ class Evaluator:
         heldout: The held-out part to look at: ``val`` while tuning, ``test`` to report.
         needs_gold: Whether the experiment shall provide the retrained model; without it what is
             relative to it is skipped with a reason.
-        needs_pool: Whether to refuse a trial without reference models (``pool.size``).
+        needs_references: Whether to refuse a trial without reference models (``references.size``).
         max_retain: Evaluate at most this many retain samples, drawn by the evaluation seed.
         batch_size: Samples per forward pass.
 
@@ -51,7 +51,7 @@ class Evaluator:
     metrics: Mapping[str, Metric]
     heldout: Literal["test", "val"] = "test"
     needs_gold: bool = True
-    needs_pool: bool = False
+    needs_references: bool = False
     max_retain: int | None = None
     batch_size: int = 1024
 

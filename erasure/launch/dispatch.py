@@ -28,23 +28,23 @@ LEFT_NOTHING = (
 LONGEST_REASON = 240
 """Characters of an error; launchers append whole logs to theirs."""
 
-Report = Callable[[Run, JobResult | None, str], None]
-"""Told of each trial that ended: the trial, how its process ended, and the launcher's error."""
+OnEnd = Callable[[Run, JobResult | None, str], None]
+"""Called with each run that ended: the run, how its process ended, and the launcher's error."""
 
 
 def dispatch(
-    launcher: Launcher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
+    launcher: Launcher, runs: Sequence[Run], parent: str, on_end: OnEnd, stop: Stop
 ) -> None:
-    """Run ``trials`` below the tracking run ``parent`` and report each that ends.
+    """Run ``runs`` below the tracking run ``parent`` and call ``on_end`` with each that ends.
 
     None is handed out any more once ``stop`` is due.
     """
     if isinstance(launcher, ComposedLauncher):
-        _composed(launcher, trials, parent, report, stop)
+        _composed(launcher, runs, parent, on_end, stop)
     elif is_basic(launcher):
-        _one_by_one(launcher, trials, parent, report, stop)
+        _one_by_one(launcher, runs, parent, on_end, stop)
     elif not stop.is_due():
-        _all_at_once(launcher, trials, parent, report)
+        _all_at_once(launcher, runs, parent, on_end)
 
 
 def is_basic(launcher: Launcher) -> bool:
@@ -63,34 +63,34 @@ def patience(launcher: Launcher, stop: Stop, console: Console) -> AbstractContex
 
 
 def _composed(
-    launcher: ComposedLauncher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
+    launcher: ComposedLauncher, runs: Sequence[Run], parent: str, on_end: OnEnd, stop: Stop
 ) -> None:
-    by_number = {trial.number: trial for trial in trials}
-    waiting = iter(trials)
+    by_number = {run.number: run for run in runs}
+    waiting = iter(runs)
 
-    def supply() -> DictConfig | None:
-        trial = None if stop.is_due() else next(waiting, None)
-        return None if trial is None else below(trial.config, parent)
+    def next_job() -> DictConfig | None:
+        run = None if stop.is_due() else next(waiting, None)
+        return None if run is None else below(run.config, parent)
 
-    like = [trial.config for trial in trials]
-    launcher.run_supplied(supply, like, lambda end: report(by_number[end.number], end, ""))
+    like = [run.config for run in runs]
+    launcher.run_handed_out(next_job, like, lambda end: on_end(by_number[end.number], end, ""))
 
 
 def _one_by_one(
-    launcher: Launcher, trials: Sequence[Run], parent: str, report: Report, stop: Stop
+    launcher: Launcher, runs: Sequence[Run], parent: str, on_end: OnEnd, stop: Stop
 ) -> None:
     """Run in this process, where a trial that exits must not take the others along."""
     if gc.get_freeze_count() == 0:  # else what was imported is searched for garbage all the time
         gc.collect()
         gc.freeze()
-    for trial in trials:
+    for run in runs:
         if stop.is_due():
             return
         try:
-            error = _error(_run_here(launcher, below(trial.config, parent)))
+            error = _error(_run_here(launcher, below(run.config, parent)))
         except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever the trial raised
             error = _in_one_line(raised)
-        report(trial, None, error or "it ended without a result")
+        on_end(run, None, error or "it ended without a result")
 
 
 def _run_here(launcher: Launcher, config: DictConfig) -> JobReturn:
@@ -108,18 +108,18 @@ def _run_here(launcher: Launcher, config: DictConfig) -> JobReturn:
     return returned
 
 
-def _all_at_once(launcher: Launcher, trials: Sequence[Run], parent: str, report: Report) -> None:
+def _all_at_once(launcher: Launcher, runs: Sequence[Run], parent: str, on_end: OnEnd) -> None:
     try:
-        errors = [_error(job) for job in _launch(launcher, trials, parent)]
+        errors = [_error(job) for job in _launch(launcher, runs, parent)]
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # another launcher's, of any kind
-        errors = [f"the launcher gave up: {_in_one_line(raised)}"] * len(trials)
-    for trial, error in zip(trials, errors, strict=True):
-        report(trial, None, error or LEFT_NOTHING)
+        errors = [f"the launcher gave up: {_in_one_line(raised)}"] * len(runs)
+    for run, error in zip(runs, errors, strict=True):
+        on_end(run, None, error or LEFT_NOTHING)
 
 
-def _launch(launcher: Launcher, trials: Sequence[Run], parent: str) -> Sequence[JobReturn]:
-    overrides = [[*trial.overrides, _parent_override(parent)] for trial in trials]
-    return launcher.launch(overrides, initial_job_idx=trials[0].number)
+def _launch(launcher: Launcher, runs: Sequence[Run], parent: str) -> Sequence[JobReturn]:
+    overrides = [[*run.overrides, _parent_override(parent)] for run in runs]
+    return launcher.launch(overrides, initial_job_idx=runs[0].number)
 
 
 def _error(job: JobReturn) -> str:

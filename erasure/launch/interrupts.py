@@ -34,7 +34,7 @@ class Stop:
         return cls() if hours is None else cls(deadline=time.monotonic() + 3600 * hours)
 
     def is_due(self) -> bool:
-        """Tell whether nothing new is to be started."""
+        """Tell whether nothing new is to be started; once due, it stays so."""
         if not self.reason and time.monotonic() > self.deadline:
             self.reason = "hydra.sweeper.max_hours is over"
         return bool(self.reason)
@@ -48,6 +48,7 @@ def patient(stop: Stop, console: Console) -> Iterator[None]:
         return
 
     def first(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
+        # first of all: from here on Ctrl-C raises, even while this handler prints
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.reason = INTERRUPTED
         console.print("finishing the trials that run; Ctrl-C again stops at once", style="yellow")

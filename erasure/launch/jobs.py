@@ -37,7 +37,7 @@ class LaunchError(ErasureError):
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """How a trial's process ended; whether the trial has a result is for the ledger to say.
+    """How a trial's process ended; whether it has a result is for the store to say.
 
     Args:
         number: The trial's ``hydra.job.num``.
@@ -66,11 +66,11 @@ class _Running:
         except OSError as error:
             reason = f"{self.log.parent} cannot be made: {error.strerror}"
             raise LaunchError(f"hydra.sweep.subdir must name a folder, {reason}") from error
-        self.answer: bytes | None = None
+        self.answer: bytes | None = None  # None: not there yet; empty: the process died silent
         self.began = time.monotonic()
         self.inbox, outbox = connection.Pipe(duplex=False)
-        errand = Job(shared=shared, config=cloudpickle.dumps(config), env=slot.env, log=self.log)
-        self.process = _CONTEXT.Process(target=work, args=(errand, outbox))
+        job = Job(shared=shared, config=cloudpickle.dumps(config), env=slot.env, log=self.log)
+        self.process = _CONTEXT.Process(target=work, args=(job, outbox))
         try:
             self.process.start()
         except (EOFError, OSError) as error:
@@ -87,10 +87,11 @@ class _Running:
             except (EOFError, OSError):  # the process died before or while it answered
                 self.answer = b""
 
-    def ending(self) -> JobResult:
+    def job_result(self) -> JobResult:
+        """Return how the process ended, once it is gone, and free what it held here."""
         self.listen()
         self.process.join()
-        returned, error = _opened(self.answer or b"", int(self.process.exitcode or 0))
+        returned, error = _read_answer(self.answer or b"", int(self.process.exitcode or 0))
         self.inbox.close()
         self.process.close()
         seconds = time.monotonic() - self.began
@@ -111,14 +112,14 @@ def start_server(preload: Sequence[str], threads: int) -> None:
         forkserver.ensure_running()
 
 
-def supply_of(configs: Sequence[DictConfig]) -> NextJob:
-    """Return a supply of what is known beforehand."""
+def jobs_from(configs: Sequence[DictConfig]) -> NextJob:
+    """Return what hands out ``configs`` one after the other."""
     waiting = deque(configs)
     return lambda: waiting.popleft() if waiting else None
 
 
 def run_jobs(
-    supply: NextJob,
+    next_job: NextJob,
     slots: Sequence[Slot],
     shared: bytes,
     on_end: Callable[[JobResult], None],
@@ -129,25 +130,26 @@ def run_jobs(
     ``on_end``, ends the processes that still run.
 
     Args:
-        supply: Asked for a configuration whenever a slot is free and something changed; the
+        next_job: Called for a configuration whenever a slot is free and something changed; the
             jobs are over when it has none and nothing runs.
-        slots: Places to run.
+        slots: Where to run, one job at a time in each.
         shared: What :func:`erasure.launch.worker.pack` returned.
-        on_end: Told of each process that ended.
+        on_end: Called with each process that ended.
     """
     free = deque(slots)
     running: list[_Running] = []
     try:
         with _terminated_like_interrupted():
             while True:
-                while free and (config := supply()) is not None:
+                # free first: asking may claim a trial, which then had to wait for a slot
+                while free and (config := next_job()) is not None:
                     running.append(_Running(config, free.popleft(), shared))
                 if not running:
                     return
-                for trial in _ended(running):
-                    running.remove(trial)
-                    free.append(trial.slot)
-                    on_end(trial.ending())
+                for ended in _ended(running):
+                    running.remove(ended)
+                    free.append(ended.slot)  # before on_end, which may raise
+                    on_end(ended.job_result())
     finally:
         _stop(running)
 
@@ -158,25 +160,26 @@ def _folder(config: DictConfig) -> Path:
 
 
 def _ended(running: Sequence[_Running]) -> list[_Running]:
-    """Wait until something happens and return the trials whose process is gone."""
-    inboxes = [trial.inbox for trial in running if trial.answer is None]
-    ready = connection.wait([*inboxes, *(trial.process.sentinel for trial in running)])
-    for trial in running:
-        trial.listen()
-    return [trial for trial in running if trial.process.sentinel in ready]
+    """Wait until something happens and return those whose process is gone."""
+    # Both, because a process blocks on a large answer until it is read, and may die without one
+    inboxes = [job.inbox for job in running if job.answer is None]
+    ready = connection.wait([*inboxes, *(job.process.sentinel for job in running)])
+    for job in running:
+        job.listen()
+    return [job for job in running if job.process.sentinel in ready]
 
 
-def _opened(answer: bytes, exit_code: int) -> tuple[JobReturn, str]:
+def _read_answer(answer: bytes, exit_code: int) -> tuple[JobReturn, str]:
     if answer:
         returned, error = pickle.loads(answer)
         return returned, error
-    error = f"the worker died ({_spoken(exit_code)})"
+    error = f"the worker died ({_describe_exit(exit_code)})"
     stand_in = JobReturn(status=JobStatus.FAILED)
     stand_in.return_value = RuntimeError(error)
     return stand_in, error
 
 
-def _spoken(exit_code: int) -> str:
+def _describe_exit(exit_code: int) -> str:
     if exit_code >= 0:
         return f"exit code {exit_code}"
     name = signal.Signals(-exit_code).name

@@ -1,4 +1,4 @@
-"""The pool behind ``hydra/launcher=local``."""
+"""The workers behind ``hydra/launcher=local``."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.launch.jobs import JobResult, NextJob, run_jobs, start_server, supply_of
+from erasure.launch.jobs import JobResult, NextJob, jobs_from, run_jobs, start_server
 from erasure.launch.slots import Resources
 from erasure.launch.worker import pack
 
@@ -24,14 +24,14 @@ class ComposedLauncher(Protocol):
     ) -> None:
         """Run every configuration and report each as it ends."""
 
-    def run_supplied(
-        self, supply: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
+    def run_handed_out(
+        self, next_job: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
-        """Run what ``supply`` returns, as long as it does, and report each as it ends."""
+        """Run what ``next_job`` returns, as long as it does, and report each as it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalPool:
+class LocalWorkers:
     """Processes on this machine, forked from one that has imported what trials need.
 
     Args:
@@ -55,16 +55,16 @@ class LocalPool:
     ) -> None:
         """Run one process per configuration; see :func:`run_jobs`."""
         if configs:
-            self.run_supplied(supply_of(configs), configs, on_end)
+            self.run_handed_out(jobs_from(configs), configs, on_end)
 
-    def run_supplied(
-        self, supply: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
+    def run_handed_out(
+        self, next_job: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
     ) -> None:
-        """Run what ``supply`` returns in slots fit for configurations like those of ``like``."""
+        """Run what ``next_job`` returns in slots fit for configurations like those of ``like``."""
         self.warm_up(like)
         cpu_only = all(OmegaConf.select(config, "device") == "cpu" for config in like)
         slots = self.resources.slots(threads=_threads(like), cpu_only=cpu_only)
-        run_jobs(supply, slots, pack(self.task, self.context), on_end)
+        run_jobs(next_job, slots, pack(self.task, self.context), on_end)
 
 
 def _threads(configs: Sequence[DictConfig]) -> int:

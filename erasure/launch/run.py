@@ -12,10 +12,10 @@ class Run:
     """A trial of a sweep, ready to run.
 
     Args:
-        number: Its place in the grid, and Hydra's ``hydra.job.num``.
+        number: Its position in the grid, and Hydra's ``hydra.job.num``.
         overrides: What tells Hydra to compose it.
         config: The composed configuration, ``hydra`` node included.
-        trial: Its name and fingerprint.
+        record: Its name and fingerprint.
         label: Its name, with swept settings that the name leaves out.
         variant: What it shares with the trials that differ from it by seeds alone.
     """
@@ -23,6 +23,6 @@ class Run:
     number: int
     overrides: tuple[str, ...]
     config: DictConfig
-    trial: TrialRecord
+    record: TrialRecord
     label: str
     variant: str

@@ -1,4 +1,4 @@
-"""Places to run trials at the same time: threads and GPUs dealt out evenly."""
+"""Slots to run trials in at the same time: threads and GPUs dealt out evenly."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from erasure.core.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A place for one trial at a time.
+    """What one trial at a time runs in.
 
     Args:
         env: Environment variables its trials run with.
@@ -57,7 +57,7 @@ class Resources:
         gpus = self._chosen_gpus(cpu_only=cpu_only)
         count = self._count(len(gpus), threads)
         if gpus:
-            return [Slot(env=_only_gpu(gpus[place % len(gpus)])) for place in range(count)]
+            return [Slot(env=_only_gpu(gpus[index % len(gpus)])) for index in range(count)]
         hidden = _only_gpu("") if self.gpus == "none" else {}
         return [Slot(env=hidden) for _ in range(count)]
 
@@ -82,8 +82,8 @@ def visible_gpus() -> list[str]:
     torch = sys.modules.get("torch")
     if torch is not None:
         return [str(number) for number in range(torch.cuda.device_count())]
-    found = Path("/proc/driver/nvidia/gpus")
-    return [str(number) for number, _ in enumerate(found.glob("*"))]
+    drivers = Path("/proc/driver/nvidia/gpus")  # one folder per GPU; not there without a driver
+    return [str(number) for number, _ in enumerate(drivers.glob("*"))]
 
 
 def _cores() -> int:

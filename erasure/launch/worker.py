@@ -43,14 +43,14 @@ def pack(task: TaskFunction, context: HydraContext) -> bytes:
     return bytes(cloudpickle.dumps((task, context, Singleton.get_state())))
 
 
-def work(errand: Job, outbox: Connection) -> None:
+def work(job: Job, outbox: Connection) -> None:
     """Run one trial and send back its pickled ``JobReturn`` and its error as text."""
-    os.environ.update(errand.env)
+    os.environ.update(job.env)
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _print_to(errand.log)
+    _print_to(job.log)
     faulthandler.enable()
-    answer = _run(errand.shared, errand.config)
+    answer = _run(job.shared, job.config)
     with suppress(BrokenPipeError):  # the parent died; the trial's own records are complete
         outbox.send_bytes(answer)
     outbox.close()
@@ -60,6 +60,7 @@ def _print_to(log: Path) -> None:
     """Send standard output and error, C libraries included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # the descriptors themselves: CUDA, faulthandler and child processes write past sys.stdout
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -69,6 +70,7 @@ def _print_to(log: Path) -> None:
 def _run(shared: bytes, pickled: bytes) -> bytes:
     setup_globals()
     task, context, state = pickle.loads(shared)
+    # Hydra's registries, which the parent filled from its plugins and this process has empty
     Singleton.set_state(state)
     config: DictConfig = pickle.loads(pickled)
     HydraConfig.instance().set_config(config)
@@ -86,7 +88,9 @@ def _answer(returned: JobReturn) -> bytes:
     error = _error(returned)
     try:
         answer: bytes = cloudpickle.dumps((returned, error))
-        pickle.loads(answer)
+        pickle.loads(
+            answer
+        )  # here, where it costs one trial: in the parent it would end the sweep
     except Exception:  # noqa: BLE001  # a foreign value may refuse to be pickled in any way
         returned.return_value = RuntimeError(error or "the return value cannot be pickled")
         answer = cloudpickle.dumps((returned, error))

@@ -1,4 +1,4 @@
-"""Results on their way from the ledger to the tracker; being late is no reason to fail."""
+"""Results on their way from the disk to the tracker; being late is no reason to fail."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ class Replayed:
 
     Args:
         sent: How many were sent.
-        kept: How many are still only in the ledger, because tracking failed.
+        kept: How many are still only on disk, because tracking failed.
         busy: How many were left to the process that works on their trial.
     """
 
@@ -31,17 +31,17 @@ class Replayed:
 
 
 def deliver(
-    tracker: Tracker, ledger: ResultStore, result: TrialResult, run: str = "", parent: str = ""
+    tracker: Tracker, results: ResultStore, result: TrialResult, run: str = "", parent: str = ""
 ) -> TrialResult:
-    """Send a result that the ledger holds and note there which run holds it.
+    """Send a result that is on disk and note there which run holds it.
 
-    A failure never leaves this function: the result stays in the ledger, and a warning says so.
+    A failure never leaves this function: the result stays on disk, and a warning says so.
 
     Args:
         tracker: Where to send it.
-        ledger: Where it is and where its artifacts are.
+        results: Where it is and where its artifacts are.
         result: The result.
-        run: The run that was opened for the trial; found or opened if empty.
+        run: The run that was opened for the trial; looked for or opened if empty.
         parent: Run of the sweep, for a run that must be opened.
 
     Returns:
@@ -52,8 +52,8 @@ def deliver(
         time.sleep(pause)
         try:
             run = run or tracker.find(result) or _start(tracker, result, parent)
-            tracker.finish(run, result, ledger.artifacts(result.trial.fingerprint))
-            return ledger.mark_sent(result, run)
+            tracker.finish(run, result, results.artifacts(result.trial.fingerprint))
+            return results.mark_sent(result, run)
         except RunLostError as error:
             problem, run = error, ""
         except ErasureError as error:
@@ -62,27 +62,27 @@ def deliver(
         "%s: the result is safe in %s but not tracked (%s); later, "
         "`python -m erasure deliver replay --store %s --uri %s` sends it",
         result.trial.name,
-        ledger.folder(result.trial.fingerprint),
+        results.folder(result.trial.fingerprint),
         problem,
-        ledger.root.parent,
+        results.root.parent,
         tracker.uri,
     )
     return result
 
 
-def replay(tracker: Tracker, ledger: ResultStore) -> Replayed:
+def replay(tracker: Tracker, results: ResultStore) -> Replayed:
     """Send every result that no run holds, except those of trials that are being run."""
     sent = kept = busy = 0
-    for waiting in ledger.unsent():
-        fingerprint = waiting.trial.fingerprint
-        if ledger.is_claimed(fingerprint):
+    for unsent in results.unsent():
+        fingerprint = unsent.trial.fingerprint
+        if results.is_claimed(fingerprint):
             busy += 1
             continue
-        with ledger.claim(fingerprint):
-            result = ledger.find(fingerprint)
+        with results.claim(fingerprint):
+            result = results.find(fingerprint)
             if result is None or result.run:
                 continue
-            delivered = deliver(tracker, ledger, result)
+            delivered = deliver(tracker, results, result)
         sent += bool(delivered.run)
         kept += not delivered.run
     return Replayed(sent=sent, kept=kept, busy=busy)

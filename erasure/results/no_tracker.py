@@ -1,4 +1,4 @@
-"""No tracking: results stay in the ledger."""
+"""No tracking: results stay on disk."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.run_results import Entry
+from erasure.sweep.run_results import RunResult
 from erasure.sweep.summary import Leaderboard, SettingRow
 
 
@@ -24,54 +24,57 @@ class SweepSummary:
         name: The sweep, for a reader.
         fingerprint: The sweep, for a machine.
         command: What repeats it.
-        run: The tracking run that holds it.
-        entries: One per trial, in the order of the grid.
+        tracking_run: The tracking run that holds it.
+        run_results: One per trial, in the order of the grid.
         board: Their means.
     """
 
     name: str
     fingerprint: str
     command: str
-    run: str
-    entries: Sequence[Entry]
+    tracking_run: str
+    run_results: Sequence[RunResult]
     board: Leaderboard
 
     @property
-    def failures(self) -> list[Entry]:
+    def failures(self) -> list[RunResult]:
         """The trials that ran and have no result."""
-        return [entry for entry in self.entries if entry.state == "failed"]
+        return [run_result for run_result in self.run_results if run_result.state == "failed"]
 
     @property
     def missing(self) -> int:
         """Number of trials without a result, whether they failed or never ran."""
-        return sum(entry.state != "finished" for entry in self.entries)
+        return sum(run_result.state != "finished" for run_result in self.run_results)
 
     @property
     def trained(self) -> int:
         """Number of models that trials of this sweep had to train."""
-        return sum(entry.trained for entry in self.entries)
+        return sum(run_result.trained for run_result in self.run_results)
 
     def counts(self) -> str:
         """Return how many trials there are of each kind, and how many models it took."""
-        before = sum(entry.before for entry in self.entries)
-        now = sum(entry.state == "finished" and not entry.before for entry in self.entries)
-        waiting = sum(entry.state == "not run" for entry in self.entries)
+        before = sum(run_result.read_back for run_result in self.run_results)
+        now = sum(
+            run_result.state == "finished" and not run_result.read_back
+            for run_result in self.run_results
+        )
+        waiting = sum(run_result.state == "not run" for run_result in self.run_results)
         kinds = {
             "finished": now,
             "finished before": before,
             "failed": len(self.failures),
             "not run": waiting,
         }
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-        total = len(self.entries)
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+        total = len(self.run_results)
         trials = "1 trial" if total == 1 else f"{total} trials"
-        return f"{trials}: {told}; {self.trained} models trained"
+        return f"{trials}: {counted}; {self.trained} models trained"
 
     def markdown(self) -> str:
         """Return the summary as the description of a tracking run."""
         lines = [self.counts(), "", *_markdown_table(self.board)]
         if self.failures:
-            lines += ["", "**Failed**", "", *(f"- {_failure(e)}" for e in self.failures)]
+            lines += ["", "**Failed**", "", *(f"- {_failure(r)}" for r in self.failures)]
         return "\n".join([*lines, "", "```", self.command, "```", ""])
 
     def write(self, folder: Path) -> None:
@@ -79,7 +82,7 @@ class SweepSummary:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "summary.md").write_text(f"# {self.name}\n\n{self.markdown()}")
         (folder / "sweep.json").write_text(json.dumps(self._plain(), indent=1))
-        records = [_record(entry) for entry in self.entries]
+        records = [_record(run_result) for run_result in self.run_results]
         header = list(dict.fromkeys(key for record in records for key in record))
         with (folder / "summary.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, header)
@@ -97,8 +100,8 @@ class SweepSummary:
             )
             console.print(wide if fits else narrow)
             console.print()
-        for entry in self.failures:
-            console.print(Text(_failure(entry), style="red"), soft_wrap=True)
+        for run_result in self.failures:
+            console.print(Text(_failure(run_result), style="red"), soft_wrap=True)
         console.print(Text(self.counts()), soft_wrap=True)
 
     def _plain(self) -> dict[str, Any]:
@@ -106,41 +109,41 @@ class SweepSummary:
             "name": self.name,
             "fingerprint": self.fingerprint,
             "command": self.command,
-            "run": self.run,
+            "run": self.tracking_run,
             "trained": self.trained,
             "trials": [
                 {
-                    "fingerprint": entry.planned.trial.fingerprint,
-                    "name": entry.planned.label,
-                    "overrides": list(entry.planned.overrides),
-                    "state": entry.state,
-                    "reason": entry.reason,
-                    "run": entry.result.run if entry.result else "",
+                    "fingerprint": run_result.run.record.fingerprint,
+                    "name": run_result.run.label,
+                    "overrides": list(run_result.run.overrides),
+                    "state": run_result.state,
+                    "reason": run_result.reason,
+                    "run": run_result.result.run if run_result.result else "",
                 }
-                for entry in self.entries
+                for run_result in self.run_results
             ],
         }
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def _record(run_result: RunResult) -> dict[str, Any]:
     return {
-        "name": entry.planned.label,
-        "variant": entry.planned.variant,
-        **entry.planned.trial.tags,
-        "overrides": " ".join(entry.planned.overrides),
-        "state": entry.state,
-        "reason": entry.reason,
-        "seconds": round(entry.seconds, 3),
-        "trained": entry.trained,
-        "fingerprint": entry.planned.trial.fingerprint,
-        "run": entry.result.run if entry.result else "",
-        **entry.metrics,
+        "name": run_result.run.label,
+        "variant": run_result.run.variant,
+        **run_result.run.record.tags,
+        "overrides": " ".join(run_result.run.overrides),
+        "state": run_result.state,
+        "reason": run_result.reason,
+        "seconds": round(run_result.seconds, 3),
+        "trained": run_result.trained,
+        "fingerprint": run_result.run.record.fingerprint,
+        "run": run_result.result.run if run_result.result else "",
+        **run_result.metrics,
     }
 
 
-def _failure(entry: Entry) -> str:
-    log = f" (log: {os.path.relpath(entry.log)})" if entry.log else ""
-    return f"{entry.planned.label}: {entry.reason}{log}"
+def _failure(run_result: RunResult) -> str:
+    log = f" (log: {os.path.relpath(run_result.log)})" if run_result.log else ""
+    return f"{run_result.run.label}: {run_result.reason}{log}"
 
 
 def _cells(row: SettingRow, metrics: Sequence[str]) -> list[str]:

@@ -1,8 +1,7 @@
 """The story of a sweep: what to run, what is done already, run the rest, sum it up."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from erasure.launch.jobs import JobResult
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.models_to_train import required_models, summarize_models
 from erasure.sweep.plan import plan
 from erasure.sweep.progress import plain_console, progress
-from erasure.sweep.records import SweepRecords, open_desk
-from erasure.sweep.run_results import Entry
+from erasure.sweep.records import SweepRecords, open_records
+from erasure.sweep.run_results import RunResult
 from erasure.trial.table import show_address
 
 
@@ -37,8 +36,6 @@ class Grid:
         launcher: Runs trials.
         loader: Composes configurations.
         master: The configuration of the command line as a whole.
-        check: Dotted path of a function that refuses a configuration that cannot run, and returns
-            the models it needs or None.
         max_hours: Wall time after which no trial is started any more.
         console: Where to tell how it goes.
 
@@ -49,7 +46,6 @@ class Grid:
     launcher: Launcher
     loader: ConfigLoader
     master: DictConfig
-    check: str
     max_hours: float | None = None
     console: Console = field(default_factory=plain_console)
 
@@ -64,11 +60,11 @@ class Grid:
 
 def run_grid(
     grid: Grid, params: Mapping[str, Any] | None, arguments: Sequence[str]
-) -> list[Entry]:
+) -> list[RunResult]:
     """Run every trial that ``params`` and ``arguments`` span, except those that finished before.
 
     Returns:
-        One entry per trial, in the order of the grid.
+        One result per run, in the order of the grid.
 
     Raises:
         ErasureError: If a trial cannot work; then nothing was run. Or, when all others have run
@@ -77,85 +73,91 @@ def run_grid(
     """
     axes = read_axes(grid.loader, params, arguments)
     with grid.console.status("composing the trials"):
-        trials = plan(Compositions(loader=grid.loader, master=grid.master), axes)
-    return run_planned(grid, trials, axes, Stop.after(grid.max_hours))
+        runs = plan(Compositions(loader=grid.loader, master=grid.master), axes)
+    return run_all(grid, runs, axes, Stop.after(grid.max_hours))
 
 
-def run_planned(grid: Grid, trials: Sequence[Run], axes: Axes, stop: Stop) -> list[Entry]:
-    """Run the ``trials`` that ``axes`` span until ``stop`` is due; see :func:`run_grid`."""
-    with hydra_sees(trials[0].config):
-        desk = open_desk(trials, swept(axes))
-        done, left = _sorted_out(grid, desk, trials)
-        run, stopped = "", None
-        entries = dict(done)
-        if left or not desk.is_closed():
-            run = desk.open()
-            stopped = _run(grid, desk, left, run, entries, stop)
-        report = desk.report([entries[trial.number] for trial in trials], run)
-        if run:
-            desk.close(report, grid.console)
-        _show(grid.console, desk, report)
-    if stopped is not None:
-        raise stopped
-    left_out = any(entry.state == "not run" for entry in report.entries)
-    if left_out and stop.reason == INTERRUPTED:
+def run_all(grid: Grid, runs: Sequence[Run], axes: Axes, stop: Stop) -> list[RunResult]:
+    """Carry out the ``runs`` that ``axes`` span until ``stop`` is due; see :func:`run_grid`."""
+    with hydra_sees(runs[0].config):
+        records = open_records(runs, swept(axes))
+        by_number, left = _split_by_state(grid, records, runs)
+        tracking_run, error = "", None
+        if left or not records.is_closed():
+            tracking_run = records.open()
+            error = _carry_out(grid, records, left, tracking_run, by_number, stop)
+        summary = records.summarize([by_number[run.number] for run in runs], tracking_run)
+        if tracking_run:
+            records.close(summary, grid.console)
+        _show(grid.console, records, summary)
+    # Whatever ended the sweep early is raised only now, when all that finished is summed up
+    if error is not None:
+        raise error
+    _raise_for_missing(summary, stop)
+    return list(summary.run_results)
+
+
+def _raise_for_missing(summary: SweepSummary, stop: Stop) -> None:
+    """Raise what the exit code and the last line of a sweep with missing results are."""
+    total = len(summary.run_results)
+    not_run = any(run_result.state == "not run" for run_result in summary.run_results)
+    if not_run and stop.reason == INTERRUPTED:
         raise KeyboardInterrupt
-    if left_out and stop.reason:
+    if not_run and stop.reason:
         raise SweepError(
-            f"{stop.reason}: {report.missing} of {len(trials)} trials have no result; "
+            f"{stop.reason}: {summary.missing} of {total} trials have no result; "
             "the same command goes on"
         )
-    if report.missing:
-        raise SweepError(f"{report.missing} of {len(trials)} trials failed")
-    return list(report.entries)
+    if summary.missing:
+        raise SweepError(f"{summary.missing} of {total} trials failed")
 
 
-def _sorted_out(
-    grid: Grid, desk: SweepRecords, trials: Sequence[Run]
-) -> tuple[dict[int, Entry], list[Run]]:
+def _split_by_state(
+    grid: Grid, records: SweepRecords, runs: Sequence[Run]
+) -> tuple[dict[int, RunResult], list[Run]]:
     """Return what is done and what is left, and refuse what cannot run before anything does."""
-    with grid.console.status(f"checking {_trials(len(trials))}"):
-        desk.check()
-        done = desk.finished_before(trials)
-        left = [trial for trial in trials if trial.number not in done]
+    with grid.console.status(f"checking {_trials(len(runs))}"):
+        records.check()
+        done = records.finished_before(runs)
+        left = [run for run in runs if run.number not in done]
         if left and isinstance(grid.launcher, ComposedLauncher):
-            grid.launcher.warm_up([trial.config for trial in left])
-        needs = checked(grid.check, [trial.config for trial in left])
-        models = in_words(needs, desk.store)
-    outlook = _outlook(len(trials), len(left))
+            # before the checks, which take seconds: workers import torch meanwhile
+            grid.launcher.warm_up([run.config for run in left])
+        models = summarize_models(required_models([run.config for run in left]), records.store)
+    outlook = _outlook(len(runs), len(left))
     grid.console.print(f"{outlook}; {models}" if models else outlook)
     return done, left
 
 
-def _run(
+def _carry_out(
     grid: Grid,
-    desk: SweepRecords,
+    records: SweepRecords,
     left: Sequence[Run],
-    run: str,
-    entries: dict[int, Entry],
+    tracking_run: str,
+    by_number: dict[int, RunResult],
     stop: Stop,
 ) -> BaseException | None:
-    """Run what is left, enter what comes of it, and return what ended the sweep early."""
-    stopped: BaseException | None = None
-    books = desk.books(left)
+    """Run what is left, add what comes of it, and return what ended the sweep early."""
+    error: BaseException | None = None
+    earlier = records.earlier_results(left)
     keep_config(grid.master)
-    total = len(left) + len(entries)
-    before = list(entries.values())
+    total = len(left) + len(by_number)
+    read_back = list(by_number.values())
     waiting = patience(grid.launcher, stop, grid.console)
-    with waiting, progress(left, total, before, desk.objective, grid.console) as show:
+    with waiting, progress(left, total, read_back, records.objective, grid.console) as show:
 
-        def report(trial: Run, ending: JobResult | None, error: str) -> None:
-            entries[trial.number] = books.enter(trial, ending, error)
-            show(entries[trial.number])
+        def on_end(run: Run, job_result: JobResult | None, launch_error: str) -> None:
+            by_number[run.number] = earlier.run_result(run, job_result, launch_error)
+            show(by_number[run.number])
 
         try:
-            dispatch(grid.launcher, left, run, report, stop)
-        except BaseException as error:  # noqa: BLE001  # raised again when all is summed up
-            stopped = error
-    for trial in left:
-        if trial.number not in entries:
-            entries[trial.number] = books.enter(trial, None)
-    return stopped
+            dispatch(grid.launcher, left, tracking_run, on_end, stop)
+        except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
+            error = caught
+    for run in left:
+        if run.number not in by_number:  # it may have left a result all the same
+            by_number[run.number] = earlier.run_result(run, None)
+    return error
 
 
 def _outlook(total: int, left: int) -> str:
@@ -170,9 +172,9 @@ def _trials(count: int) -> str:
     return "1 trial" if count == 1 else f"{count} trials"
 
 
-def _show(console: Console, desk: SweepRecords, report: SweepSummary) -> None:
-    report.show(console)
-    show_address(desk.tracker, console)
+def _show(console: Console, records: SweepRecords, summary: SweepSummary) -> None:
+    summary.show(console)
+    show_address(records.tracker, console)
 
 
 def keep_config(master: DictConfig) -> None:
@@ -180,31 +182,3 @@ def keep_config(master: DictConfig) -> None:
     folder = Path(str(master.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(master, folder / "multirun.yaml")
-
-
-def checked(path: str, configs: Sequence[DictConfig]) -> list[RequiredModel]:
-    """Let the function at ``path`` refuse what cannot run, and return the models all need.
-
-    Raises:
-        ConfigError: If there is no such function.
-        ErasureError: If a configuration cannot run.
-    """
-    check = _checker(path)
-    needs: list[RequiredModel] = []
-    for config in configs:
-        with hydra_sees(config):
-            needs.extend(check(config) or ())
-    return needs
-
-
-def _checker(path: str) -> Callable[[DictConfig], Sequence[RequiredModel] | None]:
-    module, _, name = path.rpartition(".")
-    try:
-        found: Callable[[DictConfig], Sequence[RequiredModel] | None] = getattr(
-            import_module(module), name
-        )
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"hydra.sweeper.check must be the dotted path of a function, got {path}"
-        ) from error
-    return found

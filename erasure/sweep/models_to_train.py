@@ -1,25 +1,26 @@
-"""Which models trials will train, told before any of them runs."""
+"""Which models trials will train, worked out before any of them runs."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from omegaconf import DictConfig
 
+from erasure.config.compose import hydra_sees
 from erasure.core.splits import View
 from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.assemble import assemble, build_tracker
-from erasure.trial.references.many import requests_of
-from erasure.trial.references.members import members
+from erasure.trial.references.training import reference_requests, store_requests
 from erasure.trial.trial import Trial
 
-SPOKEN = {
+ROLE_NAMES = {
     "original": ("original", "originals"),
     "gold": ("retrained", "retrained"),
-    "pool": ("for the pool", "for the pool"),
+    "reference": ("reference model", "reference models"),
 }
+"""Singular and plural."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,25 @@ class RequiredModel:
     """A trained model that a trial asks the store for.
 
     Args:
-        role: ``original``, ``gold``, or ``pool`` for any of the reference models.
+        role: ``original``, ``gold``, or ``reference`` for any of the reference models.
         key: Its name in the store.
     """
 
     role: str
     key: str
+
+
+def required_models(configs: Sequence[DictConfig]) -> list[RequiredModel]:
+    """Refuse trials that cannot run, and return the models that all of them need.
+
+    Raises:
+        ErasureError: If one cannot run.
+    """
+    required: list[RequiredModel] = []
+    for config in configs:
+        with hydra_sees(config):
+            required.extend(check(config))
+    return required
 
 
 def check(cfg: DictConfig) -> list[RequiredModel]:
@@ -46,52 +60,59 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
         ErasureError: With one message that names the setting and what is allowed.
     """
     build_tracker(cfg)
-    parts = assemble(cfg, device=torch.device("cpu"))
-    return needs_of(_on(parts, str(cfg.device)))
+    trial = assemble(cfg, device=torch.device("cpu"))
+    return models_of(_on(trial, str(cfg.device)))
 
 
-def needs_of(parts: Trial) -> list[RequiredModel]:
+def models_of(trial: Trial) -> list[RequiredModel]:
     """Return the models that a trial needs, by the names they have in the store."""
-    seed = parts.seeds.train
-    own = {"original": View(parts.pool, parts.indices.train)}
-    if parts.evaluator.needs_gold:
-        own["gold"] = parts.remaining
-    found = [
-        RequiredModel(role=role, key=ModelRequest.of(parts.recipe, view, seed).key)
-        for role, view in own.items()
+    seed = trial.seeds.train
+    views = {"original": View(trial.pool, trial.indices.train)}
+    if trial.evaluator.needs_gold:
+        views["gold"] = trial.remaining
+    models = [
+        RequiredModel(role=role, key=ModelRequest.of(trial.recipe, view, seed).key)
+        for role, view in views.items()
     ]
-    return [*found, *(RequiredModel(role="pool", key=request.key) for request in _pool(parts))]
+    references = _reference_models(trial)
+    return [*models, *(RequiredModel(role="reference", key=each.key) for each in references)]
 
 
-def missing(needs: Iterable[RequiredModel], store: ModelStore) -> list[RequiredModel]:
+def missing_models(models: Iterable[RequiredModel], store: ModelStore) -> list[RequiredModel]:
     """Return those, each once, that are not in the store."""
-    every = {need.key: need for need in needs}
-    return [need for need in every.values() if not store.holds(need.key)]
+    by_key = {model.key: model for model in models}
+    return [model for model in by_key.values() if not store.holds(model.key)]
 
 
-def in_words(needs: Iterable[RequiredModel], store: ModelStore) -> str:
-    """Return in words how many models have to be trained, and which kinds of them."""
-    every = {need.key: need for need in needs}
-    left = Counter(need.role for need in missing(every.values(), store))
-    if not every:
+def summarize_models(models: Iterable[RequiredModel], store: ModelStore) -> str:
+    """Return a few words on how many models have to be trained, and which kinds of them."""
+    by_key = {model.key: model for model in models}
+    missing = Counter(model.role for model in missing_models(by_key.values(), store))
+    if not by_key:
         return ""
-    if not left:
+    if not missing:
         return "no model to train"
-    kinds = [f"{left[role]} {SPOKEN[role][left[role] != 1]}" for role in SPOKEN if left[role]]
-    there = len(every) - left.total()
-    rest = f"; {there} in the store" if there else ""
-    return f"{left.total()} model{'s' * (left.total() > 1)} to train ({', '.join(kinds)}{rest})"
+    kinds = [
+        f"{missing[role]} {ROLE_NAMES[role][missing[role] != 1]}"
+        for role in ROLE_NAMES
+        if missing[role]
+    ]
+    num_there = len(by_key) - missing.total()
+    there = f"; {num_there} in the store" if num_there else ""
+    plural = "s" * (missing.total() > 1)
+    return f"{missing.total()} model{plural} to train ({', '.join(kinds)}{there})"
 
 
-def _pool(parts: Trial) -> list[ModelRequest]:
-    """Return what the pool asks for at most; it stops growing once the attack is decided."""
-    if parts.reference.size == parts.reference.shadows == 0:
+def _reference_models(trial: Trial) -> list[ModelRequest]:
+    """Return the reference models at most; fewer are made once the attack is decided."""
+    settings = trial.reference_settings
+    if settings.size == settings.shadows == 0:
         return []
-    wanted = members(parts, parts.evaluator.heldout).values()
-    return requests_of(parts, [each for several in wanted for each in several])
+    by_role = reference_requests(trial, trial.evaluator.heldout).values()
+    return store_requests(trial, [request for requests in by_role for request in requests])
 
 
-def _on(parts: Trial, device: str) -> Trial:
-    """Return the parts as they are on ``device``, of which nothing but its kind is used."""
-    place = torch.device(device_kind(device))
-    return replace(parts, device=place, recipe={**parts.recipe, "device": place.type})
+def _on(trial: Trial, device: str) -> Trial:
+    """Return the trial as it is on ``device``, of which nothing but its kind is used."""
+    there = torch.device(device_kind(device))
+    return replace(trial, device=there, recipe={**trial.recipe, "device": there.type})

@@ -15,11 +15,11 @@ def plan(compositions: Compositions, axes: Axes) -> list[Run]:
         HydraException: If a trial cannot be composed; the message names the override.
     """
     varying = tuple(choice for choices in swept(axes).values() for choice in choices)
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for overrides in product(axes):
-        planned = plan_one(compositions, overrides, number=len(found), varying=varying)
-        found.setdefault(planned.trial.fingerprint, planned)
-    return list(found.values())
+        run = plan_one(compositions, overrides, number=len(runs), varying=varying)
+        runs.setdefault(run.record.fingerprint, run)  # a duplicate gives its number to the next
+    return list(runs.values())
 
 
 def plan_one(
@@ -34,7 +34,7 @@ def plan_one(
     Args:
         compositions: Composes the configuration.
         overrides: What tells which trial it is.
-        number: Its place in the grid.
+        number: Its position in the grid.
         varying: The overrides, of all trials, that tell trials apart.
 
     Raises:
@@ -42,17 +42,17 @@ def plan_one(
     """
     config = compositions.compose(overrides, number)
     with hydra_sees(config):
-        trial = describe(config, config.hydra.runtime.choices)
-    mine = [override for override in overrides if override in varying and not _is_seed(override)]
-    unnamed = [override for override in mine if _key(override) not in GROUPS]
-    others = [override for override in mine if _key(override) != "unlearner"]
+        record = describe(config, config.hydra.runtime.choices)
+    chosen = [override for override in overrides if override in varying and not _is_seed(override)]
+    unnamed = [override for override in chosen if _key(override) not in GROUPS]
+    others = [override for override in chosen if _key(override) != "unlearner"]
     return Run(
         number=number,
         overrides=overrides,
         config=config,
-        trial=trial,
-        label=" · ".join([trial.name, *unnamed]),
-        variant=" · ".join([trial.tags["unlearner"], *others]),
+        record=record,
+        label=" · ".join([record.name, *unnamed]),
+        variant=" · ".join([record.tags["unlearner"], *others]),
     )
 
 

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from erasure.launch.run import Run
-from erasure.sweep.run_results import Entry
-from erasure.sweep.summary import figure
+from erasure.sweep.run_results import RunResult
+from erasure.sweep.summary import format_number
 from erasure.trial.objective import Objective
 
 
@@ -28,37 +28,37 @@ def plain_console() -> Console:
 def progress(
     left: Sequence[Run],
     total: int,
-    before: Sequence[Entry],
+    earlier: Sequence[RunResult],
     objective: Objective,
     console: Console,
-) -> Iterator[Callable[[Entry], None]]:
+) -> Iterator[Callable[[RunResult], None]]:
     """Yield a function to call with each trial that ends.
 
     Args:
-        left: The trials that will run.
+        left: The runs that will be carried out.
         total: Number of trials in the sweep.
-        before: The trials that need not run.
+        earlier: The runs that need not be carried out.
         objective: What is called best.
         console: Where to write; the bar appears only if it is a terminal.
     """
-    width = max((len(trial.label) for trial in left), default=0)
+    width = max((len(run.label) for run in left), default=0)
     tally = Tally(total=total, objective=objective)
-    for entry in before:
-        tally.add(entry)
+    for run_result in earlier:
+        tally.add(run_result)
     estimated = False
     bar = progress_bar(console) if console.is_terminal else None
     with bar or nullcontext():
         task = bar.add_task(tally.text(), total=tally.total, completed=tally.done) if bar else None
 
-        def show(entry: Entry) -> None:
+        def show(run_result: RunResult) -> None:
             nonlocal estimated
-            tally.add(entry)
-            console.print(_line(entry, tally, width), soft_wrap=True)
-            if entry.state == "finished" and not estimated and tally.total > tally.done:
+            tally.add(run_result)
+            console.print(_line(run_result, tally, width), soft_wrap=True)
+            if run_result.state == "finished" and not estimated and tally.total > tally.done:
                 estimated = True
-                left, seconds = tally.total - tally.done, tally.remaining()
-                told = estimate(entry.seconds, entry.trained, left, seconds)
-                console.print(told, soft_wrap=True)
+                num_left, seconds = tally.total - tally.done, tally.remaining()
+                outlook = estimate(run_result.seconds, run_result.trained, num_left, seconds)
+                console.print(outlook, soft_wrap=True)
             if bar is not None and task is not None:
                 bar.update(task, completed=tally.done, description=tally.text())
 
@@ -87,12 +87,12 @@ class Tally:
     def __post_init__(self) -> None:
         self._began = self.now()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, run_result: RunResult) -> None:
         """Count one more trial."""
         self.done += 1
-        self._ran += not entry.before
-        self.failed += entry.state == "failed"
-        value = self.objective.values(entry.metrics)[0]
+        self._ran += not run_result.read_back
+        self.failed += run_result.state == "failed"
+        value = self.objective.values(run_result.metrics)[0]
         better = value > self.best if self._maximizes() else value < self.best
         if better or math.isnan(self.best):
             self.best = value
@@ -107,7 +107,7 @@ class Tally:
         """Return best value, failures and time left in a few words."""
         parts = []
         if not math.isnan(self.best):
-            parts.append(f"best {next(iter(self.objective.metrics))} {figure(self.best)}")
+            parts.append(f"best {next(iter(self.objective.metrics))} {format_number(self.best)}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if not math.isnan(self.remaining()):
@@ -145,22 +145,22 @@ def estimate(seconds: float, trained: int, left: int, remaining: float, each: st
     )
 
 
-def _line(entry: Entry, tally: Tally, width: int) -> Text:
-    place = f"[{tally.done:>{len(str(tally.total))}}/{tally.total}]"
-    head = f"{place} {entry.planned.label:<{width}}   "
-    if entry.state != "finished":
-        return Text(f"{head}{entry.state}: {entry.reason}", style="red")
-    values = _values(entry.metrics, tally.objective)
-    return Text(f"{head}{values}   {entry.seconds:.1f} s")
+def _line(run_result: RunResult, tally: Tally, width: int) -> Text:
+    position = f"[{tally.done:>{len(str(tally.total))}}/{tally.total}]"
+    head = f"{position} {run_result.run.label:<{width}}   "
+    if run_result.state != "finished":
+        return Text(f"{head}{run_result.state}: {run_result.reason}", style="red")
+    values = _values(run_result.metrics, tally.objective)
+    return Text(f"{head}{values}   {run_result.seconds:.1f} s")
 
 
 def _values(metrics: Mapping[str, float], objective: Objective) -> str:
     pairs = zip(objective.metrics, objective.values(metrics), strict=True)
-    return "   ".join(f"{name} {figure(value)}" for name, value in pairs)
+    return "   ".join(f"{name} {format_number(value)}" for name, value in pairs)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person says it."""
+    """Return a time as a person writes it: ``40 s``, ``12 min``, ``1.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Where a sweep looks things up and writes things down: ledger, tracker, a folder of its own."""
+"""The records of a sweep: results on disk, the tracker, and a folder of its own."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.run_results import EarlierResults, Entry, finished_before
+from erasure.sweep.run_results import EarlierResults, RunResult
 from erasure.sweep.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
-from erasure.trial.assemble import build_tracker, data_source, store_root
+from erasure.trial.assemble import build_tracker, current_data_fingerprint, store_root
 from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
 from erasure.trial.trial import DATA_TAG
@@ -34,7 +34,7 @@ class Summary(Protocol):
     """What is left of a sweep when it is over."""
 
     @property
-    def run(self) -> str:
+    def tracking_run(self) -> str:
         """The tracking run of the sweep."""
 
     @property
@@ -55,7 +55,7 @@ class SweepRecords:
     Args:
         sweep: What is swept.
         tracker: Shows it to people.
-        ledger: Where trials leave their results.
+        results: Where trials leave their results.
         objective: What the trials are ranked by.
         resume: Whether a trial that finished before has to run again.
         store: The store of models.
@@ -64,7 +64,7 @@ class SweepRecords:
 
     sweep: Sweep
     tracker: Tracker
-    ledger: ResultStore
+    results: ResultStore
     objective: Objective
     resume: bool
     store: ModelStore
@@ -81,24 +81,31 @@ class SweepRecords:
         with _owner("store"):
             self.store.check()
 
-    def finished_before(self, trials: Sequence[Run]) -> dict[int, Entry]:
-        """Return the trials, by number, that are finished and tracked and need not run."""
+    def finished_before(self, runs: Sequence[Run]) -> dict[int, RunResult]:
+        """Return the runs, by number, that are finished and tracked and need not run again."""
         if not self.resume:
             return {}
-        found = ((trial, self.ledger.finished(trial.trial.fingerprint)) for trial in trials)
+        results = ((run, self.results.finished(run.record.fingerprint)) for run in runs)
         return {
-            trial.number: finished_before(trial, result)
-            for trial, result in found
-            if result is not None
-            and self.tracker.has(result.run)
-            and not missing_artifacts(self.ledger.artifacts(trial.trial.fingerprint), trial.config)
-            and _same_data(trial, result)
+            run.number: RunResult(run=run, state="finished", result=result, read_back=True)
+            for run, result in results
+            if result is not None and self._counts(run, result)
         }
 
-    def books(self, trials: Sequence[Run]) -> EarlierResults:
-        """Return the books for trials that are about to run."""
-        earlier = {t.trial.fingerprint: self.ledger.find(t.trial.fingerprint) for t in trials}
-        return EarlierResults(ledger=self.ledger, earlier=earlier, resume=self.resume)
+    def _counts(self, run: Run, result: TrialResult) -> bool:
+        """Tell whether a finished result is what ``run`` asks for; loading the data comes last."""
+        artifacts = self.results.artifacts(run.record.fingerprint)
+        return (
+            self.tracker.has(result.run)
+            and not missing_artifacts(artifacts, run.config)
+            and _same_data(run, result)
+        )
+
+    def earlier_results(self, runs: Sequence[Run]) -> EarlierResults:
+        """Return what is there of ``runs`` that are about to be carried out."""
+        fingerprints = [run.record.fingerprint for run in runs]
+        earlier = {fingerprint: self.results.find(fingerprint) for fingerprint in fingerprints}
+        return EarlierResults(results=self.results, earlier=earlier, resume=self.resume)
 
     def open(self) -> str:
         """Start or continue the tracking run of the sweep and return its id.
@@ -106,28 +113,29 @@ class SweepRecords:
         Two processes that start the same sweep at once on one store share a run.
         """
         self.tracker.prepare()
-        self.tracker.reap(self.ledger.is_claimed)
+        self.tracker.reap(self.results.is_claimed)
         with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
             return self.tracker.start_sweep(self.sweep)
 
-    def report(self, entries: Sequence[Entry], run: str) -> SweepSummary:
-        """Sum up ``entries``."""
+    def summarize(self, run_results: Sequence[RunResult], tracking_run: str) -> SweepSummary:
+        """Return the summary of ``run_results``."""
         return SweepSummary(
             name=self.sweep.name,
             fingerprint=self.sweep.fingerprint,
             command=self.sweep.command,
-            run=run,
-            entries=entries,
-            board=leaderboard(entries, self.objective),
+            tracking_run=tracking_run,
+            run_results=run_results,
+            board=leaderboard(run_results, self.objective),
         )
 
-    def close(self, report: Summary, console: Console) -> None:
+    def close(self, summary: Summary, console: Console) -> None:
         """Write the summary, here and to the tracker, which does not fail a sweep."""
-        report.write(self.folder)
+        # The file first: without it, or if the tracker refuses, the same command comes here again
+        summary.write(self.folder)
         try:
-            self.tracker.reap(self.ledger.is_claimed)
+            self.tracker.reap(self.results.is_claimed)
             self.tracker.finish_sweep(
-                report.run, report.markdown(), self.folder, failed=report.missing
+                summary.tracking_run, summary.markdown(), self.folder, failed=summary.missing
             )
         except TrackingError as error:
             console.print(
@@ -140,34 +148,34 @@ class SweepRecords:
         """Tell whether the tracker holds the summary of this sweep."""
         path = self.folder / "sweep.json"
         try:
-            run = json.loads(path.read_text())["run"]
+            tracking_run = json.loads(path.read_text())["run"]
         except (OSError, ValueError, KeyError, TypeError):
             return False  # not there, or not what we wrote: it is written anew
-        return self.tracker.has(str(run))
+        return self.tracker.has(str(tracking_run))
 
 
-def _same_data(planned: Run, result: TrialResult) -> bool:
+def _same_data(run: Run, result: TrialResult) -> bool:
     """Tell whether the data are still those that a finished trial was about."""
     if DATA_TAG not in result.trial.tags:
         return True
-    with hydra_sees(planned.config):
-        return result.trial.tags[DATA_TAG] == data_source(planned.config)
+    with hydra_sees(run.config):
+        return result.trial.tags[DATA_TAG] == current_data_fingerprint(run.config)
 
 
-def open_desk(trials: Sequence[Run], axes: Axes) -> SweepRecords:
-    """Build the desk of a sweep; its first trial says where the store and the tracker are.
+def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
+    """Build the records of a sweep; its first run says where the store and the tracker are.
 
     Args:
-        trials: The trials.
+        runs: The runs.
         axes: What is swept.
     """
-    cfg = trials[0].config
+    cfg = runs[0].config
     root = store_root(cfg)
-    identity = combine(sorted(trial.trial.fingerprint for trial in trials))
+    identity = combine(sorted(run.record.fingerprint for run in runs))
     return SweepRecords(
-        sweep=_identity(trials, axes, identity),
+        sweep=_identity(runs, axes, identity),
         tracker=build_tracker(cfg),
-        ledger=ResultStore(root),
+        results=ResultStore(root),
         objective=build(cfg.objective, "objective"),
         resume=bool(cfg.resume),
         store=ModelStore(root),
@@ -175,25 +183,25 @@ def open_desk(trials: Sequence[Run], axes: Axes) -> SweepRecords:
     )
 
 
-def _identity(trials: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
+def _identity(runs: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
     command = typed_command()
     overrides = {key: _values(choices) for key, choices in axes.items()}
     space = [f"- `{key}`: {values}" for key, values in overrides.items()]
     return Sweep(
         fingerprint=fingerprint,
-        name=_name(trials, axes),
+        name=_name(runs, axes),
         command=command,
         overrides=overrides,
-        total=len(trials),
-        description="\n".join([f"{len(trials)} trials", "", *space, "", "```", command, "```"]),
+        total=len(runs),
+        description="\n".join([f"{len(runs)} trials", "", *space, "", "```", command, "```"]),
     )
 
 
-def _name(trials: Sequence[Run], axes: Axes) -> str:
+def _name(runs: Sequence[Run], axes: Axes) -> str:
     if not axes:
-        return trials[0].label
+        return runs[0].label
     counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
-    datasets = dict.fromkeys(trial.trial.tags["dataset"] for trial in trials)
+    datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
     return f"{counts} on {', '.join(datasets)}"
 
 

@@ -1,4 +1,4 @@
-"""What came of the trials of a sweep, read from the ledger and from nowhere else."""
+"""What came of the runs of a sweep, read from the results on disk and from nowhere else."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,82 +13,80 @@ State = Literal["finished", "failed", "not run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One trial in the books of a sweep.
+class RunResult:
+    """What came of one run of a sweep.
 
     Args:
-        planned: The trial.
+        run: The run.
         state: What became of it.
         result: Its numbers if it finished, and what is known if it failed.
         reason: Why it did not finish, in one line.
-        before: Whether an earlier sweep finished it.
+        read_back: Whether an earlier sweep finished it.
         seconds: Wall time it took in this sweep.
         log: What it printed, if it ran in a process of its own.
         trained: Number of models it trained in this sweep.
     """
 
-    planned: Run
+    run: Run
     state: State
     result: TrialResult | None = None
     reason: str = ""
-    before: bool = False
+    read_back: bool = False
     seconds: float = 0.0
     log: Path | None = None
     trained: int = 0
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The numbers of a finished trial; none of any other."""
+        """The numbers of a finished run; none of any other."""
         if self.result is None or self.state != "finished":
             return {}
         return dict(self.result.metrics)
 
 
-def finished_before(planned: Run, result: TrialResult) -> Entry:
-    """Enter a trial that does not have to run."""
-    return Entry(planned=planned, state="finished", result=result, before=True)
-
-
 @dataclass(frozen=True, kw_only=True)
 class EarlierResults:
-    """Compares the ledger before a sweep with the ledger after it.
+    """Compares the results on disk before a sweep with those after it.
+
+    A launcher's word is not trusted: a run has finished if its result is there, and only a result
+    that was not there before can come from this sweep.
 
     Args:
-        ledger: Where trials leave their results.
+        results: Where trials leave their results.
         earlier: Results by fingerprint that were there when the sweep started.
         resume: Whether a finished result of earlier counts.
     """
 
-    ledger: ResultStore
+    results: ResultStore
     earlier: dict[str, TrialResult | None]
     resume: bool
 
-    def enter(self, planned: Run, ending: JobResult | None, error: str = "") -> Entry:
-        """Enter a trial that was given to a launcher.
+    def run_result(self, run: Run, job_result: JobResult | None, error: str = "") -> RunResult:
+        """Return what came of a run that was given to a launcher.
 
         Args:
-            planned: The trial.
-            ending: How its process ended, if the launcher says.
-            error: What else is known, if it does not; empty for a trial that never started.
+            run: The run.
+            job_result: How its process ended, if the launcher says.
+            error: What else is known, if it does not; empty for a run that never started.
         """
-        result = self._result(planned.trial.fingerprint)
-        seconds = ending.seconds if ending else _seconds(result)
-        log = ending.log if ending else None
+        result = self._result(run.record.fingerprint)
+        seconds = job_result.seconds if job_result else _seconds(result)
+        log = job_result.log if job_result else None
         if result is not None and result.outcome == "finished":
-            return Entry(
-                planned=planned,
+            return RunResult(
+                run=run,
                 state="finished",
                 result=result,
                 seconds=seconds,
                 log=log,
                 trained=0 if self._is_earlier(result) else result.trained,
             )
-        known = result.reason if result is not None else ""
-        reason = known or (ending.error if ending else "") or error
-        if not reason and ending is None:
-            return Entry(planned=planned, state="not run", reason="not run")
-        return Entry(
-            planned=planned,
+        recorded_reason = result.reason if result is not None else ""
+        reason = recorded_reason or (job_result.error if job_result else "") or error
+        if not reason and job_result is None:
+            return RunResult(run=run, state="not run", reason="not run")
+        return RunResult(
+            run=run,
             state="failed",
             result=result,
             reason=reason or "it ended without a result",
@@ -98,12 +96,13 @@ class EarlierResults:
 
     def _result(self, fingerprint: str) -> TrialResult | None:
         """Return the result of this sweep, not what an earlier failure left behind."""
-        result = self.ledger.find(fingerprint)
+        result = self.results.find(fingerprint)
         stale = result is not None and self._is_earlier(result)
         kept = self.resume and result is not None and result.outcome == "finished"
         return None if stale and not kept else result
 
     def _is_earlier(self, result: TrialResult) -> bool:
+        # by its end: delivering a result later rewrites the file, but not when the trial ended
         earlier = self.earlier[result.trial.fingerprint]
         return earlier is not None and result.ended == earlier.ended
 

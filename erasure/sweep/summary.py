@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from erasure.sweep.run_results import Entry
+from erasure.sweep.run_results import RunResult
 from erasure.trial.objective import Objective
 
 MAIN = (
@@ -37,8 +37,8 @@ class Spread:
 
     def __str__(self) -> str:
         if math.isnan(self.deviation):
-            return figure(self.mean)
-        return f"{figure(self.mean)} ± {figure(self.deviation)}"
+            return format_number(self.mean)
+        return f"{format_number(self.mean)} ± {format_number(self.deviation)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,49 +71,50 @@ class Leaderboard:
     rows: Sequence[SettingRow]
 
 
-def leaderboard(entries: Sequence[Entry], objective: Objective) -> Leaderboard:
-    """Return mean and spread of every variant in ``entries``."""
-    measured = {name for entry in entries for name in entry.metrics}
-    wanted = dict.fromkeys([*MAIN, *objective.metrics])
-    metrics = [name for name in wanted if name in measured]
-    variants: dict[str, list[Entry]] = {}
-    for entry in entries:
-        variants.setdefault(entry.planned.variant, []).append(entry)
-    rows = [_row(label, members, metrics) for label, members in variants.items()]
+def leaderboard(run_results: Sequence[RunResult], objective: Objective) -> Leaderboard:
+    """Return mean and spread of every variant in ``run_results``."""
+    measured = {name for run_result in run_results for name in run_result.metrics}
+    columns = dict.fromkeys([*MAIN, *objective.metrics])
+    metrics = [name for name in columns if name in measured]
+    variants: dict[str, list[RunResult]] = {}
+    for run_result in run_results:
+        variants.setdefault(run_result.run.variant, []).append(run_result)
+    rows = [_row(label, same_setting, metrics) for label, same_setting in variants.items()]
     return Leaderboard(metrics=metrics, rows=sorted(rows, key=lambda row: _rank(row, objective)))
 
 
-def figure(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a number as a person wants to read it."""
     plain = value == 0 or 0.0005 <= abs(value) < 1000
     return f"{value:.3f}" if plain else f"{value:.3g}"
 
 
-def _row(label: str, members: Sequence[Entry], metrics: Sequence[str]) -> SettingRow:
+def _row(label: str, run_results: Sequence[RunResult], metrics: Sequence[str]) -> SettingRow:
     spreads = {
-        name: spread([e.metrics[name] for e in members if name in e.metrics]) for name in metrics
+        name: spread([r.metrics[name] for r in run_results if name in r.metrics])
+        for name in metrics
     }
     return SettingRow(
         label=label,
-        finished=sum(entry.state == "finished" for entry in members),
-        total=len(members),
+        finished=sum(r.state == "finished" for r in run_results),
+        total=len(run_results),
         spreads={name: spread for name, spread in spreads.items() if spread is not None},
     )
 
 
 def spread(values: Sequence[float]) -> Spread | None:
     """Return mean and spread of what was measured, or None if nothing was; NaN is nothing."""
-    kept = [value for value in values if not math.isnan(value)]
-    if not kept:
+    measured = [value for value in values if not math.isnan(value)]
+    if not measured:
         return None
-    deviation = stdev(kept) if len(kept) > 1 else math.nan
-    return Spread(mean=fmean(kept), deviation=deviation, count=len(kept))
+    deviation = stdev(measured) if len(measured) > 1 else math.nan
+    return Spread(mean=fmean(measured), deviation=deviation, count=len(measured))
 
 
 def _rank(row: SettingRow, objective: Objective) -> tuple[float, ...]:
     """Return a key that sorts better rows first, metric by metric of the objective."""
     key: list[float] = []
     for name, direction in objective.metrics.items():
-        mean = row.spreads[name].mean if name in row.spreads else math.inf
+        mean = row.spreads[name].mean if name in row.spreads else math.inf  # unmeasured: last
         key.append(-mean if direction == "maximize" and name in row.spreads else mean)
     return tuple(key)

@@ -18,10 +18,10 @@ from erasure.trial.trial import Trial
 
 def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
     """Return which of the files that ``cfg`` asks for an earlier run of the trial did not make."""
-    wanted = ["loss_histograms.png"] if cfg.get("pictures") else []
+    requested = ["loss_histograms.png"] if cfg.get("pictures") else []
     if cfg.tracking.get("save_model"):
-        wanted.append("model.safetensors")
-    return [name for name in wanted if not (folder / name).is_file()]
+        requested.append("model.safetensors")
+    return [name for name in requested if not (folder / name).is_file()]
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
@@ -36,14 +36,14 @@ def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
 
 
-def write_split(folder: Path, parts: Trial) -> None:
+def write_split(folder: Path, trial: Trial) -> None:
     """Write which samples were forgotten, retained and held out, for people and to use again.
 
     That is ``split.safetensors``, which ``split=artifact split.path=<folder>`` reads, and
     ``split.json``.
     """
-    deleting = parts.remaining.pool is not parts.pool
-    save_split(folder, parts.indices, parts.source, deleting=deleting)
+    deleting = trial.remaining.pool is not trial.pool
+    save_split(folder, trial.indices, trial.data_fingerprint, deleting=deleting)
 
 
 def write_memorization(folder: Path, references: ReferenceModels | None, train: View) -> None:
@@ -54,15 +54,16 @@ def write_memorization(folder: Path, references: ReferenceModels | None, train: 
     """
     from safetensors.torch import save_file
 
-    found = {} if references is None else memorization_tensors(references, train)
-    if found:
-        save_file(found, folder / "memorization.safetensors")
+    tensors = {} if references is None else memorization_tensors(references, train)
+    if tensors:
+        save_file(tensors, folder / "memorization.safetensors")
 
 
 def write_model(folder: Path, model: nn.Module) -> None:
     """Write the weights of the unlearned model as ``model.safetensors``."""
     from safetensors.torch import save_file
 
+    # safetensors refuses tensors that share memory, as tied weights do: each gets its own
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     weights = {name: value.contiguous() for name, value in state.items()}
     save_file(weights, folder / "model.safetensors")

@@ -29,7 +29,7 @@ from erasure.models.precision import with_precision
 from erasure.results.tracker import Tracker
 from erasure.training.compute import resolve_device
 from erasure.trial.causes import files, method_code, model_code, to_absolute
-from erasure.trial.checks import check_keys, check_model, check_objective, check_reference
+from erasure.trial.checks import check_keys, check_model, check_objective, check_references
 from erasure.trial.describe import plain_config
 from erasure.trial.references.settings import ReferenceSettings
 from erasure.trial.trial import Seeds, Trial
@@ -47,35 +47,39 @@ def assemble(cfg: DictConfig, device: torch.device | None = None) -> Trial:
     """
     plain = plain_config(cfg)
     check_keys(plain)
-    place = device or resolve_device(cfg.device)
+    chosen_device = device or resolve_device(cfg.device)
     evaluator = build(cfg.evaluator, "evaluator")
     objective = build(cfg.objective, "objective")
     check_objective(objective, evaluator)
     unlearner = build(cfg.unlearner, "unlearner")
     trainer = build(cfg.trainer, "trainer")
     seeds = Seeds(**plain["seeds"])
-    source, pool, indices, remaining, evaluated, probes = _data(cfg, plain, place, seeds.split)
-    parts = Trial(
-        source=source,
+    data_fingerprint, pool, indices, remaining, evaluated, probes = _data(
+        cfg, plain, chosen_device, seeds.split
+    )
+    trial = Trial(
+        data_fingerprint=data_fingerprint,
         pool=pool,
         indices=indices,
         remaining=remaining,
         evaluated=evaluated,
         probes=probes,
-        fresh_of=lambda seed: _composed(trainer, _model_builder(cfg, pool, seed, place), pool),
-        recipe=_recipe(plain, place, pool),
+        fresh_of=lambda seed: _composed(
+            trainer, _model_builder(cfg, pool, seed, chosen_device), pool
+        ),
+        recipe=_recipe(plain, chosen_device, pool),
         method={"unlearner": plain["unlearner"], "code": method_code(plain["unlearner"])},
         trainer=trainer,
         unlearner=unlearner,
         evaluator=evaluator,
         objective=objective,
-        device=place,
+        device=chosen_device,
         seeds=seeds,
-        reference=_reference(plain["pool"]),
+        reference_settings=_reference_settings(plain["references"]),
     )
-    check_model(parts)
-    check_reference(parts)
-    return parts
+    check_model(trial)
+    check_references(trial)
+    return trial
 
 
 def build_tracker(cfg: DictConfig) -> Tracker:
@@ -88,13 +92,13 @@ def store_root(cfg: DictConfig) -> Path:
     return _absolute(str(cfg.store.root), "store.root")
 
 
-def data_source(cfg: DictConfig) -> str:
+def current_data_fingerprint(cfg: DictConfig) -> str:
     """Return the fingerprint of the data of ``cfg`` as they are now."""
     dataset = json.dumps(plain_config(cfg)["dataset"], sort_keys=True)
-    return _pool(dataset, data_home(cfg, torch.device("cpu"))).fingerprint
+    return _pool(dataset, data_config(cfg, torch.device("cpu"))).fingerprint
 
 
-def data_home(cfg: DictConfig, device: torch.device) -> DataConfig:
+def data_config(cfg: DictConfig, device: torch.device) -> DataConfig:
     """Return where data lie, relative to where the command was typed."""
     with owner("data", cfg.data):
         return DataConfig(
@@ -113,30 +117,32 @@ def _absolute(path: str, key: str) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _pool(dataset: str, home: DataConfig) -> Pool:
+def _pool(dataset: str, config: DataConfig) -> Pool:
     """Load a data set; a sweep that checks its trials loads it once.
 
     Raises:
         DataError: If a file or folder cannot be read or written.
     """
+    # as text, because a cache needs arguments that can be hashed
     node = OmegaConf.create({"dataset": json.loads(dataset)})
     source = build(node.dataset, "dataset")
     with owner("dataset", node.dataset):
         try:
-            pool: Pool = source(home)
+            pool: Pool = source(config)
         except OSError as error:  # such as a full disk, or a folder that belongs to another
             raise DataError(
-                f"the data set cannot be read, or not be kept below data.root={home.root}: {error}"
+                "the data set cannot be read, or not be kept below "
+                f"data.root={config.root}: {error}"
             ) from error
     return pool
 
 
 def _data(
-    cfg: DictConfig, plain: Mapping[str, Any], place: torch.device, seed: int
+    cfg: DictConfig, plain: Mapping[str, Any], device: torch.device, seed: int
 ) -> tuple[str, Pool, SplitIndices, View, Pool, Mapping[str, View]]:
     """Load, split, fit what preprocessing there is on the training set, alter, and delete."""
-    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), data_home(cfg, place))
-    source = pool.fingerprint
+    pool = _pool(json.dumps(plain["dataset"], sort_keys=True), data_config(cfg, device))
+    loaded_fingerprint = pool.fingerprint  # before anything is fitted or altered
     strategy: SplitStrategy = build(cfg.split, "split")
     with owner("split", cfg.split):
         indices = strategy(pool, stream(seed, "split"))
@@ -152,7 +158,7 @@ def _data(
         evaluated = pool
         if isinstance(strategy, EvaluatingSplit):
             evaluated = strategy.evaluated(pool, indices)
-    return source, pool, indices, remaining, evaluated, probes
+    return loaded_fingerprint, pool, indices, remaining, evaluated, probes
 
 
 def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device) -> Fresh:
@@ -180,6 +186,6 @@ def _recipe(plain: Mapping[str, Any], device: torch.device, pool: Pool) -> Mappi
     return {**recipe, "files": weights} if weights else recipe
 
 
-def _reference(settings: Mapping[str, Any]) -> ReferenceSettings:
-    with owner("pool", settings):
+def _reference_settings(settings: Mapping[str, Any]) -> ReferenceSettings:
+    with owner("references", settings):
         return ReferenceSettings(**settings)

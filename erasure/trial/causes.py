@@ -32,7 +32,6 @@ NOT_A_CAUSE = (
     "experiment",
     "hydra",
     "tuning",
-    "pool.workers",
     "references.workers",
 )
 """Settings that say where things go, what is read out or how many work, but move no result."""
@@ -40,7 +39,7 @@ NOT_A_CAUSE = (
 CARRIES_OUT = ("erasure.trial.run", "erasure.trial.assemble")
 """Modules that carry out a trial, together with what they import."""
 
-REFERENCES = ("erasure.trial.references.pool", "erasure.metrics.privacy.ulira")
+REFERENCES = ("erasure.trial.references.grow", "erasure.metrics.privacy.ulira")
 """Modules that make reference models, where there are to be any; the attack says when to stop."""
 
 MOVES_NOTHING = (
@@ -55,7 +54,6 @@ MOVES_NOTHING = (
     "erasure.trial.causes",
     "erasure.trial.checks",
     "erasure.trial.describe",
-    "erasure.trial.monitor",
     "erasure.trial.objective",
     "erasure.trial.progress",
     "erasure.trial.recorded",
@@ -93,7 +91,7 @@ def trial_causes(plain: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         times of all files that a setting may stand for, by ``setting=value``.
     """
     config = {key: value for key, value in flattened(plain) if not _is_left_out(key)}
-    settings = plain.get("references", plain.get("pool", {}))
+    settings = plain["references"]
     with_references = bool(settings.get("size") or settings.get("shadows"))
     code = code_of_targets(
         _targets(config.items()),

@@ -1,15 +1,18 @@
-"""What a person sees of a running trial, and what is remembered of it."""
+"""Who watches a running trial: a person sees its progress, a monitor may end its method."""
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from torch import nn
 
 from erasure.core.task import Report
+from erasure.trial.trial import Trial
 
 
 @dataclass
@@ -50,7 +53,10 @@ class Progress:
 
     @contextmanager
     def _bar(self) -> Iterator[Bars]:
-        """Yield the one display that a terminal can have, opened by the outermost stage."""
+        """Yield the one display that a terminal can have, opened by the outermost stage.
+
+        A second live display on one terminal raises in rich, hence the list of open ones.
+        """
         if self._open:
             yield self._open[-1]
             return
@@ -68,3 +74,27 @@ class Progress:
                 yield bar
             finally:
                 self._open.pop()
+
+
+def quiet_progress() -> Progress:
+    """Return a progress that shows nothing, for what is one of many inside another stage."""
+    return Progress(Console(quiet=True))
+
+
+class Monitor(Protocol):
+    """Hears of the progress of a method and may end it: a study that prunes, or a time limit.
+
+    Attributes:
+        seconds: Time it has taken itself, which is not the method's.
+    """
+
+    seconds: float
+
+    def prepare(self, trial: Trial, original: nn.Module, gold: nn.Module) -> None:
+        """Take note of what the model comes from and where it should go."""
+
+    def limiting(self) -> AbstractContextManager[None]:
+        """End what runs in a block once its time is over."""
+
+    def watching(self, model: nn.Module, report: Report) -> Report:
+        """Return a report that passes on what it hears and may raise ``PrunedError``."""

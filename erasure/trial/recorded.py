@@ -1,9 +1,10 @@
-"""Where a trial is carried out and recorded, once."""
+"""A trial carried out and recorded, once: read back if it is there, else run and written down."""
 
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from omegaconf import DictConfig
@@ -24,136 +25,166 @@ from erasure.trial.artifacts import (
     write_model,
     write_split,
 )
-from erasure.trial.assemble import assemble, build_tracker, store_root
-from erasure.trial.output import TrialOutput
+from erasure.trial.assemble import build_tracker, store_root
 from erasure.trial.progress import Progress
-from erasure.trial.trial import DATA_TAG, Trial
+from erasure.trial.trial import DATA_TAG, Trial, TrialOutput
 from erasure.trial.why import outdated, why_again
 
-Story = Callable[[Trial, ModelStore, Progress], TrialOutput]
+RunTrial = Callable[[Trial, ModelStore, Progress], TrialOutput]
+"""Carries out the stages of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A trial with everything it is made of, and the places its result goes to."""
+class TrialStores:
+    """Where a trial takes models from and where its result goes to.
 
-    cfg: DictConfig
-    trial: TrialRecord
-    parts: Trial
+    Args:
+        store: The trained models.
+        results: The results on disk.
+        tracker: Shows results to people.
+        console: The terminal.
+    """
+
     store: ModelStore
-    ledger: ResultStore
+    results: ResultStore
     tracker: Tracker
     console: Console
 
     @classmethod
-    def of(cls, cfg: DictConfig, trial: TrialRecord, console: Console) -> "Bench":
-        """Build everything and refuse what cannot work, before anything is trained.
-
-        Raises:
-            ErasureError: With one message that names the setting and what is allowed.
-        """
+    def of(cls, cfg: DictConfig, console: Console) -> "TrialStores":
+        """Build all that ``cfg`` names."""
         tracker = build_tracker(cfg)
         root = store_root(cfg)
-        store = ModelStore(root)
-        parts = assemble(cfg)
-        for name, check in (("store", store.check), ("tracking", tracker.check)):
+        return cls(
+            store=ModelStore(root), results=ResultStore(root), tracker=tracker, console=console
+        )
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is trained.
+
+        Raises:
+            ConfigError: With one message that names the setting and what is allowed.
+        """
+        for name, check in (("store", self.store.check), ("tracking", self.tracker.check)):
             try:
                 check()
             except ConfigError as error:
                 raise ConfigError(f"{name}.{error}") from error
-        return cls(
-            cfg=cfg,
-            trial=trial,
-            parts=parts,
-            store=store,
-            ledger=ResultStore(root),
-            tracker=tracker,
-            console=console,
-        )
-
-    def result(self, story: Story) -> TrialResult:
-        """Return the result of the trial: read back if it finished before, else carried out.
-
-        Raises:
-            ErasureError: If the trial failed; it is recorded as failed first.
-        """
-        with self.ledger.claim(self.trial.fingerprint):
-            found = self._read_back() if self.cfg.resume else None
-            return found or self._carry_out(story)
-
-    def _read_back(self) -> TrialResult | None:
-        found = self.ledger.finished(self.trial.fingerprint)
-        if found is None:
-            in_sweep = bool(self.cfg.tracking.get("parent"))
-            reason = why_again(self.trial, self.ledger, same_settings=in_sweep)
-        else:
-            reason = outdated(found, self.parts.source, self.ledger, self.cfg)
-        if reason:
-            self.console.print(Text(reason), soft_wrap=True)  # a setting's [1] is no markup
-        if found is None or reason:
-            return None
-        self.console.print(
-            "this trial finished before and is read back; resume=false runs it again"
-        )
-        self.tracker.prepare()
-        if found.run and self.tracker.has(found.run):
-            return found
-        parent = str(self.cfg.tracking.get("parent") or "")
-        return deliver(self.tracker, self.ledger, replace(found, run=""), parent=parent)
-
-    def _carry_out(self, story: Story) -> TrialResult:
-        parent = str(self.cfg.tracking.get("parent") or "")
-        if not parent:  # a sweep does this once for all its trials
-            self.tracker.prepare()
-            self.tracker.reap(self.ledger.is_claimed)
-        self.ledger.forget(self.trial.fingerprint)
-        run = self.tracker.start(self.trial, parent=parent)
-        watch = Progress(self.console)
-        begun = time.time()
-        try:
-            result = self._written(story(self.parts, self.store, watch), watch)
-        except BaseException as error:
-            self._record(_failed(self.trial, error), begun, run)
-            raise
-        recorded = self._record(result, begun, run)
-        if recorded.outcome != "finished":
-            raise ErasureError(recorded.reason)
-        return recorded
-
-    def _written(self, outcome: TrialOutput, watch: Progress) -> TrialResult:
-        folder = self.ledger.artifacts(self.trial.fingerprint)
-        with watch.stage("record", "writing pictures and tables"):
-            write_config(folder, self.cfg)
-            write_measurements(folder, outcome.ctx, outcome.evaluation)
-            if self.cfg.pictures:
-                write_pictures(outcome.ctx, watch.curves, folder)
-            write_split(folder, self.parts)
-            write_memorization(folder, outcome.ctx.references, outcome.splits.train)
-            if self.cfg.tracking.get("save_model"):
-                write_model(folder, outcome.ctx.models["unlearned"])
-        errors = outcome.evaluation.errors
-        keys = {f"store.{role}": key for role, key in outcome.keys.items()}
-        keys[DATA_TAG] = self.parts.source
-        return TrialResult(
-            trial=replace(self.trial, tags={**self.trial.tags, **keys}),
-            outcome="failed" if errors else "finished",
-            reason="; ".join(errors),
-            traceback="\n".join(outcome.evaluation.tracebacks),
-            metrics=outcome.evaluation.flat(),
-            curves=watch.curves,
-            seconds=watch.seconds,
-            trained=outcome.trained,
-        )
-
-    def _record(self, result: TrialResult, begun: float, run: str) -> TrialResult:
-        timed = replace(result, started=begun, ended=time.time())
-        self.ledger.save(timed)
-        return deliver(self.tracker, self.ledger, timed, run)
 
 
-def _failed(trial: TrialRecord, error: BaseException) -> TrialResult:
+def run_recorded(
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
+) -> TrialResult:
+    """Return the result of a trial: read back if it finished before, else carried out.
+
+    Args:
+        trial: The trial.
+        record: Its identity.
+        cfg: Its configuration.
+        stores: Where its result goes to.
+        run_trial: Carries it out.
+
+    Raises:
+        ErasureError: If the trial failed; it is recorded as failed first.
+    """
+    # A second process with the same trial waits here and then reads the result back
+    with stores.results.claim(record.fingerprint):
+        result = _read_back(trial, record, cfg, stores) if cfg.resume else None
+        return result or _carry_out(trial, record, cfg, stores, run_trial)
+
+
+def _read_back(
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores
+) -> TrialResult | None:
+    """Return the result of an earlier run if it is what ``cfg`` asks for, and say why if not."""
+    results, tracker, console = stores.results, stores.tracker, stores.console
+    result = results.finished(record.fingerprint)
+    if result is None:
+        reason = why_again(record, results, same_settings=bool(_parent(cfg)))
+    else:
+        reason = outdated(result, trial.data_fingerprint, results, cfg)
+    if reason:
+        console.print(Text(reason), soft_wrap=True)  # a setting's [1] is no markup
+    if result is None or reason:
+        return None
+    console.print("this trial finished before and is read back; resume=false runs it again")
+    tracker.prepare()
+    if result.run and tracker.has(result.run):
+        return result
+    return deliver(tracker, results, replace(result, run=""), parent=_parent(cfg))
+
+
+def _carry_out(
+    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
+) -> TrialResult:
+    results, tracker = stores.results, stores.tracker
+    if not _parent(cfg):  # a sweep does this once for all its trials
+        tracker.prepare()
+        tracker.reap(results.is_claimed)
+    results.forget(record.fingerprint)
+    tracking_run = tracker.start(record, parent=_parent(cfg))
+    progress = Progress(stores.console)
+    started = time.time()
+
+    def save(result: TrialResult) -> TrialResult:
+        """Write to disk first and deliver then: a server that is down costs no result."""
+        timed = replace(result, started=started, ended=time.time())
+        results.save(timed)
+        return deliver(tracker, results, timed, tracking_run)
+
+    try:
+        output = run_trial(trial, stores.store, progress)
+        _write_artifacts(results.artifacts(record.fingerprint), trial, cfg, output, progress)
+        result = _result(trial, record, output, progress)
+    except BaseException as error:  # Ctrl-C and exits as well: a trial that ended is recorded
+        save(_failed(record, error))
+        raise
+    saved = save(result)
+    if saved.outcome != "finished":
+        raise ErasureError(saved.reason)
+    return saved
+
+
+def _write_artifacts(
+    folder: Path, trial: Trial, cfg: DictConfig, output: TrialOutput, progress: Progress
+) -> None:
+    with progress.stage("record", "writing pictures and tables"):
+        write_config(folder, cfg)
+        write_measurements(folder, output.ctx, output.evaluation)
+        if cfg.pictures:
+            write_pictures(output.ctx, progress.curves, folder)
+        write_split(folder, trial)
+        write_memorization(folder, output.ctx.references, output.splits.train)
+        if cfg.tracking.get("save_model"):
+            write_model(folder, output.ctx.models["unlearned"])
+
+
+def _result(
+    trial: Trial, record: TrialRecord, output: TrialOutput, progress: Progress
+) -> TrialResult:
+    errors = output.evaluation.errors
+    tags = {f"store.{role}": key for role, key in output.keys.items()}
+    tags[DATA_TAG] = trial.data_fingerprint
     return TrialResult(
-        trial=trial,
+        trial=replace(record, tags={**record.tags, **tags}),
+        outcome="failed" if errors else "finished",
+        reason="; ".join(errors),
+        traceback="\n".join(output.evaluation.tracebacks),
+        metrics=output.evaluation.flat(),
+        curves=progress.curves,
+        seconds=progress.seconds,
+        trained=output.trained,
+    )
+
+
+def _parent(cfg: DictConfig) -> str:
+    """Return the tracking run of the sweep that the trial belongs to, or nothing."""
+    return str(cfg.tracking.get("parent") or "")
+
+
+def _failed(record: TrialRecord, error: BaseException) -> TrialResult:
+    return TrialResult(
+        trial=record,
         outcome=_outcome(error),
         reason=str(error) or type(error).__name__,
         traceback="".join(traceback.format_exception(error)),

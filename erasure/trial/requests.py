@@ -15,14 +15,14 @@ from erasure.trial.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetRequest:
-    """What is asked for at once.
+    """What is to be forgotten at once.
 
     Args:
         forget: What to forget now.
         retain: What is left of the training set afterwards.
-        number: Place of the request, from 0.
+        number: Index of the request, from 0.
         of: How many there are.
-        done: All that has been asked for up to and including this request.
+        done: All that has been requested up to and including this request.
     """
 
     forget: View
@@ -36,7 +36,7 @@ class ForgetRequest:
         """Name of its random stream; the first has that of a trial with a single request."""
         return (f"request {self.number}",) if self.number else ()
 
-    def reported(self, report: Report) -> Report:
+    def continuing(self, report: Report) -> Report:
         """Return a report whose steps go on where those of the request before it ended."""
         if self.of == 1:
             return report
@@ -46,11 +46,11 @@ class ForgetRequest:
 
         return continued
 
-    def note(self, model: nn.Module, parts: Trial, report: Report) -> None:
+    def report_accuracy(self, model: nn.Module, trial: Trial, report: Report) -> None:
         """Report how the model does after this request, if it is one of several."""
         if self.of == 1:
             return
-        val = View(parts.pool, parts.indices.val)
+        val = View(trial.pool, trial.indices.val)
         done = View(unaudited(self.done.pool), self.done.index)
         report(
             self.number + 1,
@@ -60,7 +60,9 @@ class ForgetRequest:
         )
 
 
-def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> list[ForgetRequest]:
+def forget_requests(
+    indices: SplitIndices, audited: AuditedPool, remaining: View
+) -> list[ForgetRequest]:
     """Return the requests of a split in order.
 
     Args:
@@ -68,19 +70,20 @@ def requested(indices: SplitIndices, audited: AuditedPool, remaining: View) -> l
         audited: The data, counted.
         remaining: What is left of the training set after the last request.
     """
+    # A split that deletes has another pool for what remains; its reads count in the same tally
     counted = AuditedPool(remaining.pool, audited.reads)
     pool = audited if remaining.pool is audited.pool else counted
     last = View(pool, remaining.index, remaining.labels)
     ids = indices.requests or (indices.forget,)
     return [
         ForgetRequest(
-            forget=View(audited, asked),
+            forget=View(audited, forget_ids),
             retain=_with(last, ids[number + 1 :]),
             number=number,
             of=len(ids),
             done=View(audited, torch.cat(ids[: number + 1])),
         )
-        for number, asked in enumerate(ids)
+        for number, forget_ids in enumerate(ids)
     ]
 
 

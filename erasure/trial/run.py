@@ -14,20 +14,18 @@ from erasure.config.build import build
 from erasure.core.context import EvalContext, ReferenceModels, Who
 from erasure.core.errors import ConfigError
 from erasure.core.splits import DataSplits, View
-from erasure.training.model_store import ModelStore, Trained
+from erasure.evaluation.evaluation import Evaluation
+from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.assemble import store_root
+from erasure.trial.assemble import assemble, store_root
 from erasure.trial.describe import describe
-from erasure.trial.flops import counted_flops
 from erasure.trial.guards import duplicates, output_change, untouched
-from erasure.trial.models import obtain_trained
-from erasure.trial.monitor import Monitor
-from erasure.trial.output import TrialOutput
-from erasure.trial.progress import Progress
-from erasure.trial.recorded import Bench
-from erasure.trial.references.pool import assembled_pool
+from erasure.trial.models import TrialModels, count_flops
+from erasure.trial.progress import Monitor, Progress
+from erasure.trial.recorded import TrialStores, run_recorded
+from erasure.trial.references.grow import reference_models
 from erasure.trial.table import show_address, show_result
-from erasure.trial.trial import Trial
+from erasure.trial.trial import Trial, TrialOutput
 from erasure.trial.unlearning import unlearn
 
 
@@ -41,87 +39,102 @@ def run(cfg: DictConfig) -> float | tuple[float, ...]:
         raise ConfigError(f"threads must be >= 1, got {cfg.threads}")
     torch.set_num_threads(cfg.threads)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    bench = Bench.of(cfg, describe(cfg, choices), Console())
-    result = bench.result(partial(run_trial, monitor=_monitor(cfg)))
-    show_result(result, bench.console)
-    show_address(bench.tracker, bench.console)
-    values = bench.parts.objective.values(result.metrics)
+    record = describe(cfg, choices)
+    stores = TrialStores.of(cfg, Console())
+    trial = assemble(cfg)
+    stores.check()
+    run_stages = partial(run_trial, monitor=_monitor(cfg))
+    result = run_recorded(trial, record, cfg, stores, run_stages)
+    show_result(result, stores.console)
+    show_address(stores.tracker, stores.console)
+    values = trial.objective.values(result.metrics)
     return values[0] if len(values) == 1 else values
 
 
 def run_trial(
-    parts: Trial, store: ModelStore, watch: Progress, monitor: Monitor | None = None
+    trial: Trial, store: ModelStore, progress: Progress, monitor: Monitor | None = None
 ) -> TrialOutput:
     """Carry out the stages of a trial; every model that is trained comes out of ``store``.
 
-    A ``monitor`` may end it while the method runs.
+    Args:
+        trial: The trial.
+        store: The trained models.
+        progress: Shows the stages.
+        monitor: Hears of the method while it runs, and may end it.
+
+    Raises:
+        ErasureError: If a stage failed, or ``monitor`` ended the method before its time.
     """
-    obtained: list[tuple[str, Trained]] = []
-
-    def obtain(view: View, role: str) -> tuple[nn.Module, Trained]:
-        model, trained = obtain_trained(parts, store, view, watch, role)
-        obtained.append((role, trained))
-        return model, trained
-
-    original, training = obtain(View(parts.pool, parts.indices.train), "original")
-    if monitor is not None:
-        monitor.prepare(parts, original, obtain(parts.remaining, "gold")[0])
-    limit = nullcontext() if monitor is None else monitor.limiting()
-    with watch.stage("unlearn", "unlearning") as report, limit:
-        unlearned, facts = unlearn(
-            parts,
-            original,
-            lambda view: obtain(view, "requested"),
-            TensorCache(store.root),
-            report,
-            monitor,
-        )
-    models: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
-    facts["original_seconds"] = training.seconds
-    if parts.evaluator.needs_gold:
-        models["gold"], training = obtain(parts.remaining, "gold")
-        facts["retrain_seconds"] = training.seconds
-        facts["retrain_reads"] = float(len(training.curve) * len(parts.remaining))
-        facts["retrain_steps"] = float(training.steps)
-    facts.update(counted_flops(parts, original))
-
-    splits = DataSplits.of(parts.evaluated, parts.indices, parts.probes)
-    references = assembled_pool(parts, store, splits, watch)
+    models = TrialModels(trial=trial, store=store, progress=progress)
+    original, _ = models.get("original", View(trial.pool, trial.indices.train))
+    unlearned, costs = _unlearn(trial, original, models, monitor)
+    compared: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
+    if trial.evaluator.needs_gold:
+        compared["gold"], _ = models.get("gold", trial.remaining)
+    costs |= models.costs() | count_flops(trial, original)
+    splits = DataSplits.of(trial.evaluated, trial.indices, trial.probes)
+    references = reference_models(trial, store, splits, progress)  # usually none
     if references is not None:
-        facts["pool_seconds"] = references.seconds
-    ctx = parts.evaluator.prepare(_context(parts, splits, models, facts, references))
-    with watch.stage("evaluate", "evaluating"), untouched(models, "a metric"):
-        facts.update(output_change(ctx), **duplicates(splits, parts.evaluator.heldout))
-        evaluation = parts.evaluator(ctx)
+        costs["reference_seconds"] = references.seconds
+    ctx = trial.evaluator.prepare(_context(trial, splits, compared, costs, references))
+    evaluation = _evaluate(trial, ctx, splits, costs, progress)
+    trained = models.fresh + (references.trained if references is not None else 0)
     return TrialOutput(
-        splits=splits,
-        ctx=ctx,
-        evaluation=evaluation,
-        keys={role: trained.key for role, trained in obtained},
-        trained=sum(trained.fresh for _, trained in obtained)
-        + (references.trained if references is not None else 0),
+        splits=splits, ctx=ctx, evaluation=evaluation, keys=models.keys, trained=trained
     )
 
 
+def _unlearn(
+    trial: Trial, original: nn.Module, models: TrialModels, monitor: Monitor | None
+) -> tuple[nn.Module, dict[str, float]]:
+    """Run the method, under the eyes of ``monitor``, which has to know gold beforehand."""
+    if monitor is not None:
+        monitor.prepare(trial, original, models.get("gold", trial.remaining)[0])
+    limit = nullcontext() if monitor is None else monitor.limiting()
+    with models.progress.stage("unlearn", "unlearning") as report, limit:
+        return unlearn(
+            trial,
+            original,
+            partial(models.get, "requested"),
+            TensorCache(models.store.root),
+            report,
+            monitor,
+        )
+
+
 def _context(
-    parts: Trial,
+    trial: Trial,
     splits: DataSplits,
     models: dict[Who, nn.Module],
-    facts: dict[str, float],
+    costs: dict[str, float],
     references: ReferenceModels | None,
 ) -> EvalContext:
     return EvalContext(
         models=models,
         splits=splits,
-        task_type=parts.pool.task_type,
-        num_classes=parts.pool.num_classes,
-        heldout=parts.evaluator.heldout,
-        seed=parts.seeds.evaluate,
-        costs=facts,
-        batch_size=parts.evaluator.batch_size,
-        fresh=parts.fresh,
+        task_type=trial.pool.task_type,
+        num_classes=trial.pool.num_classes,
+        heldout=trial.evaluator.heldout,
+        seed=trial.seeds.evaluate,
+        costs=costs,
+        batch_size=trial.evaluator.batch_size,
+        fresh=trial.fresh,
         references=references,
     )
+
+
+def _evaluate(
+    trial: Trial,
+    ctx: EvalContext,
+    splits: DataSplits,
+    costs: dict[str, float],
+    progress: Progress,
+) -> Evaluation:
+    """Measure; ``splits`` are the whole ones, of which ``ctx`` may hold a subset."""
+    with progress.stage("evaluate", "evaluating"), untouched(ctx.models, "a metric"):
+        # into the dictionary that the context holds: cost metrics read these as well
+        costs |= output_change(ctx) | duplicates(splits, trial.evaluator.heldout)
+        return trial.evaluator(ctx)
 
 
 def _monitor(cfg: DictConfig) -> Monitor | None:

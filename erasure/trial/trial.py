@@ -1,4 +1,4 @@
-"""A trial, before anything is trained: its data, what trains it, what forgets, what measures."""
+"""One trial: what it is made of before anything is trained, and what it made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from erasure.core.context import EvalContext
 from erasure.core.pool import Pool
 from erasure.core.protocols import Trainer
-from erasure.core.splits import SplitIndices, View
+from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.core.task import Fresh, Unlearner
+from erasure.evaluation.evaluation import Evaluation
 from erasure.evaluation.evaluator import Evaluator
 from erasure.trial.objective import Objective
 from erasure.trial.references.settings import ReferenceSettings
@@ -33,7 +35,7 @@ class Trial:
     """Everything a trial is made of, before anything is trained.
 
     Args:
-        source: Fingerprint of the data as they were loaded and split.
+        data_fingerprint: Hash of the data as they were loaded and split.
         pool: The data the original is trained on, on ``device``.
         indices: The split.
         remaining: The training data once the forget set is gone; gold is trained on them.
@@ -48,10 +50,10 @@ class Trial:
         objective: What a sweep reads out.
         device: Where everything runs.
         seeds: One per stage.
-        reference: How many further models there are for attacks and nulls.
+        reference_settings: How many further models there are for attacks and nulls.
     """
 
-    source: str
+    data_fingerprint: str
     pool: Pool
     indices: SplitIndices
     remaining: View
@@ -66,7 +68,7 @@ class Trial:
     objective: Objective
     device: torch.device
     seeds: Seeds
-    reference: ReferenceSettings
+    reference_settings: ReferenceSettings
 
     @property
     def fresh(self) -> Fresh:
@@ -76,3 +78,22 @@ class Trial:
     def seeded(self, seed: int) -> "Trial":
         """Return the same trial with another seed for training and unlearning."""
         return replace(self, seeds=replace(self.seeds, train=seed, unlearn=seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialOutput:
+    """What the stages of a trial hand over to its record.
+
+    Args:
+        splits: The data, all of it.
+        ctx: Models, the data that were evaluated, and cached logits.
+        evaluation: The measurements.
+        keys: Store keys of the models used, by role.
+        trained: Number of models that had to be trained.
+    """
+
+    splits: DataSplits
+    ctx: EvalContext
+    evaluation: Evaluation
+    keys: Mapping[str, str]
+    trained: int

@@ -18,7 +18,7 @@ from erasure.core.fingerprint import (
 )
 from erasure.core.seeding import isolated, stream
 from erasure.core.source import source_hash
-from erasure.core.splits import View
+from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report, UnlearningTask
 from erasure.data.pools.through import AuditedPool, unaudited
 from erasure.training.compute import ComputeCost, measured_cost, warm_up
@@ -26,23 +26,24 @@ from erasure.training.model_store import Trained
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.causes import pool_code
 from erasure.trial.guards import relative_change, require_effect, untouched
-from erasure.trial.monitor import Monitor
-from erasure.trial.requests import ForgetRequest, requested
-from erasure.trial.steps import counted_steps
+from erasure.trial.models import counted_steps
+from erasure.trial.progress import Monitor
+from erasure.trial.requests import ForgetRequest, forget_requests
 from erasure.trial.trial import Trial
 
-Obtain = Callable[[View], tuple[nn.Module, Trained]]
+GetOrTrain = Callable[[View], tuple[nn.Module, Trained]]
+"""Returns the model trained on a view, out of the store or trained now."""
 
 
 def unlearn(
-    parts: Trial,
+    trial: Trial,
     original: nn.Module,
-    obtain: Obtain,
+    get_or_train: GetOrTrain,
     cache: TensorCache,
     report: Report,
     monitor: Monitor | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """Run the method on a copy of ``original`` and return its model with facts about the run.
+    """Run the method on a copy of ``original`` and return its model with what that cost.
 
     The time of models that come through the store is the time of their training, whenever that
     was, instead of the time spent on the store; their passes and steps are accounted likewise.
@@ -55,58 +56,36 @@ def unlearn(
         NoOpError: If nothing changed, unless the method is ``identity``.
         ErasureError: If the method changed the original itself.
     """
-    audited = AuditedPool.watch(parts.pool)
-    account = _Account(audited, obtain, cache, parts.device)
-    requests = requested(parts.indices, audited, parts.remaining)
-    model, costs = original, list[ComputeCost]()
-    notes = _Notes(report)
-    warm_up(parts.device)
+    audited = AuditedPool.watch(trial.pool)
+    account = _Account(audited, get_or_train, cache, trial.device)
+    requests = forget_requests(trial.indices, audited, trial.remaining)
+    model, compute_costs = original, list[ComputeCost]()
+    reported = _LastReported(report)
+    warm_up(trial.device)
     with counted_steps() as steps:
         for request in requests:
-            task = _task(parts, account, model, request, request.reported(notes))
+            task = _task(trial, account, model, request, request.continuing(reported))
             if monitor is not None:
                 task = replace(task, report=monitor.watching(task.model, task.report))
             with (
                 untouched({"original": original}, "the unlearner"),
-                isolated(parts.seeds.unlearn, "unlearn", "layers", *request.path),
-                measured_cost(parts.device) as cost,
+                isolated(trial.seeds.unlearn, "unlearn", "layers", *request.path),
+                measured_cost(trial.device) as cost,
             ):
-                model = parts.unlearner(task)
-            costs.append(cost)
-            request.note(model, parts, report)
-    require_effect(parts.unlearner, original, model)
-    judged = monitor.seconds if monitor is not None else 0.0
-    facts = {
-        **notes.last,
-        "unlearn_seconds": sum(cost.seconds for cost in costs) + account.seconds - judged,
-        "optimizer_steps": float(steps.count + account.steps),
-        "forget_passes": audited.passes(parts.indices.forget),
-        "retain_passes": audited.passes(parts.indices.retain),
-        "val_passes": audited.passes(parts.indices.val),
-        "sample_reads": float(audited.reads.sum().item() - account.trained_reads),
-        "trained_reads": float(account.trained_reads),
-        "requests": float(len(requests)),
-    }
-    if not account.read_back:  # what was not computed here took memory and energy elsewhere
-        facts.update(_resources(costs))
+                model = trial.unlearner(task)
+            compute_costs.append(cost)
+            request.report_accuracy(model, trial, report)
+    require_effect(trial.unlearner, original, model)
+    costs = {**reported.last, **account.costs(compute_costs, steps.count, trial.indices)}
+    costs["requests"] = float(len(requests))
+    if monitor is not None:  # it runs inside the method's reports, hence inside its measured time
+        costs["unlearn_seconds"] -= monitor.seconds
     change = relative_change(original, model)
-    return model, facts if change is None else {**facts, "relative_weight_change": change}
-
-
-def _resources(costs: Sequence[ComputeCost]) -> dict[str, float]:
-    found = {
-        "cpu_seconds": sum(cost.cpu_seconds for cost in costs),
-        "peak_memory_bytes": float(max(cost.peak_bytes for cost in costs)),
-    }
-    reserved = [cost.reserved_bytes for cost in costs if cost.reserved_bytes is not None]
-    joules = [cost.joules for cost in costs if cost.joules is not None]
-    if reserved:
-        found["reserved_memory_bytes"] = float(max(reserved))
-    return {**found, "energy_joules": sum(joules)} if joules else found
+    return model, costs if change is None else {**costs, "relative_weight_change": change}
 
 
 @dataclass
-class _Notes:
+class _LastReported:
     """A report that passes on what it gets, and remembers the last value of each name."""
 
     report: Report
@@ -118,17 +97,17 @@ class _Notes:
 
 
 def _task(
-    parts: Trial, account: "_Account", model: nn.Module, request: ForgetRequest, report: Report
+    trial: Trial, account: "_Account", model: nn.Module, request: ForgetRequest, report: Report
 ) -> UnlearningTask:
     return UnlearningTask(
         model=copy.deepcopy(model),
         forget=request.forget,
         retain=request.retain,
-        val=View(account.audited, parts.indices.val),
-        task_type=parts.pool.task_type,
-        num_classes=parts.pool.num_classes,
-        generator=stream(parts.seeds.unlearn, "unlearn", *request.path),
-        fresh=parts.fresh,
+        val=View(account.audited, trial.indices.val),
+        task_type=trial.pool.task_type,
+        num_classes=trial.pool.num_classes,
+        generator=stream(trial.seeds.unlearn, "unlearn", *request.path),
+        fresh=trial.fresh,
         train=account.train,
         report=report,
         cached=partial(account.cached, model_fingerprint(model)),
@@ -137,10 +116,25 @@ def _task(
 
 @dataclass
 class _Account:
-    """Answers requests from the stores and keeps account of what they would have cost."""
+    """Answers requests from the stores and keeps account of what they would have cost.
+
+    A method must cost the same whether the models and tensors it asks for are in the store or not.
+    So the measured time and steps are corrected by ``seconds`` and ``steps``: what the training
+    took, whenever that was, minus what getting it took just now. Both may be negative.
+
+    Args:
+        audited: The data, with a tally of reads.
+        get_or_train: Answers requests for models.
+        cache: Answers requests for tensors.
+        device: Where tensors go.
+        seconds: Correction of the measured time.
+        steps: Correction of the counted optimizer steps.
+        trained_reads: Reads of samples by training that was requested.
+        read_back: Whether anything was in the stores; then memory and energy are unknown.
+    """
 
     audited: AuditedPool
-    obtain: Obtain
+    get_or_train: GetOrTrain
     cache: TensorCache
     device: torch.device
     seconds: float = 0.0
@@ -148,12 +142,30 @@ class _Account:
     trained_reads: int = 0
     read_back: bool = False
 
+    def costs(
+        self, compute_costs: Sequence[ComputeCost], steps: int, indices: SplitIndices
+    ) -> dict[str, float]:
+        """Return what the method cost, as if all had been computed here and now."""
+        seconds = sum(cost.seconds for cost in compute_costs) + self.seconds
+        costs = {
+            "unlearn_seconds": seconds,
+            "optimizer_steps": float(steps + self.steps),
+            "forget_passes": self.audited.passes(indices.forget),
+            "retain_passes": self.audited.passes(indices.retain),
+            "val_passes": self.audited.passes(indices.val),
+            "sample_reads": float(self.audited.reads.sum().item() - self.trained_reads),
+            "trained_reads": float(self.trained_reads),
+        }
+        # what was not computed here took memory and energy elsewhere: unknown, hence absent
+        return costs if self.read_back else costs | _resources(compute_costs)
+
     def train(self, view: View) -> nn.Module:
         begun = time.perf_counter()
-        with counted_steps() as inside:
-            model, trained = self.obtain(View(unaudited(view.pool), view.index, view.labels))
+        # unaudited: the reads are added below, alike for a model from the store
+        with counted_steps() as steps_now:
+            model, trained = self.get_or_train(View(unaudited(view.pool), view.index, view.labels))
         self.seconds += trained.seconds - (time.perf_counter() - begun)
-        self.steps += trained.steps - inside.count
+        self.steps += trained.steps - steps_now.count
         self.read_back = self.read_back or not trained.fresh
         epochs = torch.full_like(view.index, len(trained.curve))
         self.audited.reads.index_add_(0, view.index, epochs)
@@ -174,9 +186,21 @@ class _Account:
         labels = tensor_fingerprint(view.targets)
         data = [view.pool.fingerprint, tensor_fingerprint(view.index), labels]
         key = fingerprint({**causes, "data": data, "version": RESULTS_VERSION})
-        tensors, seconds, here = self.cache.get(key, self.device, compute)
+        tensors, seconds, is_fresh = self.cache.get(key, self.device, compute)
         self.seconds += seconds - (time.perf_counter() - begun)
-        self.read_back = self.read_back or not here
-        if not here:  # a pass that need not be made again still counts as one
+        self.read_back = self.read_back or not is_fresh
+        if not is_fresh:  # a pass that need not be made again still counts as one
             self.audited.reads.index_add_(0, view.index, torch.ones_like(view.index))
         return tensors
+
+
+def _resources(costs: Sequence[ComputeCost]) -> dict[str, float]:
+    resources = {
+        "cpu_seconds": sum(cost.cpu_seconds for cost in costs),
+        "peak_memory_bytes": float(max(cost.peak_bytes for cost in costs)),
+    }
+    reserved = [cost.reserved_bytes for cost in costs if cost.reserved_bytes is not None]
+    joules = [cost.joules for cost in costs if cost.joules is not None]
+    if reserved:
+        resources["reserved_memory_bytes"] = float(max(reserved))
+    return {**resources, "energy_joules": sum(joules)} if joules else resources

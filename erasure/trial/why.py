@@ -12,7 +12,7 @@ from erasure.core.source import modules_here
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import FinishedTrial, ResultStore
 from erasure.trial.artifacts import missing_artifacts
-from erasure.trial.assemble import data_source
+from erasure.trial.assemble import current_data_fingerprint
 from erasure.trial.checks import check_keys
 from erasure.trial.describe import plain_config
 from erasure.trial.trial import DATA_TAG
@@ -66,7 +66,7 @@ def what_would_happen(cfg: DictConfig, trial: TrialRecord, store: ResultStore) -
         return f"runs again: {result.outcome} on {date}: {result.reason}"
     if not cfg.resume:
         return f"finished before on {date}, and resume=false runs it again"
-    reason = outdated(result, data_source(cfg), store, cfg)
+    reason = outdated(result, current_data_fingerprint(cfg), store, cfg)
     return reason or f"finished before on {date}, would be read back"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from erasure.trial.objective import Objective
-from erasure.tuning.notes import CONSTRAINTS
-from erasure.tuning.search_space import Space, Value, spelled
+from erasure.tuning.search_space import Space, Value, override_value
+from erasure.tuning.storage import CONSTRAINTS
 
 RULE = "minimum L2 norm of the first two objectives on the Pareto front, ties by the third"
 
@@ -28,16 +28,17 @@ def pareto_front(trials: Sequence[FrozenTrial], objective: Objective) -> list[Fr
     Of trials with equal values the first stands for all.
     """
     costs = {trial.number: objective.costs(trial.values) for trial in candidates(trials)}
-    kept = {
-        number: own
-        for number, own in costs.items()
-        if not any(_beats(other, own) for other in costs.values())
+    front = {
+        number: cost
+        for number, cost in costs.items()
+        if not any(_beats(other, cost) for other in costs.values())
     }
-    first = {own: number for number, own in reversed(kept.items())}
+    # reversed, so that of equal costs the first number is written last and stays
+    first = {cost: number for number, cost in reversed(front.items())}
     return [trial for trial in trials if trial.number in first.values()]
 
 
-def chosen(trials: Sequence[FrozenTrial], objective: Objective) -> FrozenTrial | None:
+def best_trial(trials: Sequence[FrozenTrial], objective: Objective) -> FrozenTrial | None:
     """Return the best trial, or None if no candidate is there.
 
     With several objectives that is the one of the Pareto front nearest to the origin in the
@@ -66,15 +67,16 @@ def chosen(trials: Sequence[FrozenTrial], objective: Objective) -> FrozenTrial |
 
 def settings_of(trial: FrozenTrial, space: Space) -> dict[str, Value]:
     """Return what a trial set, by dotted setting."""
+    # a space that lost an axis since: what was drawn for it is no setting any more
     drawn = {name: value for name, value in trial.params.items() if name in space}
     return {name: space[name].setting(value) for name, value in drawn.items()}
 
 
 def overrides_of(settings: Mapping[str, Value]) -> list[str]:
     """Return settings as one writes them on a command line."""
-    return [f"{name}={spelled(value)}" for name, value in settings.items()]
+    return [f"{name}={override_value(value)}" for name, value in settings.items()]
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    pairs = list(zip(one, other, strict=True))
+def _beats(costs: Sequence[float], other: Sequence[float]) -> bool:
+    pairs = list(zip(costs, other, strict=True))
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

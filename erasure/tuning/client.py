@@ -1,9 +1,9 @@
-"""The trials of one study: claimed, told, and taken over from processes that died."""
+"""A study as one of its processes sees it: trials claimed, ended, and taken over from the dead."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,24 +15,28 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from erasure.core.errors import ConfigError
 from erasure.results.provenance import host, is_alive, process_tags
-from erasure.tuning.notes import (
-    CONSTRAINTS,
-    FACTS,
-    NOTES,
-    OWNER,
-    REASON,
-    SECONDS,
-    SEEN,
-)
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.sampler import quiet_optuna
 from erasure.tuning.search_space import Value
+from erasure.tuning.storage import (
+    CONSTRAINTS,
+    OWNER,
+    REASON,
+    SEARCH_SETTINGS,
+    SECONDS,
+    SEEN,
+    STUDY_CONFIG,
+)
 
 FRESH_SECONDS = 60.0
 """A trial on a server may be so old and not yet say whose it is."""
 
 SILENT_SECONDS = 900.0
 """A process on another machine that was not heard of for so long is dead."""
+
+
+MIN_ENDED_TRIALS = 10
+"""Trials a study has before the share that failed can end it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class ClaimedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialOutcome:
-    """What a study is told about a trial.
+    """How a trial of a study ended.
 
     Args:
         state: How it ended.
@@ -99,64 +103,74 @@ class StudyClient:
             waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
             if dead is None and waiting is None and len(trials) >= self.total:
                 return None
-            known = dead or waiting
-            self.study.sampler = self.sampler(known.number if known else len(trials))
+            begun = dead or waiting  # a waiting one was enqueued: ask() returns it first
+            self.study.sampler = self.sampler(begun.number if begun else len(trials))
+            # Optuna has no public way to go on with a running trial of another process
             trial = Trial(self.study, dead._trial_id) if dead else self.study.ask()
-            trial.set_user_attr(OWNER, _myself())
+            # whose it is before what is drawn: who dies in between leaves a trial with an owner
+            trial.set_user_attr(OWNER, _this_process())
             trial.set_user_attr(SEEN, time.time())
             space = self.plan.space
             settings = {name: axis.suggest(trial, name) for name, axis in space.items()}
         return ClaimedTrial(trial=trial, settings=settings, taken_over=dead is not None)
 
-    def tell(self, claim: ClaimedTrial, verdict: TrialOutcome) -> None:
+    def tell(self, claimed: ClaimedTrial, outcome: TrialOutcome) -> None:
         """Write down how a trial ended."""
-        trial = claim.trial
+        trial = claimed.trial
         with quiet_optuna():
-            if math.isfinite(verdict.seconds):
-                trial.set_user_attr(SECONDS, verdict.seconds)
-            if verdict.reason:
-                trial.set_user_attr(REASON, verdict.reason)
-            if verdict.violations:
-                trial.set_user_attr(CONSTRAINTS, dict(verdict.violations))
-                if hasattr(trial, "set_constraint"):
-                    for name, violation in verdict.violations.items():
+            # attributes first: once told, a trial is finished and takes none any more
+            if math.isfinite(outcome.seconds):
+                trial.set_user_attr(SECONDS, outcome.seconds)
+            if outcome.reason:
+                trial.set_user_attr(REASON, outcome.reason)
+            if outcome.violations:
+                trial.set_user_attr(CONSTRAINTS, dict(outcome.violations))
+                if hasattr(trial, "set_constraint"):  # Optuna 5
+                    for name, violation in outcome.violations.items():
                         trial.set_constraint(name, violation)
-            values = list(verdict.values) if verdict.state == TrialState.COMPLETE else None
-            self.study.tell(trial, values, state=verdict.state, skip_if_finished=True)
+            values = list(outcome.values) if outcome.state == TrialState.COMPLETE else None
+            # skip: a process that was thought dead may tell of a trial another one finished since
+            self.study.tell(trial, values, state=outcome.state, skip_if_finished=True)
 
-    def release(self, claim: ClaimedTrial) -> None:
+    def give_back(self, claimed: ClaimedTrial) -> None:
         """Leave a trial to whoever comes next, because it could not be brought to its end."""
-        claim.trial.set_user_attr(OWNER, {})
+        claimed.trial.set_user_attr(OWNER, {})
 
-    def beat(self, claim: ClaimedTrial) -> None:
+    def heartbeat(self, claimed: ClaimedTrial) -> None:
         """Say that this process still works on a trial."""
-        claim.trial.set_user_attr(SEEN, time.time())
+        claimed.trial.set_user_attr(SEEN, time.time())
 
     @property
     def trials(self) -> list[FrozenTrial]:
         """Every trial of the study, of all processes."""
         return self.study.get_trials(deepcopy=False)
 
+    @property
+    def num_ended(self) -> int:
+        """Number of trials that have ended, however they did."""
+        return sum(trial.state.is_finished() for trial in self.trials)
+
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         if trial.state != TrialState.RUNNING:
             return False
         owner: Mapping[str, str] | None = trial.user_attrs.get(OWNER)
-        if owner is None:
+        if owner is None:  # between ask() and the owner; under our lock only the dead stay there
             begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
             return not self.shared or time.time() - begun > FRESH_SECONDS
+        # empty: given back. On this machine the process says it, elsewhere only its silence does
         if not owner or owner.get("erasure.host") == host():
             return not is_alive(owner)
         return time.time() - float(trial.user_attrs.get(SEEN, 0.0)) > SILENT_SECONDS
 
 
-def open_book(  # one call, all by name
+def open_study(  # one call, all by name
     *,
     plan: StudyPlan,
     storage: BaseStorage,
     total: int,
     sampler: Callable[[int], BaseSampler],
     pruner: BasePruner,
-    notes: Mapping[str, Any],
+    search_settings: Mapping[str, Any],
     shared: bool,
 ) -> StudyClient:
     """Create or continue the study of ``plan``; call this under the lock of the store.
@@ -180,27 +194,34 @@ def open_book(  # one call, all by name
                 directions=plan.objective.directions,
             )
             study.set_metric_names(list(plan.objective.metrics))
-        if FACTS not in study.user_attrs and not study.get_trials(deepcopy=False):
-            if plan.defaults:  # enqueued first: facts that are there say that this is done
+        if STUDY_CONFIG not in study.user_attrs and not study.get_trials(deepcopy=False):
+            if plan.defaults:  # enqueued first: a config that is there says that this is done
                 study.enqueue_trial(plan.defaults, skip_if_exists=True)
-            study.set_user_attr(FACTS, json.dumps(plan.facts, sort_keys=True))
+            study.set_user_attr(STUDY_CONFIG, json.dumps(plan.study_config, sort_keys=True))
         _require_same(plan, study)
-        study.set_user_attr(NOTES, json.dumps(notes))
+        study.set_user_attr(SEARCH_SETTINGS, json.dumps(search_settings))
     return StudyClient(plan=plan, study=study, total=total, sampler=sampler, shared=shared)
 
 
+def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
+    """Tell whether so large a share of a study failed that it ends before its time."""
+    ended = [trial.state for trial in trials if trial.state.is_finished()]
+    failed = ended.count(TrialState.FAIL)
+    return len(ended) >= MIN_ENDED_TRIALS and failed > max_failures * len(ended)
+
+
 def _require_same(plan: StudyPlan, study: optuna.Study) -> None:
-    found = json.loads(study.user_attrs.get(FACTS, "{}"))
-    now = json.loads(json.dumps(plan.facts))
-    if found == now:
+    stored = json.loads(study.user_attrs.get(STUDY_CONFIG, "{}"))
+    now = json.loads(json.dumps(plan.study_config))  # as JSON has it: tuples are lists there
+    if stored == now:
         return
-    changed = [key for key in now if found.get(key) != now[key]]
-    told = "was begun by another program"
-    if changed and found:
-        spoken = {"fixed": "configuration", "space": _difference(found["space"], now["space"])}
-        told = f"was begun with another {', '.join(spoken.get(key, key) for key in changed)}"
+    changed = [key for key in now if stored.get(key) != now[key]]
+    cause = "was begun by another program"
+    if changed and stored:
+        names = {"fixed": "configuration", "space": _difference(stored["space"], now["space"])}
+        cause = f"was begun with another {', '.join(names.get(key, key) for key in changed)}"
     raise ConfigError(
-        f"hydra.sweeper.study_name={plan.name} {told}; its trials and new ones would not be "
+        f"hydra.sweeper.study_name={plan.name} {cause}; its trials and new ones would not be "
         "comparable. Go back to what it was, or start a new study with "
         f"hydra.sweeper.study_name={plan.name}-2"
     )
@@ -212,6 +233,6 @@ def _difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return f"search space ({', '.join(changed)})"
 
 
-def _myself() -> dict[str, str]:
+def _this_process() -> dict[str, str]:
     tags = process_tags()
     return {key: tags[key] for key in ("erasure.host", "erasure.pid", "erasure.born")}

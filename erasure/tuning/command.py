@@ -72,8 +72,8 @@ def read_command(
             axes[target] = choices
             space.pop(key, None)
             dropped.add(key)
-    given = {key.partition("@")[0].lstrip("~") for key in axes}
-    added = {key: [text] for key, text in DEFAULTS.items() if key not in given}
+    set_keys = {key.partition("@")[0].lstrip("~") for key in axes}
+    added = {key: [text] for key, text in DEFAULTS.items() if key not in set_keys}
     return SweepCommand(axes={**added, **axes}, space=space, dropped=frozenset(dropped))
 
 

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -20,10 +19,8 @@ from erasure.trial.causes import trial_fingerprint
 from erasure.trial.describe import describe, plain_config
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand
-from erasure.tuning.search_space import Space, Value, search_space, spelled
+from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
 from erasure.tuning.settings import StudySettings
-
-ABSENT = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +58,7 @@ class StudyPlan:
         return {name: axis.distribution for name, axis in self.space.items()}
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def study_config(self) -> dict[str, Any]:
         """What must be the same when the study goes on, as plain data."""
         space = {name: distribution_to_json(d) for name, d in self.distributions.items()}
         return {
@@ -75,13 +72,13 @@ class StudyPlan:
     @property
     def defaults(self) -> dict[str, Value]:
         """What to draw to come closest to the settings the method has by itself."""
-        found = {}
+        drawn = {}
         for name, axis in self.space.items():
             try:
-                found[name] = axis.nearest(OmegaConf.select(self.base, name))
+                drawn[name] = axis.nearest(OmegaConf.select(self.base, name))
             except KeyError:
                 continue  # not among the choices: the sampler draws it
-        return found
+        return drawn
 
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""
@@ -94,7 +91,7 @@ class StudyPlan:
         number: int,
         settings: Mapping[str, Value],
         trial: int,
-        place: int,
+        seed_index: int,
         tuning: Mapping[str, Value],
     ) -> Run:
         """Return one run: ``settings`` with one of the seeds.
@@ -103,16 +100,16 @@ class StudyPlan:
             number: Hydra's ``hydra.job.num``.
             settings: What was drawn.
             trial: Number of the trial in its study.
-            place: Place of the seed.
+            seed_index: Index into :attr:`seeds`.
             tuning: What the run has to know about its study, keys of the group ``tuning``.
         """
-        known = {"study": self.name, "trial": trial, "place": place, **tuning}
+        tuning = {"study": self.name, "trial": trial, "seed_index": seed_index, **tuning}
         changes = {
             **settings,
-            "seed": self.seeds[place],
-            **{f"tuning.{key}": value for key, value in known.items()},
+            "seed": self.seeds[seed_index],
+            **{f"tuning.{key}": value for key, value in tuning.items()},
         }
-        overrides = [f"++{key}={spelled(value)}" for key, value in changes.items()]
+        overrides = [f"++{key}={override_value(value)}" for key, value in changes.items()]
         config = copy.deepcopy(self.base)
         with open_dict(config), read_write(config.hydra):
             for key, value in changes.items():
@@ -120,35 +117,35 @@ class StudyPlan:
             config.hydra.job.id, config.hydra.job.num = str(number), number
         add_overrides(config, overrides)
         with hydra_sees(config):
-            found = describe(config, self.choices)
+            record = describe(config, self.choices)
         return Run(
             number=number,
             overrides=(*self.overrides, *overrides),
             config=config,
-            trial=found,
-            label=found.name,
+            record=record,
+            label=record.name,
             variant=f"{self.label} · trial {trial}",
         )
 
 
 def plan_studies(
-    loader: ConfigLoader, master: DictConfig, asked: SweepCommand, settings: StudySettings
+    loader: ConfigLoader, master: DictConfig, command: SweepCommand, settings: StudySettings
 ) -> list[StudyPlan]:
-    """Compose every study that ``asked`` names.
+    """Compose every study that ``command`` names.
 
     Raises:
         HydraException: If one cannot be composed; the message names the override.
         ConfigError: If its search space names what is not there, or it would look at test data.
     """
-    several = swept(asked.axes)
+    several = swept(command.axes)
     varying = {choice for choices in several.values() for choice in choices}
     plans: dict[str, StudyPlan] = {}
     compositions = Compositions(loader=loader, master=master)
-    for overrides in product(asked.axes):
-        mine = [override for override in overrides if override in varying]
+    for overrides in product(command.axes):
+        chosen = [override for override in overrides if override in varying]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
-            plan = _plan(base, overrides, mine, asked, settings, loader)
+            plan = _plan(base, overrides, chosen, command, settings, loader)
         plans.setdefault(plan.name, plan)
     return list(plans.values())
 
@@ -157,17 +154,18 @@ def _plan(  # one call, all by name in plan_studies
     base: DictConfig,
     overrides: tuple[str, ...],
     varying: Sequence[str],
-    asked: SweepCommand,
+    command: SweepCommand,
     settings: StudySettings,
     loader: ConfigLoader,
 ) -> StudyPlan:
     choices = base.hydra.runtime.choices
     unlearner = str(choices.get("unlearner") or "custom")
     _refuse_test(base, choices)
-    space = _space(unlearner, asked, loader)
-    _check_space(base, space, unlearner)
+    space = _space(unlearner, command, loader)
+    check_space(base, space, unlearner)
     objective: Objective = build(base.objective, "objective")
     others = [override for override in varying if not override.startswith("unlearner=")]
+    # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
     plain = {key: value for key, value in plain_config(base).items() if key != "seed"}
     seeds = tuple(settings.seeds)
     fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
@@ -211,58 +209,13 @@ def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
         )
 
 
-def _space(unlearner: str, asked: SweepCommand, loader: ConfigLoader) -> Space:
+def _space(unlearner: str, command: SweepCommand, loader: ConfigLoader) -> Space:
     """Return the axes of the method, or those of the command line if it has none of its own."""
     try:
-        own = search_space(unlearner, loader)
+        axes = search_space(unlearner, loader)
     except ConfigError:
-        if not asked.space:
+        if not command.space:
             raise
-        own = {}
-    kept = {name: axis for name, axis in own.items() if name not in asked.dropped}
-    return {**kept, **asked.space}
-
-
-def _check_space(base: DictConfig, space: Space, unlearner: str) -> None:
-    for name, axis in space.items():
-        value = OmegaConf.select(base, name, default=ABSENT)
-        if value is ABSENT:
-            close = get_close_matches(name, _settings(base), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(
-                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
-            )
-        if isinstance(value, DictConfig):
-            raise ConfigError(
-                f"{name} cannot be drawn: it is a group; several values of it, as in "
-                f"{name}=a,b, are studies of their own"
-            )
-        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
-
-
-def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
-    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
-    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
-        return
-    if "_target_" not in base.unlearner:
-        return
-    for end in ends:
-        node = copy.deepcopy(base.unlearner)
-        OmegaConf.update(node, name.removeprefix("unlearner."), end)
-        try:
-            build(node, "unlearner")
-        except ConfigError as error:
-            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
-
-
-def _settings(base: DictConfig) -> list[str]:
-    plain = plain_config(base)
-
-    def paths(value: Any, path: str) -> list[str]:
-        if isinstance(value, Mapping):
-            return [
-                found for key, inner in value.items() for found in paths(inner, f"{path}.{key}")
-            ]
-        return [path]
-
-    return [found for key, value in plain.items() for found in paths(value, key)]
+        axes = {}
+    kept = {name: axis for name, axis in axes.items() if name not in command.dropped}
+    return {**kept, **command.space}

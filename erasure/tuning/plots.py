@@ -61,11 +61,11 @@ def write_plots(study: optuna.Study, objective: Objective, folder: Path) -> None
     if several and len(objective.metrics) <= 3:
         names = list(objective.metrics)
         plots["pareto_front"] = lambda: draw.plot_pareto_front(study, target_names=names)
-    place = folder / re.sub(r"[^\w.=-]+", "_", study.study_name)
-    place.mkdir(parents=True, exist_ok=True)
+    study_folder = folder / re.sub(r"[^\w.=-]+", "_", study.study_name)
+    study_folder.mkdir(parents=True, exist_ok=True)
     with _drawing():
         for name, plot in plots.items():
-            _save(plot(), place / f"{name}.png")
+            _save(plot(), study_folder / f"{name}.png")
 
 
 @contextmanager

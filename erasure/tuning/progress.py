@@ -11,17 +11,17 @@ from rich.console import Console
 from rich.text import Text
 
 from erasure.sweep.progress import duration, estimate, progress_bar
-from erasure.sweep.summary import figure
-from erasure.tuning.choice import chosen
+from erasure.sweep.summary import format_number
+from erasure.tuning.choice import best_trial
 from erasure.tuning.client import StudyClient, TrialOutcome
-from erasure.tuning.schedule import Active
+from erasure.tuning.schedule import ActiveTrial
 
 WORDS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @dataclass
 class Pace:
-    """How long the rest will take, by what this process has told so far.
+    """How long the rest will take, by what this process has done so far.
 
     Args:
         total: Trials of all studies.
@@ -32,86 +32,88 @@ class Pace:
     total: int
     done: int
     now: Callable[[], float] = time.monotonic
-    told: int = 0
+    ended: int = 0
     failed: int = 0
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.now()
 
-    def add(self, verdict: TrialOutcome) -> None:
+    def add(self, outcome: TrialOutcome) -> None:
         """Count one more trial."""
-        self.told += 1
+        self.ended += 1
         self.done += 1
-        self.failed += verdict.state == TrialState.FAIL
+        self.failed += outcome.state == TrialState.FAIL
 
     def remaining(self) -> float:
         """Return the seconds left, NaN before the first trial ended."""
-        if not self.told:
+        if not self.ended:
             return math.nan
         left = max(0, self.total - self.done)
-        return (self.now() - self.began) / self.told * left
+        return (self.now() - self.began) / self.ended * left
 
 
 @contextmanager
 def study_progress(
-    books: Sequence[StudyClient], console: Console
-) -> Iterator[Callable[[Active, TrialOutcome], None]]:
+    clients: Sequence[StudyClient], console: Console
+) -> Iterator[Callable[[ActiveTrial, TrialOutcome], None]]:
     """Yield a function to call with each trial that ends."""
-    ended = [sum(trial.state.is_finished() for trial in book.trials) for book in books]
-    most = sum(max(book.total, done) for book, done in zip(books, ended, strict=True))
+    ended = [sum(trial.state.is_finished() for trial in client.trials) for client in clients]
+    most = sum(max(client.total, done) for client, done in zip(clients, ended, strict=True))
     pace = Pace(total=most, done=sum(ended))  # a study may have more than is asked for by now
-    width = max(len(book.plan.label) for book in books)
-    estimated: list[Active] = []
+    width = max(len(client.plan.label) for client in clients)
+    estimated: list[ActiveTrial] = []
     bar = progress_bar(console) if console.is_terminal else None
     with bar or nullcontext():
         task = bar.add_task("starting", total=pace.total, completed=pace.done) if bar else None
 
-        def told(active: Active, verdict: TrialOutcome) -> None:
-            pace.add(verdict)
-            console.print(_line(active, verdict, pace, width), soft_wrap=True)
-            ran = any(not entry.before for entry in active.entries.values())
+        def show(active: ActiveTrial, outcome: TrialOutcome) -> None:
+            pace.add(outcome)
+            console.print(_line(active, outcome, pace, width), soft_wrap=True)
+            ran = any(not run_result.read_back for run_result in active.run_results.values())
             if ran and not estimated and pace.total > pace.done:
                 console.print(_estimate(active, pace), soft_wrap=True)
                 estimated.append(active)
             if bar is not None and task is not None:
-                bar.update(task, completed=pace.done, description=_state(books, pace))
+                bar.update(task, completed=pace.done, description=_state(clients, pace))
 
-        yield told
+        yield show
 
 
-def _line(active: Active, verdict: TrialOutcome, pace: Pace, width: int) -> Text:
-    plan = active.book.plan
-    place = f"[{pace.done:>{len(str(pace.total))}}/{pace.total}]"
-    head = f"{place} {plan.label:<{width}} trial {active.claim.trial.number:<4}"
-    if verdict.state != TrialState.COMPLETE:
-        return Text(f"{head}{WORDS[verdict.state]}: {verdict.reason}", style="red")
-    pairs = zip(plan.objective.metrics, verdict.values, strict=True)
-    values = "   ".join(f"{name} {figure(value)}" for name, value in pairs)
-    best = chosen(active.book.trials, plan.objective)
-    told = "" if best is None else f"   best {_figures(best.values)}"
+def _line(active: ActiveTrial, outcome: TrialOutcome, pace: Pace, width: int) -> Text:
+    plan = active.client.plan
+    position = f"[{pace.done:>{len(str(pace.total))}}/{pace.total}]"
+    head = f"{position} {plan.label:<{width}} trial {active.claimed.trial.number:<4}"
+    if outcome.state != TrialState.COMPLETE:
+        return Text(f"{head}{WORDS[outcome.state]}: {outcome.reason}", style="red")
+    pairs = zip(plan.objective.metrics, outcome.values, strict=True)
+    values = "   ".join(f"{name} {format_number(value)}" for name, value in pairs)
+    best = best_trial(active.client.trials, plan.objective)
+    best_values = "" if best is None else f"   best {_join(best.values)}"
     left = f"   {duration(pace.remaining())} left" if pace.total > pace.done else ""
-    return Text(f"{head}{values}{told}{left}")
+    return Text(f"{head}{values}{best_values}{left}")
 
 
-def _estimate(active: Active, pace: Pace) -> Text:
-    seconds = sum(entry.seconds for entry in active.entries.values())
-    seeds = "1 seed" if len(active.entries) == 1 else f"{len(active.entries)} seeds"
-    trained = sum(entry.trained for entry in active.entries.values())
+def _estimate(active: ActiveTrial, pace: Pace) -> Text:
+    seconds = sum(run_result.seconds for run_result in active.run_results.values())
+    seeds = "1 seed" if len(active.run_results) == 1 else f"{len(active.run_results)} seeds"
+    trained = sum(run_result.trained for run_result in active.run_results.values())
     left = pace.total - pace.done
     return estimate(seconds, trained, left, pace.remaining(), f" with {seeds}")
 
 
-def _state(books: Sequence[StudyClient], pace: Pace) -> str:
-    best = (chosen(book.trials, book.plan.objective) for book in books)
-    found = [
-        f"{book.plan.label} {_figures(trial.values)}"
-        for book, trial in zip(books, best, strict=True)
+def _state(clients: Sequence[StudyClient], pace: Pace) -> str:
+    best = (best_trial(client.trials, client.plan.objective) for client in clients)
+    best_values = [
+        f"{client.plan.label} {_join(trial.values)}"
+        for client, trial in zip(clients, best, strict=True)
         if trial is not None
     ]
     failed = [f"{pace.failed} failed"] if pace.failed else []
-    return " · ".join(["best " + ", ".join(found), *failed, f"{duration(pace.remaining())} left"])
+    return " · ".join(
+        ["best " + ", ".join(best_values), *failed, f"{duration(pace.remaining())} left"]
+    )
 
 
-def _figures(values: Sequence[float]) -> str:
-    return "/".join(figure(value) for value in values)
+def _join(values: Sequence[float]) -> str:
+    return "/".join(format_number(value) for value in values)

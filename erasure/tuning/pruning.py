@@ -23,9 +23,8 @@ from erasure.core.task import Report
 from erasure.training.scoring import accuracy
 from erasure.trial.guards import relative_change
 from erasure.trial.trial import Trial
-from erasure.tuning.notes import FACTS, NOTES
 from erasure.tuning.sampler import STEPS_PER_SEED, build_pruner, is_by_seed, quiet_optuna
-from erasure.tuning.storage import open_storage
+from erasure.tuning.storage import SEARCH_SETTINGS, STUDY_CONFIG, open_storage
 
 PROXIES = ("gap/avg", "tow/score")
 """Objectives that the gap of two accuracies says something about while a method runs."""
@@ -38,29 +37,29 @@ class PruningCallback:
     What a study compares while a method runs is a proxy of its objective: the mean distance of
     the accuracies on forget and validation set to those of the retrained model, or one minus it
     where the objective is to be maximized. A method that works on a model of its own, and leaves
-    the task's as it was, is not judged before it has finished.
+    the task's as it was, is not compared before it has finished.
 
     Args:
         trial: What the study knows of this trial, or None if only the time counts.
         maximize: Whether larger values are better.
-        place: Place of the seed among those of the trial.
+        seed_index: Index of the seed among those of the trial.
         cap: Seconds the method may take, or None.
-        seconds: Time spent on judging, which is not the method's.
+        seconds: Time spent on comparing, which is not the method's.
     """
 
     trial: OptunaTrial | None
     maximize: bool
-    place: int
+    seed_index: int
     cap: float | None
     seconds: float = 0.0
-    _parts: Trial | None = field(default=None, repr=False)
+    _assembled: Trial | None = field(default=None, repr=False)
     _original: nn.Module | None = field(default=None, repr=False)
     _gold: Mapping[str, float] = field(default_factory=dict, repr=False)
     _began: float = 0.0
 
-    def prepare(self, parts: Trial, original: nn.Module, gold: nn.Module) -> None:
+    def prepare(self, trial: Trial, original: nn.Module, gold: nn.Module) -> None:
         """Take note of what the model comes from and where it should go."""
-        self._parts, self._original = parts, original
+        self._assembled, self._original = trial, original
         if self.trial is not None:
             self._gold = self._accuracies(gold)
         self._began = time.perf_counter()
@@ -80,8 +79,11 @@ class PruningCallback:
 
         def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
             left = self._check_time(time.perf_counter())
-            signal.setitimer(signal.ITIMER_REAL, left)  # some of it was spent on judging
+            signal.setitimer(
+                signal.ITIMER_REAL, left
+            )  # it was spent on comparing: that is not the method's
 
+        # A report may never come, a signal does
         before = signal.signal(signal.SIGALRM, ring)
         signal.setitimer(signal.ITIMER_REAL, self.cap)
         try:
@@ -91,35 +93,36 @@ class PruningCallback:
             signal.signal(signal.SIGALRM, before)
 
     def watching(self, model: nn.Module, report: Report) -> Report:
-        """Return a report that passes on what it hears, and then judges ``model``.
+        """Return a report that passes on what it hears, and then compares ``model``.
 
-        Of several requests only the first is judged step by step: those after it report steps
+        Of several requests only the first is compared step by step: those after it report steps
         that were reported before.
 
         It raises :class:`~erasure.core.errors.PrunedError` where the run is to end.
         """
 
-        def judged(step: int, of: int, **values: float) -> None:
+        def compared(step: int, of: int, **values: float) -> None:
             report(step, of, **values)
             begun = time.perf_counter()
             try:
-                self._judge(model, step, of, begun)
+                self._compare(model, step, of, begun)
             finally:
                 self.seconds += time.perf_counter() - begun
 
-        return judged
+        return compared
 
-    def _judge(self, model: nn.Module, step: int, of: int, now: float) -> None:
+    def _compare(self, model: nn.Module, step: int, of: int, now: float) -> None:
         self._check_time(now)
         if self.trial is None or self._original is None:
             return
         if not relative_change(self._original, model):
-            return
-        found = self._accuracies(model)
-        distance = sum(abs(found[part] - self._gold[part]) for part in found) / len(found)
+            return  # None or 0: the method works on a model of its own
+        accuracies = self._accuracies(model)
+        gaps = [abs(accuracies[part] - self._gold[part]) for part in accuracies]
+        distance = sum(gaps) / len(gaps)
         with quiet_optuna():
-            place = self.place * STEPS_PER_SEED + _within(step, of)
-            self.trial.report(1.0 - distance if self.maximize else distance, place)
+            step_in_trial = self.seed_index * STEPS_PER_SEED + _within(step, of)
+            self.trial.report(1.0 - distance if self.maximize else distance, step_in_trial)
             stopped = self.trial.should_prune()
         if stopped:
             raise PrunedError(f"others did better by step {step} of {of}")
@@ -134,9 +137,9 @@ class PruningCallback:
         return self.cap - spent
 
     def _accuracies(self, model: nn.Module) -> dict[str, float]:
-        if self._parts is None:
+        if self._assembled is None:
             raise RuntimeError("prepare was not called")
-        pool, indices = self._parts.pool, self._parts.indices
+        pool, indices = self._assembled.pool, self._assembled.indices
         views = {"forget": View(pool, indices.forget), "val": View(pool, indices.val)}
         return {part: accuracy(model, view) for part, view in views.items() if len(view)}
 
@@ -146,7 +149,7 @@ def monitor_of(
     study: str,
     trial: int,
     store: Path,
-    place: int = 0,
+    seed_index: int = 0,
     storage: str = "",
     max_seconds: float | None = None,
 ) -> PruningCallback | None:
@@ -156,7 +159,7 @@ def monitor_of(
         study: Name of the study.
         trial: Number of the trial in it.
         store: Folder of the store, below which studies are kept by default.
-        place: Place of the run's seed among those of the trial.
+        seed_index: Index of the run's seed among those of the trial.
         storage: Where the study is; empty if nothing is compared while the method runs.
         max_seconds: Time the method may take, or None.
 
@@ -166,7 +169,9 @@ def monitor_of(
     watched, maximize = _trial(study, trial, storage, store) if storage else (None, False)
     if watched is None and max_seconds is None:
         return None
-    return PruningCallback(trial=watched, maximize=maximize, place=place, cap=max_seconds)
+    return PruningCallback(
+        trial=watched, maximize=maximize, seed_index=seed_index, cap=max_seconds
+    )
 
 
 def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTrial | None, bool]:
@@ -175,10 +180,10 @@ def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTri
         study = optuna.load_study(
             study_name=name, storage=open_storage(storage, store), sampler=RandomSampler(seed=0)
         )
-        facts: Mapping[str, Any] = json.loads(study.user_attrs[FACTS])
-        notes: Mapping[str, Any] = json.loads(study.user_attrs[NOTES])
-        study.pruner = build_pruner(notes["pruner"], len(facts["seeds"]))
-        (metric, direction), *others = facts["objective"].items()
+        config: Mapping[str, Any] = json.loads(study.user_attrs[STUDY_CONFIG])
+        settings: Mapping[str, Any] = json.loads(study.user_attrs[SEARCH_SETTINGS])
+        study.pruner = build_pruner(settings["pruner"], len(config["seeds"]))
+        (metric, direction), *others = config["objective"].items()
         if others or metric not in PROXIES or is_by_seed(study.pruner):
             return None, False
         frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == number)

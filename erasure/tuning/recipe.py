@@ -1,12 +1,30 @@
-"""Recipes: settings of a method that were found by a search, with where they come from."""
+"""Studies as they are kept, and recipes: the settings they lead to, with where they come from."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import optuna
 from omegaconf import DictConfig, OmegaConf
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState
 
-from erasure.tuning.search_space import Value
+from erasure.core.errors import ConfigError
+from erasure.results.provenance import git_tags
+from erasure.trial.objective import Objective
+from erasure.tuning.choice import RULE, best_trial, settings_of
+from erasure.tuning.sampler import quiet_optuna
+from erasure.tuning.search_space import Axis, Space, Value
+from erasure.tuning.storage import (
+    SEARCH_SETTINGS,
+    STUDY_CONFIG,
+    open_storage,
+    storage_url,
+    studies_folder,
+)
 
 CHOICES = ("dataset", "model", "split", "trainer", "unlearner")
 """Groups whose option belongs to a recipe: original and gold depend on the trainer."""
@@ -112,3 +130,110 @@ class Recipe:
             elif "." in group and group.split(".")[0] in CHOICES:
                 settings.append(f"{key}={value}")
         return options, OmegaConf.from_dotlist(settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptStudy:
+    """A study as it is kept in a storage.
+
+    Args:
+        name: Its name.
+        config: What is fixed about it.
+        search_settings: How it was asked for the last time.
+        trials: Its trials.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    search_settings: Mapping[str, Any]
+    trials: list[FrozenTrial]
+
+    @property
+    def objective(self) -> Objective:
+        """What it optimizes."""
+        return Objective(metrics=self.config["objective"], constraints=self.config["constraints"])
+
+    @property
+    def space(self) -> Space:
+        """What it draws."""
+        return {name: Axis(**node) for name, node in self.search_settings["axes"].items()}
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of trials by the lower-case name of their state."""
+        return Counter(trial.state.name.lower() for trial in self.trials)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The trial to take, or None if no complete one keeps the constraints."""
+        return best_trial(self.trials, self.objective)
+
+    def recipe(self) -> Recipe:
+        """Return the best setting with where it comes from.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        best = self.best
+        if best is None:
+            raise ConfigError(
+                f"study {self.name} has no complete trial that keeps its constraints; "
+                f"it has {_join_counts(self.counts)}"
+            )
+        metrics = self.config["objective"]
+        first = next(trial for trial in self.trials if trial.number == 0)
+        has_default = self.search_settings["is_default"] and first.state == TrialState.COMPLETE
+        return Recipe(
+            choices={group: self.search_settings["choices"][group] for group in CHOICES},
+            settings=settings_of(best, self.space),
+            scores=dict(zip(metrics, best.values, strict=True)),
+            default_scores=dict(zip(metrics, first.values, strict=True)) if has_default else {},
+            trials=len(self.trials),
+            failed=self.counts["fail"],
+            pruned=self.counts["pruned"],
+            seeds=self.config["seeds"],
+            rule=RULE,
+            study=self.name,
+            trial=best.number,
+            sampler=str(self.search_settings["sampler"]).rpartition(".")[2],
+            overrides=self.search_settings["overrides"],
+            command=self.search_settings["command"],
+            commit=_commit(),
+        )
+
+
+def kept_studies(store: Path, storage: str | None) -> list[KeptStudy]:
+    """Return the studies of a store, or of another storage, by name.
+
+    Raises:
+        ConfigError: If there is no store, or the storage cannot be reached.
+    """
+    root = store.absolute()
+    if storage is None and not (studies_folder(root) / "studies.db").is_file():
+        raise ConfigError(f"--store must be a store with studies in it, got {store}")
+    opened = open_storage(storage_url(storage, root), root)
+    with quiet_optuna():
+        studies = [
+            optuna.load_study(study_name=name, storage=opened, sampler=RandomSampler(seed=0))
+            for name in sorted(optuna.get_all_study_names(opened))
+        ]
+    return [
+        KeptStudy(
+            name=study.study_name,
+            config=json.loads(study.user_attrs[STUDY_CONFIG]),
+            search_settings=json.loads(study.user_attrs[SEARCH_SETTINGS]),
+            trials=study.get_trials(deepcopy=False),
+        )
+        for study in studies
+        if STUDY_CONFIG in study.user_attrs and SEARCH_SETTINGS in study.user_attrs
+    ]
+
+
+def _join_counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+
+
+def _commit() -> str:
+    tags = git_tags(Path(__file__).parent)
+    changed = " with changes" if tags.get("erasure.dirty") == "true" else ""
+    return tags.get("mlflow.source.git.commit", "")[:12] + changed

@@ -1,6 +1,6 @@
-"""Where a tuning sweep is written down: its desk, notes with each study, and the summary."""
+"""Where a tuning sweep is written down: its records, what each study keeps, and the summary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erasure.config.build import build
@@ -9,17 +9,24 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
+from erasure.sweep.models_to_train import RequiredModel, summarize_models
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import Entry
+from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import build_tracker, store_root
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.summary import Found, StudySummary
+from erasure.tuning.summary import StudyResult, StudySummary
+
+TRAINING = (
+    *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
+    *("seeds.split", "seeds.train", "references.size", "references.shadows"),
+)
+"""Settings, and groups of them, that originals and retrained models depend on."""
 
 
-def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
+def study_records(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
     """Return the records of the sweep over ``plans``."""
     cfg = plans[0].base
     root = store_root(cfg)
@@ -40,7 +47,7 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepReco
             tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
         ),
         tracker=build_tracker(cfg),
-        ledger=ResultStore(root),
+        results=ResultStore(root),
         objective=build(cfg.objective, "objective"),
         resume=bool(cfg.resume),
         store=ModelStore(root),
@@ -48,12 +55,14 @@ def study_desk(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepReco
     )
 
 
-def notes_of(plan: StudyPlan, settings: StudySettings, desk: SweepRecords) -> dict[str, Any]:
+def search_settings(
+    plan: StudyPlan, settings: StudySettings, records: SweepRecords
+) -> dict[str, Any]:
     """Return what a recipe, the list of studies and a run that may be pruned have to know."""
     heldout = plan.base.get("evaluator", {}).get("heldout", "val")
     return {
-        "sweep": desk.sweep.fingerprint,
-        "command": desk.sweep.command,
+        "sweep": records.sweep.fingerprint,
+        "command": records.sweep.command,
         "choices": plan.choices,
         "overrides": list(plan.overrides),
         "axes": {name: vars(axis) for name, axis in plan.space.items()},
@@ -68,25 +77,47 @@ def notes_of(plan: StudyPlan, settings: StudySettings, desk: SweepRecords) -> di
     }
 
 
-def summed_up(  # one call
-    desk: SweepRecords,
-    books: Sequence[StudyClient],
+def study_summary(  # one call
+    records: SweepRecords,
+    clients: Sequence[StudyClient],
     settings: StudySettings,
-    entries: Sequence[Entry],
-    run: str,
+    run_results: Sequence[RunResult],
+    tracking_run: str,
     stop: Stop,
 ) -> StudySummary:
     """Return everything there is to say when a sweep ends."""
-    facts = {
-        **_budget(settings),
-        **{key.partition(".")[2]: v for key, v in _constants([b.plan for b in books]).items()},
-    }
+    constants = _constants([client.plan for client in clients])
     return StudySummary(
-        report=desk.report(entries, run),
-        found=[Found(book=book, trials=book.trials) for book in books],
-        facts=facts,
+        runs=records.summarize(run_results, tracking_run),
+        studies=[StudyResult(client=client, trials=client.trials) for client in clients],
+        conditions={
+            **_budget(settings),
+            **{key.partition(".")[2]: value for key, value in constants.items()},
+        },
         stopped=stop.reason,
     )
+
+
+def outlook(
+    clients: Sequence[StudyClient],
+    models: Mapping[str, Sequence[RequiredModel]],
+    store: ModelStore,
+) -> str:
+    """Return in one line what there is to run and to train, by models of each study's name."""
+    left = {client.plan.name: max(0, client.total - client.num_ended) for client in clients}
+    total = sum(client.total for client in clients)
+    ended = sum(client.num_ended for client in clients)
+    studies = "1 study" if len(clients) == 1 else f"{len(clients)} studies"
+    seeds = len(clients[0].plan.seeds)
+    trials = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
+    trials = f"{trials}: {ended} ended before, {sum(left.values())} to run"
+    unfinished = [client.plan for client in clients if left[client.plan.name] > 0]
+    to_train = summarize_models(
+        [model for plan in unfinished for model in models[plan.name]], store
+    )
+    training = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
+    several = f", and others for each value of {', '.join(training)}" if training else ""
+    return f"{trials}; {to_train}{several}" if to_train else trials
 
 
 def _budget(settings: StudySettings) -> dict[str, str]:
@@ -113,3 +144,8 @@ def _constants(plans: Sequence[StudyPlan]) -> dict[str, str]:
         "tuning.objective": objective,
         "tuning.constraints": bounds or "none",
     }
+
+
+def _trains(name: str) -> bool:
+    """Tell whether a setting that is drawn changes what models are trained, and how."""
+    return name in TRAINING or name.partition(".")[0] in TRAINING

@@ -1,8 +1,10 @@
 """Samplers and pruners of Optuna, built from their YAML files."""
 
 import hashlib
+import itertools
+import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,14 +13,14 @@ from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
 from erasure.config.build import build
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.trial.objective import Direction
-from erasure.tuning.notes import CONSTRAINTS
-from erasure.tuning.point_grid import PointGridSampler
-from erasure.tuning.search_space import Space
+from erasure.tuning.search_space import Space, Value
+from erasure.tuning.storage import CONSTRAINTS
 
 STEPS_PER_SEED = 100
 """Steps between the ends of two seeds; what is reported in between has the steps below."""
@@ -40,21 +42,22 @@ def build_sampler(
     base = plain.pop("seed", None)
     if base is not None and (isinstance(base, bool) or not isinstance(base, int)):
         raise ConfigError(f"hydra.sweeper.sampler.seed must be a whole number, got {base!r}")
-    own, common = _entropy(base, study, number), _entropy(base, study)
+    trial_seed, study_seed = _entropy(base, study, number), _entropy(base, study)
     sequence = plain.get("_target_", "").endswith(QMCSampler.__name__)
     offered: dict[str, Any] = {
-        "seed": common if sequence else own,  # a sequence is one sequence, its place is stored
-        "independent_sampler": RandomSampler(seed=own),
+        # A sequence is one sequence for all trials; how far it is, Optuna keeps in the storage
+        "seed": study_seed if sequence else trial_seed,
+        "independent_sampler": RandomSampler(seed=trial_seed),
         "warn_independent_sampling": False,
         "warn_asynchronous_seeding": False,
-        "space": lambda: space,
-        "study_seed": common,
+        "space": lambda: space,  # wrapped: Hydra would take a mapping for configuration
+        "study_seed": study_seed,
     }
     if constrained and not hasattr(Trial, "set_constraint"):  # Optuna before 5
         offered["constraints_func"] = _constraints
     with quiet_optuna():
-        found: BaseSampler = build(OmegaConf.create(plain), "hydra.sweeper.sampler", **offered)
-    return found
+        sampler: BaseSampler = build(OmegaConf.create(plain), "hydra.sweeper.sampler", **offered)
+    return sampler
 
 
 def build_pruner(node: Mapping[str, Any], num_seeds: int) -> BasePruner:
@@ -65,8 +68,8 @@ def build_pruner(node: Mapping[str, Any], num_seeds: int) -> BasePruner:
     """
     offered = {"max_resource": STEPS_PER_SEED * num_seeds}
     with quiet_optuna():
-        found: BasePruner = build(OmegaConf.create(dict(node)), "hydra.sweeper.pruner", **offered)
-    return found
+        pruner: BasePruner = build(OmegaConf.create(dict(node)), "hydra.sweeper.pruner", **offered)
+    return pruner
 
 
 def is_pruning(pruner: BasePruner) -> bool:
@@ -121,6 +124,67 @@ def quiet_optuna() -> Iterator[None]:
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)
         yield
+
+
+class PointGridSampler(BaseSampler):
+    """Visit every combination once, in an order that is a function of the seed.
+
+    The number of a trial says which combination it has, so nothing is replayed after a resume
+    and processes that share a study share the grid. Trial 0 is left to the method's defaults.
+    Optuna's ``GridSampler`` cannot do that: it refuses an enqueued trial that leaves a value open,
+    and stops a study through ``Study.stop``, which raises outside of ``optimize``.
+
+    Args:
+        points: Values of a range; of choices all are taken.
+        space: Returns the axes; Hydra would take the axes themselves for configuration.
+        study_seed: Seed of the order.
+
+    Raises:
+        ConfigError: If ``points`` is below 1.
+    """
+
+    def __init__(self, *, points: int, space: Callable[[], Space], study_seed: int) -> None:
+        if points < 1:
+            raise ConfigError(f"points must be at least 1, got {points}")
+        axes = space()
+        values = [axis.points(points) for axis in axes.values()]
+        self._names = list(axes)
+        self._cells: list[tuple[Value, ...]] = list(itertools.product(*values))
+        random.Random(study_seed).shuffle(self._cells)
+
+    @property
+    def trials(self) -> int:
+        """Number of trials that visit every combination, the defaults included."""
+        return 1 + len(self._cells)
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002  # the protocol has it
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Return nothing: every value is drawn on its own."""
+        return {}
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: Mapping[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return nothing: every value is drawn on its own."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Return the value that the combination of this trial has."""
+        # modulo: a study that was given more trials than there are cells begins anew
+        cell = self._cells[(trial.number - 1) % len(self._cells)]
+        return cell[self._names.index(param_name)]
 
 
 def _constraints(trial: FrozenTrial) -> Sequence[float]:

@@ -7,38 +7,45 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import JobResult
 from erasure.launch.run import Run
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import EarlierResults, Entry
-from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome
+from erasure.sweep.run_results import EarlierResults, RunResult
+from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome, is_hopeless
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
 from erasure.tuning.search_space import Value
 
 HEARTBEAT_SECONDS = 60.0
-ENOUGH_TO_JUDGE = 10
-"""Trials a study has before the share that failed can end it."""
+"""Far below the silence after which other processes take a trial over."""
 
 
 @dataclass
-class Active:
-    """A trial some of whose seeds still have to run."""
+class ActiveTrial:
+    """A trial some of whose seeds still have to run.
 
-    book: StudyClient
-    claim: ClaimedTrial
-    entries: dict[int, Entry] = field(default_factory=dict)
+    Args:
+        client: Its study.
+        claimed: The trial.
+        run_results: What came of its seeds so far, by index of the seed.
+        running: Indices of the seeds that run now.
+    """
+
+    client: StudyClient
+    claimed: ClaimedTrial
+    run_results: dict[int, RunResult] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
 
     def waiting(self) -> list[int]:
-        """Return the seeds that nobody has started."""
-        places = range(len(self.book.plan.seeds))
-        return [p for p in places if p not in self.entries and p not in self.running]
+        """Return the indices of the seeds that nobody has started."""
+        begun = self.run_results.keys() | self.running
+        return [index for index in range(len(self.client.plan.seeds)) if index not in begun]
 
 
-Told = Callable[[Active, TrialOutcome], None]
+OnOutcome = Callable[[ActiveTrial, TrialOutcome], None]
+"""Called with each trial that ended and how."""
 
 
 @dataclass(kw_only=True)
@@ -46,28 +53,28 @@ class Schedule:
     """Hands out runs one by one and tells the studies what came of them.
 
     Args:
-        books: The studies.
-        desk: Where results are looked up.
+        clients: The studies.
+        records: Where results are looked up.
         lock: Held while a trial is claimed.
         tuning: What every run has to know about its study.
         cap: Wall time that a method may take, or None.
         max_failures: Share of failed trials that ends a study.
         stop: Due when no trial may be started any more.
-        told: Called with each trial that ended.
-        entries: Every run that was entered.
+        on_outcome: Called with each trial that ended.
+        run_results: What came of every run.
     """
 
-    books: Sequence[StudyClient]
-    desk: SweepRecords
+    clients: Sequence[StudyClient]
+    records: SweepRecords
     lock: Callable[[], AbstractContextManager[None]]
     tuning: Mapping[str, Value]
     cap: float | None
     max_failures: float
     stop: Stop
-    told: Told
-    entries: list[Entry] = field(default_factory=list)
-    _active: list[Active] = field(default_factory=list)
-    _jobs: dict[int, tuple[Active, int, EarlierResults]] = field(default_factory=dict)
+    on_outcome: OnOutcome
+    run_results: list[RunResult] = field(default_factory=list)
+    _active: list[ActiveTrial] = field(default_factory=list)
+    _jobs: dict[int, tuple[ActiveTrial, int, EarlierResults]] = field(default_factory=dict)
     _full: set[str] = field(default_factory=set)
     _number: int = 0
 
@@ -76,27 +83,28 @@ class Schedule:
 
         What finished before, here or in another sweep, is read back on the way.
         """
-        while (found := self._next()) is not None:
-            active, place = found
-            planned = self._planned(active, place)
-            before = self.desk.finished_before([planned])
-            if planned.number not in before:
-                self._jobs[planned.number] = (active, place, self.desk.books([planned]))
-                active.running.add(place)
-                return planned
-            self._enter(active, place, before[planned.number])
+        while (seed := self._next_seed()) is not None:
+            active, seed_index = seed
+            run = self._run(active, seed_index)
+            finished = self.records.finished_before([run])
+            if run.number not in finished:
+                earlier = self.records.earlier_results([run])
+                self._jobs[run.number] = (active, seed_index, earlier)
+                active.running.add(seed_index)
+                return run
+            self._add(active, seed_index, finished[run.number])
         return None
 
-    def enter(self, planned: Run, ending: JobResult | None, error: str) -> None:
+    def record(self, run: Run, job_result: JobResult | None, error: str) -> None:
         """Take note of a run that was handed out and ended."""
-        active, place, books = self._jobs.pop(planned.number)
-        active.running.discard(place)
-        self._enter(active, place, books.enter(planned, ending, error))
+        active, seed_index, earlier = self._jobs.pop(run.number)
+        active.running.discard(seed_index)
+        self._add(active, seed_index, earlier.run_result(run, job_result, error))
 
-    def abandon(self) -> None:
+    def give_back_all(self) -> None:
         """Leave what is not finished to whoever continues the studies."""
         for active in self._active:
-            active.book.release(active.claim)
+            active.client.give_back(active.claimed)
         self._active.clear()
 
     @contextmanager
@@ -104,12 +112,12 @@ class Schedule:
         """Say from time to time, in the background, that this process is alive."""
         over = threading.Event()
 
-        def beat() -> None:
+        def send_heartbeats() -> None:
             while not over.wait(HEARTBEAT_SECONDS):
-                for active in list(self._active):
-                    active.book.beat(active.claim)
+                for active in list(self._active):  # a copy: the main thread changes it meanwhile
+                    active.client.heartbeat(active.claimed)
 
-        thread = threading.Thread(target=beat, daemon=True, name="erasure-heartbeat")
+        thread = threading.Thread(target=send_heartbeats, daemon=True, name="erasure-heartbeat")
         thread.start()
         try:
             yield
@@ -117,121 +125,121 @@ class Schedule:
             over.set()
             thread.join()
 
-    def _next(self) -> tuple[Active, int] | None:
+    def _next_seed(self) -> tuple[ActiveTrial, int] | None:
+        """Return a trial and the index of a seed of it to run, trials that have begun first."""
         for active in self._active:
-            one_by_one = is_pruning(active.book.study.pruner)
+            # A pruner decides after each seed whether the next one runs at all
+            one_by_one = is_pruning(active.client.study.pruner)
             if active.waiting() and not (one_by_one and active.running):
                 return active, active.waiting()[0]
         active_or_none = self._claim()
         return None if active_or_none is None else (active_or_none, 0)
 
-    def _claim(self) -> Active | None:
+    def _claim(self) -> ActiveTrial | None:
         """Claim a trial of the study that has the fewest."""
         while not self.stop.is_due():
-            open_books = [book for book in self.books if book.plan.name not in self._full]
-            if not open_books:
+            unfilled = [c for c in self.clients if c.plan.name not in self._full]
+            if not unfilled:
                 return None
-            with self.lock():
-                book = min(open_books, key=_begun)
-                claim = None if self._is_hopeless(book) else book.claim()
-            if claim is None:
-                self._full.add(book.plan.name)
+            with self.lock():  # counting and claiming at once, or two processes draw a last trial
+                client = min(unfilled, key=_num_begun)
+                claimed = None if self._is_hopeless(client) else client.claim()
+            if claimed is None:
+                self._full.add(client.plan.name)
                 continue
-            active = Active(book=book, claim=claim)
+            active = ActiveTrial(client=client, claimed=claimed)
             self._active.append(active)
             return active
         return None
 
-    def _is_hopeless(self, book: StudyClient) -> bool:
-        return is_hopeless(book.trials, self.max_failures)
+    def _is_hopeless(self, client: StudyClient) -> bool:
+        return is_hopeless(client.trials, self.max_failures)
 
-    def _planned(self, active: Active, place: int) -> Run:
+    def _run(self, active: ActiveTrial, seed_index: int) -> Run:
         number, self._number = self._number, self._number + 1
-        settings = active.claim.settings
-        trial = active.claim.trial.number
-        return active.book.plan.run(number, settings, trial, place, self.tuning)
+        settings = active.claimed.settings
+        trial = active.claimed.trial.number
+        return active.client.plan.run(number, settings, trial, seed_index, self.tuning)
 
-    def _enter(self, active: Active, place: int, entry: Entry) -> None:
-        self.entries.append(entry)
+    def _add(self, active: ActiveTrial, seed_index: int, run_result: RunResult) -> None:
+        """Add what came of a seed, and tell the study if that decides about its trial."""
+        self.run_results.append(run_result)
         if active not in self._active:
             return  # another seed decided about this trial already
-        active.entries[place] = entry
-        if entry.state == "not run":
-            active.book.release(active.claim)
+        active.run_results[seed_index] = run_result
+        if run_result.state == "not run":  # not the setting's fault, so no outcome of its trial
+            active.client.give_back(active.claimed)
             self._active.remove(active)
             return
-        verdict = self._verdict(active, place)
-        if verdict is None:
+        outcome = self._outcome(active, seed_index)
+        if outcome is None:
             return
-        active.book.tell(active.claim, verdict)
+        active.client.tell(active.claimed, outcome)
         self._active.remove(active)
-        self.told(active, verdict)
+        self.on_outcome(active, outcome)
 
-    def _verdict(self, active: Active, place: int) -> TrialOutcome | None:
-        """Return what is known about a trial once a seed ended, or None to go on."""
-        entry = active.entries[place]
-        seed = active.book.plan.seeds[place]
-        if entry.state != "finished":
-            outcome = entry.result.outcome if entry.result else "failed"
-            pruned = outcome in ("pruned", "diverged")
-            state = TrialState.PRUNED if pruned else TrialState.FAIL
-            kind = "diverged: " if outcome == "diverged" else ""
-            return TrialOutcome(state=state, reason=f"seed {seed}: {kind}{entry.reason}")
-        seconds = entry.metrics.get("cost/unlearn_seconds", math.nan)
-        if self.cap is not None and seconds > self.cap:
+    def _outcome(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
+        """Return how a trial ended, once a seed ended, or None to go on."""
+        run_result = active.run_results[seed_index]
+        seed = active.client.plan.seeds[seed_index]
+        if run_result.state != "finished":
+            return _without_values(run_result, seed)
+        seconds = run_result.metrics.get("cost/unlearn_seconds", math.nan)
+        if self.cap is not None and seconds > self.cap:  # False for NaN: unknown is not too long
             reason = f"seed {seed}: the method took {seconds:.3g} s, more than {self.cap:g} s"
             return TrialOutcome(state=TrialState.PRUNED, reason=reason, seconds=seconds)
-        objective = active.book.plan.objective
-        missing = [name for name in objective.names if math.isnan(_value(entry, name))]
-        if missing:
-            reason = f"seed {seed}: {', '.join(missing)} was not measured"
+        names = active.client.plan.objective.names
+        unmeasured = [name for name in names if math.isnan(_value(run_result, name))]
+        if unmeasured:
+            reason = f"seed {seed}: {', '.join(unmeasured)} was not measured"
             return TrialOutcome(state=TrialState.FAIL, reason=reason)
         if active.waiting() or active.running:
-            return self._between_seeds(active, place)
+            return self._between_seeds(active, seed_index)
         return _complete(active)
 
-    def _between_seeds(self, active: Active, place: int) -> TrialOutcome | None:
-        pruner = active.book.study.pruner
+    def _between_seeds(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
+        pruner = active.client.study.pruner
         if not is_pruning(pruner):
             return None
-        objective = active.book.plan.objective
-        values = [objective.values(e.metrics)[0] for e in active.entries.values()]
-        trial = active.claim.trial
-        if is_by_seed(pruner):
-            trial.report(values[-1], place)
-        else:
-            trial.report(fmean(values), (place + 1) * STEPS_PER_SEED)
+        objective = active.client.plan.objective
+        values = [objective.values(r.metrics)[0] for r in active.run_results.values()]
+        trial = active.claimed.trial
+        if is_by_seed(pruner):  # a Wilcoxon test pairs the values of one seed
+            trial.report(values[-1], seed_index)
+        else:  # beyond all steps that were reported while this seed ran
+            trial.report(fmean(values), (seed_index + 1) * STEPS_PER_SEED)
         if not trial.should_prune():
             return None
-        seed = active.book.plan.seeds[place]
+        seed = active.client.plan.seeds[seed_index]
         return TrialOutcome(
             state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then"
         )
 
 
-def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:
-    """Tell whether so large a share of a study failed that it ends before its time."""
-    ended = [trial.state for trial in trials if trial.state.is_finished()]
-    failed = ended.count(TrialState.FAIL)
-    return len(ended) >= ENOUGH_TO_JUDGE and failed > max_failures * len(ended)
+def _without_values(run_result: RunResult, seed: int) -> TrialOutcome:
+    outcome = run_result.result.outcome if run_result.result else "failed"
+    # Diverging is what a setting does: Optuna learns from pruned trials, and not from failed ones
+    state = TrialState.PRUNED if outcome in ("pruned", "diverged") else TrialState.FAIL
+    kind = "diverged: " if outcome == "diverged" else ""
+    return TrialOutcome(state=state, reason=f"seed {seed}: {kind}{run_result.reason}")
 
 
-def _complete(active: Active) -> TrialOutcome:
-    objective, entries = active.book.plan.objective, list(active.entries.values())
-    rows = [objective.values(entry.metrics) for entry in entries]
-    violations = [objective.violations(entry.metrics) for entry in entries]
+def _complete(active: ActiveTrial) -> TrialOutcome:
+    objective, run_results = active.client.plan.objective, list(active.run_results.values())
+    rows = [objective.values(run_result.metrics) for run_result in run_results]
+    violations = [objective.violations(run_result.metrics) for run_result in run_results]
     return TrialOutcome(
         state=TrialState.COMPLETE,
         values=tuple(fmean(column) for column in zip(*rows, strict=True)),
-        violations={n: fmean(one[n] for one in violations) for n in objective.constraints},
-        seconds=fmean(_value(entry, "cost/unlearn_seconds") for entry in entries),
+        violations={n: fmean(seed[n] for seed in violations) for n in objective.constraints},
+        seconds=fmean(_value(run_result, "cost/unlearn_seconds") for run_result in run_results),
     )
 
 
-def _value(entry: Entry, name: str) -> float:
-    return entry.metrics.get(name, math.nan)
+def _value(run_result: RunResult, name: str) -> float:
+    return run_result.metrics.get(name, math.nan)
 
 
-def _begun(book: StudyClient) -> int:
+def _num_begun(client: StudyClient) -> int:
     """Count the trials that somebody has begun; those that wait are still to be handed out."""
-    return sum(trial.state != TrialState.WAITING for trial in book.trials)
+    return sum(trial.state != TrialState.WAITING for trial in client.trials)

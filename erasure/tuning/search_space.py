@@ -1,11 +1,13 @@
 """Search spaces: the settings a study draws, and what it draws them from."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -14,7 +16,9 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from erasure.config.build import build
 from erasure.core.errors import ConfigError
+from erasure.trial.describe import plain_config
 
 Value: TypeAlias = float | int | str | bool | None
 Count: TypeAlias = int  # an axis has a field named int
@@ -68,14 +72,15 @@ class Axis:
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Draw a value for the setting ``name``, or return what the trial drew before."""
-        found = self.distribution
-        if isinstance(found, CategoricalDistribution):
-            return trial.suggest_categorical(name, list(found.choices))
-        if isinstance(found, IntDistribution):
-            return trial.suggest_int(name, found.low, found.high, log=found.log, step=found.step)
-        continuous = cast("FloatDistribution", found)
-        low, high, step = continuous.low, continuous.high, continuous.step
-        return self.setting(trial.suggest_float(name, low, high, log=self.log, step=step))
+        drawn_from = self.distribution
+        if isinstance(drawn_from, CategoricalDistribution):
+            return trial.suggest_categorical(name, list(drawn_from.choices))
+        if isinstance(drawn_from, IntDistribution):
+            low, high, step = drawn_from.low, drawn_from.high, drawn_from.step
+            return trial.suggest_int(name, low, high, log=drawn_from.log, step=step)
+        continuous = cast("FloatDistribution", drawn_from)
+        start, end, spacing = continuous.low, continuous.high, continuous.step
+        return self.setting(trial.suggest_float(name, start, end, log=self.log, step=spacing))
 
     def setting(self, drawn: Value) -> Value:
         """Return the setting that belongs to a drawn value."""
@@ -108,14 +113,17 @@ class Axis:
         if self.choices is not None:
             return list(self.choices)
         low, high = cast("float", self.low), cast("float", self.high)
-        places = [place / (count - 1) for place in range(count)] if count > 1 else [0.5]
-        if self.log:
-            found = [min(max(low * (high / low) ** place, low), high) for place in places]
+        shares = [index / (count - 1) for index in range(count)] if count > 1 else [0.5]
+        if self.log:  # clipped: the power of the whole may round past the end
+            drawn_values = [min(max(low * (high / low) ** share, low), high) for share in shares]
         else:
-            found = [low + (high - low) * place for place in places]
-        settings = (1.0 - drawn if self.one_minus else drawn for drawn in found)
+            drawn_values = [low + (high - low) * share for share in shares]
+        settings = (1.0 - drawn if self.one_minus else drawn for drawn in drawn_values)
         return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
+
+ABSENT = object()
+"""A setting that is not there; None is a value that settings have."""
 
 Space: TypeAlias = Mapping[str, Axis]
 """Axes by dotted setting."""
@@ -134,8 +142,8 @@ def search_space(unlearner: str, loader: ConfigLoader) -> Space:
     path = f"search/{unlearner}"
     for source in loader.get_sources():
         if source.available() and source.is_config(path):
-            found = OmegaConf.to_container(source.load_config(path).config) or {}
-            return dict(read_axes_of(cast("Mapping[str, Any]", found), f"{path}.yaml"))
+            axes = OmegaConf.to_container(source.load_config(path).config) or {}
+            return dict(read_axes_of(cast("Mapping[str, Any]", axes), f"{path}.yaml"))
     raise ConfigError(
         f"unlearner={unlearner} has no search space: there is no search/{unlearner}.yaml"
     )
@@ -168,7 +176,7 @@ def is_axis(node: Mapping[str, Any]) -> bool:
     return bool({"low", "high", "choices"} & set(node)) or set(node) <= _FIELDS
 
 
-def spelled(value: Value) -> str:
+def override_value(value: Value) -> str:
     """Return a value as an override has it."""
     special = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
@@ -176,6 +184,54 @@ def spelled(value: Value) -> str:
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return repr(value)
+
+
+def check_space(base: DictConfig, space: Space, unlearner: str) -> None:
+    """Refuse axes of what is no setting of ``base``, or whose ends cannot be built.
+
+    Raises:
+        ConfigError: With one message that names the axis.
+    """
+    for name, axis in space.items():
+        value = OmegaConf.select(base, name, default=ABSENT)
+        if value is ABSENT:
+            close = get_close_matches(name, _settings(base), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(
+                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
+            )
+        if isinstance(value, DictConfig):
+            raise ConfigError(
+                f"{name} cannot be drawn: it is a group; several values of it, as in "
+                f"{name}=a,b, are studies of their own"
+            )
+        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
+
+
+def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
+    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
+    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
+        return
+    if "_target_" not in base.unlearner:
+        return
+    for end in ends:
+        node = copy.deepcopy(base.unlearner)
+        OmegaConf.update(node, name.removeprefix("unlearner."), end)
+        try:
+            build(node, "unlearner")
+        except ConfigError as error:
+            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
+
+
+def _settings(base: DictConfig) -> list[str]:
+    plain = plain_config(base)
+
+    def paths(value: Any, path: str) -> list[str]:
+        if isinstance(value, Mapping):
+            return [leaf for key, inner in value.items() for leaf in paths(inner, f"{path}.{key}")]
+        return [path]
+
+    return [leaf for key, value in plain.items() for leaf in paths(value, key)]
 
 
 _FIELDS = {field.name for field in fields(Axis)}

@@ -26,7 +26,6 @@ class StudySettings:
         params: Axes that are added or replaced; None takes one away, an override fixes it.
         sampler: The node of ``hydra/sweeper/sampler``.
         pruner: The node of ``hydra/sweeper/pruner``.
-        check: Dotted path of a function that refuses a configuration that cannot run.
 
     Raises:
         ConfigError: If a value is not allowed.
@@ -43,7 +42,6 @@ class StudySettings:
     params: Mapping[str, Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
-    check: str = "erasure.sweep.models_to_train.check"
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_jobs"):

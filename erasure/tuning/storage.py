@@ -1,4 +1,4 @@
-"""Where studies live: a database, a journal file, or a server."""
+"""Where studies live, and the names under which they keep what is ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,27 @@ from optuna.storages.journal import JournalFileBackend
 from erasure.core.errors import ConfigError
 from erasure.schema import without_password
 from erasure.trial.causes import to_absolute
+
+STUDY_CONFIG = "erasure.study_config"
+"""Of a study: what must be the same when it goes on, as JSON."""
+
+SEARCH_SETTINGS = "erasure.search_settings"
+"""Of a study: how it was asked for the last time, as JSON."""
+
+OWNER = "erasure.owner"
+"""Of a trial: the process that works on it; empty when it was given back."""
+
+SEEN = "erasure.seen"
+"""Of a trial: Unix time at which its process was heard of."""
+
+REASON = "erasure.reason"
+"""Of a trial: why it has no values."""
+
+SECONDS = "erasure.seconds"
+"""Of a trial: wall time of the method, mean over the seeds."""
+
+CONSTRAINTS = "erasure.constraints"
+"""Of a trial: constraint to violation, at most 0 when it holds."""
 
 JOURNAL = "journal:"
 SQLITE = "sqlite:///"
@@ -48,9 +69,9 @@ def open_storage(url: str, root: Path) -> BaseStorage:
     Raises:
         ConfigError: If it cannot be reached or is none.
     """
-    with creating(root):
+    with study_lock(root):
         try:
-            return _opened(url)
+            return _connect(url)
         except Exception as error:
             reason = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
             raise ConfigError(
@@ -60,8 +81,13 @@ def open_storage(url: str, root: Path) -> BaseStorage:
 
 
 @contextmanager
-def creating(root: Path) -> Iterator[None]:
-    """Hold the lock under which storages and studies of a store are made."""
+def study_lock(root: Path) -> Iterator[None]:
+    """Hold the lock under which storages and studies of a store are made and trials claimed.
+
+    Optuna creates tables and counts trials without one, so two processes that start at once would
+    fail on the first or both draw a last trial. It works among processes with one store; processes
+    on other machines, with stores of their own, rely on the transactions of the server.
+    """
     folder = studies_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -73,7 +99,7 @@ def is_server(url: str) -> bool:
     return not url.startswith((SQLITE, JOURNAL))
 
 
-def _opened(url: str) -> BaseStorage:
+def _connect(url: str) -> BaseStorage:
     if url.startswith(JOURNAL):
         path = Path(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,5 +111,6 @@ def _opened(url: str) -> BaseStorage:
         if url.endswith(":memory:"):
             raise ValueError("a database in memory cannot be shared with trials")
         Path(url.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        # SQLite lets one process write at a time; its own default gives up after 5 seconds
         arguments = {"connect_args": {"timeout": BUSY_SECONDS}}
     return RDBStorage(url, engine_kwargs=arguments)

@@ -1,6 +1,6 @@
-"""The story of a tuning sweep: its studies, the runs they ask for, and what they found."""
+"""The story of a tuning sweep: its studies, the runs they ask for, and the summary."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -18,19 +18,18 @@ from erasure.launch.dispatch import below, dispatch, is_basic, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
-from erasure.sweep.grid import checked, keep_config
-from erasure.sweep.models_to_train import RequiredModel, in_words
+from erasure.sweep.grid import keep_config
+from erasure.sweep.models_to_train import required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import Entry
-from erasure.training.model_store import ModelStore
+from erasure.sweep.run_results import RunResult
 from erasure.trial.assemble import store_root
 from erasure.trial.table import show_address
-from erasure.tuning.client import StudyClient, open_book
+from erasure.tuning.client import StudyClient, open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
-from erasure.tuning.records import notes_of, study_desk, summed_up
+from erasure.tuning.records import outlook, search_settings, study_records, study_summary
 from erasure.tuning.sampler import (
     build_pruner,
     build_sampler,
@@ -41,13 +40,7 @@ from erasure.tuning.sampler import (
 from erasure.tuning.schedule import Schedule
 from erasure.tuning.search_space import Value
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.storage import creating, is_server, open_storage, storage_url
-
-TRAINING = (
-    *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
-    *("seeds.split", "seeds.train", "pool.size", "pool.shadows"),
-)
-"""Settings, and groups of them, that originals and retrained models depend on."""
+from erasure.tuning.storage import is_server, open_storage, storage_url, study_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +62,11 @@ class Search:
     console: Console = field(default_factory=plain_console)
 
 
-def run_studies(search: Search, arguments: Sequence[str]) -> list[Entry]:
+def run_studies(search: Search, arguments: Sequence[str]) -> list[RunResult]:
     """Bring every study that ``arguments`` name to its number of trials.
 
     Returns:
-        One entry per run of this process.
+        One result per run of this process.
 
     Raises:
         ErasureError: If a study cannot work; then nothing was run. Or, when all is summed up, if
@@ -81,64 +74,65 @@ def run_studies(search: Search, arguments: Sequence[str]) -> list[Entry]:
         KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
     """
     with search.console.status("composing the studies"):
-        plans = composed(search, arguments)
+        plans = compose_studies(search, arguments)
     return run_plans(search, plans, Stop.after(search.settings.max_hours))
 
 
-def composed(search: Search, arguments: Sequence[str]) -> list[StudyPlan]:
+def compose_studies(search: Search, arguments: Sequence[str]) -> list[StudyPlan]:
     """Return the studies that ``arguments`` name, composed and not yet run.
 
     Raises:
         ConfigError: If one makes no sense.
     """
-    asked = read_command(search.loader, search.settings.params, arguments)
-    return plan_studies(search.loader, search.master, asked, search.settings)
+    command = read_command(search.loader, search.settings.params, arguments)
+    return plan_studies(search.loader, search.master, command, search.settings)
 
 
-def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[Entry]:
+def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[RunResult]:
     """Bring the studies of ``plans`` to their number of trials; see :func:`run_studies`.
 
     No trial is started any more once ``stop`` is due.
     """
     settings, console = search.settings, search.console
     with hydra_sees(plans[0].base):
-        desk = study_desk(plans, settings)
+        records = study_records(plans, settings)
         with console.status("checking the studies"):
-            books = _checked(search, desk, plans)
-        known = summed_up(desk, books, settings, [], "", Stop())
-        entries, error = list[Entry](), None
-        if _are_over(books) and desk.is_closed() and known.is_written(desk.folder):
-            summary = known
-        else:
-            run = desk.open()
-            entries, error = _run(search, desk, books, run, stop)
-            summary = summed_up(desk, books, settings, entries, run, stop)
-            desk.close(summary, console)
+            clients = _check_and_open(search, records, plans)
+        summary = study_summary(records, clients, settings, [], "", Stop())
+        run_results, error = list[RunResult](), None
+        if not (_are_over(clients) and records.is_closed() and summary.is_written(records.folder)):
+            tracking_run = records.open()
+            run_results, error = _run(search, records, clients, tracking_run, stop)
+            summary = study_summary(records, clients, settings, run_results, tracking_run, stop)
+            records.close(summary, console)
         summary.show(console)
-        show_address(desk.tracker, console)
+        show_address(records.tracker, console)
+    # Whatever ended the sweep early is raised only now, when all that finished is summed up
     if error is not None:
         raise error
-    if stop.reason == INTERRUPTED and not _are_over(books):
+    if stop.reason == INTERRUPTED and not _are_over(clients):
         raise KeyboardInterrupt
     if summary.missing:
         raise SweepError(f"{summary.missing} of {len(plans)} studies have no complete trial")
-    return entries
+    return run_results
 
 
-def _checked(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:
+def _check_and_open(
+    search: Search, records: SweepRecords, plans: Sequence[StudyPlan]
+) -> list[StudyClient]:
     """Refuse what cannot work before anything runs, and open the studies."""
-    desk.check()
+    records.check()
     for plan in plans:
         _rehearse(plan, search.settings)
-    needs = {plan.name: checked(search.settings.check, _samples(plan)) for plan in plans}
-    books = _opened(search, desk, plans)
-    search.console.print(Text(_outlook(books, needs, desk.store)), soft_wrap=True)
-    return books
+    models = {plan.name: required_models(_samples(plan)) for plan in plans}
+    clients = _open(search, records, plans)
+    search.console.print(Text(outlook(clients, models, records.store)), soft_wrap=True)
+    return clients
 
 
 def _samples(plan: StudyPlan) -> list[DictConfig]:
     """Return one configuration for each seed of a study."""
-    return [plan.run(0, {}, 0, place, {}).config for place in range(len(plan.seeds))]
+    return [plan.run(0, {}, 0, index, {}).config for index in range(len(plan.seeds))]
 
 
 def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
@@ -148,14 +142,14 @@ def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
     rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
 
 
-def _opened(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:
+def _open(search: Search, records: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:
     settings = search.settings
     root = store_root(plans[0].base)
     url = storage_url(settings.storage, root)
     storage = open_storage(url, root)
-    with creating(root):
+    with study_lock(root):
         return [
-            open_book(
+            open_study(
                 plan=plan,
                 storage=storage,
                 total=trials_of(plan, settings),
@@ -167,7 +161,7 @@ def _opened(search: Search, desk: SweepRecords, plans: Sequence[StudyPlan]) -> l
                     constrained=bool(plan.objective.constraints),
                 ),
                 pruner=build_pruner(settings.pruner, len(plan.seeds)),
-                notes=notes_of(plan, settings, desk),
+                search_settings=search_settings(plan, settings, records),
                 shared=is_server(url),
             )
             for plan in plans
@@ -183,93 +177,73 @@ def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
 
 
 def _run(
-    search: Search, desk: SweepRecords, books: Sequence[StudyClient], run: str, stop: Stop
-) -> tuple[list[Entry], BaseException | None]:
+    search: Search,
+    records: SweepRecords,
+    clients: Sequence[StudyClient],
+    tracking_run: str,
+    stop: Stop,
+) -> tuple[list[RunResult], BaseException | None]:
     """Run until the studies have their trials, and return what ended it early."""
     settings, console = search.settings, search.console
     keep_config(search.master)
-    root = store_root(books[0].plan.base)
+    root = store_root(clients[0].plan.base)
     error: BaseException | None = None
-    with patience(search.launcher, stop, console), study_progress(books, console) as told:
+    waiting = patience(search.launcher, stop, console)
+    with waiting, study_progress(clients, console) as show:
         schedule = Schedule(
-            books=books,
-            desk=desk,
-            lock=partial(creating, root),
-            tuning=_tuning(books, settings, root),
+            clients=clients,
+            records=records,
+            lock=partial(study_lock, root),
+            tuning=_tuning(clients, settings, root),
             cap=settings.max_trial_seconds,
             max_failures=settings.max_failures,
             stop=stop,
-            told=told,
+            on_outcome=show,
         )
         try:
             with schedule.heartbeat():
-                _carry_out(search, schedule, run)
+                _carry_out(search, schedule, tracking_run)
         except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
             error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         finally:
-            schedule.abandon()
-    return schedule.entries, error
+            # after the heartbeat has ended, which would call a trial that was given back alive
+            schedule.give_back_all()
+    return schedule.run_results, error
 
 
-def _tuning(books: Sequence[StudyClient], settings: StudySettings, root: Path) -> dict[str, Value]:
-    pruning = any(is_pruning(book.study.pruner) for book in books)
+def _tuning(
+    clients: Sequence[StudyClient], settings: StudySettings, root: Path
+) -> dict[str, Value]:
+    """Return what runs have to know: where the study is only if they are compared meanwhile."""
+    pruning = any(is_pruning(client.study.pruner) for client in clients)
     url = storage_url(settings.storage, root) if pruning else ""
     return {"storage": url, "max_seconds": settings.max_trial_seconds}
 
 
-def _carry_out(search: Search, schedule: Schedule, run: str) -> None:
+def _carry_out(search: Search, schedule: Schedule, tracking_run: str) -> None:
     """Run what the schedule hands out: as slots get free, or in batches elsewhere."""
     launcher = search.launcher
-    handed: dict[int, Run] = {}
+    handed_out: dict[int, Run] = {}
 
-    def supply() -> DictConfig | None:
-        planned = schedule.next()
-        if planned is None:
+    def next_job() -> DictConfig | None:
+        run = schedule.next()
+        if run is None:
             return None
-        handed[planned.number] = planned
-        return below(planned.config, run)
+        handed_out[run.number] = run
+        return below(run.config, tracking_run)
 
     if isinstance(launcher, ComposedLauncher):
-        like = [book.plan.base for book in schedule.books]
-        launcher.run_supplied(
-            supply, like, lambda end: schedule.enter(handed.pop(end.number), end, "")
+        like = [client.plan.base for client in schedule.clients]
+        launcher.run_handed_out(
+            next_job, like, lambda end: schedule.record(handed_out.pop(end.number), end, "")
         )
         return
     size = 1 if is_basic(launcher) else search.settings.n_jobs
-    while batch := list(islice(_handed_out(schedule), size)):
-        dispatch(launcher, batch, run, schedule.enter, Stop())
+    # A stop that is never due: the schedule hands out nothing any more once its own is
+    runs = iter(schedule.next, None)
+    while batch := list(islice(runs, size)):
+        dispatch(launcher, batch, tracking_run, schedule.record, Stop())
 
 
-def _handed_out(schedule: Schedule) -> Iterable[Run]:
-    while (planned := schedule.next()) is not None:
-        yield planned
-
-
-def _outlook(
-    books: Sequence[StudyClient], needs: Mapping[str, Sequence[RequiredModel]], store: ModelStore
-) -> str:
-    left = {book.plan.name: max(0, book.total - _ended(book)) for book in books}
-    total = sum(book.total for book in books)
-    ended = sum(_ended(book) for book in books)
-    studies = "1 study" if len(books) == 1 else f"{len(books)} studies"
-    seeds = len(books[0].plan.seeds)
-    told = f"{studies}, {total} trials with {seeds} seed{'s' * (seeds > 1)} each"
-    told = f"{told}: {ended} ended before, {sum(left.values())} to run"
-    unfinished = [book.plan for book in books if left[book.plan.name] > 0]
-    models = in_words([need for plan in unfinished for need in needs[plan.name]], store)
-    moving = sorted({name for plan in unfinished for name in plan.space if _trains(name)})
-    several = f", and others for each value of {', '.join(moving)}" if moving else ""
-    return f"{told}; {models}{several}" if models else told
-
-
-def _are_over(books: Sequence[StudyClient]) -> bool:
-    return all(_ended(book) >= book.total for book in books)
-
-
-def _ended(book: StudyClient) -> int:
-    return sum(trial.state.is_finished() for trial in book.trials)
-
-
-def _trains(name: str) -> bool:
-    """Tell whether a setting that is drawn changes what models are trained, and how."""
-    return name in TRAINING or name.partition(".")[0] in TRAINING
+def _are_over(clients: Sequence[StudyClient]) -> bool:
+    return all(client.num_ended >= client.total for client in clients)

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.summary import figure
-from erasure.tuning.choice import chosen, overrides_of, pareto_front, settings_of
+from erasure.sweep.summary import format_number
+from erasure.tuning.choice import best_trial, overrides_of, pareto_front, settings_of
 from erasure.tuning.client import StudyClient
 from erasure.tuning.command import DEFAULTS
-from erasure.tuning.notes import REASON, SECONDS
 from erasure.tuning.plots import importances, write_plots
+from erasure.tuning.storage import REASON, SECONDS
 
 TRIALS = "studies.csv"
 
@@ -34,21 +34,21 @@ STATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class StudyResult:
     """What one study has found so far.
 
     Args:
-        book: The study.
+        client: The study.
         trials: Its trials, of all processes.
     """
 
-    book: StudyClient
+    client: StudyClient
     trials: Sequence[FrozenTrial]
 
     @property
     def best(self) -> FrozenTrial | None:
         """The trial to take."""
-        return chosen(self.trials, self.book.plan.objective)
+        return best_trial(self.trials, self.client.plan.objective)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -59,7 +59,7 @@ class Found:
     @property
     def defaults(self) -> FrozenTrial | None:
         """The trial with the method's own settings, if the space has them and it is complete."""
-        plan = self.book.plan
+        plan = self.client.plan
         first = next((trial for trial in self.trials if trial.number == 0), None)
         if first is None or first.state != TrialState.COMPLETE:
             return None
@@ -70,7 +70,7 @@ class Found:
         """What runs the best setting on other seeds and reports it, empty without one."""
         if self.best is None:
             return ""
-        plan = self.book.plan
+        plan = self.client.plan
         kept = [override for override in plan.overrides if override not in DEFAULTS.values()]
         settings = overrides_of(settings_of(self.best, plan.space))
         return shlex.join(["python", "run.py", "-m", *kept, *settings, "seed=10,11,12"])
@@ -81,53 +81,53 @@ class StudySummary:
     """Everything there is to say about a tuning sweep.
 
     Args:
-        report: Its runs, one per seed and setting.
-        found: Its studies.
-        facts: What makes it fair, and what it was, for people.
+        runs: Its runs, one per seed and setting.
+        studies: What each study has found.
+        conditions: What makes it fair, and what it was, for people.
         stopped: Why it ended early, empty if it did not.
     """
 
-    report: SweepSummary
-    found: Sequence[Found]
-    facts: Mapping[str, str]
+    runs: SweepSummary
+    studies: Sequence[StudyResult]
+    conditions: Mapping[str, str]
     stopped: str
 
     @property
-    def run(self) -> str:
+    def tracking_run(self) -> str:
         """The tracking run that holds the sweep."""
-        return self.report.run
+        return self.runs.tracking_run
 
     @property
     def missing(self) -> int:
         """Number of studies without a complete trial."""
-        return sum(found.counts.get("complete", 0) == 0 for found in self.found)
+        return sum(result.counts.get("complete", 0) == 0 for result in self.studies)
 
     def counts(self) -> str:
         """Return how many trials there are of each kind, and how many models it took."""
         total: Counter[str] = Counter()
-        for found in self.found:
-            total.update(found.counts)
-        told = ", ".join(f"{total[s]} {s}" for s in STATES.values() if total[s])
-        budget = sum(found.book.total for found in self.found)
-        return f"{total.total()} of {budget} trials: {told}; {self.report.trained} models trained"
+        for result in self.studies:
+            total.update(result.counts)
+        counted = ", ".join(f"{total[s]} {s}" for s in STATES.values() if total[s])
+        budget = sum(result.client.total for result in self.studies)
+        return f"{total.total()} of {budget} trials: {counted}; {self.runs.trained} models trained"
 
     def markdown(self) -> str:
         """Return the summary as the description of a tracking run."""
         lines = [self.counts(), ""]
         if self.stopped:
             lines += [f"**Ended early**: {self.stopped}. The same command goes on.", ""]
-        lines += _markdown(_header(self.found), [_row(found) for found in self.found])
-        lines += ["", *(f"- {key}: {value}" for key, value in self.facts.items())]
-        for found in self.found:
-            lines += ["", f"**{found.book.plan.label}**", "", *_details(found)]
-        return "\n".join([*lines, "", "```", self.report.command, "```", ""])
+        lines += _markdown(_header(self.studies), [_row(result) for result in self.studies])
+        lines += ["", *(f"- {key}: {value}" for key, value in self.conditions.items())]
+        for result in self.studies:
+            lines += ["", f"**{result.client.plan.label}**", "", *_details(result)]
+        return "\n".join([*lines, "", "```", self.runs.command, "```", ""])
 
     def write(self, folder: Path) -> None:
         """Write tables and plots into ``folder``."""
-        self.report.write(folder)
-        (folder / "summary.md").write_text(f"# {self.report.name}\n\n{self.markdown()}")
-        for found in self.found:
-            write_plots(found.book.study, found.book.plan.objective, folder / "plots")
+        self.runs.write(folder)
+        (folder / "summary.md").write_text(f"# {self.runs.name}\n\n{self.markdown()}")
+        for result in self.studies:
+            write_plots(result.client.study, result.client.plan.objective, folder / "plots")
         (folder / TRIALS).write_text(self._trials(), newline="")  # last: see is_written
 
     def is_written(self, folder: Path) -> bool:
@@ -137,7 +137,7 @@ class StudySummary:
 
     def _trials(self) -> str:
         """Return all trials as CSV."""
-        records = [_record(found, trial) for found in self.found for trial in found.trials]
+        records = [_record(result, trial) for result in self.studies for trial in result.trials]
         header = list(dict.fromkeys(key for record in records for key in record))
         text = io.StringIO()
         writer = csv.DictWriter(text, header)
@@ -148,23 +148,23 @@ class StudySummary:
     def show(self, console: Console) -> None:
         """Print the table, what failed and why, and the commands that go on from here."""
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for place, name in enumerate(_header(self.found)):
-            table.add_column(name, justify="right" if place else "left", no_wrap=True)
-        for found in self.found:
-            table.add_row(*_row(found))
+        for column, name in enumerate(_header(self.studies)):
+            table.add_column(name, justify="right" if column else "left", no_wrap=True)
+        for result in self.studies:
+            table.add_row(*_row(result))
         console.print()
         console.print(table)
-        for found in self.found:
-            for reason, count in _reasons(found.trials).items():
-                told = f"{found.book.plan.label}: {count} x {reason}"
-                console.print(Text(told, style="red"), soft_wrap=True)
+        for result in self.studies:
+            for reason, count in _reasons(result.trials).items():
+                line = f"{result.client.plan.label}: {count} x {reason}"
+                console.print(Text(line, style="red"), soft_wrap=True)
         console.print(Text(f"\n{self.counts()}"), soft_wrap=True)
         if self.stopped:
             console.print(Text(f"ended early: {self.stopped}; the same command goes on"))
-        _show_commands(console, [f.command for f in self.found if f.command], self.report)
+        _show_commands(console, [s.command for s in self.studies if s.command], self.runs)
 
 
-def _show_commands(console: Console, commands: Sequence[str], report: SweepSummary) -> None:
+def _show_commands(console: Console, commands: Sequence[str], runs: SweepSummary) -> None:
     """Print what to paste next, where there is anything."""
     if not commands:
         return
@@ -173,41 +173,46 @@ def _show_commands(console: Console, commands: Sequence[str], report: SweepSumma
         console.print(Text(f"  {command}"), soft_wrap=True)
     console.print("\nas recipes:")
     console.print(
-        Text(f"  python -m erasure studies recipe --sweep {report.fingerprint}"), soft_wrap=True
+        Text(f"  python -m erasure studies recipe --sweep {runs.fingerprint}"), soft_wrap=True
     )
 
 
-def _header(found: Sequence[Found]) -> list[str]:
-    metrics = list(dict.fromkeys(name for f in found for name in f.book.plan.objective.metrics))
+def _header(studies: Sequence[StudyResult]) -> list[str]:
+    metrics = list(
+        dict.fromkeys(name for s in studies for name in s.client.plan.objective.metrics)
+    )
     return ["study", "trials", "complete", "pruned", "failed", *metrics, "by trial", "defaults"]
 
 
-def _row(found: Found) -> list[str]:
-    counts, best, default = found.counts, found.best, found.defaults
-    metrics = found.book.plan.objective.metrics
+def _row(result: StudyResult) -> list[str]:
+    counts, best, default = result.counts, result.best, result.defaults
+    metrics = result.client.plan.objective.metrics
     values = dict(zip(metrics, best.values, strict=True)) if best else {}
     return [
-        found.book.plan.label,
-        f"{len(found.trials)} of {found.book.total}",
+        result.client.plan.label,
+        f"{len(result.trials)} of {result.client.total}",
         *(str(counts.get(state, 0)) for state in ("complete", "pruned", "failed")),
-        *(figure(values[name]) if name in values else "–" for name in metrics),
+        *(format_number(values[name]) if name in values else "–" for name in metrics),
         str(best.number) if best else "–",
-        "/".join(figure(value) for value in default.values) if default else "–",
+        "/".join(format_number(value) for value in default.values) if default else "–",
     ]
 
 
-def _details(found: Found) -> list[str]:
-    lines = [f"study `{found.book.plan.name}`"]
-    weights = importances(found.book.study, found.book.plan.objective)
+def _details(result: StudyResult) -> list[str]:
+    lines = [f"study `{result.client.plan.name}`"]
+    weights = importances(result.client.study, result.client.plan.objective)
     if weights:
-        told = ", ".join(f"`{name}` {weight:.2f}" for name, weight in weights.items())
-        lines += ["", f"importance for {next(iter(found.book.plan.objective.metrics))}: {told}"]
-    if len(found.book.plan.objective.metrics) > 1:
-        front = pareto_front(found.trials, found.book.plan.objective)
+        shares = ", ".join(f"`{name}` {weight:.2f}" for name, weight in weights.items())
+        lines += [
+            "",
+            f"importance for {next(iter(result.client.plan.objective.metrics))}: {shares}",
+        ]
+    if len(result.client.plan.objective.metrics) > 1:
+        front = pareto_front(result.trials, result.client.plan.objective)
         numbers = ", ".join(str(trial.number) for trial in front)
         lines += ["", f"Pareto front: trials {numbers}"]
-    lines += ["", *(f"- {n} x {why}" for why, n in _reasons(found.trials).items())]
-    return [*lines, "", "```", found.command, "```"] if found.command else lines
+    lines += ["", *(f"- {n} x {why}" for why, n in _reasons(result.trials).items())]
+    return [*lines, "", "```", result.command, "```"] if result.command else lines
 
 
 def _reasons(trials: Sequence[FrozenTrial]) -> Counter[str]:
@@ -218,16 +223,16 @@ def _reasons(trials: Sequence[FrozenTrial]) -> Counter[str]:
     )
 
 
-def _record(found: Found, trial: FrozenTrial) -> dict[str, Any]:
-    values = dict(zip(found.book.plan.objective.metrics, trial.values or (), strict=False))
+def _record(result: StudyResult, trial: FrozenTrial) -> dict[str, Any]:
+    values = dict(zip(result.client.plan.objective.metrics, trial.values or (), strict=False))
     return {
-        "study": found.book.plan.name,
+        "study": result.client.plan.name,
         "trial": trial.number,
         "state": STATES[trial.state],
         "reason": trial.user_attrs.get(REASON, ""),
         "unlearn_seconds": trial.user_attrs.get(SECONDS, ""),
         **values,
-        **settings_of(trial, found.book.plan.space),
+        **settings_of(trial, result.client.plan.space),
     }
 
 

@@ -1,7 +1,7 @@
 """``hydra/launcher=local``: one crash-isolated process per trial, several at a time.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the launcher does is in ``erasure.sweep``.
+the launcher does is in ``erasure.launch``.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from erasure.launch.jobs import JobResult, NextJob
-    from erasure.launch.local import LocalPool
+    from erasure.launch.local import LocalWorkers
 
 
 class LocalLauncher(Launcher):
@@ -57,36 +57,36 @@ class LocalLauncher(Launcher):
         returned: dict[int, JobReturn] = {}
         with shown_by_hydra():
             configs = [
-                compositions.compose(overrides, initial_job_idx + place)
-                for place, overrides in enumerate(job_overrides)
+                compositions.compose(overrides, initial_job_idx + offset)
+                for offset, overrides in enumerate(job_overrides)
             ]
             self.run_composed(configs, lambda end: returned.update({end.number: end.returned}))
         return [returned[number] for number in sorted(returned)]
 
     def warm_up(self, configs: Sequence[DictConfig]) -> None:
         """Begin to import what trials need, in the process they are forked from."""
-        self._pool().warm_up(configs)
+        self._workers().warm_up(configs)
 
     def run_composed(
         self, configs: Sequence[DictConfig], on_end: Callable[["JobResult"], Any]
     ) -> None:
         """Run configurations as they are; our own sweeper composed them already."""
-        self._pool().run_composed(configs, on_end)
+        self._workers().run_composed(configs, on_end)
 
-    def run_supplied(
+    def run_handed_out(
         self,
-        supply: "NextJob",
+        next_job: "NextJob",
         like: Sequence[DictConfig],
         on_end: Callable[["JobResult"], Any],
     ) -> None:
-        """Run what ``supply`` returns, as long as it does."""
-        self._pool().run_supplied(supply, like, on_end)
+        """Run what ``next_job`` returns, as long as it does."""
+        self._workers().run_handed_out(next_job, like, on_end)
 
-    def _pool(self) -> "LocalPool":
-        from erasure.launch.local import LocalPool
+    def _workers(self) -> "LocalWorkers":
+        from erasure.launch.local import LocalWorkers
         from erasure.launch.slots import Resources
 
-        return LocalPool(
+        return LocalWorkers(
             resources=Resources(**self.settings),  # type: ignore[arg-type]  # checked in there
             preload=self.preload,
             task=self.task_function,

@@ -1,7 +1,7 @@
 """``hydra/sweeper=benchmark``: every method tuned, then confirmed on fresh seeds.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the sweeper does is in ``erasure.sweep``.
+the sweeper does is in ``erasure.tuning``.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class BenchmarkSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Tune and confirm as ``arguments`` ask and return one entry for each confirming run."""
+        """Tune and confirm as ``arguments`` ask and return one result for each confirming run."""
         from erasure.config.errors import shown_by_hydra
         from erasure.tuning.benchmark.run import run_benchmark
         from erasure.tuning.benchmark.trials import Confirmation

@@ -18,18 +18,15 @@ class GridSweeper(Sweeper):
     Args:
         params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
         max_hours: Wall time after which no trial is started.
-        check: Dotted path of a function that refuses a configuration that cannot run.
     """
 
     def __init__(
         self,
         params: Mapping[str, Any] | None = None,
         max_hours: float | None = None,
-        check: str = "erasure.sweep.models_to_train.check",
     ) -> None:
         self.params = params
         self.max_hours = max_hours
-        self.check = check
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -44,7 +41,7 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the trials that ``arguments`` ask for and return one entry for each."""
+        """Run the trials that ``arguments`` ask for and return one result for each."""
         from erasure.config.errors import shown_by_hydra
         from erasure.sweep.grid import Grid, run_grid
 
@@ -55,7 +52,6 @@ class GridSweeper(Sweeper):
                 launcher=self.launcher,
                 loader=self.hydra_context.config_loader,
                 master=self.config,
-                check=self.check,
                 max_hours=self.max_hours,
             )
             return run_grid(grid, self.params, arguments)

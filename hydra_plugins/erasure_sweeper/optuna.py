@@ -1,7 +1,7 @@
 """``hydra/sweeper=optuna``: one Optuna study per method, resumed, shared and reconciled.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the sweeper does is in ``erasure.sweep``.
+the sweeper does is in ``erasure.tuning``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,6 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: A trial whose method takes longer is pruned.
         max_failures: A study ends when a larger share of its trials failed.
         params: Axes that are added or replaced.
-        check: Dotted path of a function that refuses a configuration that cannot run.
     """
 
     def __init__(  # the keys of the YAML file
@@ -44,7 +43,6 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: float | None = None,
         max_failures: float = 1.0,
         params: Mapping[str, Any] | None = None,
-        check: str = "erasure.sweep.models_to_train.check",
     ) -> None:
         self.settings = {
             "sampler": sampler,
@@ -58,7 +56,6 @@ class OptunaSweeper(Sweeper):
             "max_trial_seconds": max_trial_seconds,
             "max_failures": max_failures,
             "params": params,
-            "check": check,
         }
 
     def setup(
@@ -74,7 +71,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search as ``arguments`` ask and return one entry for each run."""
+        """Search as ``arguments`` ask and return one result for each run."""
         from erasure.config.errors import shown_by_hydra
         from erasure.tuning.settings import StudySettings
         from erasure.tuning.study import Search, run_studies

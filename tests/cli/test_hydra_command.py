@@ -23,8 +23,8 @@ print(sorted(name for name in {HEAVY} if name in sys.modules))
     "module", ["erasure", "erasure.cli.help", "erasure.cli.hydra", "erasure.core"]
 )
 def test_nothing_heavy_is_imported_by(python, module):
-    found = python("-c", CHECK.format(f"import {module}"))
-    assert (found.stdout, found.stderr) == ("[]\n", "")
+    process = python("-c", CHECK.format(f"import {module}"))
+    assert (process.stdout, process.stderr) == ("[]\n", "")
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -47,9 +47,9 @@ except SystemExit as exit:
 
 def test_the_plugins_of_hydra_import_nothing_heavy(python):
     code = "import hydra_plugins.erasure_launcher.local, hydra_plugins.erasure_sweeper.grid"
-    found = python("-c", CHECK.format(code)).stdout
-    assert "torch" not in found
-    assert "mlflow" not in found
+    process = python("-c", CHECK.format(code)).stdout
+    assert "torch" not in process
+    assert "mlflow" not in process
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_groups_are_those_of_the_checkout():
 
 
 def test_the_groups_of_an_installed_package_are_inside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "erasure" / "plugins.py"))
+    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "erasure" / "cli" / "hydra.py"))
     assert plugins.conf_folder() == tmp_path / "erasure" / "conf"
 
 

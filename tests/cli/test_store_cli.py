@@ -114,8 +114,8 @@ def test_a_missing_store_is_said_in_one_line_whatever_it_is_called(tmp_path, cap
 
 
 def test_it_runs_as_a_module(root, python):
-    found = python("-m", "erasure.cli.store", "verify", "--root", root)
-    assert (found.returncode, found.stdout) == (0, "3 models, 0 damaged\n")
+    process = python("-m", "erasure.cli.store", "verify", "--root", root)
+    assert (process.returncode, process.stdout) == (0, "3 models, 0 damaged\n")
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("burn", 2)])

@@ -24,14 +24,14 @@ def store(tmp_path_factory):
         return {"gap/avg": 0.01 * cfg.unlearner.alpha + 0.1 * (cfg.seed == 101)}
 
     for plan in plans:
-        notes = {
+        search_settings = {
             "sweep": "5eed", "command": "python run.py -m hydra/sweeper=optuna unlearner=ssd",
             "choices": plan.choices, "overrides": list(plan.overrides), "n_trials": 3,
             "axes": {name: vars(axis) for name, axis in plan.space.items()},
             "is_default": True, "sampler": "optuna.samplers.TPESampler",
         }  # fmt: skip
-        book = opened(plan, storage, total=3, notes=notes)
-        Runner([book], root / plan.label, measure).all()
+        client = opened(plan, storage, total=3, search_settings=search_settings)
+        Runner([client], root / plan.label, measure).all()
     optuna.create_study(study_name="foreign", storage=storage)
     return root, [plan.name for plan in plans]
 
@@ -47,9 +47,9 @@ def test_the_best_setting_becomes_a_recipe_with_where_it_comes_from(store, tmp_p
     assert "3 settings tried, 0 failed, 0 pruned; TPESampler; seeds 100, 101; commit" in text
     assert f"# study {name}, trial {best.number}" in text
     assert "hydra/sweeper=optuna unlearner=ssd" in text
-    told = capsys.readouterr().out
-    assert "run.py --config-dir" in told
-    assert "-m recipe=digits/mlp/random/ssd seed=10,11,12" in told
+    output = capsys.readouterr().out
+    assert "run.py --config-dir" in output
+    assert "-m recipe=digits/mlp/random/ssd seed=10,11,12" in output
     settings = OmegaConf.load(path)
     assert settings.unlearner.alpha == best.params["unlearner.alpha"]
     assert settings.split.fraction == 0.2

@@ -51,7 +51,7 @@ class Outer:
 
 class Required:
     def __init__(self, shape, classes, extra=None):
-        self.found = (tuple(shape), classes, extra)
+        self.arguments = (tuple(shape), classes, extra)
 
 
 def anything_goes(**settings):
@@ -77,7 +77,7 @@ def inner(**settings):
 
 
 def test_settings_arrive_as_plain_values():
-    found = built(
+    outer = built(
         count=2,
         rate=1,
         widths=[1, 2],
@@ -87,7 +87,7 @@ def test_settings_arrive_as_plain_values():
         clip=None,
         anything=["x", {"y": 1}],
     )
-    assert found == Outer(
+    assert outer == Outer(
         count=2,
         rate=1,
         widths=[1, 2],
@@ -96,15 +96,15 @@ def test_settings_arrive_as_plain_values():
         inner=Inner(epochs=4),
         anything=["x", {"y": 1}],
     )
-    assert type(found.widths) is list
-    assert type(found.options) is dict
-    assert type(found.options["a"]) is dict
+    assert type(outer.widths) is list
+    assert type(outer.options) is dict
+    assert type(outer.options["a"]) is dict
 
 
 def test_partial_components_are_built_later():
     target = {"_target_": f"{HERE}.Required", "_partial_": True, "extra": 5}
     make = built(inner=inner(make=target)).inner.make
-    assert make((1,), 2).found == ((1,), 2, 5)
+    assert make((1,), 2).arguments == ((1,), 2, 5)
 
 
 ACCEPTED = [
@@ -223,15 +223,15 @@ def test_an_unset_target_is_told_like_any_other_setting():
 
 def test_offered_arguments_fill_what_the_target_takes_and_nothing_else():
     offered = {"shape": (1, 8, 8), "classes": 10, "vocabulary": 99}
-    assert built("Required", offered).found == ((1, 8, 8), 10, None)
+    assert built("Required", offered).arguments == ((1, 8, 8), 10, None)
     assert built("Outer", offered) == Outer()
     assert built("anything_goes", offered).keys() == offered.keys()
 
 
 def test_what_the_configuration_says_wins_over_what_is_offered():
     offered = {"shape": (1, 8, 8), "classes": 10}
-    assert built("Required", offered, classes=7).found == ((1, 8, 8), 7, None)
-    assert built("Required", offered, classes=None).found == ((1, 8, 8), 10, None)
+    assert built("Required", offered, classes=7).arguments == ((1, 8, 8), 7, None)
+    assert built("Required", offered, classes=None).arguments == ((1, 8, 8), 10, None)
 
 
 def test_classes_of_other_libraries_are_checked_as_far_as_they_say():

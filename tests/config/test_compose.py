@@ -83,16 +83,16 @@ SWEEPS = [
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: " ".join(sweep[-1]))
 def test_a_shared_composition_is_the_one_of_its_own(compositions, sweep):
     for number, overrides in enumerate(sweep):
-        found, expected = (
+        composed, expected = (
             compositions.compose(overrides, number),
             by_hydra(compositions, overrides, number),
         )
-        assert OmegaConf.to_container(found) == OmegaConf.to_container(expected)
-        with hydra_sees(found):
-            resolved = OmegaConf.to_container(OmegaConf.masked_copy(found, ["seeds", "store"]))
+        assert OmegaConf.to_container(composed) == OmegaConf.to_container(expected)
+        with hydra_sees(composed):
+            resolved = OmegaConf.to_container(OmegaConf.masked_copy(composed, ["seeds", "store"]))
             assert HydraConfig.get().job.num == number
         assert resolved["seeds"] == OmegaConf.to_container(expected.seeds)
-        assert OmegaConf.is_struct(found)
+        assert OmegaConf.is_struct(composed)
 
 
 def test_values_are_set_without_composing_again(compositions, monkeypatch):

@@ -20,7 +20,7 @@ from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
 from erasure.trial.assemble import assemble, build_tracker
 from erasure.trial.describe import plain_config
-from erasure.trial.trial import Parts
+from erasure.trial.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -29,8 +29,8 @@ METHOD = "unlearner._target_=erasure.unlearners.Identity"
 
 
 def stems(group):
-    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    return [stem for stem in found if not stem.startswith("_")]
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return [stem for stem in names if not stem.startswith("_")]
 
 
 def options(*groups):
@@ -72,7 +72,7 @@ def test_components_are_in_mappings_and_never_in_lists(path):
 
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     content.pop("defaults", None)
-    assert not [item for found in lists(content) for item in found if isinstance(item, dict)]
+    assert not [item for items in lists(content) for item in items if isinstance(item, dict)]
 
 
 WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_every_data_yaml.py
@@ -84,19 +84,19 @@ WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_ev
 )
 def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     extra = [METHOD] if (group, option) == ("unlearner", "custom") else []
-    extra += ["pool.size=8"] if option == "full" else []
+    extra += ["references.size=8"] if option == "full" else []
     extra += [] if group == "evaluator" else ["evaluator=fast"]  # composed in a third of the time
     cfg = compose_config(f"{group}={option}", *extra)
     assert cfg.device == "auto"
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert isinstance(parts, Parts)
-    assert parts.pool.num_classes == 10
-    model = parts.fresh()
-    inputs = parts.pool.fetch(parts.indices.forget[:2])
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert isinstance(trial, Trial)
+    assert trial.pool.num_classes == 10
+    model = trial.fresh()
+    inputs = trial.pool.fetch(trial.indices.forget[:2])
     assert model.eval()(inputs).shape == (2, 10)
-    assert isinstance(parts.trainer, Standard | Sharded)
-    assert isinstance(parts.evaluator, Evaluator)
-    assert callable(parts.unlearner)
+    assert isinstance(trial.trainer, Standard | Sharded)
+    assert isinstance(trial.evaluator, Evaluator)
+    assert callable(trial.unlearner)
 
 
 @pytest.mark.slow
@@ -144,8 +144,8 @@ def test_every_metric_builds_and_is_part_of_the_full_evaluation(compose_config, 
 @pytest.mark.parametrize(
     ("group", "option", "kind"),
     [
-        *((*found, Sweeper) for found in options("hydra/sweeper")),
-        *((*found, Launcher) for found in options("hydra/launcher")),
+        *((*option, Sweeper) for option in options("hydra/sweeper")),
+        *((*option, Launcher) for option in options("hydra/launcher")),
     ],
 )
 def test_every_plugin_is_known_to_hydra_and_builds(compose_config, group, option, kind):
@@ -153,7 +153,7 @@ def test_every_plugin_is_known_to_hydra_and_builds(compose_config, group, option
     node = cfg.hydra[group.rpartition("/")[2]]
     assert isinstance(build(node, group), kind)
     assert node._target_ in {
-        f"{found.__module__}.{found.__name__}" for found in Plugins.instance().discover(kind)
+        f"{plugin.__module__}.{plugin.__name__}" for plugin in Plugins.instance().discover(kind)
     }
 
 
@@ -177,24 +177,24 @@ def test_options_compose_with_each_other(compose_config):
     cfg = compose_config(
         "experiment=class_removal", "unlearner=finetune", "fit@unlearner.fit=adam"
     )
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert type(parts.fresh()).__name__ == "CNN"
-    optimizer = parts.unlearner.fit.optimizer
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert type(trial.fresh()).__name__ == "CNN"
+    optimizer = trial.unlearner.fit.optimizer
     assert isinstance(optimizer, partial)
     assert optimizer.func is torch.optim.Adam
-    assert set(parts.pool.targets[parts.indices.forget].tolist()) == {0}
+    assert set(trial.pool.targets[trial.indices.forget].tolist()) == {0}
 
 
 def test_settings_of_nested_groups_can_be_set_by_name(compose_config):
     cfg = compose_config("unlearner.fit.epochs=3", "trainer.fit.epochs=4", "split.base.val=0.2")
-    parts = assemble(cfg, device=torch.device("cpu"))
-    assert (parts.unlearner.fit.epochs, parts.trainer.fit.epochs) == (3, 4)
-    assert len(parts.indices.val) == round(0.2 * (1797 - 359))
+    trial = assemble(cfg, device=torch.device("cpu"))
+    assert (trial.unlearner.fit.epochs, trial.trainer.fit.epochs) == (3, 4)
+    assert len(trial.indices.val) == round(0.2 * (1797 - 359))
 
 
 def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
-    parts = assemble(compose_config(), device=torch.device("cpu"))
-    one, other = parts.fresh(), parts.fresh()
+    trial = assemble(compose_config(), device=torch.device("cpu"))
+    one, other = trial.fresh(), trial.fresh()
     assert one is not other
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])

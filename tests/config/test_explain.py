@@ -13,7 +13,7 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture
-def told(compose_config):
+def message_of(compose_config):
     """Compose with the arguments, which must fail, and return what a user is told."""
 
     def failed(*arguments):
@@ -24,28 +24,28 @@ def told(compose_config):
     return failed
 
 
-def test_an_unknown_option_is_told_with_a_suggestion_and_all_there_are(told):
-    message, _, allowed = told("unlearner=negrad").partition("; allowed: ")
+def test_an_unknown_option_is_told_with_a_suggestion_and_all_there_are(message_of):
+    message, _, allowed = message_of("unlearner=negrad").partition("; allowed: ")
     assert message == "unlearner=negrad does not exist; did you mean neggrad_plus?"
     there = sorted(path.stem for path in (CONF / "unlearner").glob("*.yaml"))
     assert allowed == ", ".join(there)
 
 
-def test_an_option_like_no_other_gets_no_suggestion(told):
+def test_an_option_like_no_other_gets_no_suggestion(message_of):
     there = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
-    assert told("objective=zzzzzz") == (
+    assert message_of("objective=zzzzzz") == (
         f"objective=zzzzzz does not exist; allowed: {', '.join(there)}"
     )
 
 
-def test_options_of_nested_groups_are_told_likewise(told):
-    assert told("hydra/launcher=locale").startswith(
+def test_options_of_nested_groups_are_told_likewise(message_of):
+    assert message_of("hydra/launcher=locale").startswith(
         "hydra/launcher=locale does not exist; did you mean local?; allowed: "
     )
 
 
-def test_a_key_that_is_somewhere_below_is_suggested_where_it_is(told):
-    message = told("unlearner.epochs=-1")
+def test_a_key_that_is_somewhere_below_is_suggested_where_it_is(message_of):
+    message = message_of("unlearner.epochs=-1")
     start = "unlearner.epochs is not a setting; did you mean unlearner.fit.epochs?; allowed: "
     assert message.startswith(start)
     allowed = message.removeprefix(start).split(", ")
@@ -54,13 +54,13 @@ def test_a_key_that_is_somewhere_below_is_suggested_where_it_is(told):
     assert not any(key.endswith("_") for key in allowed)
 
 
-def test_a_misspelled_key_gets_the_closest(told):
-    message = told("split.fracton=0.1")
+def test_a_misspelled_key_gets_the_closest(message_of):
+    message = message_of("split.fracton=0.1")
     assert message.startswith("split.fracton is not a setting; did you mean split.fraction?")
 
 
-def test_what_is_allowed_depends_on_the_other_arguments(told):
-    message = told("split=class", "split.fraction=0.1")
+def test_what_is_allowed_depends_on_the_other_arguments(message_of):
+    message = message_of("split=class", "split.fraction=0.1")
     assert message.startswith("split.fraction is not a setting")
     assert "split.share" in message
     assert "split.count" not in message
@@ -74,14 +74,14 @@ def test_options_and_sweeps_on_the_command_line_do_not_matter():
     assert "split.share" in message
 
 
-def test_an_unknown_first_key_is_told_with_those_there_are(told):
-    message = told("sed=3")
+def test_an_unknown_first_key_is_told_with_those_there_are(message_of):
+    message = message_of("sed=3")
     assert message.startswith("sed is not a setting; did you mean seed?; allowed: ")
     assert "unlearner" in message.split(", ")
 
 
-def test_a_section_that_cannot_be_replaced_is_told_with_how_to(told):
-    assert told("objective.metrics={gap/mean: minimize}") == (
+def test_a_section_that_cannot_be_replaced_is_told_with_how_to(message_of):
+    assert message_of("objective.metrics={gap/mean: minimize}") == (
         "objective.metrics has only the keys objective.metrics.gap/avg; "
         "to give it others, replace it: '~objective.metrics' '+objective.metrics={...}'"
     )
@@ -96,14 +96,14 @@ def test_a_section_that_cannot_be_replaced_is_told_with_how_to(told):
         ("threads=1.5", "threads: Value '1.5' of type 'float' could not be converted to Integer"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_told_with_its_key(told, argument, start):
-    assert told(argument).startswith(start)
-    assert "\n" not in told(argument)
+def test_a_value_of_the_wrong_type_is_told_with_its_key(message_of, argument, start):
+    assert message_of(argument).startswith(start)
+    assert "\n" not in message_of(argument)
 
 
 @pytest.mark.parametrize("argument", ["seed=[1", "seed", "seed=1,2", "unlearner=3"])
-def test_a_slip_of_syntax_is_told_with_what_was_typed(told, argument):
-    assert argument in told(argument)
+def test_a_slip_of_syntax_is_told_with_what_was_typed(message_of, argument):
+    assert argument in message_of(argument)
 
 
 def test_other_errors_are_not_explained():

@@ -31,8 +31,10 @@ CASES = {
     "device=cuda:99": ["device", "99"],
     "precision=16": ["precision must be 32 or bf16, got '16'"],
     "threads=0": ["threads must be >= 1, got 0"],
-    "pool.size=1": ["pool.size must be 0 or at least 2, got 1"],
-    "pool.size=2 pool.engine=stacked precision=bf16": ["pool.engine must not be stacked here"],
+    "references.size=1": ["references.size must be 0 or at least 2, got 1"],
+    "references.size=2 references.engine=stacked precision=bf16": [
+        "references.engine must not be stacked here"
+    ],
     "objective.metrics={gap/mean:minimize}": ["objective.metrics", "gap/avg", "replace it"],
     "~objective.metrics +objective.metrics={gap/mean:minimize}": ["metrics[gap/mean]", "gap/avg"],
     "objective.metrics={gap/avg:down}": ["objective.metrics[gap/avg]", "minimize or maximize"],
@@ -84,8 +86,8 @@ def answers(tmp_path_factory, environment):
         timeout=240,
         check=True,
     )
-    found = json.loads(done.stdout)
-    return folder, {case: found[typed] for case, typed in cases.items()}
+    answers = json.loads(done.stdout)
+    return folder, {case: answers[typed] for case, typed in cases.items()}
 
 
 @pytest.mark.parametrize("case", CASES)

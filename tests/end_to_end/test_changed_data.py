@@ -32,9 +32,9 @@ def test_a_finished_trial_is_read_back_only_while_its_data_are_the_same(
 
     import sklearn.datasets
 
-    found = sklearn.datasets.load_iris()
-    found.data[0, 0] += 1.0
-    monkeypatch.setattr(sklearn.datasets, "load_iris", lambda **_: found)
+    iris = sklearn.datasets.load_iris()
+    iris.data[0, 0] += 1.0
+    monkeypatch.setattr(sklearn.datasets, "load_iris", lambda **_: iris)
     trial("b")
     (second,) = results(tmp_path)
     assert second["trial"]["fingerprint"] == first["trial"]["fingerprint"]

@@ -26,9 +26,9 @@ def test_a_grid_is_finished_tracked_as_one_sweep_and_trains_nothing_twice(
     done = erasure(tmp_path, *GRID, *LAUNCHERS[launcher])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 trials: 4 finished; 4 models trained" in done.stdout
-    found = results(tmp_path)
-    assert [result["outcome"] for result in found] == ["finished"] * 4
-    assert sum(result["trained"] for result in found) == len(models(tmp_path)) == 4
+    trial_results = results(tmp_path)
+    assert [result["outcome"] for result in trial_results] == ["finished"] * 4
+    assert sum(result["trained"] for result in trial_results) == len(models(tmp_path)) == 4
     with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
         statuses = database.execute("select status from runs").fetchall()
         children = database.execute(

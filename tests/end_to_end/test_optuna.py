@@ -15,20 +15,20 @@ SEARCH = ("-m", "hydra/sweeper=optuna", "unlearner=scrub", "hydra.sweeper.n_tria
 
 
 def test_a_search_becomes_a_recipe_that_is_confirmed(erasure, environment, tmp_path):
-    found = erasure(tmp_path, *SEARCH)
-    assert found.returncode == 0, found.stdout + found.stderr
+    process = erasure(tmp_path, *SEARCH)
+    assert process.returncode == 0, process.stdout + process.stderr
     url = f"sqlite:///{tmp_path}/store/studies/studies.db"
     (name,) = optuna.get_all_study_names(url)
     study = optuna.load_study(study_name=name, storage=url)
     assert [trial.number for trial in study.trials] == [0, 1, 2]
     assert all(trial.state.is_finished() for trial in study.trials)
-    assert study.trials[0].intermediate_values  # what the method reported was judged
+    assert study.trials[0].intermediate_values  # what the method reported was compared
     assert len(models(tmp_path)) == 2  # one original and one gold for all
 
     again = erasure(tmp_path, *SEARCH)
     assert "3 ended before, 0 to run" in again.stdout
 
-    command = [sys.executable, "-m", "erasure.sweep", "recipe", "--study", name]
+    command = [sys.executable, "-m", "erasure", "studies", "recipe", "--study", name]
     done = subprocess.run(
         [*command, "--output", str(tmp_path / "conf")],
         cwd=tmp_path,

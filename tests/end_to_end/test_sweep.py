@@ -52,10 +52,10 @@ def test_a_killed_sweep_continues_where_it_stopped(resumed):
     folder, before, again = resumed
     assert again.returncode == 0, again.stderr
     assert "finished before" in again.stdout
-    found = results(folder)
-    assert len(found) == 8
-    assert {r["outcome"] for r in found} == {"finished"}
-    assert set(before) <= {r["trial"]["fingerprint"] for r in found}
+    trial_results = results(folder)
+    assert len(trial_results) == 8
+    assert {r["outcome"] for r in trial_results} == {"finished"}
+    assert set(before) <= {r["trial"]["fingerprint"] for r in trial_results}
 
 
 def test_two_seeds_train_two_originals_and_two_golds(resumed):
@@ -120,10 +120,10 @@ def test_two_sweeps_at_once_lose_nothing_and_train_nothing_twice(tmp_path, envir
     for sweep in sweeps:
         _, err = sweep.communicate(timeout=240)
         assert sweep.returncode == 0, err
-    found = results(tmp_path)
-    assert len(found) == 8
-    assert {r["outcome"] for r in found} == {"finished"}
-    assert sum(r["trained"] for r in found) == len(models(tmp_path)) == 4
+    trial_results = results(tmp_path)
+    assert len(trial_results) == 8
+    assert {r["outcome"] for r in trial_results} == {"finished"}
+    assert sum(r["trained"] for r in trial_results) == len(models(tmp_path)) == 4
     assert set(statuses(tmp_path)) == {"FINISHED"}
     with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
         query = "select count(*) from tags where key = 'erasure.fingerprint'"

@@ -74,11 +74,11 @@ def test_the_run_is_in_the_database(folder):
 
 
 def test_the_artifacts_are_there(folder):
-    (place,) = (folder / "mlruns").rglob("metrics.json")
-    names = {path.name for path in place.parent.iterdir()}
+    (file,) = (folder / "mlruns").rglob("metrics.json")
+    names = {path.name for path in file.parent.iterdir()}
     wanted = {"config.yaml", "per_sample.parquet", "split.safetensors", "loss_histograms.png"}
     assert wanted <= names
-    meaning = json.loads(place.read_text())
+    meaning = json.loads(file.read_text())
     assert "direction" in json.dumps(meaning["gap/avg"])
 
 
@@ -125,7 +125,7 @@ def test_a_method_that_changes_nothing_fails(folder, erasure):
     done = erasure(folder, "unlearner=finetune", "unlearner.fit.epochs=0", "tracking=none")
     assert done.returncode == 1
     assert "with no weight changed" in done.stderr
-    (failed,) = [found for found in results(folder) if found["outcome"] == "failed"]
+    (failed,) = [result for result in results(folder) if result["outcome"] == "failed"]
     assert not failed["metrics"]
 
 
@@ -133,6 +133,6 @@ def test_a_diverged_trial_has_no_numbers(folder, erasure):
     done = erasure(folder, "unlearner=grad_ascent", "unlearner.fit.optimizer.lr=1e30")
     assert done.returncode == 1
     assert "fit.optimizer.lr" in done.stderr
-    (diverged,) = [found for found in results(folder) if found["outcome"] == "diverged"]
+    (diverged,) = [result for result in results(folder) if result["outcome"] == "diverged"]
     assert not diverged["metrics"]
     assert "FAILED" in {status for (status,) in rows(folder, "select status from runs")}

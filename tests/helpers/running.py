@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def results(folder: Path) -> list[dict]:
-    found = sorted((folder / "store" / "trials").glob("*/result.json"))
-    return [json.loads(path.read_text()) for path in found]
+    paths = sorted((folder / "store" / "trials").glob("*/result.json"))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def models(folder: Path) -> list[Path]:

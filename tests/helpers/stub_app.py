@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -15,6 +16,8 @@ import pytest
 import rich.table  # noqa: F401  # rich draws from the global generator while it is imported
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+
+from erasure.sweep import models_to_train
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -47,6 +50,7 @@ def check(cfg):
     note("checks", seed=cfg.seed)
     if cfg.seed < 0:
         raise ConfigError(f"seed must be >= 0, got {cfg.seed}")
+    return []
 
 
 class Tracker(NoTracker):
@@ -71,11 +75,11 @@ class Tracker(NoTracker):
 
 
 def task(cfg):
-    trial = describe(cfg, HydraConfig.get().runtime.choices)
-    ledger = ResultStore(Path(cfg.store.root))
+    record = describe(cfg, HydraConfig.get().runtime.choices)
+    results = ResultStore(Path(cfg.store.root))
     begun = time.time()
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
-    note("calls", seed=cfg.seed, unlearner=trial.tags["unlearner"], parent=cfg.tracking.parent,
+    note("calls", seed=cfg.seed, unlearner=record.tags["unlearner"], parent=cfg.tracking.parent,
          env={name: os.environ.get(name) for name in variables}, pid=os.getpid(),
          folder=HydraConfig.get().runtime.output_dir, begun=begun)
     print("printed by the trial")
@@ -89,7 +93,7 @@ def task(cfg):
         raise SystemExit(3)
     failed = act == "fail"
     result = TrialResult(
-        trial=trial,
+        trial=record,
         outcome="failed" if failed else "finished",
         reason="lr must be smaller" if failed else "",
         metrics={} if failed else {"gap/avg": cfg.unlearner.gap + 0.1 * cfg.seed, "other": 1.0},
@@ -98,7 +102,7 @@ def task(cfg):
         ended=time.time(),
         run="none",
     )
-    ledger.save(result)
+    results.save(result)
     note("ends", seed=cfg.seed, begun=begun, ended=result.ended)
     if failed:
         raise ConfigError("lr must be smaller")
@@ -131,8 +135,10 @@ hydra:
 
 MAIN = """
 import hydra
-from MODULE import task
+from MODULE import check, task
 if __name__ == "__main__":
+    from erasure.sweep import models_to_train
+    models_to_train.check = check
     hydra.main(config_path="FOLDER/conf", config_name="config", version_base="1.3")(task)()
 """
 
@@ -200,7 +206,6 @@ def app(tmp_path, monkeypatch, request):
     (tmp_path / "main.py").write_text(main)
     shutil.copytree(REPOSITORY / "conf" / "hydra", tmp_path / "conf" / "hydra")
     ours = tmp_path / "conf" / "hydra"
-    amend(ours / "sweeper" / "grid.yaml", check=f"{module}.check")
     amend(ours / "launcher" / "local.yaml", preload=["erasure.trial.describe"])
     config = CONFIG.replace("FOLDER", str(tmp_path)).replace("MODULE", module)
     (tmp_path / "conf" / "config.yaml").write_text(config)
@@ -210,4 +215,5 @@ def app(tmp_path, monkeypatch, request):
         path.write_text(textwrap.dedent(f"gap: {gap}\nlr: 1.0\n"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models_to_train, "check", import_module(module).check)
     return App(folder=tmp_path, module=module)

@@ -15,7 +15,7 @@ from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.sweep.records import SweepRecords
-from erasure.tuning.client import open_book
+from erasure.tuning.client import open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import plan_studies
 from erasure.tuning.sampler import build_pruner, build_sampler
@@ -38,13 +38,13 @@ def planned(*arguments, **changes):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
-        asked = read_command(loader, wanted.params, arguments)
-        return plan_studies(loader, master, asked, wanted)
+        command = read_command(loader, wanted.params, arguments)
+        return plan_studies(loader, master, command, wanted)
 
 
-def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, notes=None):
+def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, search_settings=None):
     """Open the study of a plan, in memory unless told otherwise."""
-    return open_book(
+    return open_study(
         plan=plan,
         storage=storage or optuna.storages.InMemoryStorage(),
         total=total,
@@ -56,7 +56,7 @@ def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, notes=None):
             constrained=bool(plan.objective.constraints),
         ),
         pruner=build_pruner(pruner, len(plan.seeds)),
-        notes={"pruner": dict(pruner), **(notes or {})},
+        search_settings={"pruner": dict(pruner), **(search_settings or {})},
         shared=False,
     )
 
@@ -64,27 +64,27 @@ def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, notes=None):
 class Runner:
     """Carries out what a schedule hands out, by a function of the configuration."""
 
-    def __init__(self, books, root, measure, stop=None, **changes):
-        self.measure, self.told, self.ran, self.stop = measure, [], [], stop or Stop()
-        self.ledger = ResultStore(Path(root))
-        desk = SweepRecords(
+    def __init__(self, clients, root, measure, stop=None, **changes):
+        self.measure, self.outcomes, self.ran, self.stop = measure, [], [], stop or Stop()
+        self.results = ResultStore(Path(root))
+        records = SweepRecords(
             sweep=None,
             tracker=NoTracker(),
-            ledger=self.ledger,
-            objective=books[0].plan.objective,
+            results=self.results,
+            objective=clients[0].plan.objective,
             resume=True,
             store=None,
             folder=Path(root) / "sweep",
         )
         defaults = {"cap": None, "max_failures": 1.0}
         self.schedule = Schedule(
-            books=books,
-            desk=desk,
+            clients=clients,
+            records=records,
             lock=contextlib.nullcontext,
             tuning={},
             stop=self.stop,
-            told=lambda active, verdict: self.told.append(
-                (active.book.plan.label, active.claim.trial.number, verdict)
+            on_outcome=lambda active, outcome: self.outcomes.append(
+                (active.client.plan.label, active.claimed.trial.number, outcome)
             ),
             **{**defaults, **changes},
         )
@@ -96,23 +96,24 @@ class Runner:
     def end(self, run):
         """Finish a run: with metrics, or with an outcome that has none."""
         cfg = run.config
-        found = self.measure(cfg)
-        outcome, metrics = ("finished", found) if isinstance(found, dict) else (found, {})
+        measured = self.measure(cfg)
+        finished = isinstance(measured, dict)
+        outcome, metrics = ("finished", measured) if finished else (measured, {})
         self.ran.append((cfg.tuning.study, cfg.tuning.trial, int(cfg.seed)))
         if outcome != "dead":
             result = TrialResult(
-                trial=run.trial,
+                trial=run.record,
                 outcome=outcome,
                 reason="" if metrics else "because",
                 metrics={"cost/unlearn_seconds": 1.0, **metrics} if metrics else {},
                 run=NOWHERE,
             )
-            self.ledger.save(result)
+            self.results.save(result)
         error = "the worker died" if outcome == "dead" else ""
-        ending = JobResult(
+        job_result = JobResult(
             number=run.number, seconds=1.0, error=error, log=Path("log"), returned=None
         )
-        self.schedule.enter(run, ending, "")
+        self.schedule.record(run, job_result, "")
 
     def all(self):
         while (run := self.begin()) is not None:
@@ -120,9 +121,9 @@ class Runner:
         return self
 
 
-def states(book):
-    return [trial.state.name for trial in book.trials]
+def states(client):
+    return [trial.state.name for trial in client.trials]
 
 
-def drawn(book):
-    return [trial.params for trial in book.trials]
+def drawn(client):
+    return [trial.params for trial in client.trials]

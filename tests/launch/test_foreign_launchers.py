@@ -16,10 +16,10 @@ class Elsewhere:
 
     def __init__(self, *answers):
         self.answers = answers
-        self.asked = []
+        self.launched = []
 
     def launch(self, job_overrides, initial_job_idx):
-        self.asked.append((job_overrides, initial_job_idx))
+        self.launched.append((job_overrides, initial_job_idx))
         if isinstance(self.answers[0], BaseException):
             raise self.answers[0]
         return self.answers
@@ -33,20 +33,20 @@ def ended(value):
 
 
 def reasons(launcher):
-    told = []
+    reported = []
 
     def report(trial, _, error):
-        told.append((trial.number, error))
+        reported.append((trial.number, error))
 
     dispatch(launcher, TRIALS, "7e3", report, Stop())
-    return told
+    return reported
 
 
 def test_trials_are_handed_over_at_once_with_their_tracking_run():
     launcher = Elsewhere(ended(0.5), ended(0.5))
     reasons(launcher)
     parent = "++tracking.parent='7e3'"
-    assert launcher.asked == [([["seed=3", parent], ["seed=5", parent]], 3)]
+    assert launcher.launched == [([["seed=3", parent], ["seed=5", parent]], 3)]
 
 
 def test_what_a_trial_raised_elsewhere_is_its_reason(capsys):
@@ -59,9 +59,9 @@ def test_what_a_trial_raised_elsewhere_is_its_reason(capsys):
 
 @pytest.mark.parametrize("error", [RuntimeError("lost a job\n" + 99 * "its log "), SystemExit(2)])
 def test_a_launcher_that_gives_up_is_quoted_in_one_short_line(error):
-    told = reasons(Elsewhere(error))
-    assert [number for number, _ in told] == [3, 5]
-    for _, reason in told:
+    reported = reasons(Elsewhere(error))
+    assert [number for number, _ in reported] == [3, 5]
+    for _, reason in reported:
         assert reason.startswith(f"the launcher gave up: {type(error).__name__}: ")
         assert "\n" not in reason
         assert len(reason) < 300

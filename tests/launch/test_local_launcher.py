@@ -91,7 +91,7 @@ def test_hydra_starts_without_heavy_imports():
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     repository = Path(__file__).parents[2]
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 0, found.stderr
+    assert process.returncode == 0, process.stderr

@@ -43,10 +43,10 @@ def test_none_hides_gpus():
     assert gpus_of(Resources(n_jobs=2, gpus="none").slots(threads=1, cpu_only=False)) == ["", ""]
 
 
-@pytest.mark.parametrize(("value", "found"), [("", []), ("-1", []), ("2,0", ["2", "0"])])
-def test_the_environment_names_the_visible_gpus(monkeypatch, value, found):
+@pytest.mark.parametrize(("value", "gpus"), [("", []), ("-1", []), ("2,0", ["2", "0"])])
+def test_the_environment_names_the_visible_gpus(monkeypatch, value, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert visible_gpus() == found
+    assert visible_gpus() == gpus
 
 
 def test_torch_is_asked_only_if_it_is_there(monkeypatch):

@@ -115,9 +115,9 @@ def test_replay_sends_what_a_failing_tracker_left(tracker, client, result, ledge
     assert out.startswith("1 sent\nmlflow ui --backend-store-uri ")
     run = ledger.find(result.trial.fingerprint).run
     assert tracker.has(run)
-    found = client.get_run(run)
-    assert found.data.metrics["gap/avg"] == 0.125
-    assert found.info.start_time == 1_700_000_000_000
+    stored = client.get_run(run)
+    assert stored.data.metrics["gap/avg"] == 0.125
+    assert stored.info.start_time == 1_700_000_000_000
     assert [file.path for file in client.list_artifacts(run)] == ["metrics.json"]
     assert main(command) == 0
     assert capsys.readouterr().out.startswith("nothing to send")

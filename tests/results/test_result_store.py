@@ -65,7 +65,7 @@ def test_unsent_results_are_those_without_a_run(ledger):
         ledger.save(result(fingerprint))
     sent = ledger.mark_sent(result("b"), "run-7")
     assert sent == replace(result("b"), run="run-7")
-    assert [found.trial.fingerprint for found in ledger.unsent()] == ["a", "c"]
+    assert [result.trial.fingerprint for result in ledger.unsent()] == ["a", "c"]
     assert ledger.find("b").run == "run-7"
 
 
@@ -96,7 +96,7 @@ def test_a_reader_never_sees_half_a_result(ledger):
     done.set()
     reader.join()
     assert seen
-    assert all(found == long for found in seen)
+    assert all(read == long for read in seen)
     assert [path.name for path in ledger.folder("abc").iterdir()] == ["result.json"]
 
 

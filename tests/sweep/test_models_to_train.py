@@ -1,10 +1,10 @@
-"""What will be trained, told before it is: the names of the models are those that come."""
+"""What will be trained, summary before it is: the names of the models are those that come."""
 
 import pytest
 from rich.console import Console
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.models_to_train import check, in_words, missing
+from erasure.sweep.models_to_train import check, missing_models, summarize_models
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
@@ -30,36 +30,36 @@ def quick(compose_config):
 
 
 def test_what_is_told_is_what_a_trial_trains(quick, tmp_path):
-    config = quick("pool.size=2", "pool.shadows=2", "pool.engine=stacked")
-    store, needs = ModelStore(tmp_path), check(config)
-    told = "8 models to train (1 original, 1 retrained, 6 for the pool)"
-    assert in_words(needs, store) == told
+    config = quick("references.size=2", "references.shadows=2", "references.engine=stacked")
+    store, models = ModelStore(tmp_path), check(config)
+    summary = "8 models to train (1 original, 1 retrained, 6 reference models)"
+    assert summarize_models(models, store) == summary
     outcome = run_trial(assemble(config), store, Progress(Console(quiet=True)))
-    assert outcome.trained == len(needs)
+    assert outcome.trained == len(models)
     assert run_trial(assemble(config), store, Progress(Console(quiet=True))).trained == 0
-    assert sorted(need.key for need in needs) == store.entries()
-    assert in_words(needs, store) == "no model to train"
+    assert sorted(model.key for model in models) == store.entries()
+    assert summarize_models(models, store) == "no model to train"
 
 
 def test_a_model_that_several_trials_share_counts_once_and_a_damaged_one_again(quick, tmp_path):
     store, first = ModelStore(tmp_path), quick()
     run_trial(assemble(first), store, Progress(Console(quiet=True)))
     same, other = quick("unlearner=grad_ascent"), quick("seed=1")
-    needs = [need for config in (first, same, other) for need in check(config)]
-    told = "2 models to train (1 original, 1 retrained; 2 in the store)"
-    assert in_words(needs, store) == told
-    (store.root / needs[0].key / "weights.safetensors").write_bytes(b"half")
-    assert {need.role for need in missing(check(first), store)} == {"original"}
+    models = [model for config in (first, same, other) for model in check(config)]
+    summary = "2 models to train (1 original, 1 retrained; 2 in the store)"
+    assert summarize_models(models, store) == summary
+    (store.root / models[0].key / "weights.safetensors").write_bytes(b"half")
+    assert {model.role for model in missing_models(check(first), store)} == {"original"}
 
 
 def test_without_gold_there_is_no_retrained_model(quick, tmp_path):
-    needs = check(quick("evaluator.needs_gold=false"))
-    assert in_words(needs, ModelStore(tmp_path)) == "1 model to train (1 original)"
-    assert in_words([], ModelStore(tmp_path)) == ""
+    models = check(quick("evaluator.needs_gold=false"))
+    assert summarize_models(models, ModelStore(tmp_path)) == "1 model to train (1 original)"
+    assert summarize_models([], ModelStore(tmp_path)) == ""
 
 
 def test_models_are_named_for_the_device_that_is_asked_for(quick):
     there, elsewhere = check(quick()), check(quick("device=cuda:7"))
-    assert not {need.key for need in there} & {need.key for need in elsewhere}
+    assert not {model.key for model in there} & {model.key for model in elsewhere}
     with pytest.raises(ConfigError, match="device must be auto, cpu, cuda, cuda:N or mps"):
         check(quick("device=gpu"))

@@ -19,18 +19,18 @@ class Slow(NoTracker):
     runs: list[str]
 
     def start_sweep(self, sweep):
-        found = list(self.runs)
+        earlier = list(self.runs)
         time.sleep(0.2)
-        if not found:
+        if not earlier:
             self.runs.append(f"run {len(self.runs)} of {sweep.fingerprint}")
-        return self.runs[-1] if not found else found[0]
+        return self.runs[-1] if not earlier else earlier[0]
 
 
-def desk(root, tracker):
+def records(root, tracker):
     return SweepRecords(
         sweep=SWEEP,
         tracker=tracker,
-        ledger=ResultStore(root),
+        results=ResultStore(root),
         objective=SimpleNamespace(),
         resume=True,
         store=ModelStore(root),
@@ -42,7 +42,7 @@ def test_processes_that_start_one_sweep_at_once_share_its_run(tmp_path):
     tracker, opened = Slow(), []
     tracker.runs = []
     threads = [
-        threading.Thread(target=lambda: opened.append(desk(tmp_path, tracker).open()))
+        threading.Thread(target=lambda: opened.append(records(tmp_path, tracker).open()))
         for _ in range(3)
     ]
     for thread in threads:

@@ -10,47 +10,47 @@ from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.sweep.files import SweepSummary
 from erasure.sweep.progress import Tally, progress
-from erasure.sweep.run_results import Entry
-from erasure.sweep.summary import figure, leaderboard
+from erasure.sweep.run_results import RunResult
+from erasure.sweep.summary import format_number, leaderboard
 from erasure.trial.objective import Objective
 
 GAP = Objective(metrics={"gap/avg": "minimize"})
 
 
-def entry(variant, seed, metrics=None, *, reason="", before=False, trained=0):
-    trial = TrialRecord(
+def run_result(variant, seed, metrics=None, *, reason="", read_back=False, trained=0):
+    record = TrialRecord(
         name=f"{variant} · seed {seed}",
         fingerprint=f"{variant}{seed}",
         params={},
         tags={"unlearner": variant, "dataset": "digits", "seed": str(seed)},
     )
-    planned = Run(
+    run = Run(
         number=seed,
         overrides=(f"unlearner={variant}", f"seed={seed}"),
         config=OmegaConf.create(),
-        trial=trial,
-        label=trial.name,
+        record=record,
+        label=record.name,
         variant=variant,
     )
-    result = TrialResult(trial=trial, outcome="finished", metrics=metrics or {}, trained=trained)
-    return Entry(
-        planned=planned,
+    result = TrialResult(trial=record, outcome="finished", metrics=metrics or {}, trained=trained)
+    return RunResult(
+        run=run,
         state="failed" if reason else "finished",
         result=None if reason else result,
         reason=reason,
-        before=before,
+        read_back=read_back,
         seconds=1.25,
         log=Path("multirun/0/output.log") if reason else None,
-        trained=0 if before else trained,
+        trained=0 if read_back else trained,
     )
 
 
-ENTRIES = [
-    entry("poor", 0, {"gap/avg": 0.5, "forget/accuracy": 1.0}, trained=2),
-    entry("poor", 1, {"gap/avg": 0.7, "forget/accuracy": 0.5}, before=True, trained=2),
-    entry("good", 0, {"gap/avg": 0.1, "forget/accuracy": 0.9, "odd": 3.0}, trained=1),
-    entry("good", 1, reason="lr must be smaller"),
-    entry("dead", 0, reason="the worker died (exit code 9)"),
+RUN_RESULTS = [
+    run_result("poor", 0, {"gap/avg": 0.5, "forget/accuracy": 1.0}, trained=2),
+    run_result("poor", 1, {"gap/avg": 0.7, "forget/accuracy": 0.5}, read_back=True, trained=2),
+    run_result("good", 0, {"gap/avg": 0.1, "forget/accuracy": 0.9, "odd": 3.0}, trained=1),
+    run_result("good", 1, reason="lr must be smaller"),
+    run_result("dead", 0, reason="the worker died (exit code 9)"),
 ]
 
 
@@ -59,14 +59,14 @@ def report():
         name="3 unlearners",
         fingerprint="f",
         command="python run.py -m seed=0,1",
-        run="r",
-        entries=ENTRIES,
-        board=leaderboard(ENTRIES, GAP),
+        tracking_run="r",
+        run_results=RUN_RESULTS,
+        board=leaderboard(RUN_RESULTS, GAP),
     )
 
 
 def test_rows_are_means_over_seeds_best_first():
-    board = leaderboard(ENTRIES, GAP)
+    board = leaderboard(RUN_RESULTS, GAP)
     assert [row.label for row in board.rows] == ["good", "poor", "dead"]
     assert board.metrics == ["forget/accuracy", "gap/avg"]
     poor = board.rows[1].spreads
@@ -77,26 +77,26 @@ def test_rows_are_means_over_seeds_best_first():
 
 
 def test_one_value_has_no_spread_and_none_has_no_cell():
-    good, _, dead = leaderboard(ENTRIES, GAP).rows
+    good, _, dead = leaderboard(RUN_RESULTS, GAP).rows
     assert str(good.spreads["gap/avg"]) == "0.100"
     assert (good.finished, good.total) == (1, 2)
     assert dead.spreads == {}
 
 
 def test_maximizing_turns_the_order_around():
-    board = leaderboard(ENTRIES, Objective(metrics={"gap/avg": "maximize"}))
+    board = leaderboard(RUN_RESULTS, Objective(metrics={"gap/avg": "maximize"}))
     assert [row.label for row in board.rows] == ["poor", "good", "dead"]
 
 
 def test_a_second_metric_breaks_ties():
     both = Objective(metrics={"gap/avg": "minimize", "cost/speedup": "maximize"})
-    slow = entry("slow", 0, {"gap/avg": 0.1, "cost/speedup": 2.0})
-    fast = entry("fast", 0, {"gap/avg": 0.1, "cost/speedup": 9.0})
+    slow = run_result("slow", 0, {"gap/avg": 0.1, "cost/speedup": 2.0})
+    fast = run_result("fast", 0, {"gap/avg": 0.1, "cost/speedup": 9.0})
     assert [row.label for row in leaderboard([slow, fast], both).rows] == ["fast", "slow"]
 
 
 def test_values_that_are_not_numbers_are_left_out_of_the_mean():
-    entries = [entry("a", 0, {"gap/avg": math.nan}), entry("a", 1, {"gap/avg": 0.2})]
+    entries = [run_result("a", 0, {"gap/avg": math.nan}), run_result("a", 1, {"gap/avg": 0.2})]
     spread = leaderboard(entries, GAP).rows[0].spreads["gap/avg"]
     assert (spread.mean, spread.count) == (0.2, 1)
 
@@ -111,8 +111,8 @@ def test_values_that_are_not_numbers_are_left_out_of_the_mean():
         (54700, "5.47e+04"),
     ],
 )
-def test_figures_are_short(value, text):
-    assert figure(value) == text
+def test_numbers_are_short(value, text):
+    assert format_number(value) == text
 
 
 def test_the_report_counts_every_kind_and_the_models_of_this_sweep():
@@ -150,11 +150,11 @@ def test_the_terminal_table_is_whole_at_any_width(width):
 
 def test_plain_progress_is_one_line_per_trial():
     out = io.StringIO()
-    left = [ENTRIES[0].planned, ENTRIES[3].planned]
+    left = [RUN_RESULTS[0].run, RUN_RESULTS[3].run]
     console = Console(file=out, width=200, highlight=False)
-    with progress(left, 12, [ENTRIES[1]], GAP, console) as show:
-        show(ENTRIES[0])
-        show(ENTRIES[3])
+    with progress(left, 12, [RUN_RESULTS[1]], GAP, console) as show:
+        show(RUN_RESULTS[0])
+        show(RUN_RESULTS[3])
     assert out.getvalue().splitlines() == [
         "[ 2/12] poor · seed 0   gap/avg 0.500   1.2 s",
         "the first trial took 1 s, for which 2 models were trained; 10 more take about 0 s at "
@@ -166,16 +166,16 @@ def test_plain_progress_is_one_line_per_trial():
 def test_the_time_left_counts_only_trials_that_ran():
     clock = iter([100.0, 130.0, 130.0, 130.0])
     tally = Tally(total=10, objective=GAP, now=lambda: next(clock))
-    tally.add(ENTRIES[1])  # finished before, took no time
+    tally.add(RUN_RESULTS[1])  # finished before, took no time
     assert math.isnan(tally.remaining())
-    tally.add(ENTRIES[0])
-    tally.add(ENTRIES[3])
+    tally.add(RUN_RESULTS[0])
+    tally.add(RUN_RESULTS[3])
     assert tally.remaining() == pytest.approx(30 / 2 * 7)
     assert tally.text() == "best gap/avg 0.500 · 1 failed · 2 min left"  # 105 s
 
 
 def test_the_best_follows_the_direction():
     tally = Tally(total=3, objective=Objective(metrics={"gap/avg": "maximize"}))
-    for done in ENTRIES[:3]:
+    for done in RUN_RESULTS[:3]:
         tally.add(done)
     assert tally.best == 0.7

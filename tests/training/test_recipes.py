@@ -12,7 +12,7 @@ from erasure.core.splits import DataSplits
 from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy
 from erasure.trial.assemble import assemble
-from erasure.trial.models import obtain_trained
+from erasure.trial.models import get_or_train
 from erasure.trial.progress import Progress
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def train(compose_config, tmp_path):
         store, watch = ModelStore(tmp_path), Progress(Console(quiet=True))
 
         def trained(view):
-            return obtain_trained(parts, store, view, watch, "model")
+            return get_or_train(parts, store, view, watch, "model")
 
         return DataSplits.of(parts.pool, parts.indices), trained
 

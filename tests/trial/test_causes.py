@@ -240,7 +240,7 @@ def test_doubling_the_importance_of_ssd_moves_its_trials_and_its_cached_tensors(
 
 
 def test_reference_models_are_a_cause_where_there_are_some(plain):
-    key = "references" if "references" in plain else "pool"
+    key = "references"
     alone = trial_causes(plain)["modules"]
     many = trial_causes({**plain, key: {**plain[key], "size": 4}})["modules"]
     more = set(many) - set(alone)
@@ -250,7 +250,7 @@ def test_reference_models_are_a_cause_where_there_are_some(plain):
 
 
 def test_the_number_of_workers_moves_no_fingerprint(compose_config):
-    key = "references" if "references" in compose_config("evaluator=fast") else "pool"
+    key = "references"
 
     def identity(*overrides):
         return trial_fingerprint(plain_config(compose_config("evaluator=fast", *overrides)))

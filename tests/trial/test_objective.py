@@ -54,7 +54,7 @@ def row(console, label):
 
 
 def test_the_table_shows_the_three_models_side_by_side(console):
-    found = result(
+    trial_result = result(
         original__forget__accuracy=1.0,
         forget__accuracy=0.8125,
         gold__forget__accuracy=0.75,
@@ -66,7 +66,7 @@ def test_the_table_shows_the_three_models_side_by_side(console):
         cost__retrain_seconds=1.875,
         cost__speedup=7.5,
     )
-    show_result(found, console)
+    show_result(trial_result, console)
     assert text_of(console).startswith("scrub · digits")
     assert row(console, "gold")[1:] == ["original", "unlearned", "retrained gold"]
     assert row(console, "forget accuracy")[1:] == ["100.0 %", "81.2 %", "75.0 %"]

@@ -15,13 +15,12 @@ from erasure.core.task import silent
 from erasure.trial.assemble import assemble
 from erasure.trial.recorded import _failed
 from erasure.trial.run import _monitor
-from erasure.tuning.notes import FACTS, NOTES
 from erasure.tuning.pruning import PruningCallback, monitor_of
-from erasure.tuning.storage import open_storage
+from erasure.tuning.storage import SEARCH_SETTINGS, STUDY_CONFIG, open_storage
 
 
 @pytest.fixture(scope="module")
-def parts():
+def assembled():
     from hydra import compose, initialize_config_dir
 
     from erasure.cli.hydra import conf_folder
@@ -47,24 +46,24 @@ def moved(model, by):
     return other
 
 
-def judge(parts, trial, gold, **changes):
+def monitor(assembled, trial, gold, **changes):
     made = PruningCallback(
-        **{"trial": trial, "maximize": False, "place": 0, "cap": None, **changes}
+        **{"trial": trial, "maximize": False, "seed_index": 0, "cap": None, **changes}
     )
-    made.prepare(parts, parts.fresh(), gold)
+    made.prepare(assembled, assembled.fresh(), gold)
     return made
 
 
-def test_a_model_like_gold_reports_no_distance_and_goes_on(parts, study):
-    trial, gold = study.ask(), moved(parts.fresh(), 0.01)
+def test_a_model_like_gold_reports_no_distance_and_goes_on(assembled, study):
+    trial, gold = study.ask(), moved(assembled.fresh(), 0.01)
     heard = []
-    report = judge(parts, trial, gold).watching(gold, lambda *a, **v: heard.append((a, v)))
+    report = monitor(assembled, trial, gold).watching(gold, lambda *a, **v: heard.append((a, v)))
     report(1, 5, loss=0.5)
     assert heard == [((1, 5), {"loss": 0.5})]
     assert study.trials[0].intermediate_values == {1: 0.0}
 
 
-def test_a_model_that_is_worse_than_others_is_stopped(parts, study):
+def test_a_model_that_is_worse_than_others_is_stopped(assembled, study):
     class Constant(torch.nn.Module):
         def __init__(self, label):
             super().__init__()
@@ -77,52 +76,54 @@ def test_a_model_that_is_worse_than_others_is_stopped(parts, study):
 
     right = Constant(1)
     trial = study.ask()
-    made = PruningCallback(trial=trial, maximize=False, place=1, cap=None)
-    made.prepare(parts, Constant(2), right)
+    made = PruningCallback(trial=trial, maximize=False, seed_index=1, cap=None)
+    made.prepare(assembled, Constant(2), right)
     made._gold = {"forget": 1.0, "val": 1.0}
     with pytest.raises(PrunedError, match="others did better by step 3 of 9"):
         made.watching(right, silent)(3, 9)
     ((step, value),) = study.trials[0].intermediate_values.items()
     shares = [
-        (parts.pool.targets[part] == 1).double().mean().item()
-        for part in (parts.indices.forget, parts.indices.val)
+        (assembled.pool.targets[part] == 1).double().mean().item()
+        for part in (assembled.indices.forget, assembled.indices.val)
     ]
     assert step == 103
     assert value == pytest.approx(1 - sum(shares) / 2)
     assert made.seconds > 0
 
 
-def test_a_model_that_did_not_move_is_not_judged(parts, study):
+def test_a_model_that_did_not_move_is_not_compared(assembled, study):
     trial = study.ask()
-    judge(parts, trial, moved(parts.fresh(), 1.0)).watching(parts.fresh(), silent)(1, 5)
+    monitor(assembled, trial, moved(assembled.fresh(), 1.0)).watching(assembled.fresh(), silent)(
+        1, 5
+    )
     assert study.trials[0].intermediate_values == {}
 
 
-def test_what_is_maximized_reports_one_minus_the_distance(parts, study):
-    gold = moved(parts.fresh(), 0.01)
-    judged = judge(parts, study.ask(), gold, maximize=True).watching(gold, silent)
+def test_what_is_maximized_reports_one_minus_the_distance(assembled, study):
+    gold = moved(assembled.fresh(), 0.01)
+    report = monitor(assembled, study.ask(), gold, maximize=True).watching(gold, silent)
     with pytest.raises(PrunedError):
-        judged(1, 1)  # the pruner of this test allows up to 0.3
+        report(1, 1)  # the pruner of this test allows up to 0.3
     assert study.trials[0].intermediate_values == {1: 1.0}
 
 
-@pytest.mark.parametrize(("step", "of", "place"), [(7, 50, 7), (1, 5000, 1), (5000, 5000, 99)])
-def test_steps_stay_below_those_of_the_next_seed(parts, study, step, of, place):
-    gold = moved(parts.fresh(), 0.01)
-    judge(parts, study.ask(), gold).watching(gold, silent)(step, of)
-    assert list(study.trials[0].intermediate_values) == [place]
+@pytest.mark.parametrize(("step", "of", "reported"), [(7, 50, 7), (1, 5000, 1), (5000, 5000, 99)])
+def test_steps_stay_below_those_of_the_next_seed(assembled, study, step, of, reported):
+    gold = moved(assembled.fresh(), 0.01)
+    monitor(assembled, study.ask(), gold).watching(gold, silent)(step, of)
+    assert list(study.trials[0].intermediate_values) == [reported]
 
 
-def test_a_method_may_take_no_longer_than_its_cap(parts):
-    made = PruningCallback(trial=None, maximize=False, place=0, cap=0.01)
-    made.prepare(parts, parts.fresh(), parts.fresh())
+def test_a_method_may_take_no_longer_than_its_cap(assembled):
+    made = PruningCallback(trial=None, maximize=False, seed_index=0, cap=0.01)
+    made.prepare(assembled, assembled.fresh(), assembled.fresh())
     time.sleep(0.02)
     with pytest.raises(PrunedError, match=r"took 0\.0\d+ s, more than 0\.01 s"):
-        made.watching(parts.fresh(), silent)(1, 2)
+        made.watching(assembled.fresh(), silent)(1, 2)
 
 
-def test_a_method_that_never_reports_is_ended_too(parts):
-    made = judge(parts, None, parts.fresh(), cap=0.1)
+def test_a_method_that_never_reports_is_ended_too(assembled):
+    made = monitor(assembled, None, assembled.fresh(), cap=0.1)
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(PrunedError, match=r"took 0\.\d+ s, more than 0\.1 s"), made.limiting():
         time.sleep(30)
@@ -130,8 +131,8 @@ def test_a_method_that_never_reports_is_ended_too(parts):
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_the_time_of_judging_is_not_that_of_the_method(parts):
-    made = judge(parts, None, parts.fresh(), cap=0.1)
+def test_the_time_of_comparing_is_not_that_of_the_method(assembled):
+    made = monitor(assembled, None, assembled.fresh(), cap=0.1)
     made.seconds = 0.2
     with made.limiting():
         time.sleep(0.15)
@@ -139,45 +140,47 @@ def test_the_time_of_judging_is_not_that_of_the_method(parts):
         time.sleep(30)
 
 
-def test_without_a_cap_or_outside_the_main_thread_nothing_rings(parts):
-    with judge(parts, None, parts.fresh()).limiting():
+def test_without_a_cap_or_outside_the_main_thread_nothing_rings(assembled):
+    with monitor(assembled, None, assembled.fresh()).limiting():
         assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
-    found = []
+    timers = []
 
     def elsewhere():
-        with judge(parts, None, parts.fresh(), cap=0.1).limiting():
-            found.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        with monitor(assembled, None, assembled.fresh(), cap=0.1).limiting():
+            timers.append(signal.getitimer(signal.ITIMER_REAL)[0])
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert found == [0.0]
+    assert timers == [0.0]
 
 
-def test_the_ledger_says_pruned():
+def test_the_record_says_pruned():
     from erasure.results.record import TrialRecord
 
-    trial = TrialRecord(name="", fingerprint="", params={}, tags={})
-    result = _failed(trial, PrunedError("others did better"))
+    record = TrialRecord(name="", fingerprint="", params={}, tags={})
+    result = _failed(record, PrunedError("others did better"))
     assert (result.outcome, result.reason) == ("pruned", "others did better")
 
 
 def configured(tmp_path, objective, pruner="optuna.pruners.MedianPruner", storage=None, **tuning):
     url = f"sqlite:///{tmp_path}/studies.db"
-    kept = open_storage(url, tmp_path)
-    study = optuna.create_study(study_name="s", storage=kept, directions=list(objective.values()))
+    storage_of_study = open_storage(url, tmp_path)
+    study = optuna.create_study(
+        study_name="s", storage=storage_of_study, directions=list(objective.values())
+    )
     study.ask()
-    study.set_user_attr(FACTS, json.dumps({"seeds": [1, 2], "objective": objective}))
-    study.set_user_attr(NOTES, json.dumps({"pruner": {"_target_": pruner}}))
-    known = {"study": "s", "trial": 0, "place": 1, "max_seconds": None, **tuning}
+    study.set_user_attr(STUDY_CONFIG, json.dumps({"seeds": [1, 2], "objective": objective}))
+    study.set_user_attr(SEARCH_SETTINGS, json.dumps({"pruner": {"_target_": pruner}}))
+    settings = {"study": "s", "trial": 0, "seed_index": 1, "max_seconds": None, **tuning}
     storage = url if storage is None else storage
-    return {**known, "storage": storage, "store": tmp_path}
+    return {**settings, "storage": storage, "store": tmp_path}
 
 
 def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
-    found = monitor_of(**configured(tmp_path, {"tow/score": "maximize"}))
-    assert (found.trial.number, found.maximize, found.place) == (0, True, 1)
-    assert isinstance(found.trial.study.pruner, optuna.pruners.MedianPruner)
+    monitor = monitor_of(**configured(tmp_path, {"tow/score": "maximize"}))
+    assert (monitor.trial.number, monitor.maximize, monitor.seed_index) == (0, True, 1)
+    assert isinstance(monitor.trial.study.pruner, optuna.pruners.MedianPruner)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,7 @@ def test_a_run_finds_its_trial_and_the_pruner_of_its_study(tmp_path):
 )
 def test_a_run_is_left_alone_where_nothing_could_be_said(tmp_path, objective, changes):
     assert monitor_of(**configured(tmp_path, objective, **changes)) is None
-    capped = {"study": "s", "trial": 0, "place": 0, "storage": "", "max_seconds": 3.0}
+    capped = {"study": "s", "trial": 0, "seed_index": 0, "storage": "", "max_seconds": 3.0}
     assert monitor_of(**capped, store=tmp_path).cap == 3.0
 
 

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from erasure.cli.hydra import conf_folder
 from erasure.core.errors import ConfigError
-from erasure.tuning.search_space import Axis, search_space, spelled
+from erasure.tuning.search_space import Axis, override_value, search_space
 
 SPACES = sorted(path.stem for path in (conf_folder() / "search").glob("*.yaml"))
 
@@ -63,9 +63,9 @@ def test_an_axis_is_a_distribution_of_optuna():
     ],
 )
 def test_the_nearest_point_of_an_axis(axis, setting, drawn):
-    found = axis.nearest(setting)
-    assert found == pytest.approx(drawn)
-    assert axis.distribution._contains(axis.distribution.to_internal_repr(found))
+    nearest = axis.nearest(setting)
+    assert nearest == pytest.approx(drawn)
+    assert axis.distribution._contains(axis.distribution.to_internal_repr(nearest))
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_an_axis_that_makes_no_sense_is_refused(wrong):
     [(None, "null"), (True, "true"), (0.1, "0.1"), (3, "3"), ("it's", r"'it\'s'")],
 )
 def test_values_are_spelled_as_overrides(value, text):
-    assert spelled(value) == text
+    assert override_value(value) == text

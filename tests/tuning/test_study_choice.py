@@ -5,15 +5,15 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from erasure.trial.objective import Objective
-from erasure.tuning.choice import candidates, chosen, overrides_of, pareto_front
+from erasure.tuning.choice import best_trial, candidates, overrides_of, pareto_front
 
 TWO = Objective(metrics={"a": "minimize", "b": "minimize"})
 
 
 def study(*rows, directions=("minimize", "minimize"), violations=None):
     made = optuna.create_study(directions=list(directions))
-    for place, values in enumerate(rows):
-        attrs = {"erasure.constraints": {"c": violations[place]}} if violations else {}
+    for number, values in enumerate(rows):
+        attrs = {"erasure.constraints": {"c": violations[number]}} if violations else {}
         made.add_trial(create_trial(values=list(values), user_attrs=attrs))
     return made
 
@@ -32,29 +32,29 @@ def test_the_front_is_that_of_optuna():
 
 def test_the_smallest_norm_of_the_front_wins_and_the_third_objective_breaks_ties():
     trials = study((0.2, 0.6), (0.5, 0.3), (0.1, 0.9)).trials
-    assert chosen(trials, TWO).number == 1  # norms 0.632, 0.583, 0.906
+    assert best_trial(trials, TWO).number == 1  # norms 0.632, 0.583, 0.906
     three = Objective(metrics={"a": "minimize", "b": "minimize", "t": "minimize"})
     tied = study((0.3, 0.4, 2.0), (0.4, 0.3, 1.0), directions=["minimize"] * 3).trials
-    assert chosen(tied, three).number == 1
+    assert best_trial(tied, three).number == 1
 
 
 def test_what_is_maximized_counts_from_the_best():
     mixed = Objective(metrics={"score": "maximize", "loss": "minimize"})
     trials = study((0.9, 0.3), (0.8, 0.1), directions=["maximize", "minimize"]).trials
-    assert chosen(trials, mixed).number == 1  # (0, 0.3) against (0.1, 0.1)
+    assert best_trial(trials, mixed).number == 1  # (0, 0.3) against (0.1, 0.1)
 
 
 @pytest.mark.parametrize(("direction", "best"), [("minimize", 1), ("maximize", 0)])
 def test_one_objective_takes_its_best(direction, best):
     trials = study((0.5,), (0.2,), (0.2,), directions=[direction]).trials
-    assert chosen(trials, Objective(metrics={"a": direction})).number == best
+    assert best_trial(trials, Objective(metrics={"a": direction})).number == best
 
 
 def test_a_broken_constraint_is_never_chosen():
     trials = study((0.1, 0.1), (0.5, 0.5), violations=[0.01, 0.0]).trials
-    assert chosen(trials, TWO).number == 1
+    assert best_trial(trials, TWO).number == 1
     broken = study((0.1, 0.1), violations=[0.01]).trials
-    assert chosen(broken, TWO) is None
+    assert best_trial(broken, TWO) is None
 
 
 def test_only_complete_trials_count():
@@ -72,6 +72,6 @@ def test_settings_are_written_as_overrides():
     ("bound", "measured", "violation"), [(0.05, 0.02, -0.03), (0.05, 0.1, 0.05)]
 )
 def test_violations_are_at_most_zero_where_a_bound_is_kept(bound, measured, violation):
-    found = Objective(metrics={"a": "minimize"}, constraints={"drop": bound})
-    assert found.violations({"drop": measured}) == {"drop": pytest.approx(violation)}
-    assert found.names == ["a", "drop"]
+    objective = Objective(metrics={"a": "minimize"}, constraints={"drop": bound})
+    assert objective.violations({"drop": measured}) == {"drop": pytest.approx(violation)}
+    assert objective.names == ["a", "drop"]

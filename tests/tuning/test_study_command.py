@@ -19,14 +19,14 @@ def read():
 
 
 def test_several_values_are_studies_and_a_tuning_sweep_looks_at_validation_data(read):
-    asked = read("unlearner=scrub,ssd", "dataset=digits")
-    assert asked.axes == {
+    command = read("unlearner=scrub,ssd", "dataset=digits")
+    assert command.axes == {
         "evaluator": ["evaluator=fast"],
         "pictures": ["pictures=false"],
         "unlearner": ["unlearner=scrub", "unlearner=ssd"],
         "dataset": ["dataset=digits"],
     }
-    assert asked.space == {}
+    assert command.space == {}
     assert read("pictures=true").axes["pictures"] == ["pictures=true"]
 
 
@@ -58,10 +58,10 @@ def test_axes_may_be_written_as_mappings_nested_or_not(read):
 def test_a_value_takes_a_setting_out_of_the_space_and_the_command_line_wins(read):
     assert "unlearner.alpha" in read("unlearner.alpha=0.5").dropped
     assert read(params={"unlearner.alpha": None}).dropped == {"unlearner.alpha"}
-    asked = read("unlearner.alpha=0.5", params={"unlearner.alpha": {"low": 0, "high": 1}})
-    assert asked.space == {}
-    asked = read("unlearner.alpha=interval(0,1)", params={"unlearner.alpha": 0.5})
-    assert "unlearner.alpha" not in {*asked.axes, *asked.dropped}
+    command = read("unlearner.alpha=0.5", params={"unlearner.alpha": {"low": 0, "high": 1}})
+    assert command.space == {}
+    command = read("unlearner.alpha=interval(0,1)", params={"unlearner.alpha": 0.5})
+    assert "unlearner.alpha" not in {*command.axes, *command.dropped}
 
 
 @pytest.mark.parametrize(

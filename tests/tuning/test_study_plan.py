@@ -26,15 +26,15 @@ def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
     arguments = ["tracking=none", "evaluator=fast", "pictures=false", "unlearner=ssd"]
     cfg = compose_config(*arguments, "unlearner.alpha=3.5", "seed=101", hydra=True)
     same = describe(cfg, cfg.hydra.runtime.choices)
-    assert run.trial.fingerprint == same.fingerprint
-    assert run.trial.tags["erasure.study"] == plans[1].name
-    assert run.trial.tags["erasure.study_trial"] == "4"
-    assert run.trial.name.endswith("seed 101 · trial 4")
-    assert not any("journal" in value for value in run.trial.params.values())
+    assert run.record.fingerprint == same.fingerprint
+    assert run.record.tags["erasure.study"] == plans[1].name
+    assert run.record.tags["erasure.study_trial"] == "4"
+    assert run.record.name.endswith("seed 101 · trial 4")
+    assert not any("journal" in value for value in run.record.params.values())
     assert (run.config.hydra.job.num, run.config.tuning.storage) == (7, "journal:x")
     overrides = [o for o in run.overrides if not o.startswith("hydra")]
     again = compose_config(*overrides, hydra=True)
-    assert describe(again, again.hydra.runtime.choices) == run.trial
+    assert describe(again, again.hydra.runtime.choices) == run.record
     assert plans[1].base.seed == 0  # the plan itself is left as it was
 
 

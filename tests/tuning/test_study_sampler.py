@@ -39,13 +39,13 @@ def stems(kind):
 def draws(sampler_node, count, study="s", space=SPACE):
     """Draw as several processes would: a sampler of its own for every trial."""
     made = optuna.create_study()
-    found = []
+    drawn_points = []
     for number in range(count):
         made.sampler = build_sampler(sampler_node, space, study, number)
         trial = made.ask({name: axis.distribution for name, axis in space.items()})
         made.tell(trial, sum(float(value) for value in trial.params.values()))
-        found.append(tuple(trial.params.values()))
-    return found
+        drawn_points.append(tuple(trial.params.values()))
+    return drawn_points
 
 
 def test_there_is_every_sampler_and_pruner():
@@ -57,26 +57,26 @@ def test_there_is_every_sampler_and_pruner():
 
 @pytest.mark.parametrize("name", [name for name in stems("sampler") if name != "gp"])
 def test_every_sampler_draws_inside_and_the_same_again_and_never_twice(name):
-    found = draws(node("sampler", name), 14)
-    assert found == draws(node("sampler", name), 14)
-    assert found != draws(node("sampler", name), 14, study="other")
-    assert found != draws(node("sampler", name, seed=5), 14)
-    assert all(1e-3 <= a <= 1 and b in (1, 2, 3, 4) and 0 <= c <= 1 for a, b, c in found)
-    assert len(set(found)) == 14
+    drawn_points = draws(node("sampler", name), 14)
+    assert drawn_points == draws(node("sampler", name), 14)
+    assert drawn_points != draws(node("sampler", name), 14, study="other")
+    assert drawn_points != draws(node("sampler", name, seed=5), 14)
+    assert all(1e-3 <= a <= 1 and b in (1, 2, 3, 4) and 0 <= c <= 1 for a, b, c in drawn_points)
+    assert len(set(drawn_points)) == 14
 
 
 def test_the_gaussian_process_draws_after_its_start():
-    found = draws(node("sampler", "gp", n_startup_trials=2), 4)
-    assert len(set(found)) == 4
+    drawn_points = draws(node("sampler", "gp", n_startup_trials=2), 4)
+    assert len(set(drawn_points)) == 4
 
 
 def test_two_trials_at_the_same_time_are_drawn_differently():
     study = optuna.create_study()
-    asked = []
+    trials = []
     for number in range(3):
         study.sampler = build_sampler(node("sampler", "tpe"), SPACE, "s", number)
-        asked.append(study.ask({name: axis.distribution for name, axis in SPACE.items()}))
-    assert len({tuple(trial.params.values()) for trial in asked}) == 3
+        trials.append(study.ask({name: axis.distribution for name, axis in SPACE.items()}))
+    assert len({tuple(trial.params.values()) for trial in trials}) == 3
 
 
 def test_a_grid_visits_every_combination_once():
@@ -97,10 +97,10 @@ def test_a_grid_visits_every_combination_once():
 def test_a_grid_study_ends_when_everything_was_tried(tmp_path):
     (plan,) = planned("unlearner=ssd", "tracking=none")
     grid = node("sampler", "grid", points=2)
-    book = opened(plan, total=5, sampler=grid)
-    Runner([book], tmp_path, lambda cfg: {"gap/avg": 0.5}).all()
-    assert states(book) == ["COMPLETE"] * 5
-    corners = {tuple(trial.values()) for trial in drawn(book)[1:]}
+    client = opened(plan, total=5, sampler=grid)
+    Runner([client], tmp_path, lambda cfg: {"gap/avg": 0.5}).all()
+    assert states(client) == ["COMPLETE"] * 5
+    corners = {tuple(trial.values()) for trial in drawn(client)[1:]}
     assert len(corners) == 4
 
 

@@ -1,4 +1,4 @@
-"""Trials claimed, run and told: counts, seeds, failures, pruning, processes that die."""
+"""Trials claimed, run and ended: counts, seeds, failures, pruning, processes that die."""
 
 import optuna
 import pytest
@@ -7,7 +7,7 @@ from studies import MEDIAN, NONE, Runner, drawn, opened, planned, states
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import Stop
 from erasure.results.provenance import host
-from erasure.tuning.notes import OWNER, SEEN
+from erasure.tuning.storage import OWNER, SEEN
 
 
 @pytest.fixture(scope="module")
@@ -25,32 +25,32 @@ def by_alpha(cfg):
 
 
 def test_a_trial_is_the_mean_over_its_seeds_and_the_first_is_the_method_by_itself(ssd, tmp_path):
-    book = opened(ssd, total=4)
-    runner = Runner([book], tmp_path, by_alpha).all()
-    assert states(book) == ["COMPLETE"] * 4
-    assert book.trials[0].params == {"unlearner.alpha": 10.0, "unlearner.dampening": 1.0}
-    assert book.trials[0].value == pytest.approx(0.2 + 0.05)
+    client = opened(ssd, total=4)
+    runner = Runner([client], tmp_path, by_alpha).all()
+    assert states(client) == ["COMPLETE"] * 4
+    assert client.trials[0].params == {"unlearner.alpha": 10.0, "unlearner.dampening": 1.0}
+    assert client.trials[0].value == pytest.approx(0.2 + 0.05)
     assert len(runner.ran) == 8
     assert {seed for _, _, seed in runner.ran} == {100, 101}
-    assert len({trial.params["unlearner.alpha"] for trial in book.trials}) == 4
+    assert len({trial.params["unlearner.alpha"] for trial in client.trials}) == 4
 
 
 def test_studies_take_turns(plans, tmp_path):
-    books = [opened(plan, total=3) for plan in plans]
-    runner = Runner(books, tmp_path, lambda cfg: {"gap/avg": 0.1}).all()
-    order = [label for label, _, _ in runner.told]
+    clients = [opened(plan, total=3) for plan in plans]
+    runner = Runner(clients, tmp_path, lambda cfg: {"gap/avg": 0.1}).all()
+    order = [label for label, _, _ in runner.outcomes]
     assert order == ["scrub", "ssd"] * 3
 
 
 def test_more_trials_are_a_matter_of_a_larger_number(ssd, tmp_path):
     storage = optuna.storages.InMemoryStorage()
     Runner([opened(ssd, storage, total=3)], tmp_path, by_alpha).all()
-    book = opened(ssd, storage, total=5)
-    runner = Runner([book], tmp_path, by_alpha).all()
-    assert len(runner.told) == 2
-    assert [trial.number for trial in book.trials] == [0, 1, 2, 3, 4]
-    assert len({trial.params["unlearner.alpha"] for trial in book.trials}) == 5
-    assert Runner([book], tmp_path, by_alpha).all().ran == []
+    client = opened(ssd, storage, total=5)
+    runner = Runner([client], tmp_path, by_alpha).all()
+    assert len(runner.outcomes) == 2
+    assert [trial.number for trial in client.trials] == [0, 1, 2, 3, 4]
+    assert len({trial.params["unlearner.alpha"] for trial in client.trials}) == 5
+    assert Runner([client], tmp_path, by_alpha).all().ran == []
 
 
 def test_the_same_study_draws_the_same_and_does_not_depend_on_interruptions(ssd, tmp_path):
@@ -58,9 +58,9 @@ def test_the_same_study_draws_the_same_and_does_not_depend_on_interruptions(ssd,
     Runner([whole], tmp_path / "a", by_alpha).all()
     storage = optuna.storages.InMemoryStorage()
     for total in (2, 3, 5):
-        book = opened(ssd, storage, total=total)
-        Runner([book], tmp_path / "b", by_alpha).all()
-    assert drawn(book) == drawn(whole)
+        client = opened(ssd, storage, total=total)
+        Runner([client], tmp_path / "b", by_alpha).all()
+    assert drawn(client) == drawn(whole)
 
 
 def test_a_trial_whose_process_died_is_taken_over_as_it_is(ssd, tmp_path):
@@ -68,51 +68,51 @@ def test_a_trial_whose_process_died_is_taken_over_as_it_is(ssd, tmp_path):
     dead = Runner([opened(ssd, storage, total=3)], tmp_path, by_alpha)
     dead.end(dead.begin())
     dead.begin()
-    book = opened(ssd, storage, total=3)
-    before = book.trials[0].params
+    client = opened(ssd, storage, total=3)
+    before = client.trials[0].params
     gone = {"erasure.host": host(), "erasure.pid": "-1", "erasure.born": "0"}
-    trial = optuna.trial.Trial(book.study, book.trials[0]._trial_id)
+    trial = optuna.trial.Trial(client.study, client.trials[0]._trial_id)
     trial.set_user_attr(OWNER, gone)
-    runner = Runner([book], tmp_path, by_alpha).all()
-    assert states(book) == ["COMPLETE"] * 3
-    assert book.trials[0].params == before
-    assert (book.plan.name, 0, 100) not in runner.ran  # that seed was finished: read back
-    assert (book.plan.name, 0, 101) in runner.ran
+    runner = Runner([client], tmp_path, by_alpha).all()
+    assert states(client) == ["COMPLETE"] * 3
+    assert client.trials[0].params == before
+    assert (client.plan.name, 0, 100) not in runner.ran  # that seed was finished: read back
+    assert (client.plan.name, 0, 101) in runner.ran
 
 
 def test_a_trial_of_a_living_process_is_left_alone_and_counts(ssd, tmp_path):
     storage = optuna.storages.InMemoryStorage()
     other = Runner([opened(ssd, storage, total=3)], tmp_path / "other", by_alpha)
     run = other.begin()
-    book = opened(ssd, storage, total=3)
-    runner = Runner([book], tmp_path, by_alpha).all()
-    assert states(book) == ["RUNNING", "COMPLETE", "COMPLETE"]
+    client = opened(ssd, storage, total=3)
+    runner = Runner([client], tmp_path, by_alpha).all()
+    assert states(client) == ["RUNNING", "COMPLETE", "COMPLETE"]
     assert {number for _, number, _ in runner.ran} == {1, 2}
     other.end(run)
     other.all()
-    assert states(book) == ["COMPLETE"] * 3
+    assert states(client) == ["COMPLETE"] * 3
 
 
 def test_a_process_on_another_machine_is_dead_when_it_is_silent(ssd, tmp_path):
     storage = optuna.storages.InMemoryStorage()
     Runner([opened(ssd, storage, total=2)], tmp_path, by_alpha).begin()
-    book = opened(ssd, storage, total=2)
-    trial = optuna.trial.Trial(book.study, book.trials[0]._trial_id)
+    client = opened(ssd, storage, total=2)
+    trial = optuna.trial.Trial(client.study, client.trials[0]._trial_id)
     elsewhere = {"erasure.host": "elsewhere", "erasure.pid": "1", "erasure.born": "0"}
     trial.set_user_attr(OWNER, elsewhere)
-    assert book.claim().trial.number == 1
+    assert client.claim().trial.number == 1
     trial.set_user_attr(SEEN, 0.0)
-    assert book.claim().trial.number == 0
+    assert client.claim().trial.number == 0
 
 
-def test_what_is_abandoned_goes_on_in_the_next_process(ssd, tmp_path):
+def test_what_is_given_back_goes_on_in_the_next_process(ssd, tmp_path):
     storage = optuna.storages.InMemoryStorage()
     first = Runner([opened(ssd, storage, total=2)], tmp_path, by_alpha)
     first.begin()
-    first.schedule.abandon()
-    book = opened(ssd, storage, total=2)
-    Runner([book], tmp_path, by_alpha).all()
-    assert states(book) == ["COMPLETE"] * 2
+    first.schedule.give_back_all()
+    client = opened(ssd, storage, total=2)
+    Runner([client], tmp_path, by_alpha).all()
+    assert states(client) == ["COMPLETE"] * 2
 
 
 @pytest.mark.parametrize(
@@ -126,40 +126,40 @@ def test_what_is_abandoned_goes_on_in_the_next_process(ssd, tmp_path):
     ],
 )
 def test_what_has_no_result_is_never_scored(ssd, tmp_path, outcome, state, reason):
-    book = opened(ssd, total=3)
+    client = opened(ssd, total=3)
 
     def measure(cfg):
         return outcome if cfg.tuning.trial == 1 else {"gap/avg": 0.5}
 
-    runner = Runner([book], tmp_path, measure).all()
-    assert states(book) == ["COMPLETE", state, "COMPLETE"]
-    assert book.trials[1].user_attrs["erasure.reason"] == reason
-    assert book.trials[1].values is None
-    assert (book.plan.name, 1, 101) not in runner.ran  # the other seed could change nothing
+    runner = Runner([client], tmp_path, measure).all()
+    assert states(client) == ["COMPLETE", state, "COMPLETE"]
+    assert client.trials[1].user_attrs["erasure.reason"] == reason
+    assert client.trials[1].values is None
+    assert (client.plan.name, 1, 101) not in runner.ran  # the other seed could change nothing
 
 
 def test_a_method_that_takes_too_long_is_pruned(ssd, tmp_path):
-    book = opened(ssd, total=2)
+    client = opened(ssd, total=2)
     seconds = {0: 1.0, 1: 9.0}
     Runner(
-        [book],
+        [client],
         tmp_path,
         lambda cfg: {"gap/avg": 0.1, "cost/unlearn_seconds": seconds[cfg.tuning.trial]},
         cap=5.0,
     ).all()
-    assert states(book) == ["COMPLETE", "PRUNED"]
-    assert "9 s, more than 5 s" in book.trials[1].user_attrs["erasure.reason"]
+    assert states(client) == ["COMPLETE", "PRUNED"]
+    assert "9 s, more than 5 s" in client.trials[1].user_attrs["erasure.reason"]
 
 
 def test_a_study_that_keeps_failing_ends(plans, tmp_path):
-    books = [opened(plan, total=14) for plan in plans]
+    clients = [opened(plan, total=14) for plan in plans]
     Runner(
-        books,
+        clients,
         tmp_path,
         lambda cfg: "failed" if "msteps" in cfg.unlearner else {"gap/avg": 0.1},
         max_failures=0.5,
     ).all()
-    assert (len(books[0].trials), len(books[1].trials)) == (10, 14)
+    assert (len(clients[0].trials), len(clients[1].trials)) == (10, 14)
 
 
 def test_nothing_starts_after_the_deadline_or_ctrl_c(ssd, tmp_path):
@@ -171,16 +171,16 @@ def test_nothing_starts_after_the_deadline_or_ctrl_c(ssd, tmp_path):
     stopped.stop.reason = "interrupted"
     stopped.end(run)
     stopped.all()
-    assert len(stopped.told) == 1  # the trial that ran came to its end, other seed included
+    assert len(stopped.outcomes) == 1  # the trial that ran came to its end, other seed included
 
 
 def test_a_pruner_looks_between_the_seeds(ssd, tmp_path):
-    book = opened(ssd, total=4, pruner=MEDIAN)
+    client = opened(ssd, total=4, pruner=MEDIAN)
     gaps = {0: 0.1, 1: 0.1, 2: 0.9, 3: 0.05}
-    runner = Runner([book], tmp_path, lambda cfg: {"gap/avg": gaps[cfg.tuning.trial]}).all()
-    assert states(book) == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
-    assert (book.plan.name, 2, 101) not in runner.ran
-    assert book.trials[0].intermediate_values == {100: pytest.approx(0.1)}
+    runner = Runner([client], tmp_path, lambda cfg: {"gap/avg": gaps[cfg.tuning.trial]}).all()
+    assert states(client) == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
+    assert (client.plan.name, 2, 101) not in runner.ran
+    assert client.trials[0].intermediate_values == {100: pytest.approx(0.1)}
 
 
 def test_seeds_follow_each_other_if_and_only_if_there_is_a_pruner(ssd, tmp_path):
@@ -192,22 +192,22 @@ def test_seeds_follow_each_other_if_and_only_if_there_is_a_pruner(ssd, tmp_path)
 
 def test_constraints_reach_optuna_and_the_sampler(tmp_path):
     (plan,) = planned("unlearner=ssd", "objective=three", "tracking=none")
-    book = opened(plan, total=3)
+    client = opened(plan, total=3)
     names = ["objective/utility", "objective/forgetting", "objective/log_time"]
 
     def measure(cfg):
-        found = dict.fromkeys(names, 0.1 * (1 + cfg.tuning.trial))
-        return {**found, "objective/heldout_drop": 0.01, "cost/share_of_retraining": 0.3}
+        metrics = dict.fromkeys(names, 0.1 * (1 + cfg.tuning.trial))
+        return {**metrics, "objective/heldout_drop": 0.01, "cost/share_of_retraining": 0.3}
 
-    Runner([book], tmp_path, measure).all()
-    assert states(book) == ["COMPLETE"] * 3
-    assert book.trials[0].values == pytest.approx([0.1] * 3)
-    violations = book.trials[0].user_attrs["erasure.constraints"]
+    Runner([client], tmp_path, measure).all()
+    assert states(client) == ["COMPLETE"] * 3
+    assert client.trials[0].values == pytest.approx([0.1] * 3)
+    violations = client.trials[0].user_attrs["erasure.constraints"]
     assert violations["cost/share_of_retraining"] == pytest.approx(0.1)
     assert violations["objective/heldout_drop"] == pytest.approx(-0.04)
-    if hasattr(book.trials[0], "constraints"):
-        assert book.trials[0].constraints == pytest.approx(violations)
-    assert book.study.best_trials == []  # Optuna agrees that none is feasible
+    if hasattr(client.trials[0], "constraints"):
+        assert client.trials[0].constraints == pytest.approx(violations)
+    assert client.study.best_trials == []  # Optuna agrees that none is feasible
 
 
 def test_a_study_that_is_another_one_now_is_refused(ssd):
@@ -216,13 +216,13 @@ def test_a_study_that_is_another_one_now_is_refused(ssd):
     (narrower,) = planned("unlearner=ssd", "tracking=none", "unlearner.alpha=interval(1,2)")
     with pytest.raises(ConfigError, match=r"another search space \(unlearner.alpha\).*study_name"):
         opened(narrower, storage)
-    for arguments, changes, told in (
+    for arguments, changes, message in (
         (["split.fraction=0.2"], {}, "another configuration"),
         ([], {"seeds": [5]}, "seeds"),
     ):
         named = {"study_name": ssd.name, **changes}
         (other,) = planned("unlearner=ssd", "tracking=none", *arguments, **named)
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             opened(other, storage)
     foreign = optuna.create_study(study_name="theirs", storage=storage)
     foreign.tell(foreign.ask(), 0.0)
@@ -233,7 +233,7 @@ def test_a_study_that_is_another_one_now_is_refused(ssd):
 
 def test_a_choice_that_the_space_lacks_is_left_to_the_sampler(tmp_path):
     (plan,) = planned("unlearner=ssd", "unlearner.alpha=choice(1.0,2.0)")
-    book = opened(plan, total=2)
-    Runner([book], tmp_path, lambda cfg: {"gap/avg": 0.1}).all()
-    assert book.trials[0].params["unlearner.dampening"] == 1.0
-    assert {trial.params["unlearner.alpha"] for trial in book.trials} <= {1.0, 2.0}
+    client = opened(plan, total=2)
+    Runner([client], tmp_path, lambda cfg: {"gap/avg": 0.1}).all()
+    assert client.trials[0].params["unlearner.dampening"] == 1.0
+    assert {trial.params["unlearner.alpha"] for trial in client.trials} <= {1.0, 2.0}

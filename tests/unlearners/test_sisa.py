@@ -13,7 +13,7 @@ from erasure.testing import toy_task
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.assemble import assemble
-from erasure.trial.models import obtain_trained
+from erasure.trial.models import get_or_train
 from erasure.trial.progress import Progress
 from erasure.trial.unlearning import unlearn
 from erasure.unlearners.sisa import SISA
@@ -67,7 +67,7 @@ def test_a_trial_repeats_the_stages_of_one_shard(tmp_path, compose_config, setti
         return len(list((tmp_path / "tensors").iterdir()))
 
     def obtain(view):
-        return obtain_trained(parts, store, view, watch, "model")
+        return get_or_train(parts, store, view, watch, "model")
 
     splits = DataSplits.of(parts.pool, parts.indices)
     original, trained = obtain(splits.train)
@@ -83,7 +83,7 @@ def test_a_trial_repeats_the_stages_of_one_shard(tmp_path, compose_config, setti
     assert facts["retain_passes"] == 1  # a third of 3 epochs, rounded
 
     elsewhere = ModelStore(tmp_path / "elsewhere")
-    scratch, _ = obtain_trained(parts, elsewhere, splits.retain, watch, "gold")
+    scratch, _ = get_or_train(parts, elsewhere, splits.retain, watch, "gold")
     assert model_fingerprint(scratch) == model_fingerprint(unlearned)
 
 

@@ -110,7 +110,9 @@ _VALUES: Mapping[str, Value] = {
         "Unlearning time over retraining time.",
     ),
     "cpu_seconds": _noted("min", "cpu_seconds", "Time of the process on all cores.", "s"),
-    "pool_seconds": _noted("info", "pool_seconds", "Time to make all reference models.", "s"),
+    "reference_seconds": _noted(
+        "info", "reference_seconds", "Time to make all reference models.", "s"
+    ),
     "peak_memory_mb": _computed(
         "min", partial(_megabytes, name="peak_memory_bytes"), "Peak memory while unlearning.", "MB"
     ),

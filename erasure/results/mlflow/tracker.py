@@ -88,10 +88,11 @@ class MLflowTracker:
 
     def find(self, result: TrialResult) -> str:
         """Return the run that waits for ``result`` or holds it already, or an empty string."""
-        fits = {None, DIED}
+        # None: opened and never closed. A run that failed or finished belongs to that attempt
+        unfinished = {None, DIED}
         for run in self._search({FINGERPRINT_TAG: result.trial.fingerprint}):
             same = run.data.tags.get("erasure.started") == str(result.started)
-            if same or run.data.tags.get(OUTCOME_TAG) in fits:
+            if same or run.data.tags.get(OUTCOME_TAG) in unfinished:
                 return str(run.info.run_id)
         return ""
 
@@ -218,14 +219,14 @@ class MLflowTracker:
         """Yield the runs that are not deleted and carry ``tags``, the latest first."""
         if self._is_missing():
             return
-        wanted = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        conditions_on_tags = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
         client, experiment = self._open()
         token = None
         while True:
             with calling(self.uri):
                 page = client.search_runs(
                     [experiment],
-                    filter_string=" and ".join([*conditions, *wanted]),
+                    filter_string=" and ".join([*conditions, *conditions_on_tags]),
                     order_by=["attributes.start_time DESC"],
                     page_token=token,
                 )

@@ -8,12 +8,12 @@ from erasure.core.errors import ConfigError
 Engine = Literal["auto", "stacked", "processes", "alone"]
 
 FIRST_SEED = 1_000_000
-"""Training seed of the first model of every pool: far from those of trials, the same for all."""
+"""Training seed of the first reference model of a role: far from the seeds of trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSettings:
-    """The settings ``pool.*``.
+    """The settings ``references.*``.
 
     Args:
         size: Originals, golds and unlearned models, each so many; 0 makes none.
@@ -57,7 +57,7 @@ class ReferenceSettings:
 
     @property
     def stages(self) -> list[int]:
-        """Sizes at which to look whether the attack is decided; the last is the whole pool."""
+        """Sizes at which to look whether the attack is decided; the last is all of them."""
         sizes, size = [], min(self.first, self.size)
         while size < self.size:
             sizes.append(size)

@@ -1,7 +1,7 @@
 """The story of a benchmark: tune every method, write recipes, confirm them, compare.
 
-Nothing is kept but what studies and the ledger hold anyway, so that a benchmark that was killed
-at any point goes on with the same command.
+Nothing is kept but what studies and stored results hold anyway, so that a benchmark that was
+killed at any point goes on with the same command.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,28 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
-from erasure.sweep.grid import Grid, checked, run_planned
-from erasure.sweep.models_to_train import RequiredModel, in_words
-from erasure.sweep.run_results import Entry
+from erasure.sweep.grid import Grid, run_all
+from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
+from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import store_root
 from erasure.trial.causes import to_absolute
-from erasure.tuning.benchmark.table import Comparison, Method, MetricValue
-from erasure.tuning.benchmark.trials import Composer, Confirmation, Contest
+from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
+from erasure.tuning.benchmark.trials import Composer, Confirmation, MethodRuns
+from erasure.tuning.client import is_hopeless
 from erasure.tuning.plan import StudyPlan
-from erasure.tuning.recipe import recipe_name
-from erasure.tuning.recipes import KeptStudy, kept_studies
-from erasure.tuning.schedule import is_hopeless
+from erasure.tuning.recipe import KeptStudy, kept_studies, recipe_name
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.study import Search, composed, run_plans, trials_of
+from erasure.tuning.study import Search, compose_studies, run_plans, trials_of
 
 
 def run_benchmark(
     search: Search, confirmation: Confirmation, arguments: Sequence[str]
-) -> list[Entry]:
+) -> list[RunResult]:
     """Tune every method that ``arguments`` name, then compare tuned settings and defaults.
 
     Returns:
-        One entry per confirming trial.
+        One result per confirming run.
 
     Raises:
         ErasureError: If something cannot work; then nothing was run. Or if tuning ended early.
@@ -47,30 +46,30 @@ def run_benchmark(
     """
     stop = Stop.after(search.settings.max_hours)
     with search.console.status("composing the benchmark"):
-        plans = composed(search, arguments)
+        plans = compose_studies(search, arguments)
         _refuse(search.settings, confirmation, plans)
         composer = Composer(
             compositions=Compositions(loader=search.loader, master=search.master),
             confirmation=confirmation,
-            given=tuple(arguments),
+            typed=tuple(arguments),
             first=search.settings.n_trials * len(search.settings.seeds) * len(plans),
         )
         methods = composer.untuned(plans)
     _check(search, methods)
-    problems = [_tuned(search, plans, stop)]
-    studies = _finished(search, plans, problems[0])
+    tuning_problem = _tune(search, plans, stop)
+    studies = _finished(search, plans, tuning_problem)
     folder = _folder(confirmation, plans)
     recipes = [study.recipe().write(folder) for study in studies.values() if study.best]
     with search.console.status("composing what confirms"):
         methods = composer.tuned(methods, studies)
-    entries, problem = _confirmed(search, methods, confirmation, stop)
-    comparison = _comparison(search, methods, recipes, confirmation)
-    comparison.write(folder)
-    comparison.show(search.console, folder)
-    problems = [found for found in (*problems, problem) if found]
+    run_results, confirming_problem = _confirm(search, methods, confirmation, stop)
+    table = _table(search, methods, recipes, confirmation)
+    table.write(folder)
+    table.show(search.console, folder)
+    problems = [problem for problem in (tuning_problem, confirming_problem) if problem]
     if problems:
         raise SweepError("; ".join(problems))
-    return entries
+    return run_results
 
 
 def _refuse(
@@ -92,21 +91,21 @@ def _refuse(
         )
 
 
-def _check(search: Search, methods: Sequence[Contest]) -> None:
+def _check(search: Search, methods: Sequence[MethodRuns]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
-    trials = [trial for method in methods for trial in method.defaults]
-    root = store_root(trials[0].config)
-    ledger, needs = ResultStore(root), list[RequiredModel]()
-    for trial in trials:
-        found = checked(search.settings.check, [trial.config])
-        if ledger.finished(trial.trial.fingerprint) is None:
-            needs += found
-    models = in_words(needs, ModelStore(root)) or "no model to train"
-    told = f"a benchmark of {len(methods)} methods: tuning, then {2 * len(trials)} trials at most"
-    search.console.print(Text(f"{told} to confirm; for those {models}"), soft_wrap=True)
+    runs = [run for method in methods for run in method.defaults]
+    root = store_root(runs[0].config)
+    results, required = ResultStore(root), list[RequiredModel]()
+    for run in runs:
+        models = required_models([run.config])  # also of what finished: it checks as well
+        if results.finished(run.record.fingerprint) is None:
+            required += models
+    to_train = summarize_models(required, ModelStore(root)) or "no model to train"
+    outlook = f"a benchmark of {len(methods)} methods: tuning, then {2 * len(runs)} trials at most"
+    search.console.print(Text(f"{outlook} to confirm; for those {to_train}"), soft_wrap=True)
 
 
-def _tuned(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> str:
+def _tune(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> str:
     """Bring the studies to their number of trials and return what went wrong, if anything."""
     search.console.print("tuning, on validation data", style="bold")
     try:
@@ -120,17 +119,17 @@ def _finished(search: Search, plans: Sequence[StudyPlan], problem: str) -> dict[
     """Return the studies; a method that was tuned less than others must not be compared."""
     settings, names = search.settings, {plan.name for plan in plans}
     kept = kept_studies(store_root(plans[0].base), settings.storage)
-    found = {study.name: study for study in kept if study.name in names}
-    open_ones = [
+    studies = {study.name: study for study in kept if study.name in names}
+    unfinished = [
         plan.label
         for plan in plans
-        if plan.name not in found or not _is_over(found[plan.name], plan, settings)
+        if plan.name not in studies or not _is_over(studies[plan.name], plan, settings)
     ]
-    if open_ones:
-        told = f"tuning of {', '.join(open_ones)} is not finished, so nothing was confirmed"
+    if unfinished:
+        message = f"tuning of {', '.join(unfinished)} is not finished, so nothing was confirmed"
         reason = f" ({problem})" if problem else ""
-        raise SweepError(f"{told}{reason}; the same command goes on")
-    return found
+        raise SweepError(f"{message}{reason}; the same command goes on")
+    return studies
 
 
 def _is_over(study: KeptStudy, plan: StudyPlan, settings: StudySettings) -> bool:
@@ -147,14 +146,15 @@ def _folder(confirmation: Confirmation, plans: Sequence[StudyPlan]) -> Path:
     return store_root(plans[0].base) / "benchmark" / identity[:12]
 
 
-def _confirmed(
-    search: Search, methods: Sequence[Contest], confirmation: Confirmation, stop: Stop
-) -> tuple[list[Entry], str]:
-    """Run the comparison and return its entries, or what went wrong."""
-    told = f"\nconfirming on other seeds, evaluator={confirmation.evaluator}"
-    search.console.print(told, style="bold")
-    every = (trial for method in methods for trial in (*method.defaults, *method.tuned))
-    trials = list({trial.number: trial for trial in every}.values())
+def _confirm(
+    search: Search, methods: Sequence[MethodRuns], confirmation: Confirmation, stop: Stop
+) -> tuple[list[RunResult], str]:
+    """Run the comparison and return its results, or what went wrong."""
+    title = f"\nconfirming on other seeds, evaluator={confirmation.evaluator}"
+    search.console.print(title, style="bold")
+    every = (run for method in methods for run in (*method.defaults, *method.tuned))
+    # by number: where nothing beats the defaults, defaults and tuned are the same runs
+    runs = list({run.number: run for run in every}.values())
     axes = {
         "unlearner": [f"unlearner={method.plan.label}" for method in methods],
         "settings": ["settings=defaults", "settings=tuned"],
@@ -164,28 +164,27 @@ def _confirmed(
         launcher=search.launcher,
         loader=search.loader,
         master=search.master,
-        check=search.settings.check,
         console=search.console,
     )
     try:
-        return run_planned(grid, trials, axes, stop), ""
+        return run_all(grid, runs, axes, stop), ""
     except SweepError as error:
         return [], str(error)
 
 
-def _comparison(
+def _table(
     search: Search,
-    methods: Sequence[Contest],
+    methods: Sequence[MethodRuns],
     recipes: Sequence[Path],
     confirmation: Confirmation,
-) -> Comparison:
-    ledger = ResultStore(store_root(methods[0].plan.base))
+) -> BenchmarkTable:
+    store = ResultStore(store_root(methods[0].plan.base))
 
-    def measured(trials: Sequence[Run]) -> list[MetricValue]:
-        found = [ledger.finished(trial.trial.fingerprint) for trial in trials]
-        return [dict(result.metrics) if result else {} for result in found]
+    def measured(runs: Sequence[Run]) -> list[TrialMetrics]:
+        results = [store.finished(run.record.fingerprint) for run in runs]
+        return [dict(result.metrics) if result else {} for result in results]
 
-    return Comparison(
+    return BenchmarkTable(
         methods=[
             Method(
                 label=method.plan.label,
@@ -196,7 +195,7 @@ def _comparison(
             for method in methods
         ],
         objective=methods[0].plan.objective,
-        facts={
+        conditions={
             "trials of each method": str(search.settings.n_trials),
             "tuned with seeds": ", ".join(map(str, search.settings.seeds)),
             "confirmed with seeds": ", ".join(map(str, confirmation.seeds)),

@@ -14,7 +14,7 @@ from erasure.config.command import typed_command
 from erasure.sweep.summary import spread
 from erasure.trial.objective import Direction, Objective
 
-MetricValue: TypeAlias = Mapping[str, float]
+TrialMetrics: TypeAlias = Mapping[str, float]
 """The metrics of one trial; none if it has no result."""
 
 HEADER = ("unlearner", "metric", "defaults", "tuned", "tuned - defaults", "better on")
@@ -33,38 +33,39 @@ class Method:
     """
 
     label: str
-    defaults: Sequence[MetricValue]
-    tuned: Sequence[MetricValue]
+    defaults: Sequence[TrialMetrics]
+    tuned: Sequence[TrialMetrics]
     untouched: bool
 
     def row(self, metric: str, direction: Direction) -> tuple[str, ...]:
         """Return the cells for a metric; differences are between trials of one seed."""
-        defaults = [found.get(metric, math.nan) for found in self.defaults]
+        defaults = [metrics.get(metric, math.nan) for metrics in self.defaults]
         begin = (self.label, f"{metric} ({direction})", _cell(defaults))
         if self.untouched:
             return (*begin, "the same", NOTHING, NOTHING)
-        tuned = [found.get(metric, math.nan) for found in self.tuned]
+        tuned = [metrics.get(metric, math.nan) for metrics in self.tuned]
+        # not strict: a method without a best setting has no tuned trials
         gains = [b - a for a, b in zip(defaults, tuned, strict=False)]
-        known = [gain for gain in gains if not math.isnan(gain)]
+        measured = [gain for gain in gains if not math.isnan(gain)]
         sign = -1 if direction == "minimize" else 1
-        better = f"{sum(sign * gain > 0 for gain in known)} of {len(known)} seeds"
-        return (*begin, _cell(tuned), _cell(gains), better if known else NOTHING)
+        better = f"{sum(sign * gain > 0 for gain in measured)} of {len(measured)} seeds"
+        return (*begin, _cell(tuned), _cell(gains), better if measured else NOTHING)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BenchmarkTable:
     """Everything there is to say at the end of a benchmark.
 
     Args:
         methods: The methods.
         objective: What they were tuned for.
-        facts: What makes it fair, for people.
+        conditions: What makes it fair, for people.
         recipes: Files of the tuned settings.
     """
 
     methods: Sequence[Method]
     objective: Objective
-    facts: Mapping[str, str]
+    conditions: Mapping[str, str]
     recipes: Sequence[Path]
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -75,10 +76,10 @@ class Comparison:
     def markdown(self) -> str:
         """Return the table with what makes it fair, and where the recipes are."""
         lines = [HEADER, ("---",) * len(HEADER), *self.rows()]
-        told = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
-        told += ["", *(f"- {key}: {value}" for key, value in self.facts.items()), ""]
-        told += [f"- recipe: `{path}`" for path in self.recipes]
-        return "\n".join([*told, "", "```", typed_command(), "```", ""])
+        text = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
+        text += ["", *(f"- {key}: {value}" for key, value in self.conditions.items()), ""]
+        text += [f"- recipe: `{path}`" for path in self.recipes]
+        return "\n".join([*text, "", "```", typed_command(), "```", ""])
 
     def write(self, folder: Path) -> None:
         """Write ``benchmark.md`` into ``folder``."""
@@ -88,8 +89,8 @@ class Comparison:
     def show(self, console: Console, folder: Path) -> None:
         """Print the table, and where it and the recipes are."""
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for place, name in enumerate(HEADER):
-            table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+        for column, name in enumerate(HEADER):
+            table.add_column(name, justify="left" if column < 2 else "right", no_wrap=True)
         for row in self.rows():
             table.add_row(*row)
         console.print("\ntuned and defaults on seeds that were not tuned with\n", style="italic")

@@ -10,7 +10,7 @@ from erasure.sweep.plan import plan_one
 from erasure.tuning.choice import overrides_of, settings_of
 from erasure.tuning.command import DEFAULTS
 from erasure.tuning.plan import StudyPlan
-from erasure.tuning.recipes import KeptStudy
+from erasure.tuning.recipe import KeptStudy
 from erasure.tuning.search_space import Value
 from erasure.tuning.settings import check_seeds
 
@@ -45,7 +45,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class MethodRuns:
     """The confirming trials of one method, one per seed.
 
     Args:
@@ -67,58 +67,60 @@ class Composer:
     Args:
         compositions: Knows how.
         confirmation: The seeds, and the evaluator.
-        given: The overrides of the command line.
+        typed: The overrides of the command line.
         first: Number of the first trial; no run of the studies has it or a larger one.
     """
 
     compositions: Compositions
     confirmation: Confirmation
-    given: tuple[str, ...]
+    typed: tuple[str, ...]
     first: int
 
-    def untuned(self, plans: Sequence[StudyPlan]) -> list[Contest]:
+    def untuned(self, plans: Sequence[StudyPlan]) -> list[MethodRuns]:
         """Return the methods with their own settings, which are known before tuning."""
         return [
-            Contest(plan=plan, defaults=self._trials(plan, {}, "defaults", place))
-            for place, plan in enumerate(plans)
+            MethodRuns(plan=plan, defaults=self._trials(plan, {}, "defaults", group))
+            for group, plan in enumerate(plans)
         ]
 
-    def tuned(self, methods: Sequence[Contest], studies: Mapping[str, KeptStudy]) -> list[Contest]:
+    def tuned(
+        self, methods: Sequence[MethodRuns], studies: Mapping[str, KeptStudy]
+    ) -> list[MethodRuns]:
         """Return the methods with the best settings of their studies, by name, as well."""
         return [
-            replace(method, tuned=self._tuned(method, studies[method.plan.name], place))
-            for place, method in enumerate(methods, start=len(methods))
+            replace(method, tuned=self._tuned(method, studies[method.plan.name], group))
+            for group, method in enumerate(methods, start=len(methods))
         ]
 
-    def _tuned(self, method: Contest, study: KeptStudy, place: int) -> Sequence[Run]:
+    def _tuned(self, method: MethodRuns, study: KeptStudy, group: int) -> Sequence[Run]:
         best = study.best
         if best is None:
             return []
         settings = settings_of(best, method.plan.space)
         if method.plan.is_default(settings):
             return method.defaults
-        return self._trials(method.plan, settings, "tuned", place)
+        return self._trials(method.plan, settings, "tuned", group)
 
     def _trials(
-        self, plan: StudyPlan, settings: Mapping[str, Value], kind: str, place: int
+        self, plan: StudyPlan, settings: Mapping[str, Value], kind: str, group: int
     ) -> list[Run]:
-        """Compose one trial per seed; places, hence numbers and folders, differ."""
+        """Compose one trial per seed; groups, hence numbers and folders, differ."""
         compositions, seeds = self.compositions, self.confirmation.seeds
         fixed = (*self._kept(plan), f"evaluator={self.confirmation.evaluator}")
         drawn = overrides_of(settings)
-        first = self.first + place * len(seeds)
-        found = [
+        first = self.first + group * len(seeds)
+        runs = [
             plan_one(compositions, (*fixed, *drawn, f"seed={seed}"), number=number, varying=())
             for number, seed in enumerate(seeds, start=first)
         ]
         return [
-            replace(one, label=f"{one.label} · {kind}", variant=f"{plan.label} · {kind}")
-            for one in found
+            replace(run, label=f"{run.label} · {kind}", variant=f"{plan.label} · {kind}")
+            for run in runs
         ]
 
     def _kept(self, plan: StudyPlan) -> list[str]:
         """Return what is fixed, but for how tuning looks at a trial."""
-        added = {*DEFAULTS.values()} - {*self.given}
+        added = {*DEFAULTS.values()} - {*self.typed}  # what tuning set by itself
         return [
             override
             for override in plan.overrides

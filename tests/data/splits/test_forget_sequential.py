@@ -16,7 +16,7 @@ from erasure.data.splits.attribute import AttributeForget
 from erasure.data.splits.drawn import ClassForget, RandomForget
 from erasure.data.splits.poison import PoisonForget
 from erasure.data.splits.sequential import Sequential
-from erasure.trial.requests import requested
+from erasure.trial.requests import forget_requests
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_data_are_altered_as_the_inner_strategy_does(pool):
 def test_what_was_not_asked_for_yet_is_retained(pool):
     indices = split(pool, Sequential(inner=RandomForget(), requests=3))
     audited = AuditedPool.watch(pool)
-    steps = requested(indices, audited, View(pool, indices.retain))
+    steps = forget_requests(indices, audited, View(pool, indices.retain))
     assert [step.number for step in steps] == [0, 1, 2]
     for step, ids in zip(steps, indices.requests, strict=True):
         assert step.forget.index.tolist() == ids.tolist()
@@ -102,7 +102,7 @@ def test_what_was_not_asked_for_yet_is_retained(pool):
 
 def test_a_single_request_is_the_whole_forget_set_under_the_first_name(pool):
     indices = split(pool, RandomForget())
-    (step,) = requested(indices, AuditedPool.watch(pool), View(pool, indices.retain))
+    (step,) = forget_requests(indices, AuditedPool.watch(pool), View(pool, indices.retain))
     assert step.path == ()
     assert step.forget.index.tolist() == indices.forget.tolist()
     assert step.retain.index.tolist() == indices.retain.tolist()
@@ -115,9 +115,9 @@ def test_steps_of_a_report_go_on(pool):
     def report(step, of, **values):
         seen.append((step, of, values))
 
-    for request in requested(indices, AuditedPool.watch(pool), View(pool, indices.retain)):
-        request.reported(report)(1, 2, loss=0.5)
-        request.reported(report)(2, 2, loss=0.1)
+    for request in forget_requests(indices, AuditedPool.watch(pool), View(pool, indices.retain)):
+        request.continuing(report)(1, 2, loss=0.5)
+        request.continuing(report)(2, 2, loss=0.1)
     assert [(step, of) for step, of, _ in seen] == [(n, 6) for n in range(1, 7)]
 
 

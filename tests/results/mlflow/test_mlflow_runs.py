@@ -62,8 +62,8 @@ def test_artifacts_lie_beside_the_database_wherever_the_process_runs(
     run = tracker.start(result.trial)
     monkeypatch.chdir(artifacts)
     tracker.finish(run, result, artifacts)
-    path = tmp_path / "mlruns" / "artifacts" / "erasure" / run / "artifacts" / "metrics.json"
-    assert path.read_text() == "{}"
+    file = tmp_path / "mlruns" / "artifacts" / "erasure" / run / "artifacts" / "metrics.json"
+    assert file.read_text() == "{}"
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged"])

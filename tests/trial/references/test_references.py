@@ -1,4 +1,4 @@
-"""The pool of reference models: made once, shared, resumed, and what shadows are made of."""
+"""Reference models: made once, shared, resumed, and what shadows are made of."""
 
 import json
 import re
@@ -20,12 +20,11 @@ from erasure.data.splits.difficulty import read_scores
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import write_memorization
 from erasure.trial.assemble import assemble
-from erasure.trial.checks import check_reference
+from erasure.trial.checks import check_references
 from erasure.trial.progress import Progress
-from erasure.trial.references import many
-from erasure.trial.references import pool as pooling
-from erasure.trial.references.logits import TrialReferences
-from erasure.trial.references.pool import assembled_pool
+from erasure.trial.references import grow, training
+from erasure.trial.references.grow import reference_models
+from erasure.trial.references.models import TrialReferences
 from erasure.trial.references.settings import FIRST_SEED, ReferenceSettings
 
 QUICK = (
@@ -47,90 +46,98 @@ def quiet():
 def quick(compose_config):
     """Assemble a small trial with further settings."""
 
-    def made(*settings):
+    def assembled(*settings):
         return assemble(compose_config(*QUICK, *settings))
 
-    return made
+    return assembled
 
 
 @pytest.fixture
-def pool_of(tmp_path):
-    def made(parts, heldout="test"):
-        return TrialReferences(parts=parts, store=ModelStore(tmp_path), heldout=heldout)
+def models_of(tmp_path):
+    def references_of(trial, heldout="test"):
+        return TrialReferences(trial=trial, store=ModelStore(tmp_path), heldout=heldout)
 
-    return made
+    return references_of
 
 
 def forbidden(*_args, **_kwargs):
     raise AssertionError("a model was trained again")
 
 
-def trained_ones(pool):
-    return {key: pool.store.meta(key)["created"] for key in pool.store.entries()}
+def times_of_training(references):
+    return {key: references.store.meta(key)["created"] for key in references.store.entries()}
 
 
-def test_a_pool_grows_and_keeps_what_it_has(quick, pool_of):
-    parts = quick("pool.size=4")
-    small, large, watch = pool_of(parts), pool_of(parts), quiet()
-    small.fill(2, watch)
-    there = trained_ones(small)
+def test_references_grow_and_keep_what_there_is(quick, models_of):
+    trial = quick("references.size=4")
+    small, large, progress = models_of(trial), models_of(trial), quiet()
+    small.fill(2, progress)
+    there = times_of_training(small)
     assert len(there) == 4  # two originals and two golds
-    large.fill(4, watch)
-    assert len(trained_ones(large)) == 8
-    assert there.items() <= trained_ones(large).items()
+    large.fill(4, progress)
+    assert len(times_of_training(large)) == 8
+    assert there.items() <= times_of_training(large).items()
     for role in ("original", "gold", "unlearned"):
         assert large.keys[role][:2] == small.keys[role]
         assert (small.size(role), large.size(role)) == (2, 4)
         assert len(set(large.keys[role])) == 4
     assert large.size("shadow") == 0
     assert large.seconds > small.seconds > 0
-    assert not any("pool_" in name for name in watch.curves)
-    assert {"pool_original", "pool_gold", "pool_unlearned"} <= watch.seconds.keys()
+    assert not any("references_" in name for name in progress.curves)
+    assert {
+        "references_original",
+        "references_gold",
+        "references_unlearned",
+    } <= progress.seconds.keys()
 
 
-def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, pool_of, monkeypatch):
-    one = pool_of(quick("pool.size=3"))
+def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, models_of, monkeypatch):
+    one = models_of(quick("references.size=3"))
     one.fill(3, quiet())
     monkeypatch.setattr("erasure.training.ModelStore._train", forbidden)
-    other = pool_of(quick("pool.size=3", "unlearner=grad_ascent"))
+    other = models_of(quick("references.size=3", "unlearner=grad_ascent"))
     other.fill(3, quiet())
     assert other.keys["original"] == one.keys["original"]
     assert other.keys["gold"] == one.keys["gold"]
     assert not set(other.keys["unlearned"]) & set(one.keys["unlearned"])
-    again = pool_of(quick("pool.size=3", "seeds.train=7", "seeds.unlearn=8", "seeds.evaluate=9"))
+    again = models_of(
+        quick("references.size=3", "seeds.train=7", "seeds.unlearn=8", "seeds.evaluate=9")
+    )
     again.fill(3, quiet())
     assert again.keys == one.keys
-    split = pool_of(quick("pool.size=3", "seeds.split=1"))
+    split = models_of(quick("references.size=3", "seeds.split=1"))
     with pytest.raises(AssertionError, match="trained again"):
         split.fill(3, quiet())
 
 
-def test_logits_are_those_of_the_stored_models_and_computed_once(quick, pool_of, monkeypatch):
-    parts = quick("pool.size=2")
-    pool = pool_of(parts)
-    pool.fill(2, quiet())
-    view = View(parts.pool, parts.indices.forget)
+def test_logits_are_those_of_the_stored_models_and_computed_once(quick, models_of, monkeypatch):
+    trial = quick("references.size=2")
+    references = models_of(trial)
+    references.fill(2, quiet())
+    view = View(trial.pool, trial.indices.forget)
     for role in ("original", "gold", "unlearned"):
-        found = pool.logits(role, view)
-        assert (found.shape, found.dtype) == ((2, len(view), 10), torch.float32)
-        model = parts.fresh().eval()
-        model.load_state_dict(dict(pool._state(role, pool.keys[role][1])))
+        logits = references.logits(role, view)
+        assert (logits.shape, logits.dtype) == ((2, len(view), 10), torch.float32)
+        model = trial.fresh().eval()
+        model.load_state_dict(dict(references._state(role, references.keys[role][1])))
         with torch.no_grad():
-            alone = model(parts.pool.fetch(view.index))
-        torch.testing.assert_close(found[1], alone, rtol=1e-5, atol=1e-5)
-        assert not torch.equal(found[0], found[1])
-    assert not torch.equal(pool.logits("original", view), pool.logits("unlearned", view))
+            alone = model(trial.pool.fetch(view.index))
+        torch.testing.assert_close(logits[1], alone, rtol=1e-5, atol=1e-5)
+        assert not torch.equal(logits[0], logits[1])
+    assert not torch.equal(
+        references.logits("original", view), references.logits("unlearned", view)
+    )
     monkeypatch.setattr(TrialReferences, "_forward", forbidden)
-    later = pool_of(parts)
+    later = models_of(trial)
     later.fill(2, quiet())
-    assert torch.equal(later.logits("gold", view), pool.logits("gold", view))
+    assert torch.equal(later.logits("gold", view), references.logits("gold", view))
 
 
-def test_who_saw_and_who_forgot_what(quick, pool_of):
-    parts = quick("pool.size=2")
-    pool = pool_of(parts)
-    pool.fill(2, quiet())
-    splits = DataSplits.of(parts.pool, parts.indices)
+def test_who_saw_and_who_forgot_what(quick, models_of):
+    trial = quick("references.size=2")
+    references = models_of(trial)
+    references.fill(2, quiet())
+    splits = DataSplits.of(trial.pool, trial.indices)
     table = {
         ("original", "forget"): (True, False),
         ("unlearned", "forget"): (True, True),
@@ -143,70 +150,75 @@ def test_who_saw_and_who_forgot_what(quick, pool_of):
     }
     for (role, part), expected in table.items():
         view = splits.part(part)
-        found = (pool.trained_on(role, view), pool.forgotten_by(role, view))
-        assert {side.shape for side in found} == {(2, len(view))}
-        assert tuple(side.unique().tolist() for side in found) == tuple([e] for e in expected)
+        tables = (references.trained_on(role, view), references.forgotten_by(role, view))
+        assert {side.shape for side in tables} == {(2, len(view))}
+        assert tuple(side.unique().tolist() for side in tables) == tuple([e] for e in expected)
 
 
 @pytest.mark.parametrize(("heldout", "unseen"), [("test", "val"), ("val", "test")])
-def test_shadows_are_trained_on_random_halves(quick, pool_of, heldout, unseen):
-    parts = quick("pool.shadows=6")
-    pool = pool_of(parts, heldout)
-    pool.add_shadows(quiet(), unlearned=True)
-    indices = parts.indices
+def test_shadows_are_trained_on_random_halves(quick, models_of, heldout, unseen):
+    trial = quick("references.shadows=6")
+    references = models_of(trial, heldout)
+    references.add_shadows(quiet(), unlearned=True)
+    indices = trial.indices
     every = torch.cat([indices.train, getattr(indices, heldout)]).sort().values
-    view = View(parts.pool, every)
-    seen = pool.trained_on("shadow", view)
-    gone = pool.forgotten_by("shadow_unlearned", view)
+    view = View(trial.pool, every)
+    seen = references.trained_on("shadow", view)
+    gone = references.forgotten_by("shadow_unlearned", view)
     assert seen.sum(dim=1).tolist() == [len(every) // 2] * 6
-    assert torch.equal(seen, pool.trained_on("shadow_unlearned", view))
+    assert torch.equal(seen, references.trained_on("shadow_unlearned", view))
     assert not (gone & ~seen).any()
     share = len(indices.forget) / len(indices.train)
     assert gone.sum(dim=1).tolist() == [round(len(every) // 2 * share)] * 6
-    assert not pool.forgotten_by("shadow", view).any()
+    assert not references.forgotten_by("shadow", view).any()
     assert abs(seen.double().mean().item() - 0.5) < 1e-3
     counts = seen.sum(dim=0).double()
     assert counts.var().item() == pytest.approx(6 / 4, rel=0.2)  # binomial: halves are random
     assert len({tuple(row.tolist()) for row in seen}) == 6
-    other = View(parts.pool, getattr(indices, unseen))
-    assert not pool.trained_on("shadow", other).any()
+    other = View(trial.pool, getattr(indices, unseen))
+    assert not references.trained_on("shadow", other).any()
     # The weights say the same: the store knows what each was trained on.
-    requests = [pool.store.meta(key)["request"] for key in pool.keys["shadow"]]
+    requests = [references.store.meta(key)["request"] for key in references.keys["shadow"]]
     assert [request["seed"] for request in requests] == [FIRST_SEED + k for k in range(6)]
     assert len({request["samples"] for request in requests}) == 6
-    logits = pool.logits("shadow_unlearned", View(parts.pool, indices.forget))
+    logits = references.logits("shadow_unlearned", View(trial.pool, indices.forget))
     assert logits.shape == (6, len(indices.forget), 10)
 
 
-def test_memorization_of_the_training_set_is_written_for_splits_to_read(quick, pool_of, tmp_path):
-    parts = quick("pool.shadows=6")
-    pool = pool_of(parts)
-    train = View(parts.pool, parts.indices.train)
+def test_memorization_of_the_training_set_is_written_for_splits_to_read(
+    quick, models_of, tmp_path
+):
+    trial = quick("references.shadows=6")
+    references = models_of(trial)
+    train = View(trial.pool, trial.indices.train)
     write_memorization(tmp_path, None, train)
-    write_memorization(tmp_path, pool, train)
+    write_memorization(tmp_path, references, train)
     file = tmp_path / "memorization.safetensors"
     assert not file.exists()  # there are no shadows yet
-    pool.add_shadows(quiet(), unlearned=False)
-    write_memorization(tmp_path, pool, train)
-    seen = pool.trained_on("shadow", train).sum(dim=0)
+    references.add_shadows(quiet(), unlearned=False)
+    write_memorization(tmp_path, references, train)
+    seen = references.trained_on("shadow", train).sum(dim=0)
     scored = train.index[(seen >= 2) & (seen <= 4)]
-    found = read_scores(file, scored)
+    scores = read_scores(file, scored)
     assert 0 < len(scored) < len(train)
-    assert found.abs().max() <= 1.0
-    assert found.mean() > -0.05
+    assert scores.abs().max() <= 1.0
+    assert scores.mean() > -0.05
     with pytest.raises(DataError, match="lacks scores"):
         read_scores(file, train.index)
 
 
 @pytest.mark.slow
-def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tmp_path):
+def test_processes_and_one_after_the_other_give_the_same_bits(quick, models_of, tmp_path):
     states = {}
     for engine in ("alone", "processes", "stacked"):
-        parts = quick("pool.size=2", f"pool.engine={engine}", "pool.workers=2")
+        trial = quick("references.size=2", f"references.engine={engine}", "references.workers=2")
         store = ModelStore(tmp_path / engine)
-        pool = TrialReferences(parts=parts, store=store, heldout="test")
-        pool.fill(2, quiet())
-        states[engine] = (pool.keys["gold"], [store.state(key) for key in pool.keys["gold"]])
+        references = TrialReferences(trial=trial, store=store, heldout="test")
+        references.fill(2, quiet())
+        states[engine] = (
+            references.keys["gold"],
+            [store.state(key) for key in references.keys["gold"]],
+        )
     (names, alone), (same, processes), (others, stacked) = states.values()
     assert names == same
     assert not set(names) & set(others)
@@ -225,44 +237,49 @@ def test_processes_and_one_after_the_other_give_the_same_bits(quick, pool_of, tm
     [[], ["model=cnn", "model.channels=[4]", "model.hidden=12"]],
     ids=["dense", "convolutions"],
 )
-def test_where_a_stacked_pool_was_cut_matters_by_rounding_alone(
+def test_where_stacked_models_were_cut_matters_by_rounding_alone(
     quick, tmp_path, monkeypatch, network
 ):
     states = []
     for chunk in (3, 2):  # three at once, or two and a single one
-        monkeypatch.setattr(many, "CHUNK", chunk)
-        monkeypatch.setattr(many, "CONVOLUTIONAL_CHUNK", chunk)
-        parts = quick("trainer.fit.epochs=1", "pool.size=3", "pool.engine=stacked", *network)
+        monkeypatch.setattr(training, "CHUNK", chunk)
+        monkeypatch.setattr(training, "CONVOLUTIONAL_CHUNK", chunk)
+        trial = quick(
+            "trainer.fit.epochs=1", "references.size=3", "references.engine=stacked", *network
+        )
         store = ModelStore(tmp_path / str(chunk))
-        view = View(parts.pool, parts.indices.train)
-        wanted = [many.ReferenceRequest(seed=seed, view=view) for seed in parts.reference.seeds]
-        keys, trained = many.obtain_many(parts, store, wanted, lambda *_a, **_k: None)
-        assert trained == len(wanted)
+        view = View(trial.pool, trial.indices.train)
+        requests = [
+            training.ReferenceRequest(seed=seed, view=view)
+            for seed in trial.reference_settings.seeds
+        ]
+        keys, trained = training.get_or_train_many(trial, store, requests, lambda *_a, **_k: None)
+        assert trained == len(requests)
         states.append([store.state(key) for key in keys])
     for one, other in zip(*states, strict=True):
         for name, value in one.items():
             torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_a_damaged_model_is_trained_again_and_a_lost_one_is_named(quick, pool_of):
-    parts = quick("pool.size=2", "pool.engine=alone")
-    pool = pool_of(parts)
-    pool.fill(2, quiet())
-    key = pool.keys["gold"][0]
-    before = model_fingerprint_of(pool, key, parts)
-    (pool.store.root / key / "weights.safetensors").write_bytes(b"cut")
-    again = pool_of(parts)
+def test_a_damaged_model_is_trained_again_and_a_lost_one_is_named(quick, models_of):
+    trial = quick("references.size=2", "references.engine=alone")
+    references = models_of(trial)
+    references.fill(2, quiet())
+    key = references.keys["gold"][0]
+    before = model_fingerprint_of(references, key, trial)
+    (references.store.root / key / "weights.safetensors").write_bytes(b"cut")
+    again = models_of(trial)
     again.fill(2, quiet())
-    assert model_fingerprint_of(again, key, parts) == before
-    for path in (pool.store.root / "tensors").glob(f"{pool.keys['unlearned'][0]}*"):
+    assert model_fingerprint_of(again, key, trial) == before
+    for path in (references.store.root / "tensors").glob(f"{references.keys['unlearned'][0]}*"):
         path.unlink()
     with pytest.raises(StoreError, match=r"unlearned model .* is no longer in the store"):
-        pool.logits("unlearned", View(parts.pool, parts.indices.val))
+        references.logits("unlearned", View(trial.pool, trial.indices.val))
 
 
-def model_fingerprint_of(pool, key, parts):
-    model = parts.fresh()
-    model.load_state_dict(dict(pool.store.state(key)))
+def model_fingerprint_of(references, key, trial):
+    model = trial.fresh()
+    model.load_state_dict(dict(references.store.state(key)))
     return model_fingerprint(model)
 
 
@@ -277,39 +294,41 @@ def model_fingerprint_of(pool, key, parts):
         ((float("nan"), float("nan")), [2, 4, 5]),  # too few models to tell
     ],
 )
-def test_the_pool_stops_growing_when_the_attack_is_decided(
+def test_references_stop_growing_when_the_attack_is_decided(
     quick, tmp_path, monkeypatch, interval, sizes
 ):
-    asked = []
-    monkeypatch.setattr(pooling, "ulira_interval", lambda ctx: interval)
-    monkeypatch.setattr(TrialReferences, "fill", lambda self, size, watch: asked.append(size))
-    parts = quick("pool.size=5", "pool.first=2")
-    splits = DataSplits.of(parts.pool, parts.indices)
-    assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
-    assert asked == sizes
+    sizes_made = []
+    monkeypatch.setattr(grow, "ulira_interval", lambda ctx: interval)
+    monkeypatch.setattr(
+        TrialReferences, "fill", lambda self, size, progress: sizes_made.append(size)
+    )
+    trial = quick("references.size=5", "references.first=2")
+    splits = DataSplits.of(trial.pool, trial.indices)
+    reference_models(trial, ModelStore(tmp_path), splits, quiet())
+    assert sizes_made == sizes
 
 
-def test_no_pool_is_made_unless_asked_for(quick, tmp_path):
-    parts = quick()
-    splits = DataSplits.of(parts.pool, parts.indices)
-    assert assembled_pool(parts, ModelStore(tmp_path), splits, quiet()) is None
+def test_no_references_are_made_unless_asked_for(quick, tmp_path):
+    trial = quick()
+    splits = DataSplits.of(trial.pool, trial.indices)
+    assert reference_models(trial, ModelStore(tmp_path), splits, quiet()) is None
 
 
-def test_a_context_looks_at_the_pool(quick, tmp_path):
-    parts = quick("pool.size=4", "pool.first=4")
-    splits = DataSplits.of(parts.pool, parts.indices)
-    pool = assembled_pool(parts, ModelStore(tmp_path), splits, quiet())
+def test_a_context_looks_at_the_references(quick, tmp_path):
+    trial = quick("references.size=4", "references.first=4")
+    splits = DataSplits.of(trial.pool, trial.indices)
+    references = reference_models(trial, ModelStore(tmp_path), splits, quiet())
     ctx = EvalContext(
         models={},
         splits=splits,
-        task_type=parts.pool.task_type,
+        task_type=trial.pool.task_type,
         num_classes=10,
         heldout="test",
         seed=0,
-        references=pool,
+        references=references,
     )
     assert ctx.stack("unlearned", "forget").shape == (4, len(splits.forget), 10)
-    low, high = pooling.ulira_interval(ctx)
+    low, high = grow.ulira_interval(ctx)
     assert 0.0 <= low < high <= 1.0
 
 
@@ -339,37 +358,41 @@ def test_stages_double_up_to_the_size():
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (["pool.size=2", "trainer=sharded"], "Sharded is not the standard trainer"),
-        (["pool.shadows=2", "precision=bf16"], "precision is not 32"),
-        (["pool.size=2", "trainer.fit.clip=1"], "clipped by the norm"),
+        (["references.size=2", "trainer=sharded"], "Sharded is not the standard trainer"),
+        (["references.shadows=2", "precision=bf16"], "precision is not 32"),
+        (["references.size=2", "trainer.fit.clip=1"], "clipped by the norm"),
     ],
 )
 def test_what_cannot_be_stacked_is_refused_before_anything_is_trained(quick, settings, reason):
-    with pytest.raises(ConfigError, match=f"^pool.engine must not be stacked here: .*{reason}"):
-        quick(*settings, "pool.engine=stacked")
+    with pytest.raises(
+        ConfigError, match=f"^references.engine must not be stacked here: .*{reason}"
+    ):
+        quick(*settings, "references.engine=stacked")
 
 
-def test_settings_of_a_pool_that_nobody_asked_for_are_not_in_the_way(quick):
-    assert quick("pool.engine=stacked", "precision=bf16").reference.size == 0
+def test_settings_of_references_that_nobody_asked_for_are_not_in_the_way(quick):
+    assert quick("references.engine=stacked", "precision=bf16").reference_settings.size == 0
 
 
 def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
-    parts = quick("pool.shadows=2")
-    other = replace(parts.pool, divisor=2.0)
-    with pytest.raises(ConfigError, match=r"^pool.shadows must be 0 for a split that deletes"):
-        check_reference(replace(parts, remaining=View(other, parts.indices.retain)))
+    trial = quick("references.shadows=2")
+    other = replace(trial.pool, divisor=2.0)
+    with pytest.raises(
+        ConfigError, match=r"^references.shadows must be 0 for a split that deletes"
+    ):
+        check_references(replace(trial, remaining=View(other, trial.indices.retain)))
 
 
 @pytest.mark.slow
-def test_a_pool_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
+def test_training_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
     command = [
         Path(__file__).parents[3] / "run.py",
         *QUICK[:-2],
         "tracking=none",
         "pictures=false",
         "trainer.fit.epochs=12",
-        "pool.size=8",
-        "pool.engine=alone",
+        "references.size=8",
+        "references.engine=alone",
         f"store.root={tmp_path / 'store'}",
         f"hydra.run.dir={tmp_path / 'out'}",
     ]

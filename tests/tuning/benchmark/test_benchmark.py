@@ -25,7 +25,7 @@ from erasure.core.errors import ConfigError
 from erasure.trial.objective import Objective
 from erasure.tuning.benchmark import run as benchmark
 from erasure.tuning.benchmark.run import run_benchmark
-from erasure.tuning.benchmark.table import Comparison, Method
+from erasure.tuning.benchmark.table import BenchmarkTable, Method
 from erasure.tuning.benchmark.trials import Composer, Confirmation
 from erasure.tuning.study import Search
 
@@ -58,10 +58,10 @@ def search():
         )
 
 
-def composer(search, given=GIVEN, **changes):
+def composer(search, typed=GIVEN, **changes):
     confirmation = Confirmation(**{"seeds": (10, 11), **changes})
     compositions = Compositions(loader=search.loader, master=search.master)
-    return Composer(compositions=compositions, confirmation=confirmation, given=given, first=16)
+    return Composer(compositions=compositions, confirmation=confirmation, typed=typed, first=16)
 
 
 def best(drawn):
@@ -81,10 +81,10 @@ def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, sea
     made = composer(search)
     methods = made.untuned(plans)
     drawn = {"unlearner.alpha": 50.0, "unlearner.dampening": 0.5}
-    found = made.tuned(
+    contests = made.tuned(
         methods, {plans[0].name: best(drawn), plans[1].name: SimpleNamespace(best=None)}
     )
-    ssd, ascent = found
+    ssd, ascent = contests
     assert [trial.number for trial in (*ssd.defaults, *ascent.defaults)] == [16, 17, 18, 19]
     assert [trial.number for trial in ssd.tuned] == [20, 21]
     for trials, alpha, kind in ((ssd.defaults, 10.0, "defaults"), (ssd.tuned, 50.0, "tuned")):
@@ -99,7 +99,7 @@ def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, sea
             assert trial.variant == f"ssd · {kind}"
             assert trial.config.hydra.job.num == trial.number
             assert "evaluator=fast" not in trial.overrides
-    assert len({t.trial.fingerprint for m in found for t in (*m.defaults, *m.tuned)}) == 6
+    assert len({r.record.fingerprint for m in contests for r in (*m.defaults, *m.tuned)}) == 6
 
 
 def test_settings_that_are_the_defaults_are_not_run_twice(plans, search):
@@ -144,11 +144,11 @@ def test_bad_settings_name_their_key(changes, message):
         ((*GIVEN, "evaluator=standard"), (7,), "must not look at the test set"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused_before_tuning(search, monkeypatch, given, seeds,
+def test_what_cannot_be_compared_is_refused_before_tuning(search, monkeypatch, overrides, seeds,
                                                           message):  # fmt: skip
     monkeypatch.setattr(benchmark, "run_plans", lambda *_: pytest.fail("it was tuned"))
     with pytest.raises(ConfigError, match=message):
-        run_benchmark(search, Confirmation(seeds=seeds), given)
+        run_benchmark(search, Confirmation(seeds=seeds), overrides)
 
 
 def test_methods_whose_tuning_is_not_finished_are_not_confirmed(plans, search, monkeypatch):
@@ -191,10 +191,13 @@ def test_methods_without_tuned_settings_have_their_row():
 
 def test_the_table_is_written_with_what_makes_it_fair(tmp_path):
     method = Method(label="a", defaults=[{"gap/avg": 0.25}], tuned=[], untouched=False)
-    found = Comparison(
-        methods=[method], objective=SCORES, facts={"evaluator": "standard"}, recipes=[tmp_path]
+    table = BenchmarkTable(
+        methods=[method],
+        objective=SCORES,
+        conditions={"evaluator": "standard"},
+        recipes=[tmp_path],
     )
-    found.write(tmp_path / "below")
+    table.write(tmp_path / "below")
     lines = (tmp_path / "below" / "benchmark.md").read_text().splitlines()
     assert "| a | gap/avg (minimize) | 0.250 | – | – | – |" in lines
     assert "| a | tow (maximize) | – | – | – | – |" in lines
@@ -223,10 +226,6 @@ def staged(app):
     text = config.read_text().replace("  - _self_", f"{added}  - evaluator: standard\n  - _self_")
     text = text.replace("seed: 0\n", "seed: 0\npictures: true\n")
     config.write_text(text)
-    path = conf / "hydra" / "sweeper" / "optuna.yaml"
-    path.write_text(
-        path.read_text().replace("erasure.sweep.models_to_train.check", f"{app.module}.check")
-    )
     return app
 
 
@@ -307,5 +306,5 @@ def test_one_command_tunes_writes_recipes_and_confirms(tmp_path):
     assert "| ssd | gap/avg (minimize) | 0." in text
     results = [json.loads(path.read_text()) for path in (tmp_path / "store").rglob("sweep.json")]
     assert len(results) == 2  # the tuning sweep, and the comparison
-    compared = next(found for found in results if "tuning" not in found["name"])
+    compared = next(result for result in results if "tuning" not in result["name"])
     assert {trial["state"] for trial in compared["trials"]} == {"finished"}

@@ -1,4 +1,4 @@
-"""The pool of reference models of a trial, and their logits."""
+"""The reference models of a trial, and their logits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +14,18 @@ from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
 from erasure.core.source import own_hash
 from erasure.core.splits import SplitIndices, View
-from erasure.core.task import Report
+from erasure.core.task import Report, silent
 from erasure.training.model_store import ModelStore, Trained
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.models import obtain_trained
-from erasure.trial.progress import Progress
-from erasure.trial.references.many import ReferenceRequest, obtain_many, unwatched
-from erasure.trial.references.members import members, shadow_half
+from erasure.trial.models import get_or_train
+from erasure.trial.progress import Progress, quiet_progress
 from erasure.trial.references.settings import FIRST_SEED
+from erasure.trial.references.training import (
+    ReferenceRequest,
+    get_or_train_many,
+    reference_requests,
+    shadow_half,
+)
 from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
 
@@ -42,7 +46,7 @@ class TrialReferences:
     whatever their seed and method; a method adds its unlearned models.
 
     Args:
-        parts: The trial.
+        trial: The trial.
         store: Where trained models are.
         heldout: The held-out part that shadows may be trained on.
         batch_size: Samples per forward pass.
@@ -50,7 +54,7 @@ class TrialReferences:
         trained: Number of models that had to be trained.
     """
 
-    parts: Trial
+    trial: Trial
     store: ModelStore
     heldout: Literal["val", "test"]
     batch_size: int = 1024
@@ -59,23 +63,23 @@ class TrialReferences:
     _seconds: dict[ReferenceRole, float] = field(default_factory=dict, repr=False)
     _logits: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    def fill(self, size: int, watch: Progress) -> None:
+    def fill(self, size: int, progress: Progress) -> None:
         """Make sure that there are ``size`` originals, golds and unlearned models."""
-        wanted = members(self.parts, self.heldout)
+        requests = reference_requests(self.trial, self.heldout)
         for role in ("original", "gold"):
-            self._trained(role, wanted[role][:size], watch)
-        self._unlearned("unlearned", "original", [self.parts] * size, watch)
+            self._trained(role, requests[role][:size], progress)
+        self._unlearned("unlearned", "original", [self.trial] * size, progress)
 
-    def add_shadows(self, watch: Progress, *, unlearned: bool) -> None:
+    def add_shadows(self, progress: Progress, *, unlearned: bool) -> None:
         """Make sure that there are shadows and, if asked for, what the method makes of them."""
-        self._trained("shadow", members(self.parts, self.heldout)["shadow"], watch)
+        self._trained("shadow", reference_requests(self.trial, self.heldout)["shadow"], progress)
         if unlearned:
             halves = [self._half(number) for number in range(self.size("shadow"))]
-            requests = [
-                replace(self.parts, indices=half, remaining=View(self.parts.pool, half.retain))
+            shadow_trials = [
+                replace(self.trial, indices=half, remaining=View(self.trial.pool, half.retain))
                 for half in halves
             ]
-            self._unlearned("shadow_unlearned", "shadow", requests, watch)
+            self._unlearned("shadow_unlearned", "shadow", shadow_trials, progress)
 
     @property
     def seconds(self) -> float:
@@ -105,7 +109,7 @@ class TrialReferences:
                 [torch.isin(ids, self._half(k).train) for k in range(self.size(role))]
             )
         gold = role == "gold"
-        trained = self.parts.remaining.index.cpu() if gold else self.parts.indices.train
+        trained = self.trial.remaining.index.cpu() if gold else self.trial.indices.train
         return torch.isin(ids, trained).expand(self.size(role), -1)
 
     def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
@@ -115,16 +119,16 @@ class TrialReferences:
             return torch.stack(
                 [torch.isin(ids, self._half(k).forget) for k in range(self.size(role))]
             )
-        forgotten = torch.isin(ids, self.parts.indices.forget)
+        forgotten = torch.isin(ids, self.trial.indices.forget)
         if role != "unlearned":
             forgotten = torch.zeros_like(forgotten)
         return forgotten.expand(self.size(role), -1)
 
     def _trained(
-        self, role: ReferenceRole, wanted: Sequence[ReferenceRequest], watch: Progress
+        self, role: ReferenceRole, requests: Sequence[ReferenceRequest], progress: Progress
     ) -> None:
-        with self._stage(role, len(wanted), watch) as report:
-            self.keys[role], trained = obtain_many(self.parts, self.store, wanted, report)
+        with self._stage(role, len(requests), progress) as report:
+            self.keys[role], trained = get_or_train_many(self.trial, self.store, requests, report)
         self.trained += trained
         self._seconds[role] = sum(float(self.store.meta(k)["seconds"]) for k in self.keys[role])
 
@@ -132,52 +136,51 @@ class TrialReferences:
         self,
         role: ReferenceRole,
         source: ReferenceRole,
-        requests: Sequence[Trial],
-        watch: Progress,
+        trials: Sequence[Trial],
+        progress: Progress,
     ) -> None:
         keys, spent = [], 0.0
-        with self._stage(role, len(requests), watch) as report:
-            for number, parts in enumerate(requests):
-                seeded = parts.seeded(FIRST_SEED + number)
+        with self._stage(role, len(trials), progress) as report:
+            for number, trial in enumerate(trials):
+                seeded = trial.seeded(FIRST_SEED + number)
                 original = self.keys[source][number]
                 key = _unlearned_key(seeded, original)
                 _, seconds, _ = self._tensors(key, partial(self._unlearn, seeded, original))
                 spent += seconds
                 keys.append(key)
-                report(number + 1, len(requests))
+                report(number + 1, len(trials))
         self.keys[role], self._seconds[role] = keys, spent
 
-    def _unlearn(self, parts: Trial, original: str) -> Mapping[str, Tensor]:
-        watch, report = unwatched()
-        model = parts.fresh()
+    def _unlearn(self, trial: Trial, original: str) -> Mapping[str, Tensor]:
+        model = trial.fresh()
         model.load_state_dict(dict(self.store.state(original)))
 
-        def obtain(view: View) -> tuple[nn.Module, Trained]:
-            model, trained = obtain_trained(parts, self.store, view, watch, "requested")
+        def get_requested(view: View) -> tuple[nn.Module, Trained]:
+            model, trained = get_or_train(trial, self.store, view, quiet_progress(), "requested")
             self.trained += trained.fresh
             return model, trained
 
         cache = TensorCache(self.store.root)
-        return unlearn(parts, model, obtain, cache, report)[0].state_dict()
+        return unlearn(trial, model, get_requested, cache, silent)[0].state_dict()
 
     def _forward(self, role: ReferenceRole, view: View) -> Mapping[str, Tensor]:
-        model = self.parts.fresh()
-        found = []
+        model = self.trial.fresh()
+        logits = []
         for key in self.keys[role]:
             model.load_state_dict(dict(self._state(role, key)))
             with evaluating(model), torch.inference_mode():
                 chunks = [model(b.inputs).float() for b in view.batches(self.batch_size)]
-            found.append(torch.cat(chunks).cpu())
-        return {"logits": torch.stack(found).clone()}
+            logits.append(torch.cat(chunks).cpu())
+        return {"logits": torch.stack(logits).clone()}
 
     def _state(self, role: ReferenceRole, key: str) -> Mapping[str, Tensor]:
         if not role.endswith("unlearned"):
             return self.store.state(key)
 
-        def gone() -> Mapping[str, Tensor]:
+        def refuse() -> Mapping[str, Tensor]:
             raise StoreError(f"the unlearned model {key} is no longer in the store; run again")
 
-        return self._tensors(key, gone)[0]
+        return self._tensors(key, refuse)[0]
 
     def _tensors(
         self, key: str, compute: Callable[[], Mapping[str, Tensor]]
@@ -185,22 +188,22 @@ class TrialReferences:
         return TensorCache(self.store.root).get(key, torch.device("cpu"), compute)
 
     def _half(self, number: int) -> SplitIndices:
-        return shadow_half(self.parts, self.heldout, number)
+        return shadow_half(self.trial, self.heldout, number)
 
     @contextmanager
-    def _stage(self, role: ReferenceRole, count: int, watch: Progress) -> Iterator[Report]:
+    def _stage(self, role: ReferenceRole, count: int, progress: Progress) -> Iterator[Report]:
         """Time the making of a role's models; what it reports is shown but is no curve."""
-        name = f"pool_{role}"
-        with watch.stage(name, f"pool: {count} {TITLES[role]}") as report:
+        name = f"references_{role}"
+        with progress.stage(name, f"reference models: {count} {TITLES[role]}") as report:
             yield report
-        for curve in [key for key in watch.curves if key.startswith(f"{name}/")]:
-            del watch.curves[curve]
+        for curve in [key for key in progress.curves if key.startswith(f"{name}/")]:
+            del progress.curves[curve]
 
 
-def _unlearned_key(parts: Trial, original: str) -> str:
+def _unlearned_key(trial: Trial, original: str) -> str:
     """Return the name of what the method makes of an original."""
-    split = [ids_fingerprint(parts.indices.forget), ids_fingerprint(parts.remaining.index)]
-    data = [parts.pool.fingerprint, parts.remaining.pool.fingerprint, parts.indices.fingerprint]
-    how = {key: parts.recipe[key] for key in ("precision", "threads", "device")}
-    causes = {**parts.method, **how, "original": original, "split": split, "data": data}
-    return fingerprint({**causes, "seed": parts.seeds.unlearn, "version": RESULTS_VERSION})
+    split = [ids_fingerprint(trial.indices.forget), ids_fingerprint(trial.remaining.index)]
+    data = [trial.pool.fingerprint, trial.remaining.pool.fingerprint, trial.indices.fingerprint]
+    how = {key: trial.recipe[key] for key in ("precision", "threads", "device")}
+    causes = {**trial.method, **how, "original": original, "split": split, "data": data}
+    return fingerprint({**causes, "seed": trial.seeds.unlearn, "version": RESULTS_VERSION})
