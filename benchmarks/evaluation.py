@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
+from erasure.core.references import ReferenceRole
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.data.pools.tensor import TensorPool

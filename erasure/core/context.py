@@ -1,13 +1,15 @@
 """What a metric may see: models, data, and logits that are computed once."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from erasure.core.modes import evaluating
+from erasure.core.references import ReferenceModels, ReferenceRole
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits, View
 from erasure.core.task import Fresh
@@ -15,13 +17,6 @@ from erasure.core.task_types import TaskType
 from erasure.core.values import MetricValue, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
-
-ReferenceRole = Literal["original", "unlearned", "gold", "shadow", "shadow_unlearned"]
-"""Roles of which there may be many models: same recipe, other seeds.
-
-Shadows are trained on random halves of training and held-out samples; unlearned shadows have
-forgotten a random part of their half.
-"""
 
 
 RETAIN_SAMPLE = 2000
@@ -35,26 +30,6 @@ class Recorded(Protocol):
 
 
 Recorder = Callable[[nn.Module], AbstractContextManager[Recorded | None]]
-
-
-class ReferenceModels(Protocol):
-    """Many models of one recipe, by which attacks and nulls are calibrated."""
-
-    def size(self, role: ReferenceRole) -> int:
-        """Return how many models there are in a role; 0 where there are none."""
-
-    def logits(self, role: ReferenceRole, view: View) -> Tensor:
-        """Return the logits ``(N, n, C)`` of all models of a role: float32, CPU, computed once.
-
-        The k-th unlearned model was made from the k-th original, and the k-th gold shares its
-        seed.
-        """
-
-    def trained_on(self, role: ReferenceRole, view: View) -> Tensor:
-        """Return which samples each model was trained on at first, ``(N, n)`` bool."""
-
-    def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
-        """Return which samples each model has unlearned since, ``(N, n)`` bool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,18 +254,6 @@ class EvalContext:
 
     def _recording(self, model: nn.Module) -> AbstractContextManager[Recorded | None]:
         return nullcontext() if self.recorder is None else self.recorder(model)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` into eval mode for a block and give every module its own flag back."""
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
 
 
 def _finite(logits: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
+from erasure.core.references import ReferenceRole
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.reference_margins import CHUNK, reference_logits
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
+from erasure.core.references import ReferenceRole
 from erasure.core.values import NotComputableError
 from erasure.evaluation.signals import PHI_LIMIT, phi
 

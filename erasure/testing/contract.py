@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.task import Unlearner
 from erasure.testing.surroundings import hooks_of
 from erasure.testing.toy import NUM_TRAIN, ToyModel

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.splits import View
 
 FIXED = 0.5

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task_types import TaskType

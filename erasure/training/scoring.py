@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
+from erasure.core.modes import evaluating
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask

@@ -6,7 +6,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from erasure.core.context import EvalContext, ReferenceModels
+from erasure.core.context import EvalContext
+from erasure.core.references import ReferenceModels
 from erasure.core.splits import View
 from erasure.data.splits.artifact import save_split
 from erasure.evaluation.evaluation import Evaluation

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from erasure.config.schema import Config
-from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError
+from erasure.core.modes import evaluating
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.training.many.ensemble import obstacle

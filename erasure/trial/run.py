@@ -11,8 +11,9 @@ from rich.console import Console
 from torch import nn
 
 from erasure.config.build import build
-from erasure.core.context import EvalContext, ReferenceModels, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
+from erasure.core.references import ReferenceModels
 from erasure.core.splits import DataSplits, View
 from erasure.evaluation.evaluation import Evaluation
 from erasure.training.model_store import ModelStore

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import evaluating
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.modes import evaluating
 from erasure.core.seeding import branch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from erasure.core.context import EvalContext, evaluating
+from erasure.core.context import EvalContext
+from erasure.core.modes import evaluating
 from erasure.core.splits import DataSplits, SplitIndices
 from erasure.core.task_types import Multiclass
 from erasure.core.values import MetricValue, NotComputableError, not_computed

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from erasure.core.context import evaluating
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, UnsupportedError
+from erasure.core.modes import evaluating
 from erasure.core.seeding import isolated
 from erasure.core.splits import View
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs

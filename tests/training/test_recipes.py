@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.splits import DataSplits
 from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy

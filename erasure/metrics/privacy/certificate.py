@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError, ErasureError, UnsupportedError
 from erasure.core.metric import Parts, Value, amount
+from erasure.core.references import ReferenceRole
 from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.measure import measure_value
 from erasure.evaluation.signals import PHI_LIMIT, phi

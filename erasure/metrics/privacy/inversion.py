@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import EvalContext, evaluating
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, amount, share
+from erasure.core.modes import evaluating
 from erasure.core.pool import Inputs
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed

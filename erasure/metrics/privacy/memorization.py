@@ -8,8 +8,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceModels, ReferenceRole, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.metric import Parts, Value
+from erasure.core.references import ReferenceModels, ReferenceRole
 from erasure.core.splits import View
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.statistics.estimates import mean

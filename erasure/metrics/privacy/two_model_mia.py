@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, share
+from erasure.core.references import ReferenceRole
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members

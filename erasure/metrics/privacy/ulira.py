@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, share
+from erasure.core.references import ReferenceRole
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 from erasure.evaluation.attacks.likelihood_ratio import FEWEST
 from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack

@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, amount, share
+from erasure.core.references import ReferenceRole
 from erasure.core.values import Direction, Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.epsilon import CAP, Rules, best_rules, epsilon_of
 from erasure.evaluation.measure import measure_value

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Value
+from erasure.core.references import ReferenceRole
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.reference_margins import halves

@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext, ReferenceRole
+from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Values, amount
+from erasure.core.references import ReferenceRole
 from erasure.core.values import Meaning, MetricValue, NotComputableError, not_computed
 from erasure.evaluation.reference_margins import MarginPair, reference_margins
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from erasure.core.context import EvalContext, ReferenceRole, Who
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Value, share
+from erasure.core.references import ReferenceRole
 from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.per_model import PerModel, per_model
 from erasure.evaluation.statistics.estimates import LEVEL

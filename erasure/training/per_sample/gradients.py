@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from erasure.core.context import evaluating
+from erasure.core.modes import evaluating
 from erasure.core.pool import Batch, Inputs
 from erasure.core.splits import View
 from erasure.core.task_types import Loss, TaskType

@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from erasure.core.context import ReferenceRole, evaluating
 from erasure.core.errors import StoreError
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint, ids_fingerprint
+from erasure.core.modes import evaluating
+from erasure.core.references import ReferenceRole
 from erasure.core.source import own_hash
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Report, silent

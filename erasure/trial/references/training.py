@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from erasure.core.context import ReferenceRole
+from erasure.core.references import ReferenceRole
 from erasure.core.seeding import isolated, stream
 from erasure.core.source import source_hash
 from erasure.core.splits import SplitIndices, View

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from erasure.core.context import evaluating
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
+from erasure.core.modes import evaluating
 from erasure.core.protocols import DeletingSplit
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
