@@ -18,7 +18,6 @@ from erasure.core.values import MetricValue, NotComputableError
 
 Who = Literal["original", "unlearned", "gold"]
 
-
 RETAIN_SAMPLE = 2000
 """Retain samples on which many reference models are compared."""
 
