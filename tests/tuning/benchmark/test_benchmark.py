@@ -135,7 +135,7 @@ def test_bad_settings_name_their_key(changes, message):
 
 
 @pytest.mark.parametrize(
-    ("given", "seeds", "message"),
+    ("overrides", "seeds", "message"),
     [
         (GIVEN, (100, 7, 101), "confirm_seeds must share none with hydra.sweeper.seeds, with "
          "which settings are tuned; got 100, 101 in both"),
