@@ -13,6 +13,7 @@ import pytest
 import sklearn.datasets  # noqa: F401  # its first import draws from the global generator of Python
 import torch
 from hypothesis import HealthCheck, settings
+from patience import HANGS
 
 from erasure.data.pools.tensor import TensorPool
 
@@ -77,7 +78,7 @@ def python():
             env=child_environment(**environment),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANGS,
             check=False,
         )
 

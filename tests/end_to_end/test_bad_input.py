@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import HANGS
 from running import ROOT
 
 CASES = {
@@ -81,7 +82,7 @@ def answers(tmp_path_factory, environment):
         env={**environment, "COLUMNS": "400"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANGS,
         check=True,
     )
     found = json.loads(done.stdout)

@@ -1,7 +1,6 @@
 """What holds for every metric of the standard evaluator."""
 
 import random
-import time
 
 import numpy as np
 import pytest
@@ -188,19 +187,3 @@ def test_an_empty_part_has_no_values(make_ctx):
     found = Evaluator(metrics=METRICS)(ctx).results["unlearned"]
     assert found["forget/accuracy"].reason == found["mia/loss/auc"].reason == "empty_split"
     assert found["retain/accuracy"].status == "ok"
-
-
-def test_ten_thousand_samples_are_quick(make_ctx):
-    generator = torch.Generator().manual_seed(0)
-    parts = {
-        part: (
-            torch.randint(10, (10_000,), generator=generator),
-            {who: torch.randn(10_000, 10, generator=generator) for who in ("unlearned", "gold")},
-        )
-        for part in PARTS
-    }
-    ctx = make_ctx(parts)
-    flat(ctx)
-    begun = time.perf_counter()
-    flat(ctx)
-    assert time.perf_counter() - begun < 2

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 import types
 
 import pytest
@@ -177,7 +176,7 @@ def test_output_without_a_command_means_the_report(shell, uri, monkeypatch, tmp_
     assert asked == [tmp_path / "r", uri]
 
 
-def test_help_starts_fast_and_loads_nothing_heavy(python):
+def test_help_loads_nothing_heavy(python):
     code = """
 import sys
 from multirun_analysis.cli import main
@@ -187,10 +186,7 @@ except SystemExit:
     heavy = {"pandas", "numpy", "mlflow", "rich", "sqlalchemy", "torch", "erasure"}
     print(sorted(heavy & sys.modules.keys()))
 """
-    python("-c", "import multirun_analysis")  # the first start compiles
-    began = time.monotonic()
     found = python("-c", code)
-    assert time.monotonic() - began < 1.0
     assert found.stdout.splitlines()[-1] == "[]"
     assert "examples:" in found.stdout
 

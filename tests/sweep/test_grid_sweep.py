@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from patience import HANGS
 
 
 def seeds(app):
@@ -145,7 +146,7 @@ def test_an_old_failure_does_not_explain_a_new_death(app):
     task = app.folder / f"{app.module}.py"
     task.write_text(task.read_text().replace('failed = act == "fail"', "os._exit(9)"))
     process = app.start("act=fail", "victims=[0]")
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert "the worker died (exit code 9)" in out
 
@@ -251,7 +252,7 @@ def test_no_trial_starts_after_the_hours_are_over(app, capfd):
 def test_two_sweeps_at_once_have_folders_of_their_own(app):
     other = app.start("unlearner=good,poor", "seed=0,1")
     assert app.run("unlearner=good,poor", "seed=0,1", "resume=false") == 0
-    out, _ = other.communicate(timeout=60)
+    out, _ = other.communicate(timeout=HANGS)
     assert other.returncode == 0, out
     folders = [note["folder"] for note in app.notes("calls")]
     assert len(set(folders)) == len(folders) >= 4
@@ -271,7 +272,7 @@ def test_a_terminated_parent_leaves_nobody_behind(app):
     process = app.start("seed=0,1", "sleep=60", "hydra.launcher.n_jobs=2")
     app.wait_for("calls", count=2)
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=HANGS)
     assert "2 trials: 2 not run" in out
     for note in app.notes("calls"):
         found = subprocess.run(["ps", "-p", str(note["pid"])], capture_output=True, check=False)

@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 import torch
@@ -135,10 +134,9 @@ def test_one_score_has_no_error():
     assert math.isnan(delong_error(torch.ones(1), torch.zeros(5)))
 
 
-def test_large_inputs_are_quick():
+def test_large_inputs_fit_into_memory():
+    """All pairs of them would be 80 GB."""
     generator = torch.Generator().manual_seed(2)
     scores = torch.randn(2, 100_000, dtype=torch.float64, generator=generator)
-    begun = time.perf_counter()
     area, error = auc(roc(*scores)), delong_error(*scores)
-    assert time.perf_counter() - begun < 2
     assert abs(area - 0.5) < 4 * error
