@@ -9,7 +9,6 @@ from hydra.utils import instantiate
 from erasure.evaluation.evaluator import Evaluator
 
 CONF = Path(__file__).parents[2] / "conf"
-FILES = [*sorted((CONF / "metric").glob("*.yaml")), *sorted((CONF / "evaluator").glob("*.yaml"))]
 
 
 def composed(override):
@@ -19,13 +18,6 @@ def composed(override):
 
 def built(override, group):
     return instantiate(composed(override)[group], _convert_="all")
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_the_first_line_describes_the_option(path):
-    first = path.read_text().splitlines()[0]
-    assert first.startswith("# ")
-    assert len(first) > 20
 
 
 @pytest.mark.parametrize("stem", [path.stem for path in (CONF / "metric").glob("*.yaml")])

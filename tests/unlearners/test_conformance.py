@@ -98,13 +98,6 @@ def test_declarations_are_about_methods_that_exist():
     assert set(DECLARED) <= set(METHODS)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_first_line_describes_the_method(name):
-    first = (CONF / "unlearner" / f"{name}.yaml").read_text().splitlines()[0]
-    assert first.startswith("# ")
-    assert len(first) > 20
-
-
 def _build(name):
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
