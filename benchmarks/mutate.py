@@ -46,10 +46,11 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object]]:
         yield "value", not node.value if isinstance(node.value, bool) else node.value + 1
     elif isinstance(node, ast.If | ast.IfExp):
         yield "test", ast.Constant(value=False)  # without its guard, the code behind it goes on
-    for index, statement in enumerate(getattr(node, "body", None) or ()):
+    body = getattr(node, "body", ())  # of a lambda or an IfExp it is one expression
+    for index, statement in enumerate(body if isinstance(body, list) else ()):
         call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
         if call or isinstance(statement, ast.AugAssign):
-            yield "body", [*node.body[:index], ast.Pass(), *node.body[index + 1 :]]
+            yield "body", [*body[:index], ast.Pass(), *body[index + 1 :]]
 
 
 @dataclass(frozen=True)

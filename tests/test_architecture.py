@@ -9,6 +9,8 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import erasure
 import multirun_analysis
 
@@ -74,20 +76,14 @@ def test_no_module_was_missed():
 
 def global_draws(path):
     """Calls that seed or draw from a global generator, such as ``torch.manual_seed``."""
-    known = {"seed", "manual_seed", "manual_seed_all", "set_rng_state", "shuffle", "choice"}
+    draws = {"seed", "manual_seed", "manual_seed_all", "set_rng_state", "shuffle", "choice"}
+    modules = {"torch", "torch.cuda", "torch.random", "random", "np.random", "numpy.random"}
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            owner = ast.unparse(node.func.value)
-            modules = {
-                "torch",
-                "torch.cuda",
-                "torch.random",
-                "random",
-                "np.random",
-                "numpy.random",
-            }
-            if owner in modules and node.func.attr in known:
-                yield f"{owner}.{node.func.attr}"
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in draws:
+            owner = ast.unparse(called.value)
+            if owner in modules:
+                yield f"{owner}.{called.attr}"
 
 
 def test_global_generators_are_seeded_in_one_place():
@@ -123,6 +119,7 @@ def test_the_torchvision_hook_is_installed_once_and_imports_nothing(python):
     assert python("-c", code).stdout == "1 False\n"
 
 
+@pytest.mark.slow
 def test_torchvision_imports_beside_this_torch(python):
     """In a fresh process, because the hook acts on the first import only."""
     code = f"""
@@ -142,10 +139,12 @@ CLOCKS |= {f"{name}_ns" for name in CLOCKS}
 def reads_of_clocks(node):
     """Calls below a node that read a clock, such as ``time.monotonic()``."""
     for call in ast.walk(node):
-        if isinstance(call, ast.Call):
-            owner, _, name = ast.unparse(call.func).rpartition(".")
-            if name in CLOCKS and owner in ("time", ""):
-                yield name
+        called = call.func if isinstance(call, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in CLOCKS:
+            if ast.unparse(called.value) == "time":
+                yield called.attr
+        elif isinstance(called, ast.Name) and called.id in CLOCKS:
+            yield called.id
 
 
 def time_outs(node):

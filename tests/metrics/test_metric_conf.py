@@ -20,9 +20,19 @@ def built(override, group):
     return instantiate(composed(override)[group], _convert_="all")
 
 
-@pytest.mark.parametrize("stem", [path.stem for path in (CONF / "metric").glob("*.yaml")])
-def test_every_metric_composes_and_describes_its_values(stem):
-    metric = built(f"+metric={stem}", "metric")
+STEMS = sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def together():
+    """All metrics in one composition, each below a key of its name."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(overrides=[f"+metric@{stem}={stem}" for stem in STEMS])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_metric_composes_and_describes_its_values(together, stem):
+    metric = instantiate(together[stem], _convert_="all")
     assert type(metric).__module__.rpartition(".")[2] == stem
     for name, meaning in metric.schema("test").items():
         assert "/" in name

@@ -141,6 +141,7 @@ def test_a_failing_trial_costs_itself_and_runs_again(app, capfd, act, reason):
     assert seeds(app) == [("good", 1)]
 
 
+@pytest.mark.slow
 def test_an_old_failure_does_not_explain_a_new_death(app):
     assert app.run("act=fail", "victims=[0]") == 1
     task = app.folder / f"{app.module}.py"
@@ -249,6 +250,7 @@ def test_no_trial_starts_after_the_hours_are_over(app, capfd):
     assert app.run("seed=0,1,2", "hydra.sweeper.max_hours=1") == 0
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_have_folders_of_their_own(app):
     other = app.start("unlearner=good,poor", "seed=0,1")
     assert app.run("unlearner=good,poor", "seed=0,1", "resume=false") == 0
@@ -258,6 +260,7 @@ def test_two_sweeps_at_once_have_folders_of_their_own(app):
     assert len(set(folders)) == len(folders) >= 4
 
 
+@pytest.mark.slow
 def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     process = app.start("seed=0,1,2", "sleep=1", "hydra.launcher.n_jobs=1")
     app.wait_for("calls")
@@ -268,6 +271,7 @@ def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
+@pytest.mark.slow
 def test_a_terminated_parent_leaves_nobody_behind(app):
     process = app.start("seed=0,1", "sleep=60", "hydra.launcher.n_jobs=2")
     app.wait_for("calls", count=2)
