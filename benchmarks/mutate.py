@@ -143,7 +143,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import hydra  # noqa: F401  # imported once, before the children
+    import omegaconf  # noqa: F401  # imported once, before the children
     import sklearn.datasets  # noqa: F401
     import torch  # noqa: F401
 

@@ -9,6 +9,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
+from tiers import one_in_default
 
 from erasure.cli.help import GROUPS
 from erasure.config.build import build
@@ -76,12 +77,16 @@ def test_components_are_in_mappings_and_never_in_lists():
         assert not [item for item in items if isinstance(item, dict)], path
 
 
-WITH_DATA_OF_THEIR_OWN = ("dataset", "split", "model", "trainer")  # see test_every_data_yaml.py
+COVERED_ELSEWHERE = ("dataset", "split", "model", "trainer", "unlearner")
+"""By test_every_data_yaml.py; test_conformance.py builds every unlearner by default."""
 
 
 @pytest.mark.parametrize(
     ("group", "option"),
-    options(*(group for group in IN_A_TRIAL if group not in WITH_DATA_OF_THEIR_OWN)),
+    [
+        *options(*(group for group in IN_A_TRIAL if group not in COVERED_ELSEWHERE)),
+        *one_in_default(options("unlearner")),
+    ],
 )
 def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     extra = [METHOD] if (group, option) == ("unlearner", "custom") else []
@@ -204,7 +209,7 @@ def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):
 RECIPES = [path for path in FILES if "recipe" in path.parts]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", one_in_default(RECIPES), ids=lambda path: path.stem)
 def test_every_recipe_composes_with_the_choices_of_its_name(compose_config, path):
     name = path.relative_to(CONF / "recipe").with_suffix("")
     cfg = compose_config(f"recipe={name.as_posix()}", "evaluator=fast", hydra=True)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from patience import HANGS
+from tiers import one_in_default
 
 
 def seeds(app):
@@ -191,7 +192,7 @@ def press_ctrl_c(app, times):
     threading.Thread(target=press).start()
 
 
-@pytest.mark.parametrize("launcher", ["local", "basic"])
+@pytest.mark.parametrize("launcher", one_in_default(["local", "basic"]))
 def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher):
     press_ctrl_c(app, times=1)
     jobs = ["hydra.launcher.n_jobs=1"] if launcher == "local" else []
@@ -283,7 +284,7 @@ def test_a_terminated_parent_leaves_nobody_behind(app):
         assert found.returncode != 0
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", one_in_default(["basic", "joblib"]))
 def test_other_launchers_are_reconciled_from_the_ledger(app, capfd, launcher):
     jobs = [] if launcher == "basic" else ["hydra.launcher.n_jobs=1"]
     command = ["seed=0,1,2", "act=fail", "victims=[1]", f"hydra/launcher={launcher}", *jobs]
