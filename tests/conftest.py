@@ -13,6 +13,7 @@ import pytest
 import sklearn.datasets  # noqa: F401  # its first import draws from the global generator of Python
 import torch
 from hypothesis import HealthCheck, settings
+from patience import HANGS
 
 from erasure.data.pools.tensor import TensorPool
 
@@ -41,18 +42,22 @@ def global_generators_untouched():
     before = _generator_states()
     yield
     after = _generator_states()
-    _restore(before)
-    changed = [name for name in before if after[name].tobytes() != before[name].tobytes()]
+    changed = [name for name in before if after[name] != before[name]]
+    if changed:
+        _restore(before)
     assert not changed, f"the global generator of {', '.join(changed)} was used"
 
 
 @pytest.fixture(autouse=True)
 def environment_unchanged():
     """Fail a test that leaves an environment variable set, changed or deleted."""
-    before = _environment()
+    before = dict(os.environ)
     yield
-    after = _environment()
+    after = dict(os.environ)
+    if before == after:
+        return
     names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+    names = [name for name in names if not name.startswith(SET_BY_LIBRARIES)]
     for name in names:
         os.environ.pop(name, None)
         os.environ.update({name: before[name]} if name in before else {})
@@ -77,7 +82,7 @@ def python():
             env=child_environment(**environment),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANGS,
             check=False,
         )
 
@@ -146,21 +151,18 @@ def child_environment(**changes):
     return {**os.environ, "OMP_NUM_THREADS": "1", **changes}
 
 
-def _environment():
-    return {k: v for k, v in os.environ.items() if not k.startswith(SET_BY_LIBRARIES)}
-
-
 def _generator_states():
-    _name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # to see that none does
+    """The states as they are compared, and nothing that takes long: this is read at every test."""
+    _name, keys, position, *_ = np.random.get_state(legacy=True)  # noqa: NPY002  # to see who draws
     return {
-        "torch": torch.get_rng_state().numpy(),
-        "numpy": np.array([*keys.tolist(), *rest[:1]]),
-        "random": np.array(random.getstate()[1]),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (keys.tobytes(), position),
+        "random": random.getstate(),
     }
 
 
 def _restore(states):
-    torch.set_rng_state(torch.from_numpy(states["torch"]))
-    keys, position = states["numpy"][:-1], int(states["numpy"][-1])
-    np.random.set_state(("MT19937", keys.astype(np.uint32), position))  # noqa: NPY002
-    random.setstate((3, tuple(states["random"].tolist()), None))
+    torch.set_rng_state(torch.frombuffer(bytearray(states["torch"]), dtype=torch.uint8))
+    keys, position = states["numpy"]
+    np.random.set_state(("MT19937", np.frombuffer(keys, np.uint32), position))  # noqa: NPY002
+    random.setstate(states["random"])

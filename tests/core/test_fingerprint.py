@@ -101,3 +101,9 @@ def test_a_model_is_its_parameters_buffers_and_names():
 def test_combined_fingerprints_keep_their_order():
     assert combine(["a", "b"]) == combine(iter(["a", "b"]))
     assert combine(["a", "b"]) != combine(["b", "a"])
+
+
+def test_fingerprints_stay_what_they_are_between_versions():
+    """Or nothing that is stored would be found again: what changes them raises the version."""
+    assert fingerprint({"b": 1, "a": [2.5, None, "é"]}) == "d74fa9628e08b435aacdab7e24babe95"
+    assert tensor_fingerprint(torch.arange(3)) == "9846cb40f20624deba66e40ebec60f02"

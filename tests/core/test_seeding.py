@@ -85,3 +85,10 @@ def test_a_branch_depends_on_the_seed_of_its_parent_and_not_on_its_position():
     assert draw(branch(parent, "other")) == early
     assert draw(branch(stream(1, "unlearn"), "other")) != early
     assert draw(branch(parent, "another")) != early
+
+
+def test_seeds_stay_what_they_are_between_versions():
+    """Or every split, initial weight and batch would be another one."""
+    assert stream(7, "model", "a").initial_seed() == 7105311637113795870
+    with isolated(7, "model", "a"):
+        assert torch.initial_seed() == 7105311637113795870

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import HANGS
 from running import ROOT, results
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,7 @@ def run(package, environment, tmp_path_factory):
                 env={**environment, "PYTHONPATH": path},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=HANGS,
                 check=False,
             )
         finally:

@@ -5,9 +5,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 import pytest
+from patience import HANGS, wait_until
 from running import ROOT, models, results
 
 pytestmark = pytest.mark.slow
@@ -33,9 +33,7 @@ def killed(tmp_path_factory, environment):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 180
-    while sum(bool(r["run"]) for r in results(folder)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: sum(bool(r["run"]) for r in results(folder)) >= 2, "the second trial")
     os.killpg(sweep.pid, signal.SIGKILL)
     sweep.wait()
     return folder, [r["trial"]["fingerprint"] for r in results(folder)]
@@ -118,7 +116,7 @@ def test_two_sweeps_at_once_lose_nothing_and_train_nothing_twice(tmp_path, envir
         for grid in grids
     ]
     for sweep in sweeps:
-        _, err = sweep.communicate(timeout=240)
+        _, err = sweep.communicate(timeout=HANGS)
         assert sweep.returncode == 0, err
     trial_results = results(tmp_path)
     assert len(trial_results) == 8

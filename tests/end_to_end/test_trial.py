@@ -82,6 +82,7 @@ def test_the_artifacts_are_there(folder):
     assert "direction" in json.dumps(meaning["gap/avg"])
 
 
+@pytest.mark.slow
 def test_the_same_command_reads_the_trial_back(folder, erasure):
     before = results(folder)
     again = erasure(folder, "unlearner=scrub")
@@ -91,6 +92,7 @@ def test_the_same_command_reads_the_trial_back(folder, erasure):
     assert len(rows(folder, "select 1 from runs")) == 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(folder, erasure, tmp_path):
     other = erasure(tmp_path, "unlearner=scrub", "tracking=none")
     assert other.returncode == 0, other.stderr
@@ -129,6 +131,7 @@ def test_a_method_that_changes_nothing_fails(folder, erasure):
     assert not failed["metrics"]
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_has_no_numbers(folder, erasure):
     done = erasure(folder, "unlearner=grad_ascent", "unlearner.fit.optimizer.lr=1e30")
     assert done.returncode == 1

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import rich.table  # noqa: F401  # rich draws from the global generator while it is imported
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from patience import wait_until
 
 from erasure.sweep import models_to_train
 
@@ -185,10 +185,7 @@ class App:
 
     def wait_for(self, name: str, count: int = 1) -> None:
         """Wait until so many notes are there."""
-        deadline = time.monotonic() + 60
-        while len(self.notes(name)) < count:
-            assert time.monotonic() < deadline, f"no {name}"
-            time.sleep(0.05)
+        wait_until(lambda: len(self.notes(name)) >= count, f"number {count} of the {name}")
 
     def forget(self, name: str) -> None:
         (self.folder / f"{name}.jsonl").unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """Studies for tests: composed from the real configuration, run without training."""
 
 import contextlib
+import copy
+from functools import cache
 from pathlib import Path
 
 import optuna
@@ -37,9 +39,14 @@ def planned(*arguments, **changes):
     register_schema()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        master = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        master = copy.deepcopy(_master())
         command = read_command(loader, wanted.params, arguments)
         return plan_studies(loader, master, command, wanted)
+
+
+@cache
+def _master():
+    return compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
 
 
 def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, search_settings=None):

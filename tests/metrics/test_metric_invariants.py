@@ -187,21 +187,3 @@ def test_an_empty_part_has_no_values(make_ctx):
     values = Evaluator(metrics=METRICS)(ctx).results["unlearned"]
     assert values["forget/accuracy"].reason == values["mia/loss/auc"].reason == "empty_split"
     assert values["retain/accuracy"].status == "ok"
-
-
-def test_ten_thousand_samples_pass_each_model_once(make_ctx):
-    generator = torch.Generator().manual_seed(0)
-    parts = {
-        part: (
-            torch.randint(10, (10_000,), generator=generator),
-            {who: torch.randn(10_000, 10, generator=generator) for who in ("unlearned", "gold")},
-        )
-        for part in PARTS
-    }
-    ctx = make_ctx(parts)
-    values = flat(ctx)
-    assert values
-    calls = {who: model.calls for who, model in ctx.models.items()}
-    assert calls == {"unlearned": 30, "gold": 30}  # ten batches of forget, retain and test each
-    assert flat(ctx) == values
-    assert {who: model.calls for who, model in ctx.models.items()} == calls

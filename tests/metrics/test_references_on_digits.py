@@ -70,6 +70,7 @@ def fresh(seed):
         return MLP((1, 8, 8), 10, hidden=(96,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "name"),
     [(ULiRA(), "ulira/auc"), (KLoM(min_models=16), "klom/forget/mean")],

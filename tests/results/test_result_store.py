@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,10 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from erasure.results.store import ResultStore
+print("asks", flush=True)
 with ResultStore(Path(sys.argv[1])).claim("abc"):
-    print("held", flush=True)
-    time.sleep(60)
+    print("held", (Path(sys.argv[1]) / "released").exists(), flush=True)
+    time.sleep(600)
 """
 
 
@@ -115,7 +117,7 @@ def test_nan_survives(ledger):
 def test_a_claim_is_seen_by_others_and_ends_with_its_process(ledger, tmp_path, start_python):
     assert not ledger.is_claimed("abc")
     holder = start_python("-c", HOLD, tmp_path)
-    assert holder.stdout.readline() == "held\n"
+    assert [holder.stdout.readline() for _ in range(2)] == ["asks\n", "held False\n"]
     assert ledger.is_claimed("abc")
     assert not ledger.is_claimed("other")
     holder.kill()
@@ -126,9 +128,10 @@ def test_a_claim_is_seen_by_others_and_ends_with_its_process(ledger, tmp_path, s
 def test_a_second_process_waits_for_the_claim(ledger, tmp_path, start_python):
     with ledger.claim("abc"):
         waiting = start_python("-c", HOLD, tmp_path)
-        with pytest.raises(Exception, match="timed out"):
-            waiting.wait(timeout=1)
-    assert waiting.stdout.readline() == "held\n"
+        assert waiting.stdout.readline() == "asks\n"
+        time.sleep(0.2)  # in which a claim that did not wait would be had
+        (tmp_path / "released").touch()
+    assert waiting.stdout.readline() == "held True\n"
 
 
 def test_asking_for_a_claim_takes_none(ledger):

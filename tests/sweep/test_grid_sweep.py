@@ -5,6 +5,8 @@ import threading
 import time
 
 import pytest
+from patience import HANGS
+from tiers import one_in_default
 
 
 def seeds(app):
@@ -139,12 +141,13 @@ def test_a_failing_trial_costs_itself_and_runs_again(app, capfd, act, reason):
     assert seeds(app) == [("good", 1)]
 
 
+@pytest.mark.slow
 def test_an_old_failure_does_not_explain_a_new_death(app):
     assert app.run("act=fail", "victims=[0]") == 1
     task = app.folder / f"{app.module}.py"
     task.write_text(task.read_text().replace('failed = act == "fail"', "os._exit(9)"))
     process = app.start("act=fail", "victims=[0]")
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert "the worker died (exit code 9)" in out
 
@@ -188,7 +191,7 @@ def press_ctrl_c(app, times):
     threading.Thread(target=press).start()
 
 
-@pytest.mark.parametrize("launcher", ["local", "basic"])
+@pytest.mark.parametrize("launcher", one_in_default(["local", "basic"]))
 def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher):
     press_ctrl_c(app, times=1)
     jobs = ["hydra.launcher.n_jobs=1"] if launcher == "local" else []
@@ -247,15 +250,17 @@ def test_no_trial_starts_after_the_hours_are_over(app, capfd):
     assert app.run("seed=0,1,2", "hydra.sweeper.max_hours=1") == 0
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_have_folders_of_their_own(app):
     other = app.start("unlearner=good,poor", "seed=0,1")
     assert app.run("unlearner=good,poor", "seed=0,1", "resume=false") == 0
-    out, _ = other.communicate(timeout=60)
+    out, _ = other.communicate(timeout=HANGS)
     assert other.returncode == 0, out
     folders = [note["folder"] for note in app.notes("calls")]
     assert len(set(folders)) == len(folders) >= 4
 
 
+@pytest.mark.slow
 def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     process = app.start("seed=0,1,2", "sleep=1", "hydra.launcher.n_jobs=1")
     app.wait_for("calls")
@@ -266,18 +271,19 @@ def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
+@pytest.mark.slow
 def test_a_terminated_parent_leaves_nobody_behind(app):
     process = app.start("seed=0,1", "sleep=60", "hydra.launcher.n_jobs=2")
     app.wait_for("calls", count=2)
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=HANGS)
     assert "2 trials: 2 not run" in out
     for note in app.notes("calls"):
         process = subprocess.run(["ps", "-p", str(note["pid"])], capture_output=True, check=False)
         assert process.returncode != 0
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", one_in_default(["basic", "joblib"]))
 def test_other_launchers_are_reconciled_from_the_ledger(app, capfd, launcher):
     jobs = [] if launcher == "basic" else ["hydra.launcher.n_jobs=1"]
     command = ["seed=0,1,2", "act=fail", "victims=[1]", f"hydra/launcher={launcher}", *jobs]

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from patience import HANGS
 
 from erasure.training.model_store import ModelRequest, ModelStore, Training
 
@@ -24,7 +25,7 @@ request = ModelRequest(recipe={"model": "m"}, data="d", samples="s", seed=0)
 
 def pause():
     print("paused", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 
 def train():
     with open(note, "a") as file:
@@ -58,7 +59,7 @@ def request_():
 def test_processes_that_ask_at_once_train_once(tmp_path, start_python):
     root, note = tmp_path / "store", tmp_path / "note"
     processes = [start_python("-c", SCRIPT, root, note, "no") for _ in range(4)]
-    answers = [process.communicate(timeout=60)[0].splitlines()[-1] for process in processes]
+    answers = [process.communicate(timeout=HANGS)[0].splitlines()[-1] for process in processes]
     assert sorted(answers) == ["False 499500.0 3"] * 3 + ["True 499500.0 3"]
     assert note.read_text() == "trained\n"
     assert len(ModelStore(root).entries()) == 1
@@ -76,7 +77,7 @@ def test_a_killed_process_leaves_nothing_that_is_read(tmp_path, start_python, re
     assert not (root / request_.key).exists()
     victim.kill()
     victim.wait()
-    answer, errors = waiting.communicate(timeout=60)
+    answer, errors = waiting.communicate(timeout=HANGS)
     assert answer == "True 499500.0 3\n"
     assert "damaged" not in errors
     assert note.read_text() == "trained\ntrained\n"
@@ -97,6 +98,6 @@ def test_a_damaged_entry_is_trained_again_by_one_of_many(tmp_path, start_python,
     weights = root / request_.key / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     processes = [start_python("-c", SCRIPT, root, note, "no") for _ in range(2)]
-    answers = [process.communicate(timeout=60)[0].splitlines()[-1] for process in processes]
+    answers = [process.communicate(timeout=HANGS)[0].splitlines()[-1] for process in processes]
     assert sorted(answers) == ["False 499500.0 3", "True 499500.0 3"]
     assert json.loads((root / request_.key / "meta.json").read_text())["steps"] == 3

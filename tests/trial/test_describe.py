@@ -81,6 +81,7 @@ def test_a_fingerprint_depends_on_values_and_not_on_how_they_were_said(identity)
     assert identity("seed=3") != identity(*explicit)  # the name of the trial says seed 0
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_the_same_in_another_process(identity, python):
     code = """
 from hydra import compose, initialize_config_dir

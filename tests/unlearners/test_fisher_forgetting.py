@@ -1,5 +1,6 @@
 """Fisher forgetting: the Fisher diagonal by a loop, variances by hand, noise by its statistics."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -90,9 +91,12 @@ def test_the_noise_has_the_variance_it_should():
         return remembered[name]
 
     draws = []
-    start = toy_task().model.layers[1].bias.detach().clone()
+    untouched = toy_task()
+    start = untouched.model.layers[1].bias.detach().clone()
     for seed in range(2000):
-        task = replace(toy_task(), generator=stream(seed, "unlearn"), cached=cached)
+        model = copy.deepcopy(untouched.model)
+        generator = stream(seed, "unlearn")
+        task = replace(untouched, model=model, generator=generator, cached=cached)
         draws.append(FisherForgetting(alpha=1e-6)(task).layers[1].bias.detach() - start)
     bias = remembered["expected_fisher"]["layers.1.bias"]
     ratio = torch.stack(draws).var(dim=0) / variance("", bias, (), 1e-6)

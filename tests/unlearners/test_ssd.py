@@ -285,3 +285,20 @@ def test_settings_are_checked(kind, setting, message):
 def test_the_batch_size_of_assd_is_checked():
     with pytest.raises(ConfigError, match="batch_size must be >= 1, got 0"):
         ASSD(batch_size=0)
+
+
+def test_a_batch_of_one_sample_is_allowed():
+    assert SSD(batch_size=1).batch_size == 1
+
+
+def test_a_weight_without_an_importance_is_left_alone_and_not_counted():
+    model = nn.utils.skip_init(nn.Linear, 2, 1)
+    nn.init.constant_(model.weight, 1.0)
+    nn.init.constant_(model.bias, 1.0)
+    with torch.no_grad():
+        share = dampen(
+            model, {"weight": torch.tensor([[4.0, 1.0]])}, {"weight": torch.ones(1, 2)}, 2.0, 1.0
+        )
+    assert share == 0.5
+    assert model.weight.tolist() == [[0.25, 1.0]]
+    assert model.bias.item() == 1.0

@@ -21,6 +21,7 @@ from crafted_geometric import (
     write_planetoid,
     write_tu,
 )
+from tiers import one_in_default
 
 from erasure.config.build import build
 from erasure.core.data_config import DataConfig
@@ -515,13 +516,15 @@ def test_every_option_builds_from_files_of_its_format(compose_config, tmp_path, 
 
 @pytest.mark.parametrize(
     ("unlearner", "option", "how"),
-    [
-        ("scrub", "mutag", ()),
-        ("ssd", "mutag", ()),
-        ("scrub", "mutag", ("dataset.edge_features=true", "model=gat")),
-        ("scrub", "cora", ("split=nodes",)),
-        ("ssd", "cora", ("split=nodes", "split.unit=label")),
-    ],
+    one_in_default(
+        [
+            ("scrub", "mutag", ()),
+            ("ssd", "mutag", ()),
+            ("scrub", "mutag", ("dataset.edge_features=true", "model=gat")),
+            ("scrub", "cora", ("split=nodes",)),
+            ("ssd", "cora", ("split=nodes", "split.unit=label")),
+        ]
+    ),
 )
 def test_a_trial_runs_on_graphs(compose_config, tmp_path, unlearner, option, how):
     craft(tmp_path / "data", option)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import wait_until
 from PIL import Image
 
 from erasure.core.columns import Column
@@ -193,8 +194,8 @@ def test_the_next_batches_are_read_while_the_reader_computes():
     rows = counting(pixels(), pause=0.01)
     batches = read_ahead(rows, torch.arange(36).split(6), workers=3, ahead=3)
     next(batches)
-    time.sleep(0.15)  # the reader computes; two further batches of two pieces each are ready
-    assert len({n for _, ids in rows.reads for n in ids}) == 18
+    # While the reader computes, the two pieces of each of two further batches are read.
+    wait_until(lambda: len({n for _, ids in rows.reads for n in ids}) == 18, "two batches ahead")
     assert len({thread for thread, _ in rows.reads}) > 1
     assert threading.get_ident() not in {thread for thread, _ in rows.reads}
     batches.close()

@@ -11,6 +11,7 @@ from crafted_torchvision import (
     pictures,
 )
 from PIL import Image
+from tiers import one_in_default
 
 from erasure.config.build import build
 from erasure.core.errors import ConfigError
@@ -173,7 +174,7 @@ def test_settings_that_do_not_fit_the_data_are_refused(files, data_config, setti
         TorchvisionImages(**{"name": "CIFAR10"} | settings)(data_config)
 
 
-@pytest.mark.parametrize("unlearner", ["scrub", "ssd"])
+@pytest.mark.parametrize("unlearner", one_in_default(["scrub", "ssd"]))
 def test_a_trial_runs_from_end_to_end(compose_config, tmp_path, unlearner):
     from erasure.trial.run import run
 

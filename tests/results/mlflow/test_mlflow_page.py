@@ -71,6 +71,7 @@ def test_the_address_is_a_command_and_the_page_a_link(tracker, client):
     assert link.endswith(LEADERBOARD)
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_one_database(tmp_path):
     """Also after a process was killed while it created the tables."""
     path = tmp_path / "mlruns" / "mlflow.db"

@@ -128,6 +128,7 @@ def test_the_run_that_waits_for_a_result_is_found(tracker, result, tmp_path):
     assert tracker.find(replace(result, started=result.started + 1)) == ""
 
 
+@pytest.mark.slow
 def test_another_process_reports_below_its_parent(tracker, client, trial):
     parent = tracker.start(trial)
     code = f"""

@@ -8,10 +8,10 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import urllib3.util.connection
 
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.results.mlflow import reachable
-from erasure.results.mlflow.connection import calling
 from erasure.results.mlflow.tracker import MLflowTracker
 
 
@@ -64,10 +64,25 @@ def test_something_else_than_mlflow_is_refused(server):
         MLflowTracker(uri=server.uri).check()
 
 
-def test_a_server_that_is_down_is_refused_at_once(closed_port):
+@pytest.fixture
+def attempts(monkeypatch):
+    """Addresses that were connected to, by MLflow or by the check before it."""
+    addresses = []
+    for module in (urllib3.util.connection, socket):
+
+        def connect(address, *rest, _connect=module.create_connection, **settings):
+            addresses.append(address)
+            return _connect(address, *rest, **settings)
+
+        monkeypatch.setattr(module, "create_connection", connect)
+    return addresses
+
+
+def test_a_server_that_is_down_is_refused_at_once(closed_port, attempts):
     uri = f"http://127.0.0.1:{closed_port}"
     with pytest.raises(ConfigError, match=f"^uri must be a server .*{uri}/health.*tracking=none"):
         MLflowTracker(uri=uri).check()
+    assert attempts == [("127.0.0.1", closed_port)]
 
 
 def test_a_server_that_hangs_is_refused(monkeypatch):
@@ -78,17 +93,11 @@ def test_a_server_that_hangs_is_refused(monkeypatch):
             MLflowTracker(uri=uri).check()
 
 
-def test_writing_to_a_server_that_is_down_is_tried_twice_and_not_for_minutes(
-    closed_port, trial, monkeypatch
-):
-    retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    monkeypatch.delenv(retries, raising=False)
-    uri = f"http://127.0.0.1:{closed_port}"
+def test_writing_to_a_server_that_is_down_is_tried_twice(closed_port, trial, attempts):
+    """MLflow alone tries eight times, with pauses that add up to minutes."""
     with pytest.raises(TrackingError):
-        MLflowTracker(uri=uri).start(trial)
-    with calling(uri):
-        assert os.environ[retries] == "1"
-    assert retries not in os.environ
+        MLflowTracker(uri=f"http://127.0.0.1:{closed_port}").start(trial)
+    assert attempts == 2 * [("127.0.0.1", closed_port)]
 
 
 def test_a_password_is_refused_and_not_shown():

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from patience import HANGS
 from rich.console import Console
 
 from erasure.core.context import EvalContext
@@ -405,7 +406,7 @@ def test_training_that_was_killed_goes_on_where_it_was(tmp_path, start_python):
     there = {key: store.meta(key)["created"] for key in store.entries() if not store.damage(key)}
     assert 5 <= len(there) < 18
     again = start_python(*command)
-    _, errors = again.communicate(timeout=120)
+    _, errors = again.communicate(timeout=HANGS)
     assert again.returncode == 0, errors
     after = {key: store.meta(key)["created"] for key in store.entries()}
     assert there.items() <= after.items()

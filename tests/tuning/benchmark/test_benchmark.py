@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
+from patience import wait_until
 from rich.console import Console
 from studies import opened, planned, settings
 
@@ -243,7 +244,7 @@ def test_a_benchmark_killed_while_it_confirms_is_completed(staged, capsys):
     process.kill()
     process.communicate()
     assert calls(staged)[("good", 1)] == calls(staged)[("poor", 1)] == 3
-    time.sleep(1)  # the trial that ran outlives its parent
+    wait_until(lambda: len(staged.notes("ends")) == len(staged.notes("calls")))  # it outlives it
     staged.forget("calls")
     assert staged.run(*command) == 0
     assert {seed for _, seed in calls(staged)} == {3}  # no trial of a study ran again
