@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:  # who hashes plain data, such as the store of results, needs no torch
+    from torch import Tensor, nn
 
 RESULTS_VERSION = 1
 """Raised whenever a change of ours moves numbers: it retires stored models and finished trials."""
@@ -24,8 +24,10 @@ def fingerprint(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def tensor_fingerprint(*tensors: Tensor) -> str:
+def tensor_fingerprint(*tensors: "Tensor") -> str:
     """Return 32 hex digits over the dtypes, shapes and bytes of ``tensors``, in order."""
+    import torch
+
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -34,12 +36,12 @@ def tensor_fingerprint(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def ids_fingerprint(ids: Tensor) -> str:
+def ids_fingerprint(ids: "Tensor") -> str:
     """Return a hash of a set of sample ids; the order of ``ids`` (N,) does not matter."""
     return tensor_fingerprint(ids.long().cpu().sort().values)
 
 
-def model_fingerprint(model: nn.Module) -> str:
+def model_fingerprint(model: "nn.Module") -> str:
     """Return a hash of every parameter and buffer of ``model``, names included."""
     state = model.state_dict()
     return fingerprint([list(state), tensor_fingerprint(*state.values())])

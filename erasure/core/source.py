@@ -29,7 +29,10 @@ from erasure.core.syntax import Syntax, syntax_of
 OURS = "erasure"
 ROOT = Path(__file__).parents[2]
 
-ONLY_NAMES = {f"erasure.core.{name}" for name in ("lazy", "libraries", "source", "syntax")}
+ONLY_NAMES = {
+    "erasure.schema",
+    *(f"erasure.core.{name}" for name in ("lazy", "libraries", "source", "syntax")),
+}
 """Modules of ours that tell what a result is called, or where a class is, and not what it is."""
 
 

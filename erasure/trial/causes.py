@@ -66,11 +66,19 @@ MOVES_NOTHING = (
 TRAINS = ("erasure.trial.models", "erasure.models.precision")
 """Modules that train a model of a recipe; of the rooms above training, these alone."""
 
+RESIDENT, STREAMED = "erasure.data.pools.tensor", "erasure.data.pools.lazy"
+"""Modules of the pools that hold the same samples, all at once or batch by batch."""
+
 UNLEARNS = ("erasure.trial.unlearning", "erasure.trial.requests")
 """Modules that let a method work on a model."""
 
-ABOVE_TRAINING = ("erasure.trial", "erasure.evaluation", *MOVES_NOTHING)
-"""Rooms whose code moves no weights, but for :data:`TRAINS` and :data:`UNLEARNS`."""
+ABOVE_TRAINING = (
+    "erasure.trial",
+    "erasure.evaluation",
+    "erasure.training.flops",
+    *MOVES_NOTHING,
+)
+"""What moves no weights, but for :data:`TRAINS` and :data:`UNLEARNS`."""
 
 FILE_KEYS = ("path", "pretrained", "tokenizer", "model.name")
 """Settings that may name a file or a folder."""
@@ -91,7 +99,7 @@ def trial_causes(plain: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         times of all files that a setting may stand for, by ``setting=value``.
     """
     config = {key: value for key, value in flattened(plain) if not _is_left_out(key)}
-    settings = plain["references"]
+    settings = plain.get("references", {})
     with_references = bool(settings.get("size") or settings.get("shadows"))
     code = code_of_targets(
         _targets(config.items()),
@@ -194,7 +202,10 @@ def _pool_modules(pool: Pool) -> list[str]:
     modules = []
     inner: Any = pool
     while inner is not None:
-        modules.append(type(inner).__module__)
+        module = type(inner).__module__
+        # How much fits into memory is a matter of the machine: data that are held and data that
+        # are streamed train one model, and the streaming pool imports the other.
+        modules.append(STREAMED if module == RESIDENT else module)
         inner = getattr(inner, "pool", None)
     return list(dict.fromkeys(modules))
 

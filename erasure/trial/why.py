@@ -61,7 +61,7 @@ def what_would_happen(cfg: DictConfig, trial: TrialRecord, store: ResultStore) -
     result = store.find(trial.fingerprint)
     if result is None:
         return why_again(trial, store) or "never ran"
-    date = date_in_words(result.ended)
+    date = format_day(result.ended)
     if result.outcome != "finished":
         return f"runs again: {result.outcome} on {date}: {result.reason}"
     if not cfg.resume:
@@ -79,7 +79,7 @@ def outdated(result: TrialResult, data: str, store: ResultStore, cfg: DictConfig
         store: Where the result is.
         cfg: The configuration, which says what artifacts there should be.
     """
-    date = date_in_words(result.ended)
+    date = format_day(result.ended)
     if result.trial.tags.get(DATA_TAG, data) != data:
         return f"runs again: the data changed since {date}"
     missing = missing_artifacts(store.artifacts(result.trial.fingerprint), cfg)
@@ -112,14 +112,14 @@ def differences(before: Causes, now: Causes, date: str) -> list[str]:
     return every or ["another version of erasure makes other results"]
 
 
-def date_in_words(moment: float) -> str:
+def format_day(moment: float, now: float | None = None) -> str:
     """Return a day for a sentence, ``3 November``; with the time today, with the year long ago."""
-    then, now = time.localtime(moment), time.localtime()
+    then, today = time.localtime(moment), time.localtime(now)
     day = f"{then.tm_mday} {time.strftime('%B', then)}"
-    if then.tm_year != now.tm_year:
+    if then.tm_year != today.tm_year:
         return f"{day} {then.tm_year}"
-    today = then.tm_yday == now.tm_yday
-    return f"{day}, {time.strftime('%H:%M', then)}" if today else day
+    same_day = then.tm_yday == today.tm_yday
+    return f"{day}, {time.strftime('%H:%M', then)}" if same_day else day
 
 
 @dataclass(frozen=True)
@@ -194,4 +194,4 @@ def _shortened(lines: list[str], what: str) -> list[str]:
 
 
 def _date_of(trial: FinishedTrial) -> str:
-    return date_in_words(trial.ended)
+    return format_day(trial.ended)

@@ -95,11 +95,11 @@ def test_help_shows_options_of_outside_packages(shown, tmp_path, monkeypatch):
     package = tmp_path / "outside_conf_of_help"
     (package / "unlearner").mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "unlearner" / "shrink.yaml").write_text("# Shrink all weights\n_target_: x.Y\n")
+    (package / "unlearner" / "wither.yaml").write_text("# Shrink all weights\n_target_: x.Y\n")
     (package / "unlearner" / "_base.yaml").write_text("# hidden\n")
     monkeypatch.syspath_prepend(tmp_path)
     screen = shown("outside_conf_of_help", "not_installed_at_all")
-    row = next(line for line in screen.splitlines() if line.startswith("  shrink "))
+    row = next(line for line in screen.splitlines() if line.startswith("  wither "))
     assert row.split(maxsplit=1)[1].strip() == "Shrink all weights"
     assert "_base" not in screen
 
@@ -188,9 +188,9 @@ def test_an_outside_option_is_found_by_its_entry_point(in_folder, monkeypatch):
     package = in_folder / "outside_conf_of_launch"
     (package / "unlearner").mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "unlearner" / "shrink.yaml").write_text("_target_: outside.Shrink\nfactor: 0.5\n")
+    (package / "unlearner" / "wither.yaml").write_text("_target_: outside.Shrink\nfactor: 0.5\n")
     monkeypatch.syspath_prepend(in_folder)
     monkeypatch.setattr(plugins, "outside_configs", lambda: ["outside_conf_of_launch"])
     seen = []
-    assert launch(monkeypatch, "unlearner=shrink", "unlearner.factor=0.3", task=seen.append) == 0
+    assert launch(monkeypatch, "unlearner=wither", "unlearner.factor=0.3", task=seen.append) == 0
     assert seen[0].unlearner == {"_target_": "outside.Shrink", "factor": 0.3}

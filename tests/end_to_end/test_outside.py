@@ -41,7 +41,7 @@ def package(tmp_path_factory):
     (site / "shrinking" / "__init__.py").write_text(METHOD)
     (site / "shrinking" / "conf" / "__init__.py").write_text("")
     text = "# Shrink every weight\n_target_: shrinking.Shrink\nfactor: 0.9\n"
-    (options / "shrink.yaml").write_text(text)
+    (options / "wither.yaml").write_text(text)
     facts = site / "shrinking-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: shrinking\nVersion: 1.0\n")
@@ -76,10 +76,10 @@ def run(package, environment, tmp_path_factory):
 
 
 def test_an_installed_package_names_its_options_itself(run):
-    folder, done = run("unlearner=shrink", "unlearner.factor=0.5")
+    folder, done = run("unlearner=wither", "unlearner.factor=0.5")
     assert done.returncode == 0, done.stderr
     names = [r["trial"]["name"] for r in results(folder)]
-    assert "shrink · digits_noisy · mlp · seed 0" in names
+    assert "wither · digits_noisy · mlp · seed 0" in names
 
 
 def test_its_options_are_on_the_help_screen(run):
@@ -88,13 +88,13 @@ def test_its_options_are_on_the_help_screen(run):
 
 
 def test_a_package_can_be_named_on_the_command_line(run):
-    _, done = run("hydra.searchpath=[pkg://shrinking.conf]", "unlearner=shrink", installed=False)
+    _, done = run("hydra.searchpath=[pkg://shrinking.conf]", "unlearner=wither", installed=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_can_be_named_on_the_command_line(run, package):
     folder = str(package / "shrinking" / "conf")
-    _, done = run("--config-dir", folder, "unlearner=shrink", installed=False)
+    _, done = run("--config-dir", folder, "unlearner=wither", installed=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from patience import HANGS
 from torch import nn
 
 from erasure.core.data_config import DataConfig
@@ -200,7 +201,7 @@ def test_only_graphs_import_the_library_and_it_says_nothing():
         "assert 'torch_geometric' in sys.modules\n"
     )
     command = [sys.executable, "-W", "always", "-c", code]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
 
 

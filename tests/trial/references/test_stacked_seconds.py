@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from erasure.core.splits import View
 from erasure.training.model_store import ModelStore
 from erasure.trial.assemble import assemble
-from erasure.trial.references import many
+from erasure.trial.references import training
 
 SECONDS = 8.0
 
@@ -24,8 +24,8 @@ def test_each_stacked_model_costs_its_share_of_the_seconds(compose_config, tmp_p
     view = View(parts.pool, parts.indices.retain)
     wanted = [SimpleNamespace(view=view, seed=seed) for seed in (1, 2)]
     ticks = count(step=SECONDS)  # every look at the clock is eight seconds after the last
-    monkeypatch.setattr(many, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     store = ModelStore(tmp_path)
-    trained = list(many._stacked(parts, store, wanted))
+    trained = list(training._stacked(parts, store, wanted))
     assert [model.seconds for model in trained] == [SECONDS / 2, SECONDS / 2]
     assert [store.meta(model.key)["seconds"] for model in trained] == [SECONDS / 2, SECONDS / 2]
