@@ -72,12 +72,7 @@ RESIDENT, STREAMED = "erasure.data.pools.tensor", "erasure.data.pools.lazy"
 UNLEARNS = ("erasure.trial.unlearning", "erasure.trial.requests")
 """Modules that let a method work on a model."""
 
-ABOVE_TRAINING = (
-    "erasure.trial",
-    "erasure.evaluation",
-    "erasure.training.flops",
-    *MOVES_NOTHING,
-)
+ABOVE_TRAINING = ("erasure.trial", "erasure.evaluation", *MOVES_NOTHING)
 """What moves no weights, but for :data:`TRAINS` and :data:`UNLEARNS`."""
 
 FILE_KEYS = ("path", "pretrained", "tokenizer", "model.name")

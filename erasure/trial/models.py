@@ -11,9 +11,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from erasure.core.protocols import ComposingTrainer, Trainer
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
-from erasure.training.flops import step_flops
 from erasure.training.model_store import ModelRequest, ModelStore, Trained, Training
-from erasure.training.sharded import Ensemble
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.progress import Progress
 from erasure.trial.trial import Trial
@@ -145,21 +143,3 @@ def counted_steps() -> Iterator[Steps]:
         yield steps
     finally:
         hook.remove()
-
-
-def count_flops(trial: Trial, original: nn.Module) -> dict[str, float]:
-    """Return the floating-point operations of a forward and backward pass, as costs.
-
-    ``sample_flops`` are those of the whole model per sample, ``training_sample_flops`` those of
-    what a sample trains: of an ensemble it is one member. ``step_flops`` are those per step,
-    where they do not depend on the number of samples. Call it outside of everything timed.
-    """
-    size = getattr(getattr(trial.trainer, "fit", None), "batch_size", BATCH_SIZE)
-    whole = trained = step_flops(original, trial.remaining, size)
-    if isinstance(original, Ensemble):
-        trained = step_flops(original.get_submodule("members.0"), trial.remaining, size)
-    return {
-        "sample_flops": whole.per_sample,
-        "training_sample_flops": trained.per_sample,
-        "step_flops": trained.per_step,
-    }

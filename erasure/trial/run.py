@@ -20,8 +20,9 @@ from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
 from erasure.trial.assemble import assemble, store_root
 from erasure.trial.describe import describe
+from erasure.trial.flops import count_flops
 from erasure.trial.guards import duplicates, output_change, untouched
-from erasure.trial.models import TrialModels, count_flops
+from erasure.trial.models import TrialModels
 from erasure.trial.progress import Monitor, Progress
 from erasure.trial.recorded import TrialStores, run_recorded
 from erasure.trial.references.grow import reference_models
