@@ -101,6 +101,7 @@ def coded(texts: Sequence[object]) -> Column:
 
     ``None``, NaN and the empty text are missing.
     """
+    # only NaN differs from itself
     plain = ["" if text is None or text != text else str(text) for text in texts]
     names = tuple(sorted(set(plain) - {""}))
     codes = {name: code for code, name in enumerate(names)}

@@ -86,6 +86,7 @@ class EvalContext:
 
     def of(self, who: Who) -> "EvalContext":
         """Return the same context with ``who`` as the subject; the cache is shared."""
+        # replace passes the dictionaries on, private ones too: both contexts fill the same cache
         return replace(self, subject=who)
 
     def targets(self, part: str) -> Tensor:
@@ -147,6 +148,7 @@ class EvalContext:
             raise NotComputableError("skipped", "missing_fresh")
         if len(self.splits.part(self._allowed(part))) == 0:
             raise NotComputableError("degenerate", "empty_split")
+        # no role has a space in its name, so these never take the key of a model of the trial
         key = (part, f"random {number}")
         if key not in self._cache:
             self._cache[key], _ = self._forward(part, self.fresh(key[1]), nullcontext())

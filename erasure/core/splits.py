@@ -50,12 +50,14 @@ class SplitIndices:
     def __post_init__(self) -> None:
         for name in PARTS:
             ids = getattr(self, name).long().cpu().sort().values
+            # the class is frozen for others; this is how a field is put into its normal form
             object.__setattr__(self, name, ids)
             if len(ids) == 0:
                 raise ConfigError(f"the {name} set of this split is empty")
         if self.requests and not torch.equal(torch.cat(self.requests).sort().values, self.forget):
             raise ValueError("the requests are not a partition of the forget set")
         all_ids = torch.cat([self.forget, self.retain, self.val, self.test])
+        # one look for both: an id twice in one part, or in two parts
         values, counts = all_ids.unique(return_counts=True)
         if len(values) != len(all_ids):
             shared = values[counts > 1][:5].tolist()
@@ -220,6 +222,7 @@ class DataSplits:
         """
         if name in self.probes:
             return self.probes[name]
+        # "test_forget" is a side of "test"; names of whole parts have no underscore
         whole, _, side = name.partition("_")
         view: View = getattr(self, whole)
         return view.take(self.of_same_population(whole) == (side == "forget")) if side else view

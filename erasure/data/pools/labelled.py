@@ -27,7 +27,7 @@ class Labelled:
         attributes: Further columns by name.
         official: Part of each sample ``(N,)`` int8 in the split of the authors: 0 train, 1 val,
             2 test, -1 none.
-        task: What the labels mean.
+        task_type: What the labels mean.
         properties: What a model may need to know besides shape and classes.
 
     Raises:

@@ -107,9 +107,9 @@ def atypicality(pool: Pool, samples: Tensor, among: Tensor, neighbours: int) -> 
         cosines = _directions(pool, ids) @ other_directions.T
         same = codes[ids][:, None] == codes[among]
         itself = ids[:, None] == among
-        own = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)
-        others = _nearest(cosines.masked_fill(same, -torch.inf), neighbours)
-        scores.append(others - own)
+        to_same = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)
+        to_others = _nearest(cosines.masked_fill(same, -torch.inf), neighbours)
+        scores.append(to_others - to_same)
     return torch.cat(scores)
 
 
@@ -123,6 +123,7 @@ def _nearest(cosines: Tensor, neighbours: int) -> Tensor:
     """Return the mean of the largest cosines per row, of those that are finite."""
     best = cosines.topk(min(neighbours, cosines.shape[1]), dim=1).values
     there = best.isfinite()
+    # 0 / 0 on a side that has nobody, which nan_to_num makes -1, the cosine of opposites
     mean = best.masked_fill(~there, 0.0).sum(dim=1) / there.sum(dim=1)
     return mean.nan_to_num(-1.0)
 
@@ -146,6 +147,7 @@ def read_scores(path: Path, train: Tensor) -> Tensor:
     if ids.ndim != 1 or ids.shape != scores.shape or len(ids.unique()) != len(ids):
         raise DataError(f"{path} must have one score per id, and each id once")
     ids, order = ids.sort()
+    # an id behind the last would point outside; clamped, it is compared and found lacking
     position = torch.searchsorted(ids, train).clamp(max=len(ids) - 1)
     lacking = train[ids[position] != train] if len(ids) else train
     if len(lacking):

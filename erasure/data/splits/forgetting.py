@@ -78,6 +78,7 @@ class Forgetting:
 
     def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
         """Split ``pool``."""
+        # drawn before anything else, so that parts are the same whatever is forgotten
         train, val, test = self.base(pool, generator)
         strategy = self.settled(pool, train, generator)
         forget = strategy.choose(pool, train, generator)
