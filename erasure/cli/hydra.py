@@ -77,7 +77,7 @@ def _version_arguments() -> dict[str, Any]:
     if "execution_whitelist" not in inspect.signature(hydra.main).parameters:
         return {"version_base": "1.3"}
     outside = [value.split(".", 1)[0] + ".*" for value in outside_configs()]
-    ours = [
+    packages = [
         "erasure.*",
         "hydra_plugins.*",
         "torch.*",
@@ -85,7 +85,7 @@ def _version_arguments() -> dict[str, Any]:
         "torch_geometric.*",
         "optuna.*",
     ]
-    return {"execution_whitelist": [*ours, *outside]}
+    return {"execution_whitelist": [*packages, *outside]}
 
 
 def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:

@@ -93,6 +93,7 @@ def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
 
 
 def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -> int:
+    # 86400 seconds a day
     deadline = time.time() - options.unused_days * 86400
     keys = store.entries()
     unused = [key for key in keys if store.damage(key) or _last_use(store, key) < deadline]

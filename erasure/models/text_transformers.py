@@ -163,6 +163,7 @@ def _check_fit(network: Any, name: str, vocab_size: int, max_length: int) -> Non
     most = getattr(config, "max_position_embeddings", None) or max_length
     for part, module in network.named_modules():
         if part.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # with an index for padding, positions are counted from the one behind it
             first = 0 if module.padding_idx is None else module.padding_idx + 1
             most = module.num_embeddings - first
     if max_length > most:

@@ -32,6 +32,7 @@ def parse_docstring(text: str) -> Docstring:
     """Take the docstring ``text`` apart by its Google-style headings."""
     parts = _SECTION.split(inspect.cleandoc(text))
     summary, _, body = parts[0].partition("\n\n")
+    # splitting by a group gives text, heading, text, heading and so on; so it does below
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     arguments = _ARGUMENT.split(sections.pop("Args", ""))[1:]
     return Docstring(

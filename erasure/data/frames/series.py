@@ -44,6 +44,7 @@ def as_column(series: "pd.Series", *, category: bool = False) -> Column:
             f"column {series.name} must hold numbers or text, got {series.dtype} ({error}); "
             f"list it in dataset.ignore, or convert it"
         ) from error
+    # stripped, several values may be one name, and share its code
     names = sorted(set(texts) - {""}, key=float if _all_numbers(uniques) else None)
     code_of = {name: code for code, name in enumerate(names)}
     table = torch.tensor([code_of.get(text, -1) for text in texts] + [-1])  # the last for missing

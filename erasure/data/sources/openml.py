@@ -109,6 +109,7 @@ def _offline(wanted: bool) -> Iterator[None]:  # noqa: FBT001
     def refuse(request: Any) -> NoReturn:
         raise ConnectionError(f"{request.full_url} is not there and data.download=false")
 
+    # the library has no switch for this; kept files are opened without it
     before = _openml.urlopen
     _openml.urlopen = refuse if wanted else before
     try:

@@ -163,6 +163,7 @@ def _column(name: str, values: Any) -> Column:
     if isinstance(values, np.ndarray) and values.dtype.kind in "US" and values.ndim == 1:
         names, codes = np.unique(values.astype(str), return_inverse=True)
         empty = int("" in names)  # sorts first, and is missing
+        # without the empty text all codes move down by one, and its own becomes -1
         return Column(torch.from_numpy(codes) - empty, tuple(names[empty:].tolist()))
     tensor = _numbers(name, values)
     if tensor.ndim == 2 and tensor.dtype == torch.bool:

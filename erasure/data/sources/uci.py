@@ -114,6 +114,7 @@ class Uci(TableSettings):
             csv = answer.with_suffix(".csv")
             if answer.is_file() and csv.is_file():
                 metadata = _read_answer(answer)
+                # by name any file may be the one: each answer says what its data set is called
                 if self.name is None or metadata["name"].casefold() == self.name.casefold():
                     return csv, metadata
         return None

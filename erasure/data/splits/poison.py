@@ -134,7 +134,7 @@ def triggered(pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
     Raises:
         ConfigError: If all held-out samples are of the target class.
     """
-    # of val and test: a metric takes those that are also in the part it may look at
+    # of val and test: an evaluation takes out those of the part it may not look at
     heldout = torch.cat([indices.val, indices.test]).sort().values.to(pool.targets.device)
     others = heldout[pool.targets[heldout] != indices.scenario["target"]]
     if len(others) == 0:

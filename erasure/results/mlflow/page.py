@@ -166,6 +166,7 @@ def _table(columns: Sequence[str], name_width: int = 270) -> dict[str, Any]:
 
 
 def _width(column: str) -> int:
+    # in pixels, about seven for a letter; the name stands between backquotes
     return max(110, 30 + 7 * len(column.split("`")[1]))
 
 

@@ -114,6 +114,7 @@ class MLflowTracker:
             if result.traceback:
                 client.log_text(run, result.traceback, "traceback.txt")
             status = {"finished": "FINISHED", "pruned": "KILLED"}.get(result.outcome, "FAILED")
+            # clocks differ between machines, but no run may end before it began
             ended = max(payload.milliseconds(result.ended), opened.info.start_time)
             client.set_terminated(run, status, end_time=ended)
 
@@ -157,6 +158,7 @@ class MLflowTracker:
         run = str(earlier.info.run_id) if earlier else self._create(sweep.name, tags, 0.0)
         with calling(self.uri):
             client = self._client()
+            # parameters of a run cannot be changed, and those of the same sweep are the same
             params = [] if earlier else payload.params_of(sweep.overrides)
             client.log_batch(run, params=params, tags=payload.tags_of(tags))
             client.log_metric(run, "sweep/trials", sweep.total)

@@ -84,6 +84,7 @@ class HuggingFaceTable(HubRows, TableSettings):
         if self.missing == "drop":
             frame = frame.dropna(subset=[target, *self._features(frame, target, part)])
         if self.top_classes is not None:
+            # by name first, then stably by count: ties do not depend on the order of rows
             counts = frame[target].value_counts().sort_index()
             frequent = counts.sort_values(ascending=False, kind="stable").index
             frame = frame[frame[target].isin(frequent[: self.top_classes])]

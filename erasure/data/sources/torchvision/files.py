@@ -41,7 +41,7 @@ MALFORMED = (
 """What torchvision raises, besides errors of the system, when a file is not what it should be."""
 
 _MNIST = ("{name}/raw/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte.gz", "{name}/raw/*")
-_PLACES = {
+_FILES = {
     "CIFAR10": ("cifar-10-python.tar.gz", "cifar-10-batches-py/*"),
     "CIFAR100": ("cifar-100-python.tar.gz", "cifar-100-python/*"),
     "CelebA": (
@@ -134,7 +134,7 @@ def explained(name: str, root: Path, verified: type | None = None) -> Iterator[N
 
 def _patterns(name: str) -> tuple[str, str]:
     """Return what to place by hand, for people, and a pattern of all files, of a data set."""
-    by_hand, pattern = _PLACES.get(name, _UNKNOWN)
+    by_hand, pattern = _FILES.get(name, _UNKNOWN)
     return by_hand.format(name=name), pattern.format(name=name)
 
 
@@ -177,6 +177,7 @@ def _patient() -> Iterator[None]:
 @contextmanager
 def _inside_folder() -> Iterator[None]:
     """Let no name in a tar archive lead out of the folder; the default from Python 3.14 on."""
+    # from the class itself: through getattr a static method would come back as a function
     before = tarfile.TarFile.__dict__.get("extraction_filter")
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
     try:

@@ -71,6 +71,7 @@ class TorchvisionImages(ImageSettings):
 
     def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
+        # opened at most once, by whichever of the two below needs it first, or not at all
         opened = cache(lambda: open_parts(self.name, self.options, self.parts, data_config))
         entry = prepared(
             data_config,
@@ -86,6 +87,7 @@ class TorchvisionImages(ImageSettings):
 
     def _causes(self, data_config: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
         """Return what the content of the files and how they are read depend on."""
+        # verified files are the same everywhere, so that only unverified ones need a stamp
         version = "verified"
         root = torchvision_root(data_config)
         if not data_config.verify:
@@ -150,6 +152,7 @@ def _labels(available: Columns, target: str | Sequence[str] | None) -> dict[str,
             "attributes": {
                 name: other
                 for name, other in available.columns.items()
+                # CelebA has no column of classes; its target stays an attribute to split by
                 if name != chosen or available.main is None
             },
         }

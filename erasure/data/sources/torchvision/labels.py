@@ -105,6 +105,7 @@ def _tensor(name: str, labels: Any) -> Tensor:
 
     try:
         array = np.asarray(labels)
+        # torch has few unsigned types; as int64 all of them fit
         if array.dtype == np.uint8 or np.issubdtype(array.dtype, np.integer):
             array = array.astype(np.int64)
         return torch.from_numpy(array)
