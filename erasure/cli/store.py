@@ -119,6 +119,7 @@ def _print_line(console: Console, line: str) -> None:
 
 
 def _last_use(store: ModelStore, key: str) -> float:
+    # the store sets the time of this file anew whenever a trial asks for the model
     return (store.root / key / "meta.json").stat().st_mtime
 
 

@@ -248,6 +248,7 @@ class EvalContext:
             for batch in self.splits.part(part).batches(self.batch_size):
                 outputs.append(model(batch.inputs).float())
                 if recorded is not None:
+                    # a head may flatten by itself: features are vectors in any case
                     features.append(recorded.value.float().flatten(1))
         # Copies made out here are ordinary tensors; those of inference mode refuse autograd.
         recorded_features = torch.cat(features).cpu().clone() if features else None

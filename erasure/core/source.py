@@ -78,8 +78,8 @@ def source_hash(defined: Any) -> str:
     file = Path(str(inspect.getsourcefile(function)))
     if modules_here().file(module) == file:
         return _code(frozenset([module]), frozenset(), ()).fingerprint
-    # its module name may lead to another file, or to none, so the text is hashed by itself
-    # A script, a notebook, or a module that was loaded from a path.
+    # A script, a notebook, or a module that was loaded from a path: its name may lead to another
+    # file, or to none, so that its text is hashed by itself.
     syntax = syntax_of(file.read_text(encoding="utf-8"))
     named = modules_here().referred(module, syntax)
     return fingerprint([syntax.digest, _code(named, frozenset(), ()).fingerprint])

@@ -147,6 +147,7 @@ class View:
         if generator is not None:
             order = torch.randperm(len(self), generator=generator).to(index.device)
             index, labels = index[order], labels[order]
+        # (start, stop) of each batch in the order of this pass
         cuts = bounds(len(self), size, merge_tail=generator is not None)
         chosen = [index[start:stop] for start, stop in cuts]
         inputs = self.pool.stream(chosen, augment=generator if augment else None)
@@ -211,6 +212,7 @@ class DataSplits:
     @property
     def train(self) -> View:
         """Forget and retain together, sorted by id whatever the forget set is."""
+        # only the ids are taken: the training set has the labels of the pool
         both = self.forget + self.retain
         return View(both.pool, both.index.sort().values)
 

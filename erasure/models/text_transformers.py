@@ -112,6 +112,7 @@ def pretrained_transformer(
     }
     with _loading(name, models_folder):
         config = library.AutoConfig.from_pretrained(source, num_labels=num_classes, **where)
+        # drawn as any network is, head included; the encoder is put into it below
         network = library.AutoModelForSequenceClassification.from_config(config)
         body, loading_info = library.AutoModel.from_pretrained(
             source, weights_only=True, output_loading_info=True, **where

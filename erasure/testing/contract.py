@@ -154,6 +154,7 @@ def leaves_requires_grad(case: Case) -> None:
     run = case.run()
     expected = {name: p.requires_grad for name, p in run.original.named_parameters()}
     flags = {name: p.requires_grad for name, p in run.result.named_parameters()}
+    # a parameter that is gone is for keeps_architecture to tell
     changed = [name for name in expected if flags.get(name, expected[name]) != expected[name]]
     assert not changed, f"left requires_grad changed on {_listed(changed)}"
 

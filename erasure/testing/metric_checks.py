@@ -90,6 +90,7 @@ class MetricCase:
         outside = Surroundings.capture()
         try:
             seed_everything(global_seed)
+            # empty for every role: a metric must not find what an earlier measurement left
             ctx.results.update({who: {} for who in ctx.models})
             for metric in self.after:
                 for who in ctx.models:
@@ -229,6 +230,7 @@ def _same(first: MetricValue, second: MetricValue | None) -> bool:
         return False
     names = ("value", "ci_low", "ci_high")
     pairs = [(getattr(first, name), getattr(second, name)) for name in names]
+    # NaN, which stands for no value or no interval, differs from itself
     return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
 
 

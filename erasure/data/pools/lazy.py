@@ -106,6 +106,7 @@ class LazyPool(Labelled):
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
+        # through the same code as a pass, so that both give the same bits
         (inputs,) = self.stream([index], augment=augment)
         return inputs
 

@@ -74,6 +74,7 @@ class OpenMl(TableSettings):
         chosen = self.features
         if chosen is None:
             taken = {target, *self.attributes, *self.ignore}
+            # OpenML leaves out of these what is no feature, such as numbers of rows
             chosen = [name for name in fetched.feature_names if name not in taken]
         return replace(self, target=target, features=chosen).pool(fetched.frame)
 

@@ -139,6 +139,7 @@ def _targets(targets: Tensor, names: list[str]) -> tuple[Tensor, tuple[str, ...]
     """
     if targets.ndim not in (1, 2):
         raise DataError(f"targets must be (N,) or (N, C), got {tuple(targets.shape)}")
+    # whole numbers cannot be broken, and not all of their types can be rounded
     broken = targets[targets != targets.round()] if targets.is_floating_point() else targets[:0]
     if len(broken):
         raise DataError(

@@ -51,6 +51,7 @@ class TextSettings:
     def __post_init__(self) -> None:
         if not self.tokenizer:
             raise ConfigError(f"tokenizer must be {WORDS}, a hub id or a folder, got nothing")
+        # [CLS], a word and [SEP]
         if self.max_length < 3:
             raise ConfigError(f"max_length must be >= 3, got {self.max_length}")
         from_texts = self.tokenizer == WORDS

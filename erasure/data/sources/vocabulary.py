@@ -74,6 +74,7 @@ def word_tokens(
     # (T,): a number for each word of each text, by first occurrence
     codes = coded.indices.to_numpy().astype(np.int64)
     owner = np.repeat(np.arange(len(texts)), np.diff(starts))
+    # owner is the text of each word, (T,)
     counts = np.bincount(codes[counted[owner]], minlength=len(coded.dictionary))
     table = pa.table({"word": coded.dictionary, "count": counts})
     order = pc.sort_indices(table, [("count", "descending"), ("word", "ascending")]).to_numpy()
@@ -158,6 +159,7 @@ def _framed(ids: NDArray[np.int64], owner: NDArray[np.int64], count: int) -> tup
     lengths = np.bincount(owner, minlength=count) + 2
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(int(offsets[-1]), dtype=np.int32)
+    # where neither of the two tokens is: there the ids go, in their order
     body = np.ones(len(flat), dtype=bool)
     for token, positions in (("[CLS]", offsets[:-1]), ("[SEP]", offsets[1:] - 1)):
         flat[positions] = SPECIAL.index(token)

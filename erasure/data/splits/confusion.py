@@ -46,6 +46,7 @@ class ConfusionForget(Forgetting):
 
     def validate(self) -> None:
         """Refuse other than two classes and amounts out of range."""
+        # as text, since 3 and "3" name one class
         if isinstance(self.classes, str) or len(set(map(str, self.classes))) != 2:
             raise ConfigError(f"classes must be two classes such as [3, 5], got {self.classes!r}")
         check_amount(self.fraction, self.count)

@@ -77,6 +77,7 @@ class DifficultyForget(Forgetting):
         else:
             scores, middle = read_scores(Path(self.path), train), 0.5
         rank = {"low": scores, "mid": (scores - middle).abs(), "high": -scores}[self.level]
+        # stable over sorted ids: ties go to the lower one
         return train[rank.argsort(stable=True)[:size]]
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
@@ -105,6 +106,7 @@ def atypicality(pool: Pool, samples: Tensor, among: Tensor, neighbours: int) -> 
     scores = []
     for ids in samples.split(BLOCK):
         cosines = _directions(pool, ids) @ other_directions.T
+        # (n, m) like the cosines: who has the same label, and who is the sample itself
         same = codes[ids][:, None] == codes[among]
         itself = ids[:, None] == among
         to_same = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)

@@ -122,6 +122,7 @@ class Forgetting:
                 counts_text,
                 kind,
             )
+            # held-out copies stay where they are: val and test must not depend on the forget set
             return torch.cat([forget, stay])
         log.warning(
             "%s samples are %s of samples to forget (split.duplicates=move forgets the former)",

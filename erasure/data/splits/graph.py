@@ -167,6 +167,7 @@ def _undirected(graph: NodePool) -> tuple[Tensor, Tensor]:
     """Return the lower and the higher end of every edge once, without loops, on the CPU."""
     low, high = graph.edge_index.cpu().sort(dim=0).values
     size = len(graph.targets)
+    # an edge as one number; both directions have the same, and unique leaves one
     keys = (low * size + high)[low != high].unique()
     return keys // size, keys % size
 

@@ -162,6 +162,7 @@ class MLflowTracker:
             params = [] if earlier else payload.params_of(sweep.overrides)
             client.log_batch(run, params=params, tags=payload.tags_of(tags))
             client.log_metric(run, "sweep/trials", sweep.total)
+            # the run of an earlier attempt was closed, and goes on
             client.update_run(run, status="RUNNING", name=sweep.name)
         return run
 
@@ -221,6 +222,7 @@ class MLflowTracker:
         """Yield the runs that are not deleted and carry ``tags``, the latest first."""
         if self._is_missing():
             return
+        # values are fingerprints and names of machines, which hold no quotes
         conditions_on_tags = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
         client, experiment = self._open()
         token = None

@@ -74,6 +74,7 @@ class HubFiles:
                 _library(data_config.download),
             ):
                 if path is not None:
+                    # on the disk of the data, since what the library writes may be as large
                     folder = TemporaryDirectory(prefix=".reading-", dir=data_config.root)
                     splits = self._read(path, scratch.enter_context(folder))
                 else:

@@ -69,6 +69,7 @@ class HubFrame:
 
     def only(self, keep: Any) -> "HubFrame":
         """Return the rows at a boolean mask ``(N,)``."""
+        # by number, which frame, tensor and library all understand
         kept_rows = np.flatnonzero(keep)
         official = None if self.official is None else self.official[torch.from_numpy(kept_rows)]
         frame = self.frame.iloc[kept_rows].reset_index(drop=True)

@@ -40,6 +40,7 @@ MALFORMED = (
 )
 """What torchvision raises, besides errors of the system, when a file is not what it should be."""
 
+# format makes single braces of double ones, which people know from the shell
 _MNIST = ("{name}/raw/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte.gz", "{name}/raw/*")
 _FILES = {
     "CIFAR10": ("cifar-10-python.tar.gz", "cifar-10-batches-py/*"),
@@ -67,6 +68,7 @@ _UNKNOWN = ("the files that torchvision.datasets.{name} reads", "*/*")
 
 def stamp(root: Path, name: str) -> str:
     """Return a hash of names, sizes and times of the files of a data set; empty without any."""
+    # hidden ones, such as those of a file manager, are not of the data set
     files = sorted(path for path in root.glob(_patterns(name)[1]) if path.name[0] != ".")
     stats = [(path, path.stat()) for path in files]
     properties = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
@@ -129,6 +131,7 @@ def explained(name: str, root: Path, verified: type | None = None) -> Iterator[N
                 raise DataError(
                     f"{name}: a file below {root} is damaged or not of its format ({reason[:300]})"
                 ) from error
+            # of a kind that fetching explains
             raise RuntimeError(reason) from error
 
 
@@ -187,6 +190,7 @@ def _inside_folder() -> Iterator[None]:
 
 
 def _move(entry: Path, target: Path) -> None:
+    # renaming onto a folder that holds something is refused, so it is filled one by one
     if entry.is_dir() and target.is_dir():
         for inner in sorted(entry.iterdir()):
             _move(inner, target / inner.name)

@@ -104,6 +104,7 @@ class TorchvisionImages(ImageSettings):
         }
 
     def _rows(self, data_config: DataConfig, entry: Prepared) -> Rows:
+        # pictures in files of their own stay there, and only their names are kept
         if "pictures" in entry.tensors:
             return array_rows(entry.tensors["pictures"], self.form, entry.key)
         root = torchvision_root(data_config)
