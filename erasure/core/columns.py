@@ -71,6 +71,7 @@ class Column:
         values = self.values.cpu()
         if self.kind == "number":
             numbers = [_number(value, setting) for value in wanted]
+            # in the dtype of the column: 0.1 in float32 is not 0.1 in float64
             return torch.isin(values, torch.tensor(numbers, dtype=values.dtype))
         codes = torch.tensor([self.code(value, setting, noun) for value in wanted])
         if self.kind == "set":

@@ -188,6 +188,7 @@ class EvalContext:
         if size <= RETAIN_SAMPLE:
             return torch.arange(size)
         order = torch.randperm(size, generator=stream(self.seed, "evaluate", "stack"))
+        # sorted, so that the samples keep the order they have in the part
         return order[:RETAIN_SAMPLE].sort().values
 
     def losses(self, part: str, who: Who | None = None) -> Tensor:

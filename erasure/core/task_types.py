@@ -163,7 +163,7 @@ class Multilabel:
     def soft_loss(self, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return the cross-entropy against the teacher's probabilities, summed over labels.
 
-        It is a sum as :meth:`predictive_kl` is, from which it then differs by a constant only.
+        It is a sum as :meth:`predictive_kl` is, which is ``T^2`` times it but for a constant.
         """
         target = torch.sigmoid(teacher / temperature)
         return F.binary_cross_entropy_with_logits(

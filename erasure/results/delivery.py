@@ -56,6 +56,7 @@ def deliver(
             tracker.finish(run, result, results.artifacts(result.trial.fingerprint))
             return results.mark_sent(result, run)
         except RunLostError as error:
+            # the next attempt looks for another run, or opens one
             problem, run = error, ""
         except ErasureError as error:
             problem = error

@@ -113,5 +113,6 @@ _AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
 def _plain(state: Any) -> Any:
     """Return a generator state as nested tuples, which can be compared."""
     if isinstance(state, Tensor | np.ndarray):
+        # == of arrays is an array, and tuples that hold some cannot be compared
         return tuple(state.tolist())
     return tuple(_plain(part) for part in state) if isinstance(state, tuple) else state

@@ -98,5 +98,6 @@ def _joined(text: str) -> str:
 
 def _inline(text: str) -> str:
     text = re.sub(r":math:`([^`]+)`", r"$\1$", text)
+    # :class:`~a.b.C` becomes `C`, as does :class:`.C`
     text = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
     return text.replace("``", "`")

@@ -107,6 +107,7 @@ def _text(value: object) -> str:
         return value.strip()
     if hasattr(value, "item"):  # of numpy
         value = value.item()
+    # pandas makes floats of whole numbers where one is missing: 1.0 and 1 are one name
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool | int | float):

@@ -89,6 +89,7 @@ class TableSettings:
         """
         if len(frame) == 0:
             raise DataError("the table has no rows")
+        # names of columns may be numbers in pandas, never in a configuration
         frame = cleaned(frame.rename(columns=str), self.unknown)
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]

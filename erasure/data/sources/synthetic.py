@@ -130,6 +130,7 @@ def _pool(
     inputs: Tensor, labels: Tensor, classes: int, task: TaskType, data_config: DataConfig
 ) -> TabularPool:
     return TabularPool(
+        # a view of one column would keep the whole table, and lie in it with gaps
         features={f"x{i}": Column(values.clone()) for i, values in enumerate(inputs.unbind(1))},
         targets=labels.long().to(data_config.device),
         class_names=tuple(str(label) for label in range(classes)),

@@ -160,6 +160,7 @@ def _stamped(pool: Pool, ids: Tensor, indices: SplitIndices) -> "Stamped":
 def _brightest(pool: Pool, ids: Tensor) -> Sequence[float]:
     """Return the largest value of each channel in some images, as the model sees them."""
     chunks = ids.to(pool.targets.device).split(CHUNK)
+    # fetched without augmentation, on whose draws a colour must not depend
     highest = torch.stack([pool.fetch(chunk).amax(dim=(0, 2, 3)) for chunk in chunks])
     maxima: list[float] = highest.amax(dim=0).tolist()
     return maxima

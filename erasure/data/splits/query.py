@@ -106,6 +106,7 @@ def _identifier(name: str) -> str:
 def _parsed(where: str) -> ast.expr:
     try:
         return ast.parse(where.strip(), mode="eval").body
+    # memory and recursion: what the parser runs out of where signs or "not" are nested too deep
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ConfigError(
             f"where must be a condition such as {EXAMPLE}, got {where!r}: {error}"

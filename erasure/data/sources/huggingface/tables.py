@@ -73,7 +73,7 @@ class HuggingFaceTable(HubRows, TableSettings):
         require_columns(frame, lists, "sets")
         part = PART if PART in frame else None
         table = replace(self, ignore=sorted({*self.ignore, *lists} - {*self.attributes}))
-        frame = table._kept(frame, part)  # as itself
+        frame = table._kept(frame, part)  # table is self but for what it ignores
         pool = table.pool(frame, part)
         sets = {name: reader(frame) for name, reader in self.sets.items()}
         return replace(pool, attributes={**pool.attributes, **sets})

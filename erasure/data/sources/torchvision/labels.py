@@ -81,6 +81,7 @@ def _labels(name: str, dataset: Any) -> Tensor:
 
 
 def _kept(dataset: Any) -> Any:
+    # under these names classes of torchvision keep labels, as lists, arrays or tensors
     for attribute in ("targets", "labels", "_labels", "y"):
         values = getattr(dataset, attribute, None)
         if values is not None and len(values) == len(dataset):
