@@ -76,8 +76,9 @@ def _version_arguments() -> dict[str, Any]:
 
     if "execution_whitelist" not in inspect.signature(hydra.main).parameters:
         return {"version_base": "1.3"}
+    # of packages such as mine.conf the name at the top, below which their classes are
     outside = [value.split(".", 1)[0] + ".*" for value in outside_configs()]
-    ours = [
+    packages = [
         "erasure.*",
         "hydra_plugins.*",
         "torch.*",
@@ -85,7 +86,7 @@ def _version_arguments() -> dict[str, Any]:
         "torch_geometric.*",
         "optuna.*",
     ]
-    return {"execution_whitelist": [*ours, *outside]}
+    return {"execution_whitelist": [*packages, *outside]}
 
 
 def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:

@@ -93,6 +93,7 @@ def _verify(store: ModelStore, _: argparse.Namespace, console: Console) -> int:
 
 
 def _collect(store: ModelStore, options: argparse.Namespace, console: Console) -> int:
+    # 86400 seconds a day
     deadline = time.time() - options.unused_days * 86400
     keys = store.entries()
     unused = [key for key in keys if store.damage(key) or _last_use(store, key) < deadline]
@@ -118,6 +119,7 @@ def _print_line(console: Console, line: str) -> None:
 
 
 def _last_use(store: ModelStore, key: str) -> float:
+    # the store sets the time of this file anew whenever a trial asks for the model
     return (store.root / key / "meta.json").stat().st_mtime
 
 

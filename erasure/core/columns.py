@@ -71,6 +71,7 @@ class Column:
         values = self.values.cpu()
         if self.kind == "number":
             numbers = [_number(value, setting) for value in wanted]
+            # in the dtype of the column: 0.1 in float32 is not 0.1 in float64
             return torch.isin(values, torch.tensor(numbers, dtype=values.dtype))
         codes = torch.tensor([self.code(value, setting, noun) for value in wanted])
         if self.kind == "set":
@@ -101,6 +102,7 @@ def coded(texts: Sequence[object]) -> Column:
 
     ``None``, NaN and the empty text are missing.
     """
+    # only NaN differs from itself
     plain = ["" if text is None or text != text else str(text) for text in texts]
     names = tuple(sorted(set(plain) - {""}))
     codes = {name: code for code, name in enumerate(names)}

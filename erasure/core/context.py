@@ -86,6 +86,7 @@ class EvalContext:
 
     def of(self, who: Who) -> "EvalContext":
         """Return the same context with ``who`` as the subject; the cache is shared."""
+        # replace passes the dictionaries on, private ones too: both contexts fill the same cache
         return replace(self, subject=who)
 
     def targets(self, part: str) -> Tensor:
@@ -147,6 +148,7 @@ class EvalContext:
             raise NotComputableError("skipped", "missing_fresh")
         if len(self.splits.part(self._allowed(part))) == 0:
             raise NotComputableError("degenerate", "empty_split")
+        # no role has a space in its name, so these never take the key of a model of the trial
         key = (part, f"random {number}")
         if key not in self._cache:
             self._cache[key], _ = self._forward(part, self.fresh(key[1]), nullcontext())
@@ -186,6 +188,7 @@ class EvalContext:
         if size <= RETAIN_SAMPLE:
             return torch.arange(size)
         order = torch.randperm(size, generator=stream(self.seed, "evaluate", "stack"))
+        # sorted, so that the samples keep the order they have in the part
         return order[:RETAIN_SAMPLE].sort().values
 
     def losses(self, part: str, who: Who | None = None) -> Tensor:
@@ -246,6 +249,7 @@ class EvalContext:
             for batch in self.splits.part(part).batches(self.batch_size):
                 outputs.append(model(batch.inputs).float())
                 if recorded is not None:
+                    # a head may flatten by itself: features are vectors in any case
                     features.append(recorded.value.float().flatten(1))
         # Copies made out here are ordinary tensors; those of inference mode refuse autograd.
         recorded_features = torch.cat(features).cpu().clone() if features else None

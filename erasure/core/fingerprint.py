@@ -31,6 +31,8 @@ def tensor_fingerprint(*tensors: "Tensor") -> str:
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        # flat, because a tensor without dimensions cannot be viewed as bytes; as bytes, because
+        # numpy has no bfloat16
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+# at the start of a line, so that methods are not found; without underscore, so that it is public
 _DEFINED = re.compile(r"^(?:class|def) ([A-Za-z]\w*)", re.MULTILINE)
 
 
@@ -22,6 +23,7 @@ def lazy_names(
         package: The package whose modules are looked through, such as ``erasure.unlearners``.
         folder: Where it lies; None for the folder of the package of this name in erasure.
     """
+    # parents[1] is the folder of erasure itself, whose name is the first of the package
     root = Path(folder) if folder else Path(__file__).parents[1].joinpath(*package.split(".")[1:])
 
     def get(name: str) -> Any:

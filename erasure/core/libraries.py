@@ -55,11 +55,13 @@ def folder_of(top: str) -> Path | None:
         return None
     try:
         spec = find_spec(top)
+    # find_spec raises ValueError for a module without a spec, such as __main__ of a script
     except (ImportError, ValueError):
         return None
     if spec is None:
         return None
     if spec.submodule_search_locations:
+        # the first is the package's folder; the folder above it is that in which the package lies
         return Path(next(iter(spec.submodule_search_locations))).parent
     return Path(spec.origin).parent if spec.origin and spec.origin.endswith(".py") else None
 

@@ -32,6 +32,7 @@ def isolated(seed: int, *path: str) -> Iterator[None]:
     Layer initializers and dropout offer no generator argument; inside this block what they draw
     is a function of ``seed`` and ``path``, and nobody outside notices that they drew.
     """
+    # without devices fork_rng saves all GPUs, and saving those that nobody uses would start CUDA
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(_entropy(seed, path))
@@ -39,5 +40,7 @@ def isolated(seed: int, *path: str) -> Iterator[None]:
 
 
 def _entropy(seed: int, path: tuple[str, ...]) -> int:
+    # a byte that no name has stands between them: ("a", "bc") and ("ab", "c") are different paths
     digest = hashlib.blake2b("\0".join((str(seed), *path)).encode(), digest_size=8).digest()
+    # 63 bits: a seed that also fits a signed integer
     return int.from_bytes(digest, "big") >> 1

@@ -81,7 +81,8 @@ def source_hash(defined: Any) -> str:
     file = Path(str(inspect.getsourcefile(function)))
     if modules_here().file(module) == file:
         return _code(frozenset([module]), frozenset(), ()).fingerprint
-    # A script, a notebook, or a module that was loaded from a path.
+    # A script, a notebook, or a module that was loaded from a path: its name may lead to another
+    # file, or to none, so that its text is hashed by itself.
     syntax = syntax_of(file.read_text(encoding="utf-8"))
     named = modules_here().referred(module, syntax)
     return fingerprint([syntax.digest, _code(named, frozenset(), ()).fingerprint])
@@ -121,7 +122,9 @@ class Modules:
             except_below: Modules and packages that imports are not followed into.
         """
         named = sorted(modules)
+        # named is worked off as a stack, to which the imports of each module are added
         first = set(named)
+        # what was asked for is read even where it is installed; LIBRARIES count by version alone
         tops = {module.partition(".")[0] for module in named} - LIBRARIES
         hashes: dict[str, str] = {}
         libraries = set(ALWAYS)
@@ -192,6 +195,7 @@ class Modules:
             yield top
             return
         parts = name.split(".")
+        # the longest beginning that is a file is the module; what follows are names within it
         lengths = range(len(parts), 0, -1)
         module = next((m for m in (".".join(parts[:n]) for n in lengths) if self.file(m)), None)
         syntax = module and self.syntax(module)
@@ -227,6 +231,7 @@ def _code(
     code = modules_here().code(named)
     if not also:
         return code
+    # followed apart: except_below holds for these alone, not for what the targets import
     further = modules_here().code(also, except_below)
     modules = {**code.modules, **further.modules}
     libraries = {**code.libraries, **further.libraries}

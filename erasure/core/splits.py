@@ -50,12 +50,14 @@ class SplitIndices:
     def __post_init__(self) -> None:
         for name in PARTS:
             ids = getattr(self, name).long().cpu().sort().values
+            # the class is frozen for others; this is how a field is put into its normal form
             object.__setattr__(self, name, ids)
             if len(ids) == 0:
                 raise ConfigError(f"the {name} set of this split is empty")
         if self.requests and not torch.equal(torch.cat(self.requests).sort().values, self.forget):
             raise ValueError("the requests are not a partition of the forget set")
         all_ids = torch.cat([self.forget, self.retain, self.val, self.test])
+        # one look for both: an id twice in one part, or in two parts
         values, counts = all_ids.unique(return_counts=True)
         if len(values) != len(all_ids):
             shared = values[counts > 1][:5].tolist()
@@ -145,6 +147,7 @@ class View:
         if generator is not None:
             order = torch.randperm(len(self), generator=generator).to(index.device)
             index, labels = index[order], labels[order]
+        # (start, stop) of each batch in the order of this pass
         cuts = bounds(len(self), size, merge_tail=generator is not None)
         chosen = [index[start:stop] for start, stop in cuts]
         inputs = self.pool.stream(chosen, augment=generator if augment else None)
@@ -209,6 +212,7 @@ class DataSplits:
     @property
     def train(self) -> View:
         """Forget and retain together, sorted by id whatever the forget set is."""
+        # only the ids are taken: the training set has the labels of the pool
         both = self.forget + self.retain
         return View(both.pool, both.index.sort().values)
 
@@ -220,6 +224,7 @@ class DataSplits:
         """
         if name in self.probes:
             return self.probes[name]
+        # "test_forget" is a side of "test"; names of whole parts have no underscore
         whole, _, side = name.partition("_")
         view: View = getattr(self, whole)
         return view.take(self.of_same_population(whole) == (side == "forget")) if side else view

@@ -100,6 +100,7 @@ def _references(tree: ast.Module) -> tuple[frozenset[str], dict[str, str], str]:
                 named.add(text)
             elif name == "lazy_names":
                 lazy = text
+    # references come from anywhere, but only an import at the top gives others a name to import
     return frozenset(named), _imports(tree.body)[0], lazy
 
 
@@ -112,10 +113,12 @@ def _imports(nodes: list[Any]) -> tuple[dict[str, str], set[str]]:
             for alias in node.names:
                 named.add(alias.name)
                 top = alias.name.partition(".")[0]
+                # "import a.b" binds a to a; "import a.b as c" binds c to a.b
                 bound[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             for alias in node.names:
+                # "from . import a" has no module: its dots already end where the name begins
                 origin = base + "." * bool(node.module) + alias.name
                 named.add(base if alias.name == "*" else origin)
                 bound[alias.asname or alias.name] = origin
@@ -128,6 +131,7 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
     while stack:
         inner = stack.pop()
         yield inner
+        # also as typing.TYPE_CHECKING
         if isinstance(inner, ast.If) and _chain(inner.test).endswith("TYPE_CHECKING"):
             stack.extend(inner.orelse)
             continue

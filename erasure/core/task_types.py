@@ -123,15 +123,18 @@ class Multiclass:
 
     def average(self, logits: Tensor) -> Tensor:
         """Return the logarithm of the mean softmax."""
+        # log(sum_k p_k / K) without leaving logarithms
         return F.log_softmax(logits, dim=-1).logsumexp(dim=0) - math.log(len(logits))
 
     def any_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return labels uniform over all classes."""
+        # drawn on the CPU, where the generator is: every device gets the same labels
         drawn = torch.randint(num_classes, tuple(targets.shape), generator=generator)
         return drawn.to(targets.device)
 
     def wrong_labels(self, targets: Tensor, num_classes: int, generator: Generator) -> Tensor:
         """Return labels uniform over the other classes."""
+        # a step of 1 to C - 1 around the circle of classes never ends where it began
         step = torch.randint(1, num_classes, tuple(targets.shape), generator=generator)
         return (targets + step.to(targets.device)) % num_classes
 
@@ -160,7 +163,7 @@ class Multilabel:
     def soft_loss(self, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return the cross-entropy against the teacher's probabilities, summed over labels.
 
-        It is a sum as :meth:`predictive_kl` is, from which it then differs by a constant only.
+        It is a sum as :meth:`predictive_kl` is, which is ``T^2`` times it but for a constant.
         """
         target = torch.sigmoid(teacher / temperature)
         return F.binary_cross_entropy_with_logits(
@@ -201,6 +204,7 @@ class Multilabel:
 
     def average(self, logits: Tensor) -> Tensor:
         """Return the log-odds of the mean probability of each label."""
+        # both sums lack the factor 1 / K, which cancels in the difference
         off, on = _bernoulli(logits).logsumexp(dim=0).unbind(dim=-1)
         return on - off
 
@@ -233,9 +237,11 @@ class Multilabel:
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    # a probability that underflows adds 0: its logarithm is finite wherever logits are
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
 def _bernoulli(logits: Tensor) -> Tensor:
     """Return log-probabilities of off and on, ``(B, C, 2)``."""
+    # log(1 - sigmoid(z)) is logsigmoid(-z), which loses no digits where sigmoid(z) rounds to 1
     return torch.stack([F.logsigmoid(-logits), F.logsigmoid(logits)], dim=-1)

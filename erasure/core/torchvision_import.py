@@ -33,6 +33,7 @@ class _BeforeTorchvision(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != "torchvision":
             return None
+        # it has to act once only
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin is not None:
@@ -50,6 +51,7 @@ def _declare_missing_operators(package: Path) -> None:
             return
     except OSError:
         pass  # linked against another torch: exactly the case this module is for
+    # a fragment adds to the namespace, whether or not somebody else has declared it
     declared = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -69,6 +69,7 @@ class AllCNN(nn.Module):
 
 def _block(before: int, after: int, stride: int = 1, kernel: int = 3) -> list[nn.Module]:
     return [
+        # padded so that only the stride changes the size, also for 1 x 1
         nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(after),
         nn.ReLU(),

@@ -30,9 +30,11 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         widths = [image_channels(input_shape, in_channels, "cnn"), *channels]
+        # each pooling halves and rounds down
         side = min(input_shape[1:]) >> len(channels)
         if not channels or side < 1:
             raise ConfigError(
+                # bit_length - 1 is how often a side can be halved before nothing is left
                 f"channels must have between 1 and {min(input_shape[1:]).bit_length() - 1} "
                 f"entries for images of {input_shape[1]} x {input_shape[2]}, got {list(channels)}"
             )

@@ -138,6 +138,7 @@ def pooled(nodes: Tensor, batch: Tensor, ptr: Tensor, pooling: Pooling) -> Tenso
     zeros = nodes.new_zeros(len(ptr) - 1, nodes.shape[1])
     if pooling == "max":
         graph_of_entry = batch.unsqueeze(-1).expand_as(nodes)
+        # without zeros themselves: the maximum of a graph may be below them
         return zeros.scatter_reduce(0, graph_of_entry, nodes, "amax", include_self=False)
     total = zeros.index_add(0, batch, nodes)
     return total if pooling == "sum" else total / ptr.diff().unsqueeze(-1)

@@ -50,12 +50,14 @@ def tail(model: nn.Module, k: int) -> list[tuple[str, nn.Module]]:
             f"{type(model).__name__} has no layer with a weight of two or more dimensions; use a "
             f"method that does not count layers, such as finetune"
         )
+    # from the k-th of the counted layers, seen from the end, to the last module of any kind
     return modules[indices[-k] :] if k < len(indices) else modules
 
 
 def own_weight(module: nn.Module) -> Tensor:
     """Return the parameter called ``weight`` of ``module`` itself, or an empty vector."""
     weight = dict(module.named_parameters(recurse=False)).get("weight")
+    # of one dimension and without elements, so that it counts neither as a layer nor as weights
     return nn.Parameter().detach() if weight is None else weight
 
 
@@ -73,6 +75,7 @@ def kernels(model: nn.Module) -> list[tuple[str, nn.Module]]:
 def reset_layers(model: nn.Module, fresh: nn.Module, names: Collection[str]) -> None:
     """Give the modules ``names`` of ``model`` the values they have in ``fresh``."""
     for name in names:
+        # buffers as well, such as the running statistics of a norm
         model.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
 
 
@@ -113,6 +116,7 @@ def recorded_features(model: nn.Module) -> Iterator[Features]:
     features = Features()
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        # a hook gets the positional inputs as a tuple; a head has one
         features.value = inputs[0]
 
     hook = head(model)[1].register_forward_pre_hook(keep)

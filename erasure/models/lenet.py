@@ -35,6 +35,7 @@ class LeNet(nn.Module):
         super().__init__()
         channels = image_channels(input_shape, in_channels, "lenet")
         require_size(input_shape, SMALLEST, "lenet")
+        # the first convolution keeps the size, the second takes off 4, and each is pooled by 2
         height, width = ((side // 2 - 4) // 2 for side in input_shape[1:])
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, kernel_size=5, padding=2),

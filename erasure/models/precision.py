@@ -25,6 +25,7 @@ def with_precision(model: nn.Module, precision: str) -> nn.Module:
         raise ConfigError(f"precision must be 32 or bf16, got {precision!r}")
     if precision == "bf16":
         kind = type(model)
+        # first in the order of classes, so that its forward is called and super() is the model's
         model.__class__ = type(kind.__name__, (_Bfloat16, kind), {})
     return model
 

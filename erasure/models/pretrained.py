@@ -61,6 +61,7 @@ def load_backbone(
     Raises:
         ConfigError: If the backbone is not complete, or of another shape.
     """
+    # with the dot, so that a layer whose name only begins like it is not left out
     head = weighted_layers(model)[-1][0] + "."
     left_out = (head, *ignored)
     kept = {name: value for name, value in weights.items() if not name.startswith(left_out)}
@@ -68,6 +69,7 @@ def load_backbone(
     missing = [
         name
         for name in model_state
+        # whole numbers are counters, such as num_batches_tracked, which older files do not have
         if name not in kept and not name.startswith(head) and model_state[name].is_floating_point()
     ]
     unknown = [name for name in kept if name not in model_state]

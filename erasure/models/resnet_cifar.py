@@ -51,6 +51,7 @@ class ResNetCifar(nn.Module):
         blocks: list[nn.Module] = []
         before = width
         for after, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
+            # three stages of blocks of two layers; the stem and the head are the two others
             for position in range((depth - 2) // 6):
                 blocks.append(_ResidualBlock(before, after, stride if position == 0 else 1))
                 before = after

@@ -55,6 +55,7 @@ class BagOfEmbeddings(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map ``input_ids`` and ``attention_mask``, ``(B, L)`` each, to logits ``(B, C)``."""
         mask = inputs["attention_mask"].unsqueeze(-1)
+        # (B, L, D) times (B, L, 1): padding counts neither in the sum nor in the number of tokens
         summed = (self.embedding(inputs["input_ids"]) * mask).sum(dim=1)
         logits: Tensor = self.layers(summed / mask.sum(dim=1))
         return logits

@@ -112,6 +112,7 @@ def pretrained_transformer(
     }
     with _loading(name, models_folder):
         config = library.AutoConfig.from_pretrained(source, num_labels=num_classes, **where)
+        # drawn as any network is, head included; the encoder is put into it below
         network = library.AutoModelForSequenceClassification.from_config(config)
         body, loading_info = library.AutoModel.from_pretrained(
             source, weights_only=True, output_loading_info=True, **where
@@ -163,6 +164,7 @@ def _check_fit(network: Any, name: str, vocab_size: int, max_length: int) -> Non
     most = getattr(config, "max_position_embeddings", None) or max_length
     for part, module in network.named_modules():
         if part.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # with an index for padding, positions are counted from the one behind it
             first = 0 if module.padding_idx is None else module.padding_idx + 1
             most = module.num_embeddings - first
     if max_length > most:

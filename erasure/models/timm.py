@@ -50,6 +50,7 @@ def timm_model(
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigError(f"name must be a model of timm, such as resnet18, got {name!r}{hint}")
     arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
+    # other networks do not take the argument
     if timm.get_pretrained_cfg(name).fixed_input_size:
         arguments["img_size"] = tuple(input_shape[1:])
     arguments.update(settings or {})

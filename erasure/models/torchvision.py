@@ -109,10 +109,12 @@ def _is_small(
 def _settings(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Return what the builder has to be told besides the number of classes."""
     if name in ("googlenet", "inception_v3"):
+        # both networks warn unless they are told how to draw their weights
         return {"aux_logits": False, "init_weights": True}
     if name.startswith("maxvit_"):
         return {"input_size": tuple(input_shape[1:])}
     if name.startswith("vit_"):
+        # the side of a patch ends the name, as in vit_b_16
         patch = int(name.rpartition("_")[2])
         if input_shape[1] != input_shape[2] or input_shape[1] % patch:
             raise UnsupportedError(
@@ -130,6 +132,7 @@ def _smallest(model: nn.Module, name: str, *, small: bool) -> int:
     if name.startswith(PATCHED):  # torchvision names the size of its own images for these
         return 1 if name.startswith("vit_") else SMALLEST_FOR_IMAGENET
     sizes: tuple[int, int] = get_model_weights(name).DEFAULT.meta["min_size"]
+    # what the small first layers do not shrink, images need not have
     kept = int(_first(model)[1].stride[0]) * 2 ** len(_poolings(model)) if small else 1
     return math.ceil(min(sizes) / kept)
 

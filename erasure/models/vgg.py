@@ -88,6 +88,7 @@ def _three_layers(channels: int, num_classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(7),
         nn.Flatten(),
+        # 7 x 7 positions of the pooling above
         nn.Linear(channels * 49, 4096),
         nn.ReLU(),
         nn.Dropout(),

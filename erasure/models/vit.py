@@ -71,6 +71,7 @@ class ViT(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` to logits ``(B, classes)``."""
+        # (B, width, rows, columns) to (B, words, width)
         words = self.patches(inputs).flatten(2).transpose(1, 2)
         read_out = self.read_out.expand(len(inputs), -1, -1)
         words = torch.cat([read_out, words], dim=1) + self.positions
@@ -119,9 +120,11 @@ class _Attention(nn.Module):
     def forward(self, words: Tensor) -> Tensor:
         batch, count, width = words.shape
         shape = (batch, count, 3, self.heads, width // self.heads)
+        # three of (B, heads, words, width / heads)
         queries, keys, values = self.ask(words).reshape(shape).permute(2, 0, 3, 1, 4)
         scale = (width // self.heads) ** -0.5
         weights = (scale * queries @ keys.transpose(-2, -1)).softmax(dim=-1)
+        # the heads lie side by side again
         mixed = (weights @ values).transpose(1, 2).reshape(batch, count, width)
         answer: Tensor = self.answer(mixed)
         return answer

@@ -51,10 +51,12 @@ def deliver(
     for pause in (0.0, *PAUSES):
         time.sleep(pause)
         try:
+            # searched before one is opened: an earlier attempt may have got half of the way
             run = run or tracker.find(result) or _start(tracker, result, parent)
             tracker.finish(run, result, results.artifacts(result.trial.fingerprint))
             return results.mark_sent(result, run)
         except RunLostError as error:
+            # the next attempt looks for another run, or opens one
             problem, run = error, ""
         except ErasureError as error:
             problem = error
@@ -79,6 +81,7 @@ def replay(tracker: Tracker, results: ResultStore) -> Replayed:
             busy += 1
             continue
         with results.claim(fingerprint):
+            # read again under the lock: since the list was made, another process may have sent it
             result = results.find(fingerprint)
             if result is None or result.run:
                 continue

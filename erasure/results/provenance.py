@@ -41,6 +41,7 @@ def is_alive(tags: Mapping[str, str]) -> bool:
         process = psutil.Process(int(tags.get("erasure.pid", "-1")))
         born = float(tags.get("erasure.born", "0"))
         zombie = process.status() == psutil.STATUS_ZOMBIE
+        # reckoned from the time of boot, which moves when the clock is set right
         return not zombie and abs(process.create_time() - born) < 2.0
     except (psutil.Error, ValueError):
         return False
@@ -58,6 +59,7 @@ def git_tags(folder: Path) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     lines = done.stdout.splitlines()
+    # lines with # are headers, all others are files that differ
     commit = next((line.split()[2] for line in lines if line.startswith("# branch.oid")), "")
     dirty = any(not line.startswith("#") for line in lines)
     named = {} if commit in ("", "(initial)") else {COMMIT_TAG: commit}

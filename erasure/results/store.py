@@ -130,6 +130,7 @@ class ResultStore:
         trial = result.trial
         folder = self.folder(trial.fingerprint)
         folder.mkdir(parents=True, exist_ok=True)
+        # a result that was read back has no causes: to save it again must not list it twice
         if trial.causes and not (folder / "causes.json").exists():
             _write(folder / "causes.json", json.dumps(trial.causes, sort_keys=True))
             if result.outcome == "finished":
@@ -166,6 +167,7 @@ class ResultStore:
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(text)
+    # in one step: who reads meanwhile gets the old text or the new one
     partial.replace(path)
 
 

@@ -55,6 +55,7 @@ def accepts_one_forget_sample(case: Case) -> None:
     """A forget set of a single sample is enough to work on."""
     run = case.run(num_forget=1)
     _assert_usable(run)
+    # False and None are alike here: neither promises that something moves
     assert run.moved() or not case.changes_weights, "no parameter changed with one sample"
 
 
@@ -153,6 +154,7 @@ def leaves_requires_grad(case: Case) -> None:
     run = case.run()
     expected = {name: p.requires_grad for name, p in run.original.named_parameters()}
     flags = {name: p.requires_grad for name, p in run.result.named_parameters()}
+    # a parameter that is gone is for keeps_architecture to tell
     changed = [name for name in expected if flags.get(name, expected[name]) != expected[name]]
     assert not changed, f"left requires_grad changed on {_listed(changed)}"
 

@@ -55,6 +55,7 @@ def fixed_task(
     bounds = [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
     views = [
         _FixedView(pool, torch.arange(start, stop), lengths=tuple(len(t) for _, t in part))
+        # bounds has one more than there are parts
         for start, stop, part in zip(bounds, bounds[1:], (forget, retain, val), strict=False)
     ]
 

@@ -90,6 +90,7 @@ class MetricCase:
         outside = Surroundings.capture()
         try:
             seed_everything(global_seed)
+            # empty for every role: a metric must not find what an earlier measurement left
             ctx.results.update({who: {} for who in ctx.models})
             for metric in self.after:
                 for who in ctx.models:
@@ -150,6 +151,7 @@ def is_reproducible(case: MetricCase) -> None:
 def leaves_models(case: MetricCase) -> None:
     """Weights, flags and hooks of every model are as before."""
     ctx = toy_context("cnn")
+    # the cnn has batch normalization, whose statistics any pass in train mode would move
     before = {who: _state(model) for who, model in ctx.models.items()}
     case.measured(ctx)
     for who, model in ctx.models.items():
@@ -223,10 +225,12 @@ def _assert_in_range(name: str, measured: MetricValue, meaning: Meaning) -> None
         assert ordered, f"the interval [{low}, {high}] of {name} is impossible"
 
 
-def _same(one: MetricValue, other: MetricValue | None) -> bool:
-    if other is None or one.status != other.status:
+def _same(first: MetricValue, second: MetricValue | None) -> bool:
+    if second is None or first.status != second.status:
         return False
-    pairs = ((one.value, other.value), (one.ci_low, other.ci_low), (one.ci_high, other.ci_high))
+    names = ("value", "ci_low", "ci_high")
+    pairs = [(getattr(first, name), getattr(second, name)) for name in names]
+    # NaN, which stands for no value or no interval, differs from itself
     return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
 
 

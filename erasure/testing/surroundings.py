@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 }
 """How to read and write each global setting of torch that a method may be tempted to change."""
 
+# torch registers hooks for all modules in private tables, and has no other way to list them
 _GLOBAL_HOOKS: Mapping[str, dict[int, Any]] = {
     name: table
     for home in (modules, optimizers)
@@ -61,6 +62,7 @@ class Surroundings:
         for name, (_, write) in GENERATORS.items():
             write(self.generators[name])
         for name, (read, write) in SETTINGS.items():
+            # writing is not free: a default device, even the same, would install a mode of torch
             if read() != self.settings[name]:
                 write(self.settings[name])
         for name, table in _GLOBAL_HOOKS.items():
@@ -111,5 +113,6 @@ _AFTER_ACCUMULATION = "_post_accumulate_grad_hooks"
 def _plain(state: Any) -> Any:
     """Return a generator state as nested tuples, which can be compared."""
     if isinstance(state, Tensor | np.ndarray):
+        # == of arrays is an array, and tuples that hold some cannot be compared
         return tuple(state.tolist())
     return tuple(_plain(part) for part in state) if isinstance(state, tuple) else state

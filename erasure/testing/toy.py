@@ -73,6 +73,7 @@ def toy_pool(forgotten: SplitIndices | None = None) -> TensorPool:
     generator = stream(0, "toy", "data")
     targets = torch.arange(NUM_TRAIN + NUM_VAL + NUM_TEST) % NUM_CLASSES
     if forgotten is not None:
+        # the last class goes over to the first in training, so that only the forget set has it
         targets[forgotten.train] %= NUM_CLASSES - 1
         targets[forgotten.forget] = NUM_CLASSES - 1
     templates = SIGNAL * torch.randn(NUM_CLASSES, *SHAPE, generator=generator)
@@ -176,6 +177,7 @@ def _train_audited(model: ToyModel, pool: AuditedPool, view: View) -> nn.Module:
 
 def _train(model: ToyModel, view: View) -> nn.Module:
     # The contents are part of the key: a method that spoils its data must not spoil the cache.
+    # in the order of ids, whatever that of the view is: a set of samples is trained on once
     view = view.take(view.index.argsort())
     contents = (view.index, view.targets, view.pool.fetch(view.index))
     key = (model, tensor_fingerprint(*contents))

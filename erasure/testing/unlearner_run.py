@@ -49,6 +49,7 @@ class UnlearnerRun:
             "val": self.task.val,
         }
         shown = {name: view.index for name, view in views.items()}
+        # of the whole pool: ids that no view shows are the test set's
         every = torch.arange(len(self.reads))
         return {**shown, "test": every[~torch.isin(every, torch.cat(list(shown.values())))]}
 
@@ -86,6 +87,7 @@ def run_unlearner(
     """
     task = toy_task(model, num_forget=num_forget, whole_class=whole_class)
     original = task.model
+    # the method gets a copy, so that a change of the original itself can be told
     task = replace(task, model=copy.deepcopy(original))
     state = {name: value.clone() for name, value in original.state_dict().items()}
     contents = _contents(task)
@@ -94,6 +96,7 @@ def run_unlearner(
         seed_everything(global_seed)
         before = Surroundings.capture()
         result = unlearner(task)
+        # before the state is put back, and without the checks that follow
         after = Surroundings.capture()
     finally:
         outside.restore()

@@ -67,6 +67,7 @@ def _paired(path: Path) -> dict[str, str]:
     for entry in content.get("defaults", []):
         if isinstance(entry, dict):
             key, value = next(iter(entry.items()))
+            # "override /model@a.b" is the group model, put where a.b is
             chosen[str(key).removeprefix("override /").partition("@")[0]] = str(value)
     return chosen
 
@@ -109,6 +110,7 @@ def _multiplications(model: Any, modality: str) -> str:
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model.eval()(torch.zeros(1, *OFFERED[modality]["input_shape"]))
+    # the counter takes a multiplication and its addition for two operations
     return f"{counter.get_total_flops() / 2e6:,.1f}"
 
 

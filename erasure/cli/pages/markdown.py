@@ -32,6 +32,7 @@ def parse_docstring(text: str) -> Docstring:
     """Take the docstring ``text`` apart by its Google-style headings."""
     parts = _SECTION.split(inspect.cleandoc(text))
     summary, _, body = parts[0].partition("\n\n")
+    # splitting by a group gives text, heading, text, heading and so on; so it does below
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     arguments = _ARGUMENT.split(sections.pop("Args", ""))[1:]
     return Docstring(
@@ -97,5 +98,6 @@ def _joined(text: str) -> str:
 
 def _inline(text: str) -> str:
     text = re.sub(r":math:`([^`]+)`", r"$\1$", text)
+    # :class:`~a.b.C` becomes `C`, as does :class:`.C`
     text = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
     return text.replace("``", "`")

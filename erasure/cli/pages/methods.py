@@ -62,6 +62,7 @@ def _described(path: Path) -> tuple[str, Docstring]:
 def _settings(conf: Path, path: Path, docstring: Docstring) -> list[tuple[str, ...]]:
     defaults = _flat(_loaded(path))
     ranges = _loaded(conf / "search" / path.name)
+    # as the docstring has them, then those of nested nodes such as fit, which it does not name
     names = [*docstring.arguments, *(n for n in defaults if n not in docstring.arguments)]
     return [
         (

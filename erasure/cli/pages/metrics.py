@@ -40,6 +40,7 @@ def sections(conf: Path) -> dict[str, dict[str, str]]:
     bundles = _bundles(conf)
     for path in sorted((conf / "metric").glob("[!_]*.yaml")):
         metric = _built(conf, path.stem)
+        # the folder that its module is in
         room = type(metric).__module__.split(".")[-2]
         measured_by = [name for name, metrics in bundles.items() if path.stem in metrics]
         every[room][path.stem] = "\n\n".join(_section(path.stem, metric, measured_by))

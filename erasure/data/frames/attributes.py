@@ -140,12 +140,14 @@ class Mentions:
         import pyarrow.compute as pc
 
         held = [frame[name].fillna("").astype(str) for name in self.columns]
+        # a plain string array has offsets of 32 bits and holds no more than 2 GiB of text
         texts = pa.array(joined(held), pa.large_string())
         mentions = []
         for phrase in self.phrases:
             # \b of this engine knows the letters of English only.
             pattern = rf"(?:^|[^\pL\pN_]){re.escape(phrase)}(?:$|[^\pL\pN_])"
             hits = pc.match_substring_regex(texts, pattern, ignore_case=self.ignore_case)
+            # truth values are bits in Arrow, and what it gives numpy is read-only
             mentions.append(torch.from_numpy(hits.to_numpy(zero_copy_only=False).copy()))
         return Column(torch.stack(mentions, dim=1), tuple(self.phrases))
 

@@ -73,6 +73,7 @@ def members(series: "pd.Series", separator: str, top: int | None = None) -> Colu
     empty.
     """
     lists = split_lists(series, separator).reset_index(drop=True)
+    # each member repeats the number of its row, which reset_index has made the position in inside
     exploded = lists.explode().dropna()
     column = as_column(_numbers(exploded), category=True)
     inside = torch.zeros((len(series), len(column.names)), dtype=torch.bool)
@@ -87,6 +88,7 @@ def split_lists(series: "pd.Series", separator: str) -> "pd.Series":
     """Return lists of texts; one that is written as text may have brackets and quotes."""
     import pandas as pd
 
+    # texts and lists go different ways, each with the other masked, and are merged at the end
     written = series.map(lambda value: isinstance(value, str))
     not_text = series.astype("object").mask(written)
     lists = not_text.map(_listed, na_action="ignore")
@@ -133,5 +135,6 @@ def _numbers(series: "pd.Series") -> "pd.Series":
     import pandas as pd
 
     texts = series.astype("string")
+    # 15 digits, which floats, by which names are sorted, still tell apart
     whole = texts.str.fullmatch(r"-?\d{1,15}").fillna(False)
     return pd.to_numeric(texts) if len(texts) and whole.all() else texts.astype("object")

@@ -44,6 +44,7 @@ def as_column(series: "pd.Series", *, category: bool = False) -> Column:
             f"column {series.name} must hold numbers or text, got {series.dtype} ({error}); "
             f"list it in dataset.ignore, or convert it"
         ) from error
+    # stripped, several values may be one name, and share its code
     names = sorted(set(texts) - {""}, key=float if _all_numbers(uniques) else None)
     code_of = {name: code for code, name in enumerate(names)}
     table = torch.tensor([code_of.get(text, -1) for text in texts] + [-1])  # the last for missing
@@ -106,6 +107,7 @@ def _text(value: object) -> str:
         return value.strip()
     if hasattr(value, "item"):  # of numpy
         value = value.item()
+    # pandas makes floats of whole numbers where one is missing: 1.0 and 1 are one name
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool | int | float):

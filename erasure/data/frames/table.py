@@ -89,6 +89,7 @@ class TableSettings:
         """
         if len(frame) == 0:
             raise DataError("the table has no rows")
+        # names of columns may be numbers in pandas, never in a configuration
         frame = cleaned(frame.rename(columns=str), self.unknown)
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
@@ -110,6 +111,7 @@ class TableSettings:
             targets=targets,
             class_names=names,
             official=None if official is None else _parts(frame, official)[keep],
+            # not refused here: load puts the setting in once the table was prepared
             missing="mean",
         )
 
@@ -158,6 +160,7 @@ def require_columns(frame: "pd.DataFrame", names: Sequence[str], setting: str) -
 def packed(pool: TabularPool) -> Prepared:
     """Return a table as tensors and plain data."""
     names = list(pool.attributes)
+    # numbered, since columns may have any name and the properties keep it
     tensors = {f"column {i}": pool.attributes[name].values for i, name in enumerate(names)}
     tensors["targets"] = pool.targets
     if pool.official is not None:
@@ -221,5 +224,6 @@ def _parts(frame: "pd.DataFrame", name: str) -> Tensor:
         raise DataError(
             f"official parts in {name} must be train, val, test or 0, 1, 2, got {unknown[0]!r}"
         )
+    # the last is for -1, the code of a missing part
     table = [codes[part.lower()] for part in column.names] + [NOWHERE]
     return torch.tensor(table, dtype=torch.int8)[column.values]

@@ -55,6 +55,7 @@ def augmentation(
     colours = ColorJitter(
         brightness=brightness, contrast=contrast, saturation=saturation, limit=limit
     )
+    # compared with that of no strength, which would change nothing but the dtype
     if colours != ColorJitter(limit=limit):
         steps.append(colours)
     return InTurn(tuple(steps)) if len(steps) > 1 else next(iter(steps), None)
@@ -99,15 +100,18 @@ class CropFlip:
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Augment images ``(B, C, H, W)``."""
         batch, channels, height, width = images.shape
+        # a window that starts at 0 .. 2 p of the padded image shifts it by -p .. p; (B, 1) each
         limit = 2 * self.padding + 1
         top, left = torch.randint(limit, (2, batch, 1), generator=generator)
         rows = top + torch.arange(height)
         columns = left + torch.arange(width)
         if self.flip:
             mirrored = torch.rand((batch, 1), generator=generator) < 0.5
+            # reading the columns of a window backwards mirrors it
             columns = torch.where(mirrored, columns.flip(1), columns)
         padded = F.pad(images, (self.padding,) * 4).reshape(batch, channels, -1)
         stride = width + 2 * self.padding
+        # number of each pixel in the flat padded image, (B, H, W): one gather shifts and mirrors
         pixels = (rows[:, :, None] * stride + columns[:, None, :]).reshape(batch, 1, -1)
         pixels = pixels.to(images.device).expand(batch, channels, -1)
         return padded.gather(2, pixels).reshape(images.shape)
@@ -154,12 +158,14 @@ class ColorJitter:
         low = (1 - strengths).clamp(min=0)
         drawn = torch.rand((len(images), 3), generator=generator)
         factors = (low + (1 + strengths - low) * drawn).to(images.device)
+        # (3, B, 1, 1, 1): a factor per image
         brighter, sharper, fuller = factors.T.reshape(3, -1, 1, 1, 1)
         jittered = images.float()
         if self.brightness > 0:
             jittered = self._clamped(jittered * brighter)
         if self.contrast > 0:
             mean = _grey(jittered).mean(dim=(2, 3), keepdim=True)
+            # mean + factor * (image - mean); lerp goes beyond its ends for factors above one
             jittered = self._clamped(torch.lerp(mean, jittered, sharper))
         if self.saturation > 0 and jittered.shape[1] != 1:
             if jittered.shape[1] != len(LUMA):
@@ -171,6 +177,7 @@ class ColorJitter:
         return jittered
 
     def _clamped(self, images: Tensor) -> Tensor:
+        # in place: it only ever gets what was just computed, never the images of the caller
         return images if self.limit is None else images.clamp_(0, self.limit)
 
 

@@ -11,7 +11,7 @@ ROUNDS = 8
 """More rounds than any network here has layers, so that what it tells apart has two colours."""
 
 # as signed numbers, which is all that torch has; odd, so that multiplying can be undone
-_FIRST, _SECOND, _OWN = -0x61C8864680B583EB, -0x4019AFC3BC1A2B57, 0x2545F4914F6CDD1D
+_FIRST, _SECOND, _NODE = -0x61C8864680B583EB, -0x4019AFC3BC1A2B57, 0x2545F4914F6CDD1D
 
 
 def refined(
@@ -40,7 +40,7 @@ def refined(
         seen = mixed(colour.index_select(0, source) + bond)
         around = torch.zeros_like(colour).index_add(0, target, seen)
         # an odd factor sets the node apart from its neighbours and loses no bit modulo 2**64
-        colour = mixed(colour * _OWN + around)
+        colour = mixed(colour * _NODE + around)
         yield colour
 
 
@@ -56,6 +56,7 @@ def mixed(values: Tensor) -> Tensor:
 
 def _shifted(values: Tensor, by: int) -> Tensor:
     """Shift right and fill with zeros; torch fills with the sign."""
+    # the mask clears the copies of the sign that the shift brought in from the left
     return (values >> by) & ((1 << (64 - by)) - 1)
 
 

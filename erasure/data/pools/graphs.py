@@ -173,6 +173,7 @@ def _check_packing(pool: GraphPool) -> None:
         raise DataError(f"graph {int(sizes.argmin())} has no node")
     if pool.edge_attr is not None and len(pool.edge_attr) != ends[1]:
         raise DataError(f"features of {len(pool.edge_attr)} edges for {ends[1]} edges")
+    # (E,): how many nodes the graph of each edge has
     limit = torch.repeat_interleave(sizes, edges)
     if bool(((pool.edge_index < 0) | (pool.edge_index >= limit)).any()):
         raise DataError("edge_index must stay within each graph")

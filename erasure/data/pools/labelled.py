@@ -27,7 +27,7 @@ class Labelled:
         attributes: Further columns by name.
         official: Part of each sample ``(N,)`` int8 in the split of the authors: 0 train, 1 val,
             2 test, -1 none.
-        task: What the labels mean.
+        task_type: What the labels mean.
         properties: What a model may need to know besides shape and classes.
 
     Raises:
@@ -51,6 +51,7 @@ class Labelled:
                 raise DataError(f"{name} has {len(column)} rows for {length} inputs")
         if self.targets.ndim == 1 and self.targets.is_floating_point():
             raise DataError(f"targets must be whole numbers, got {self.targets.dtype}")
+        # one of the classes or, with several labels per sample, 0 and 1
         highest = len(self.class_names) - 1 if self.targets.ndim == 1 else 1
         if length and not (int(self.targets.min()) >= 0 and int(self.targets.max()) <= highest):
             raise DataError(f"targets must be in [0, {highest}]")
@@ -73,6 +74,7 @@ class Labelled:
         names = [list(self.class_names), self.task_type.name]
         columns = [
             fingerprint([name, self.attributes[name].fingerprint])
+            # in whatever order a source has added them
             for name in sorted(self.attributes)
         ]
         official = [] if self.official is None else [tensor_fingerprint(self.official)]

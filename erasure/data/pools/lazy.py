@@ -106,6 +106,7 @@ class LazyPool(Labelled):
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
+        # through the same code as a pass, so that both give the same bits
         (inputs,) = self.stream([index], augment=augment)
         return inputs
 
@@ -178,9 +179,11 @@ def _surveyed(rows: Rows) -> Prepared:
     small = is_sketched_small(rows.shape[1:])
     hashes, sketches = [], []
     for ids, samples in passage(rows):
+        # .data is a view of the memory, where tobytes would copy it
         digest.update(samples.reshape(-1).view(torch.uint8).numpy().data)
         hashes.append(row_hashes(samples))
         if small:
+            # ids of a chunk follow one another, so this is their row in it
             sketches.append(tensor_sketch(samples, ids - ids[:1]))
     tensors = {"hashes": torch.cat(hashes) if hashes else torch.zeros(0, dtype=torch.int64)}
     if sketches:

@@ -89,6 +89,7 @@ class NodePool(Labelled):
             self,
             x=self.x[stays],
             edge_index=edges[:, (edges >= 0).all(dim=0)],
+            # -1 reads the last row as well, but then where does not take what was read
             rows=torch.where(rows < 0, -1, renumbered[rows]),
         )
 
@@ -127,6 +128,7 @@ class NodePool(Labelled):
         """
         source, target = self.edge_index
         around = torch.zeros_like(self.x).index_add(0, target, self.x.index_select(0, source))
+        # normalized, the sum over neighbours has the direction of their mean
         both = torch.cat([F.normalize(self.x, dim=1), F.normalize(around, dim=1)], dim=1)
         nothing = both.new_zeros((1, both.shape[1]))
         return torch.cat([both, nothing])[self.fetch(index)["readout"].clamp(max=len(self.x))]

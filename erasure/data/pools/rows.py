@@ -211,6 +211,7 @@ def read_ahead(
         pieces = max(1, min(workers, len(index) // rows.grain))
         with torch.inference_mode(mode=False):  # which other threads could not write into
             out = torch.empty((len(index), *rows.shape[1:]), dtype=rows.dtype, pin_memory=pinned)
+            # pieces of out are views: each thread fills its rows of the one batch
             parts = zip(index.tensor_split(pieces), out.tensor_split(pieces), strict=True)
         return out, [executor.submit(rows.read, *part) for part in parts]
 
@@ -221,6 +222,8 @@ def read_ahead(
             for part in parts:
                 part.result()
             yield out
+            # only when the reader is back for more: at most ahead batches wait in memory
             waiting.extend(begin(index) for index in islice(rest, 1))
     finally:
+        # runs as well when the generator is closed or collected: threads do not outlive it
         executor.shutdown(wait=True, cancel_futures=True)

@@ -115,6 +115,7 @@ class TabularPool(Labelled):
     @cached_property
     def _hashes(self) -> Tensor:
         count = len(self.targets)
+        # (N, 1) of numbers and codes, (N, K) of sets
         raw = [c.values.double().reshape(count, -1) for c in self.features.values()]
         # equal numbers may have different bytes: -0.0 + 0.0 is 0.0, and NaN has many patterns
         rows = torch.cat(raw, dim=1) + 0.0
@@ -171,6 +172,7 @@ def _standardized(numbers: Tensor, train: Tensor) -> Tensor:
     """
     chosen = numbers[train]
     present = ~chosen.isnan()
+    # a column without any number has a mean and a deviation of NaN; low > high makes it 0
     mean = chosen.nanmean(dim=0)
     centred = torch.where(present, chosen - mean, 0.0)
     std = (centred.square().sum(dim=0) / present.sum(dim=0)).sqrt()
@@ -189,4 +191,5 @@ def _indicators(column: Column, train: Tensor) -> Tensor:
         return column.values[:, column.values[train].any(dim=0)]
     seen = column.values[train].unique()
     # -1 is a missing value: it gets no column, and its row has no value
+    # (N, 1) against (K,)
     return column.values.unsqueeze(1).eq(seen[seen >= 0])

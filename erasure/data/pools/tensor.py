@@ -55,6 +55,7 @@ class TensorPool(Labelled):
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
         """Return the samples ``index`` (B,) as float32 ``(B, ...)``."""
+        # index_select copies, so that what presented does in place stays out of the pool
         return presented(self, self.inputs.index_select(0, index), augment)
 
     def digests(self, index: Tensor) -> Tensor:
@@ -119,6 +120,7 @@ def normalized(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) 
     if not mean:
         return images
     shape = (1, -1, *[1] * (images.ndim - 2))
+    # (x - mean) / std as x * scale + shift, which needs no memory for a difference
     scale = torch.tensor(std, device=images.device).reciprocal().reshape(shape)
     shift = (-torch.tensor(mean, device=images.device)).reshape(shape) * scale
     return images.mul_(scale).add_(shift)

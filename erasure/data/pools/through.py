@@ -122,6 +122,7 @@ class AuditedPool(Through):
 
     def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Inputs:
         """Count and pass on."""
+        # not reads[index] += 1, which counts an id that is there twice only once
         self.reads.index_add_(0, index, torch.ones_like(index))
         return self.pool.fetch(index, augment=augment)
 

@@ -101,6 +101,7 @@ class TokenPool(Labelled):
         those that are in all texts, such as the first and the last, make no texts alike. The
         order of tokens is ignored.
         """
+        # any fixed seed: a token has the same bucket and sign in every process
         generator = Generator().manual_seed(SKETCH_WIDTH)
         buckets = torch.randint(SKETCH_WIDTH, (self.vocab_size,), generator=generator)
         signs = torch.randint(2, (self.vocab_size,), generator=generator) * 2.0 - 1.0
@@ -110,6 +111,7 @@ class TokenPool(Labelled):
         for rows, ids in zip(sketches.split(CHUNK), index.split(CHUNK), strict=True):
             padded = self.fetch(ids)
             tokens = padded["input_ids"]
+            # rows is a view of sketches; the mask keeps padding from counting as a token
             rows.scatter_add_(1, buckets[tokens], weights[tokens] * padded["attention_mask"])
         return sketches
 
@@ -144,4 +146,5 @@ class TokenPool(Labelled):
         # text and token packed into one number; unique counts a token once per text
         pairs = (rows * self.vocab_size + self.flat.cpu()).unique()
         texts = torch.bincount(pairs % self.vocab_size, minlength=self.vocab_size)
+        # clamped for ids that no text has, which are never looked up but must not be infinite
         return (count / texts.clamp(min=1)).log()

@@ -47,6 +47,7 @@ class Digits:
         images, targets = _load()
         if self.noise > 0:
             generator = Generator().manual_seed(self.noise_seed)
+            # pixels of this data set are whole numbers from 0 to 16
             clean = images.float() / 16
             images = clean + self.noise * torch.randn(clean.shape, generator=generator)
         return LazyPool(

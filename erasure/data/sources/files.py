@@ -45,6 +45,7 @@ class TableFile(TableSettings):
         path = existing(self.path)
         source = {
             "content": content(path),
+            # the same bytes are read in another way under another suffix
             "suffix": path.suffix,
             "official": self.official,
             "separator": self.separator,

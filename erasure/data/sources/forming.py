@@ -60,6 +60,7 @@ class Decode:
         from PIL import Image
 
         with Image.open(file) as opened:
+            # also when channels is not set: a folder may mix grey, palette and colour
             picture = opened.convert("L" if self.form.channels == 1 else "RGB")
         width, height = picture.size
         _, rows, columns = self.form.shape((3, height, width))
@@ -125,6 +126,7 @@ def formed(pictures: Tensor, form: Form) -> Tensor:
     if channels == 1 and pictures.shape[1] == 3:
         weights = torch.tensor(GREY, dtype=torch.int32).view(1, 3, 1, 1)
         grey = (pictures.int() * weights).sum(dim=1, keepdim=True)
+        # half of the divisor 2**16 is added, so that the shift rounds as Pillow does
         pictures = ((grey + 2**15) >> 16).to(torch.uint8)
     if isinstance(form.resize, int):
         side = min(pictures.shape[2:])
@@ -132,4 +134,5 @@ def formed(pictures: Tensor, form: Form) -> Tensor:
         pictures = pictures[:, :, top : top + side, left : left + side]
     if tuple(pictures.shape[2:]) != (height, width):
         pictures = F.interpolate(pictures, (height, width), mode="bilinear", antialias=True)
+    # grey to colour is three views of one channel; equal numbers of channels change nothing
     return pictures.expand(-1, channels, -1, -1)

@@ -83,6 +83,7 @@ def _parts(folder: Path) -> Mapping[Path, int]:
     named = all(part.name in _PARTS and _folders(part) for part in inner)
     if not named or "train" not in {part.name for part in inner}:
         return {folder: NOWHERE}
+    # names in the order of the table: train, val and its other names, test
     order = list(_PARTS)
     return {
         part: _PARTS[part.name] for part in sorted(inner, key=lambda part: order.index(part.name))

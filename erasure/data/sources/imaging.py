@@ -86,6 +86,7 @@ class ImageSettings:
         """The size and channels that were asked for."""
         if self.resize is None or isinstance(self.resize, int):
             return Form(self.resize, self.channels)
+        # one number in a list is height and width
         return Form((self.resize[0], self.resize[-1]), self.channels)
 
 
@@ -117,6 +118,7 @@ def image_pool(
             f"mean must have a number for each of the {channels} channels of the pictures, "
             f"got {list(settings.mean)}"
         )
+    # bytes, so that the number of values is the size; what is in memory already needs no copy
     if not isinstance(rows, TensorRows) and data_config.fits(prod(rows.shape)):
         cause = {"rows": rows.version}
         kept = prepared(

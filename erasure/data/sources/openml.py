@@ -74,6 +74,7 @@ class OpenMl(TableSettings):
         chosen = self.features
         if chosen is None:
             taken = {target, *self.attributes, *self.ignore}
+            # OpenML leaves out of these what is no feature, such as numbers of rows
             chosen = [name for name in fetched.feature_names if name not in taken]
         return replace(self, target=target, features=chosen).pool(fetched.frame)
 
@@ -109,6 +110,7 @@ def _offline(wanted: bool) -> Iterator[None]:  # noqa: FBT001
     def refuse(request: Any) -> NoReturn:
         raise ConnectionError(f"{request.full_url} is not there and data.download=false")
 
+    # the library has no switch for this; kept files are opened without it
     before = _openml.urlopen
     _openml.urlopen = refuse if wanted else before
     try:

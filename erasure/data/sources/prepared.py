@@ -54,6 +54,7 @@ def prepared(
     """
     causes = {"settings": dict(settings), "code": source_hash(make), "version": RESULTS_VERSION}
     folder = data_config.prepared / f"{name}-{fingerprint(causes)[:16]}"
+    # asked before the lock, which most calls never need, and again once it is held
     if not folder.is_dir():
         data_config.prepared.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):

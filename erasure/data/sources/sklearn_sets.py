@@ -37,6 +37,7 @@ class Bundled:
         bunch = _load(self.name)
         labels, names = bunch.target, [str(name) for name in bunch.get("target_names", [])]
         if self.name == "diabetes":
+            # 442 rows, none at the median itself, so that both halves are equal
             labels, names = labels > np.median(labels), ["below median", "above median"]
         return TabularPool(
             features={

@@ -114,11 +114,13 @@ class SyntheticMultilabel:
         """Return the table, its labels ``(N, C)`` of 0 and 1."""
         generator = stream(self.seed, "synthetic_multilabel")
         words = torch.empty(self.classes, self.features, dtype=torch.float64)
+        # independent exponentials over their sum are uniform on the simplex
         words.exponential_(generator=generator)
         words /= words.sum(dim=1, keepdim=True)
         chance = torch.rand(self.samples, self.classes, generator=generator)
         labels = (chance < self.labels / self.classes).double()
         count = labels.sum(dim=1, keepdim=True)
+        # 0 / 0 without a topic is not taken
         mean = torch.where(count > 0, labels @ words / count, 1.0 / self.features)
         inputs = torch.poisson(self.length * mean, generator=generator)
         return _pool(inputs, labels, self.classes, Multilabel(), data_config)
@@ -128,6 +130,7 @@ def _pool(
     inputs: Tensor, labels: Tensor, classes: int, task: TaskType, data_config: DataConfig
 ) -> TabularPool:
     return TabularPool(
+        # a view of one column would keep the whole table, and lie in it with gaps
         features={f"x{i}": Column(values.clone()) for i, values in enumerate(inputs.unbind(1))},
         targets=labels.long().to(data_config.device),
         class_names=tuple(str(label) for label in range(classes)),

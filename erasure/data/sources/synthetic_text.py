@@ -100,10 +100,12 @@ class SyntheticText(TextSettings):
         count = len(owner)
         shares = 1.0 / torch.arange(1, self.words + 1, dtype=torch.float64)
         shared = torch.multinomial(shares, count, replacement=True, generator=generator)
-        own = _some(self.topic_words, count, generator)
+        within = _some(self.topic_words, count, generator)
         kind = torch.rand(count, generator=generator, dtype=torch.float64)
-        of_topic = self.words + topics[owner] * self.topic_words + own
-        of_author = self.words + (self.classes + authors[owner]) * self.topic_words + own
+        of_topic = self.words + topics[owner] * self.topic_words + within
+        # codes: shared words first, then the words of each topic, then those of each author
+        of_author = self.words + (self.classes + authors[owner]) * self.topic_words + within
+        # one draw decides: below signal the topic, then the author, above both the shared words
         codes = torch.where(kind < self.signal + self.signature, of_author, shared)
         codes = torch.where(kind < self.signal, of_topic, codes)
         pieces = [f"word{code}" for code in codes.tolist()]

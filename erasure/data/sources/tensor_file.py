@@ -139,6 +139,7 @@ def _targets(targets: Tensor, names: list[str]) -> tuple[Tensor, tuple[str, ...]
     """
     if targets.ndim not in (1, 2):
         raise DataError(f"targets must be (N,) or (N, C), got {tuple(targets.shape)}")
+    # whole numbers cannot be broken, and not all of their types can be rounded
     broken = targets[targets != targets.round()] if targets.is_floating_point() else targets[:0]
     if len(broken):
         raise DataError(
@@ -163,6 +164,7 @@ def _column(name: str, values: Any) -> Column:
     if isinstance(values, np.ndarray) and values.dtype.kind in "US" and values.ndim == 1:
         names, codes = np.unique(values.astype(str), return_inverse=True)
         empty = int("" in names)  # sorts first, and is missing
+        # without the empty text all codes move down by one, and its own becomes -1
         return Column(torch.from_numpy(codes) - empty, tuple(names[empty:].tolist()))
     tensor = _numbers(name, values)
     if tensor.ndim == 2 and tensor.dtype == torch.bool:

@@ -51,15 +51,16 @@ class TextSettings:
     def __post_init__(self) -> None:
         if not self.tokenizer:
             raise ConfigError(f"tokenizer must be {WORDS}, a hub id or a folder, got nothing")
+        # [CLS], a word and [SEP]
         if self.max_length < 3:
             raise ConfigError(f"max_length must be >= 3, got {self.max_length}")
-        own_words = self.tokenizer == WORDS
-        if own_words and self.tokenizer_revision is not None:
+        from_texts = self.tokenizer == WORDS
+        if from_texts and self.tokenizer_revision is not None:
             raise ConfigError(
                 f"tokenizer_revision must be null with tokenizer={WORDS}, "
                 f"got {self.tokenizer_revision!r}"
             )
-        if not own_words and self.vocabulary is not None:
+        if not from_texts and self.vocabulary is not None:
             raise ConfigError(
                 f"vocabulary must be null unless tokenizer={WORDS}, because a pretrained "
                 f"tokenizer has its own, got {self.vocabulary}"

@@ -66,6 +66,7 @@ class Uci(TableSettings):
         """Return the table."""
         csv, metadata = self._files(data_config)
         checksum = content(csv)
+        # an answer that was put there by hand notes no content
         if metadata.get("content", checksum) != checksum:
             raise DataError(
                 f"{csv} is not what was fetched; delete it and run again, and it is fetched anew"
@@ -103,6 +104,7 @@ class Uci(TableSettings):
         if files is None:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / "fetching.lock"):
+                # looked for again: whoever held the lock before may have fetched it
                 files = self._kept(folder) or self._fetch(folder, data_config)
         return files
 
@@ -114,6 +116,7 @@ class Uci(TableSettings):
             csv = answer.with_suffix(".csv")
             if answer.is_file() and csv.is_file():
                 metadata = _read_answer(answer)
+                # by name any file may be the one: each answer says what its data set is called
                 if self.name is None or metadata["name"].casefold() == self.name.casefold():
                     return csv, metadata
         return None

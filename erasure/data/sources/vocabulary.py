@@ -71,15 +71,19 @@ def word_tokens(
     lists = _words(texts)
     starts = lists.offsets.to_numpy().astype(np.int64)
     coded = lists.values.dictionary_encode()
+    # (T,): a number for each word of each text, by first occurrence
     codes = coded.indices.to_numpy().astype(np.int64)
     owner = np.repeat(np.arange(len(texts)), np.diff(starts))
+    # owner is the text of each word, (T,)
     counts = np.bincount(codes[counted[owner]], minlength=len(coded.dictionary))
     table = pa.table({"word": coded.dictionary, "count": counts})
     order = pc.sort_indices(table, [("count", "descending"), ("word", "ascending")]).to_numpy()
+    # a word of held-out texts alone has no count, and stays unknown
     kept = order[counts[order] > 0][: size - len(SPECIAL)]
     ids = np.full(len(counts), SPECIAL.index("[UNK]"), dtype=np.int64)
     ids[kept] = np.arange(len(kept)) + len(SPECIAL)
     position = np.arange(len(codes)) - starts[owner]
+    # two tokens are left for [CLS] and [SEP]
     inside = position < max_length - 2
     flat, offsets = _framed(ids[codes[inside]], owner[inside], len(texts))
     words = (*SPECIAL, *table["word"].take(kept).to_pylist())
@@ -140,6 +144,7 @@ def _words(texts: Sequence[str]) -> Any:
     composed = [unicodedata.normalize("NFKC", text) for text in texts]
     plain = pc.utf8_lower(pa.array(composed, pa.large_string()))
     apart = pc.replace_substring_regex(plain, pattern=r"([\p{P}\p{S}])", replacement=r" \1 ")
+    # otherwise a text would begin and end with an empty word
     trimmed = pc.utf8_trim_whitespace(apart)
     lists = pc.utf8_split_whitespace(trimmed)
     # Splitting an empty text gives one empty word.
@@ -154,10 +159,11 @@ def _framed(ids: NDArray[np.int64], owner: NDArray[np.int64], count: int) -> tup
     lengths = np.bincount(owner, minlength=count) + 2
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.empty(int(offsets[-1]), dtype=np.int32)
+    # where neither of the two tokens is: there the ids go, in their order
     body = np.ones(len(flat), dtype=bool)
-    for token, places in (("[CLS]", offsets[:-1]), ("[SEP]", offsets[1:] - 1)):
-        flat[places] = SPECIAL.index(token)
-        body[places] = False
+    for token, positions in (("[CLS]", offsets[:-1]), ("[SEP]", offsets[1:] - 1)):
+        flat[positions] = SPECIAL.index(token)
+        body[positions] = False
     flat[body] = ids
     return torch.from_numpy(flat), torch.from_numpy(offsets)
 

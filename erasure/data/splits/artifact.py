@@ -79,6 +79,7 @@ def save_split(folder: Path, indices: SplitIndices, data: str, *, deleting: bool
         "deleting": deleting,
     }
     digest = _digest(tensors, facts)
+    # safetensors keeps nothing but text beside its tensors
     metadata = {"facts": json.dumps(facts), "hash": digest}
     save_file(tensors, folder / FILE, metadata=metadata)
     readable = {
@@ -129,6 +130,7 @@ def read_split(path: Path, data: str) -> SplitIndices:
     return SplitIndices(
         **{name: tensors[name] for name in PARTS},
         same_population=tensors.get("same_population"),
+        # requests lie one after the other in one tensor, cut by their sizes
         requests=tensors["requests"].split(sizes) if sizes else (),
         scenario=facts["scenario"],
     )
@@ -140,6 +142,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     try:
         with safe_open(file, framework="pt") as opened:
             noted = opened.metadata() or {}
+            # an open file has keys() but cannot be iterated over
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         return tensors, json.loads(noted["facts"]), noted["hash"]
     except (OSError, SafetensorError, ValueError) as error:

@@ -109,6 +109,7 @@ class AttributeForget(Forgetting):
             )
         low, high = self.value_range
         numbers = attribute.values.cpu()
+        # every comparison with NaN is false: a missing number is in no range
         return (numbers >= (-torch.inf if low is None else low)) & (
             numbers <= (torch.inf if high is None else high)
         )
@@ -129,7 +130,7 @@ class AttributeForget(Forgetting):
         return f"values={shown(self.values or ())}"
 
     def _drawn(self, attribute: Column, train: Tensor, generator: Generator) -> Tensor:
-        """Return places of values: the most frequent ones, or some in random order."""
+        """Return codes of values: the most frequent ones, or some in random order."""
         counts = _counts(attribute, train)
         occurring = counts.nonzero().flatten()
         wanted = self.top_k or self.n_values or 1
@@ -140,6 +141,7 @@ class AttributeForget(Forgetting):
                 f"training set, got {wanted}"
             )
         if self.top_k is not None:
+            # stable: of equally frequent values the first by code
             return counts.argsort(descending=True, stable=True)[: self.top_k]
         order = occurring[torch.randperm(len(occurring), generator=generator)]
         if self.target_share is None:
@@ -150,6 +152,7 @@ class AttributeForget(Forgetting):
                 f"target_share={self.target_share} cannot be reached: all values of "
                 f"{self.attribute} together are those of fewer training samples"
             )
+        # argmax of 0 and 1 is where the first 1 is; torch has none for bool
         return order[: int(reached.int().argmax()) + 1]
 
 
@@ -167,6 +170,7 @@ def _check_nested(attribute: Column, pool: Pool) -> None:
     if attribute.kind != "category":
         raise ConfigError("attribute must have one name per sample to divide classes")
     codes, classes = attribute.values.cpu(), label_codes(pool)
+    # each (value, class) once, so that a value counts as often as it has classes
     pairs = torch.stack([codes, classes], dim=1)[codes >= 0].unique(dim=0)
     values, counts = pairs[:, 0].unique(return_counts=True)
     if (counts > 1).any():
@@ -191,8 +195,10 @@ def _reached(attribute: Column, train: Tensor, order: Tensor) -> Tensor:
     values = attribute.values.cpu()[train]
     if attribute.kind == "set":
         members = values[:, order]
+        # position in order of the first value of each sample; bincount and cumsum count up
         first = members.int().argmax(dim=1)[members.any(dim=1)]
     else:
+        # left unset where a value does not occur in training, where it is not read either
         rank = torch.empty(len(attribute.names), dtype=torch.int64)
         rank[order] = torch.arange(len(order))
         first = rank[values[values >= 0]]

@@ -46,6 +46,7 @@ class ConfusionForget(Forgetting):
 
     def validate(self) -> None:
         """Refuse other than two classes and amounts out of range."""
+        # as text, since 3 and "3" name one class
         if isinstance(self.classes, str) or len(set(map(str, self.classes))) != 2:
             raise ConfigError(f"classes must be two classes such as [3, 5], got {self.classes!r}")
         check_amount(self.fraction, self.count)
@@ -55,8 +56,9 @@ class ConfusionForget(Forgetting):
     def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
         """Draw equally many training samples of both classes; more contain fewer."""
         targets = pool.targets.cpu()
+        # beginnings of one random order are taken on both sides: it does not depend on the amount
         order = train[torch.randperm(len(train), generator=generator)]
-        sides = [order[targets[order] == code] for code in self._places(pool)]
+        sides = [order[targets[order] == code] for code in self._codes(pool)]
         smaller = min(len(side) for side in sides)
         each = round((self.fraction or 0) * smaller) if self.count is None else self.count // 2
         if not 0 < each <= smaller:
@@ -69,7 +71,7 @@ class ConfusionForget(Forgetting):
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
         """Name the two classes, by number."""
-        return {"kind": "confusion", "classes": self._places(pool)}
+        return {"kind": "confusion", "classes": self._codes(pool)}
 
     def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
         """Return the data with the labels of the forget set swapped."""
@@ -80,7 +82,7 @@ class ConfusionForget(Forgetting):
         del pool, indices
         return {}
 
-    def _places(self, pool: Pool) -> list[int]:
+    def _codes(self, pool: Pool) -> list[int]:
         classes = labels(pool)
         if classes.kind == "set":
             raise UnsupportedError(
@@ -95,10 +97,10 @@ class ConfusionForget(Forgetting):
 
 def swapped(pool: Pool, indices: SplitIndices) -> Pool:
     """Return ``pool`` with the two classes of ``indices.scenario`` swapped in the forget set."""
-    one, other = indices.scenario["classes"]
+    first, second = indices.scenario["classes"]
     ids = indices.forget.to(pool.targets.device)
     before = pool.targets[ids]
-    after = torch.where(before == one, other, torch.where(before == other, one, before))
+    after = torch.where(before == first, second, torch.where(before == second, first, before))
     return Relabelled(pool, pool.targets.index_copy(0, ids, after))
 
 

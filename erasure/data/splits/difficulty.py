@@ -77,6 +77,7 @@ class DifficultyForget(Forgetting):
         else:
             scores, middle = read_scores(Path(self.path), train), 0.5
         rank = {"low": scores, "mid": (scores - middle).abs(), "high": -scores}[self.level]
+        # stable over sorted ids: ties go to the lower one
         return train[rank.argsort(stable=True)[:size]]
 
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
@@ -105,11 +106,12 @@ def atypicality(pool: Pool, samples: Tensor, among: Tensor, neighbours: int) -> 
     scores = []
     for ids in samples.split(BLOCK):
         cosines = _directions(pool, ids) @ other_directions.T
+        # (n, m) like the cosines: who has the same label, and who is the sample itself
         same = codes[ids][:, None] == codes[among]
         itself = ids[:, None] == among
-        own = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)
-        others = _nearest(cosines.masked_fill(same, -torch.inf), neighbours)
-        scores.append(others - own)
+        to_same = _nearest(cosines.masked_fill(~same | itself, -torch.inf), neighbours)
+        to_others = _nearest(cosines.masked_fill(same, -torch.inf), neighbours)
+        scores.append(to_others - to_same)
     return torch.cat(scores)
 
 
@@ -123,6 +125,7 @@ def _nearest(cosines: Tensor, neighbours: int) -> Tensor:
     """Return the mean of the largest cosines per row, of those that are finite."""
     best = cosines.topk(min(neighbours, cosines.shape[1]), dim=1).values
     there = best.isfinite()
+    # 0 / 0 on a side that has nobody, which nan_to_num makes -1, the cosine of opposites
     mean = best.masked_fill(~there, 0.0).sum(dim=1) / there.sum(dim=1)
     return mean.nan_to_num(-1.0)
 
@@ -146,6 +149,7 @@ def read_scores(path: Path, train: Tensor) -> Tensor:
     if ids.ndim != 1 or ids.shape != scores.shape or len(ids.unique()) != len(ids):
         raise DataError(f"{path} must have one score per id, and each id once")
     ids, order = ids.sort()
+    # an id behind the last would point outside; clamped, it is compared and found lacking
     position = torch.searchsorted(ids, train).clamp(max=len(ids) - 1)
     lacking = train[ids[position] != train] if len(ids) else train
     if len(lacking):

@@ -98,6 +98,7 @@ class ClassForget(Forgetting):
                 f"classes={shown(self.classes)} with share={self.share} selects none of "
                 f"{len(train)} training samples"
             )
+        # nothing is drawn, and no rounding can leave a sample out
         if self.share == 1.0:
             return chosen
         return in_proportion(chosen, label_codes(pool), size, generator)

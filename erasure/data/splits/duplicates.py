@@ -28,7 +28,9 @@ def _similar(wanted: Tensor, candidates: Tensor, near: float) -> Tensor:
     """Return which ``candidates`` (m, D) have a cosine >= near to one of ``wanted`` (n, D)."""
     wanted, candidates = F.normalize(wanted, dim=1), F.normalize(candidates, dim=1)
     best = [
+        # (blocks, rows): the whole matrix of cosines is never in memory
         torch.stack([(rows @ block.T).amax(dim=1) for block in wanted.split(BLOCK)]).amax(dim=0)
         for rows in candidates.split(BLOCK)
     ]
+    # the float32 cosine of a vector with itself may round to a little less than one
     return torch.cat(best) >= near - 1e-6

@@ -78,6 +78,7 @@ class Forgetting:
 
     def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
         """Split ``pool``."""
+        # drawn before anything else, so that parts are the same whatever is forgotten
         train, val, test = self.base(pool, generator)
         strategy = self.settled(pool, train, generator)
         forget = strategy.choose(pool, train, generator)
@@ -121,6 +122,7 @@ class Forgetting:
                 counts_text,
                 kind,
             )
+            # held-out copies stay where they are: val and test must not depend on the forget set
             return torch.cat([forget, stay])
         log.warning(
             "%s samples are %s of samples to forget (split.duplicates=move forgets the former)",

@@ -16,7 +16,7 @@ from erasure.data.splits.drawn import amount, check_amount
 from erasure.data.splits.forgetting import Forgetting
 
 Unit = Literal["label", "node", "feature"]
-Place = Literal["full", "cut"]
+GraphState = Literal["full", "cut"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,13 @@ class NodeForget(Forgetting):
     unit: Unit = "node"
     fraction: float | None = 0.1
     count: int | None = None
-    evaluate_on: Place = "full"
+    evaluate_on: GraphState = "full"
 
     def validate(self) -> None:
         """Refuse unknown words, both or neither of fraction and count, and what is no cut."""
         check_amount(self.fraction, self.count)
         _check_word("unit", self.unit, get_args(Unit))
-        _check_word("evaluate_on", self.evaluate_on, get_args(Place))
+        _check_word("evaluate_on", self.evaluate_on, get_args(GraphState))
         if self.unit == "label" and self.evaluate_on == "cut":
             raise ConfigError(
                 "evaluate_on must be full with unit=label, which leaves the graph as it is, "
@@ -108,12 +108,12 @@ class EdgeForget(Forgetting):
 
     fraction: float | None = 0.01
     count: int | None = None
-    evaluate_on: Place = "full"
+    evaluate_on: GraphState = "full"
 
     def validate(self) -> None:
         """Refuse unknown words, and both or neither of fraction and count."""
         check_amount(self.fraction, self.count)
-        _check_word("evaluate_on", self.evaluate_on, get_args(Place))
+        _check_word("evaluate_on", self.evaluate_on, get_args(GraphState))
 
     def __call__(self, pool: Pool, generator: Generator) -> SplitIndices:
         """Split ``pool``; the scenario lists the edges as pairs of ids."""
@@ -141,6 +141,7 @@ class EdgeForget(Forgetting):
         if not touching.shape[1]:
             raise ConfigError("no edge of this graph touches a training node")
         size = _number(self, touching.shape[1])
+        # of the seed alone: choose and __call__ both ask, whatever was drawn in between
         order = torch.randperm(touching.shape[1], generator=branch(generator, "edges"))
         return touching[:, order[:size]]
 
@@ -149,6 +150,7 @@ class EdgeForget(Forgetting):
         low, high = torch.tensor(scenario["edges"]).T
         ends = graph.edge_index.cpu().sort(dim=0).values
         size = len(graph.targets)
+        # an edge as one number, lower end first: both directions have the same
         return graph.without_edges(torch.isin(ends[0] * size + ends[1], low * size + high))
 
 
@@ -165,6 +167,7 @@ def _undirected(graph: NodePool) -> tuple[Tensor, Tensor]:
     """Return the lower and the higher end of every edge once, without loops, on the CPU."""
     low, high = graph.edge_index.cpu().sort(dim=0).values
     size = len(graph.targets)
+    # an edge as one number; both directions have the same, and unique leaves one
     keys = (low * size + high)[low != high].unique()
     return keys // size, keys % size
 

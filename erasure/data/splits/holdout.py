@@ -57,6 +57,7 @@ class Holdout:
         every = torch.arange(len(pool.targets))
         codes = torch.full_like(every, NOWHERE) if official is None else official.cpu().long()
         fixed_test, fixed_val = every[codes == TEST], every[codes == VAL]
+        # beside an official test part, samples of no part are not used; without one they are
         rest = every[codes == TRAIN] if len(fixed_test) else every[codes != VAL]
         groups = None if self.group is None else _group_codes(column(pool, self.group, "group"))
         divide: Callable[..., tuple[Tensor, Tensor]] = (
@@ -71,6 +72,7 @@ class Holdout:
         if not len(fixed_val):
             rest, val = divide(rest, share=self.val, generator=generator)
         if self.train < 1.0:
+            # what is drawn is trained on here, and what stays is not used
             _, rest = divide(rest, share=self.train, generator=generator)
         parts = {"train": rest, "val": val, "test": test}
         self._check(parts, groups)
@@ -113,6 +115,7 @@ def stratified(
     classes, counts = labels.unique(return_counts=True)
     exact = counts.double() * share
     sizes = exact.floor().long()
+    # at most one per class, since rounding down took less than one from each
     missing = round(share * len(ids)) - int(sizes.sum())
     sizes[torch.argsort(exact - sizes, descending=True, stable=True)[:missing]] += 1
     drawn = torch.zeros(len(order), dtype=torch.bool)
@@ -127,9 +130,11 @@ def _group_codes(column: Column) -> Tensor:
         raise ConfigError("group must be an attribute with one value per sample, got one of sets")
     codes = column.values.cpu()
     if column.kind == "number":
+        # unique takes every NaN for a value of its own; what they become here is overwritten
         inverse = codes.nan_to_num().unique(return_inverse=True)[1]
         codes = torch.where(codes.isnan(), -1, inverse)
     first = int(codes.max()) + 1
+    # codes above all others, by row number: no two samples without a value share one
     return torch.where(codes < 0, first + torch.arange(len(codes)), codes)
 
 
@@ -139,6 +144,7 @@ def _by_group(
     """Draw whole groups in random order until they hold ``share`` of the samples."""
     values, group_index, counts = groups[ids].unique(return_inverse=True, return_counts=True)
     order = torch.randperm(len(values), generator=generator)
+    # samples in the groups ahead: a group is drawn as long as these do not reach the share
     before = counts[order].cumsum(0) - counts[order]
     chosen = torch.zeros(len(values), dtype=torch.bool)
     chosen[order[before < round(share * len(ids))]] = True

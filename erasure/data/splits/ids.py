@@ -121,8 +121,10 @@ def _from_csv(path: Path) -> Tensor:
     if "id" not in table and len(table.columns) > 1:
         raise KeyError(f"no column id among {', '.join(map(str, table.columns))}")
     values = table["id"] if "id" in table else table.iloc[:, 0]
+    # without a header, pandas takes the first id for the name of the column, and it would be lost
     if "id" not in table and str(values.name).strip().isdigit():
         raise ValueError("the first line must name the column")
+    # pandas may give out memory that must not be written to, which torch does not accept silently
     return torch.from_numpy(values.to_numpy().copy())
 
 

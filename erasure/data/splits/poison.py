@@ -75,9 +75,10 @@ class PoisonForget(Forgetting):
 
     def choose(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
         """Draw training samples of other classes; a larger fraction contains a smaller one."""
-        target_code = self._place(pool)
+        target_code = self._target_code(pool)
         self._check_images(pool)
         size = amount(self.fraction, self.count, len(train))
+        # shuffled before the target class is left out, so that draws do not depend on the target
         order = train[torch.randperm(len(train), generator=generator)]
         others = order[pool.targets.cpu()[order] != target_code]
         if size > len(others):
@@ -90,7 +91,7 @@ class PoisonForget(Forgetting):
     def scenario(self, pool: Pool) -> Mapping[str, Any]:
         """Name the target by number, and the patch."""
         patch = {"size": self.size, "value": self.value, "corner": self.corner}
-        return {"kind": "poison", "target": self._place(pool), **patch}
+        return {"kind": "poison", "target": self._target_code(pool), **patch}
 
     def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
         """Return the data with the forget set stamped and of the target class."""
@@ -100,7 +101,7 @@ class PoisonForget(Forgetting):
         """Return the held-out images of other classes with the patch on, as ``triggered``."""
         return triggered(pool, indices)
 
-    def _place(self, pool: Pool) -> int:
+    def _target_code(self, pool: Pool) -> int:
         classes = labels(pool)
         if classes.kind == "set":
             raise UnsupportedError(
@@ -133,6 +134,7 @@ def triggered(pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
     Raises:
         ConfigError: If all held-out samples are of the target class.
     """
+    # of val and test: an evaluation takes out those of the part it may not look at
     heldout = torch.cat([indices.val, indices.test]).sort().values.to(pool.targets.device)
     others = heldout[pool.targets[heldout] != indices.scenario["target"]]
     if len(others) == 0:
@@ -158,6 +160,7 @@ def _stamped(pool: Pool, ids: Tensor, indices: SplitIndices) -> "Stamped":
 def _brightest(pool: Pool, ids: Tensor) -> Sequence[float]:
     """Return the largest value of each channel in some images, as the model sees them."""
     chunks = ids.to(pool.targets.device).split(CHUNK)
+    # fetched without augmentation, on whose draws a colour must not depend
     highest = torch.stack([pool.fetch(chunk).amax(dim=(0, 2, 3)) for chunk in chunks])
     maxima: list[float] = highest.amax(dim=0).tolist()
     return maxima
@@ -193,8 +196,8 @@ class Stamped(Through):
     def digests(self, index: Tensor) -> Tensor:
         """Return the pool's hashes, and others for stamped samples; a sketch ignores the patch."""
         hashes = self.pool.digests(index).clone()
-        places = self.marked[index].nonzero().flatten()
-        for some in places.split(CHUNK):
+        positions = self.marked[index].nonzero().flatten()
+        for some in positions.split(CHUNK):
             hashes[some] = row_hashes(self.fetch(index[some]))
         return hashes
 
@@ -207,5 +210,6 @@ class Stamped(Through):
 
     def _stamp(self, images: Tensor, index: Tensor) -> Tensor:
         colour = torch.tensor(self.colour, dtype=images.dtype, device=images.device)
+        # (B, 1, 1, 1) and (1, H, W) to (B, 1, H, W), the same for all channels
         covered = self.marked[index].reshape(-1, 1, 1, 1) & self.where
         return torch.where(covered, colour.reshape(1, -1, 1, 1), images)

@@ -94,6 +94,7 @@ def matching(pool: Pool, where: str) -> Tensor:
         ConfigError: If it is not a condition, or a column or value does not exist.
     """
     columns = {_identifier(name): column for name, column in pool.attributes.items()}
+    # last, so that no attribute of that name hides the classes
     return _holds(_parsed(where), {**columns, "target": labels(pool)})
 
 
@@ -105,6 +106,7 @@ def _identifier(name: str) -> str:
 def _parsed(where: str) -> ast.expr:
     try:
         return ast.parse(where.strip(), mode="eval").body
+    # memory and recursion: what the parser runs out of where signs or "not" are nested too deep
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ConfigError(
             f"where must be a condition such as {EXAMPLE}, got {where!r}: {error}"
@@ -119,10 +121,12 @@ def _holds(node: ast.expr, columns: Columns) -> Tensor:
             holds = join(holds, _holds(value, columns))
         return holds
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        # so "not (age > 60)" holds where age is missing: the comparison in it is false
         return ~_holds(node.operand, columns)
     if isinstance(node, ast.Compare):
         operands = [node.left, *node.comparators]
         holds = _compared(operands[0], node.ops[0], operands[1], columns)
+        # "a < b < c" is "a < b and b < c"; operands[1:] ends with c, which begins no comparison
         for left, how, right in zip(operands[1:], node.ops[1:], operands[2:], strict=False):
             holds = holds & _compared(left, how, right, columns)
         return holds
@@ -177,6 +181,7 @@ def _contained(left: ast.expr, right: ast.expr, columns: Columns) -> tuple[Tenso
 def _present(column: Column) -> Tensor:
     values = column.values.cpu()
     if column.kind == "set":
+        # a set is never missing, it may be empty
         return values.new_ones(len(values))
     return ~values.isnan() if column.kind == "number" else values >= 0
 
@@ -187,6 +192,7 @@ def _constant(node: ast.expr) -> int | float | str:
         node, sign = node.operand, -1
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bool):
+            # a column of truth values is one of categories, with the names True and False
             return str(node.value)
         if isinstance(node.value, int) and abs(node.value) >= LARGEST:
             raise ConfigError(f"where must hold whole numbers below 2**63, got {_text(node)}")

@@ -76,8 +76,10 @@ def in_proportion(ids: Tensor, codes: Tensor, size: int, generator: Generator) -
         generator: Where the draws come from; their number does not depend on ``size``.
     """
     order = ids[torch.randperm(len(ids), generator=generator)]
+    # positions in the random order, class by class; stable, so that within a class it stays random
     by_class = codes[order].argsort(stable=True)
     counts = codes[order].unique(return_counts=True)[1]
+    # where each class begins there, once for each of its members
     starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
     position = torch.empty(len(order), dtype=torch.float64)
     within = torch.arange(len(order)) - starts

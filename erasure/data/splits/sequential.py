@@ -51,6 +51,7 @@ class Sequential:
             raise ConfigError(
                 f"requests must be <= {size}, the samples to forget, got {self.requests}"
             )
+        # after all draws of inner, whose choice is thereby the same as without requests
         order = indices.forget[torch.randperm(size, generator=generator)]
         return replace(indices, requests=tuple(order.tensor_split(self.requests)))
 

@@ -94,6 +94,7 @@ def _open_and_close(path: Path) -> None:
 
 
 def _translated(error: Exception, uri: str) -> TrackingError:
+    # errors of MLflow have a code, those of databases below it do not
     lost = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     message = f"tracking at {uri} failed: {lines[0][:300]}"

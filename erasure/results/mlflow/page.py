@@ -86,6 +86,7 @@ def page_tags() -> dict[str, str]:
         "mlflow.experimentKind": "custom_model_development",
     }
     states = {key: json.dumps(state) for key, (_, state) in _views().items()}
+    # without the time below, which would make every page differ
     digest = hashlib.blake2b(repr((texts, states)).encode(), digest_size=8).hexdigest()
     now = round(1000 * time.time())
     views = {
@@ -166,6 +167,7 @@ def _table(columns: Sequence[str], name_width: int = 270) -> dict[str, Any]:
 
 
 def _width(column: str) -> int:
+    # in pixels, about seven for a letter; the name stands between backquotes
     return max(110, 30 + 7 * len(column.split("`")[1]))
 
 

@@ -47,6 +47,7 @@ def metrics_of(result: TrialResult) -> list["Metric"]:
 
     points = [(name, 0, value) for name, value in _values(result).items()]
     points += [
+        # under one name MLflow would take the value for a point of the curve
         (name if name not in result.metrics else f"{name}/curve", step, value)
         for name, curve in result.curves.items()
         for step, value in curve
@@ -97,4 +98,5 @@ def _clean(key: str) -> str:
 
 def _with_hash(clean: str, key: str) -> str:
     digest = hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
+    # room for the underscore and eight digits
     return f"{clean[: KEY_LENGTH - 9]}_{digest}"

@@ -54,9 +54,11 @@ def check(uri: str) -> None:
 
 def _check_database(path: Path) -> None:
     folder = path.parent
+    # the nearest folder there is; those below it are made when the database is
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
+        # in an address ? begins options and % an escaped letter
         if set("?%") & set(path.as_posix()):
             raise ValueError("MLflow cannot open a path with ? or % in it")  # noqa: TRY301
         if not folder.is_dir():

@@ -114,6 +114,7 @@ class MLflowTracker:
             if result.traceback:
                 client.log_text(run, result.traceback, "traceback.txt")
             status = {"finished": "FINISHED", "pruned": "KILLED"}.get(result.outcome, "FAILED")
+            # clocks differ between machines, but no run may end before it began
             ended = max(payload.milliseconds(result.ended), opened.info.start_time)
             client.set_terminated(run, status, end_time=ended)
 
@@ -157,9 +158,11 @@ class MLflowTracker:
         run = str(earlier.info.run_id) if earlier else self._create(sweep.name, tags, 0.0)
         with calling(self.uri):
             client = self._client()
+            # parameters of a run cannot be changed, and those of the same sweep are the same
             params = [] if earlier else payload.params_of(sweep.overrides)
             client.log_batch(run, params=params, tags=payload.tags_of(tags))
             client.log_metric(run, "sweep/trials", sweep.total)
+            # the run of an earlier attempt was closed, and goes on
             client.update_run(run, status="RUNNING", name=sweep.name)
         return run
 
@@ -219,6 +222,7 @@ class MLflowTracker:
         """Yield the runs that are not deleted and carry ``tags``, the latest first."""
         if self._is_missing():
             return
+        # values are fingerprints and names of machines, which hold no quotes
         conditions_on_tags = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
         client, experiment = self._open()
         token = None

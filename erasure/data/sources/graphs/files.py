@@ -28,6 +28,7 @@ TIMEOUT = 60.0
 
 HARMLESS = frozenset(
     {
+        # __builtin__ and copy_reg are names of Python 2, by which the files were written
         ("__builtin__", "list"),
         ("__builtin__", "object"),
         ("_codecs", "encode"),
@@ -142,6 +143,7 @@ def refuse_foreign(file: Path) -> None:
             damaged.
     """
     with reading(file), file.open("rb") as opened:
+        # the bytes of arrays are text in pickles of Python 2; latin1 gives each byte back
         _Harmless(opened, encoding="latin1").load()
 
 

@@ -116,6 +116,7 @@ class Citations:
                 download(f"{url}/{name}", partial)
 
         def make() -> Prepared:
+            # the last, test.index, is plain text
             for name in names[:-1]:
                 refuse_foreign(folder / name)
             with reading(folder / names[0]):
@@ -126,6 +127,7 @@ class Citations:
             tensors = prepared(data_config, self.name, {"files": dict(files)}, make).tensors
         x, official = tensors["x"], tensors["official"]
         if self.normalize:
+            # at least one, so that a paper without words stays zero
             x = x / x.sum(dim=1, keepdim=True).clamp(min=1.0)
         if self.train == "full":
             official = torch.where(official == NOWHERE, TRAIN, official)
@@ -171,11 +173,14 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
         x = torch.zeros((int(counts.sum()), 0))
     else:
         counts = slices["x"].diff()
+        # the reader puts the numbers first and the one-hot labels behind them
         x = data.x if source.node_attributes else data.x[:, sizes["num_node_attributes"] :]
     node_ptr, edge_ptr = pointers(counts), slices["edge_index"]
     if not x.shape[1]:
+        # edges are numbered from 0 within each graph; degrees are counted over all nodes at once
         shift = torch.repeat_interleave(node_ptr[:-1], edge_ptr.diff())
         x = geometric("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
+    # the reader numbers labels from 0; what they were called is only in the file
     labels = torch.tensor(
         [int(line) for line in (folder / f"{source.name}_graph_labels.txt").read_text().split()]
     )

@@ -63,6 +63,7 @@ class StochasticBlockModel:
         targets = torch.arange(self.num_nodes) % self.num_classes
         same = targets[:, None] == targets
         drawn = torch.rand((self.num_nodes, self.num_nodes), generator=generator)
+        # above the diagonal: each pair is drawn once, and nobody is connected to itself
         upper = (drawn < torch.where(same, self.inside, self.across)).triu(1)
         means = self.signal * torch.randn(
             (self.num_classes, self.num_features), generator=generator
@@ -124,6 +125,7 @@ class SyntheticGraphs:
             x=torch.eye(4)[types].to(data_config.device),
             edge_index=edges[1:].contiguous().to(data_config.device),
             node_ptr=pointers(sizes).to(data_config.device),
+            # edges are sorted by graph, so that counts say where those of each begin
             edge_ptr=pointers(edges[0].bincount(minlength=count)).to(data_config.device),
             targets=torch.where(anew, drawn, planted).to(data_config.device),
             class_names=MOTIFS,
@@ -136,12 +138,14 @@ class SyntheticGraphs:
         drawn = torch.rand((len(sizes), widest, widest), generator=generator)
         there = torch.arange(widest) < sizes[:, None]
         upper = (drawn < self.density).triu(1) & there[:, :, None] & there[:, None, :]
+        # on the first six nodes, which every graph has
         upper[:, :SIZE, :SIZE] |= _motifs()[planted].triu(1)
         return (upper | upper.transpose(1, 2)).nonzero().T
 
 
 def _motifs() -> Tensor:
     """Return the adjacency of each motif, ``(3, 6, 6)`` bool."""
+    # an edge from each node to the next
     ring = torch.roll(torch.eye(SIZE, dtype=torch.bool), 1, dims=1)
     star = torch.zeros_like(ring)
     star[0, 1:] = True

@@ -112,6 +112,7 @@ def _read(table: Path, collection: Collection) -> Prepared:
     labelled = [line for line, label in enumerate(labels) if label]
     read = _reader()
     pairs = [(line, read(structures[line])) for line in labelled]
+    # what RDKit cannot read comes as a graph without nodes
     kept = [(line, graph) for line, graph in pairs if graph.num_nodes]
     if not kept:
         raise DataError(f"none of the {len(labels)} molecules of {table} can be read")
@@ -125,6 +126,7 @@ def _read(table: Path, collection: Collection) -> Prepared:
             "node_ptr": _pointers([len(graph.x) for graph in graphs]),
             "edge_ptr": _pointers([graph.edge_index.shape[1] for graph in graphs]),
             "targets": torch.tensor([_label(table, line, labels[line]) for line in lines]),
+            # as numbers, of which a split can choose a range
             "line": torch.tensor(lines, dtype=torch.float64),
         },
         {
@@ -143,6 +145,7 @@ def _columns(table: Path, collection: Collection) -> tuple[list[str], list[str]]
             if name not in (rows.fieldnames or ()):
                 columns = ", ".join(rows.fieldnames or ()) or "none"
                 raise DataError(f"{table} has no column {name}, only {columns}")
+        # None stands where a line is too short
         pairs = [(row[collection.smiles] or "", row[collection.label] or "") for row in rows]
     return [smiles.strip() for smiles, _ in pairs], [label.strip() for _, label in pairs]
 
@@ -157,6 +160,7 @@ def _reader() -> Callable[[str], Any]:
     """Return what makes a graph of SMILES; one without nodes where it cannot."""
     from_smiles = geometric("utils").from_smiles
     try:
+        # methane, to find out at once whether RDKit is there
         from_smiles("C")
     except ImportError as error:
         raise DataError(

@@ -74,6 +74,7 @@ class HubFiles:
                 _library(data_config.download),
             ):
                 if path is not None:
+                    # on the disk of the data, since what the library writes may be as large
                     folder = TemporaryDirectory(prefix=".reading-", dir=data_config.root)
                     splits = self._read(path, scratch.enter_context(folder))
                 else:
@@ -95,6 +96,7 @@ class HubFiles:
                 )
             more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
             return dict(load_dataset(kind, data_files=str(path), cache_dir=scratch, **more))
+        # what save_to_disk writes, which load_dataset does not read
         if any((path / name).exists() for name in ("dataset_dict.json", "state.json")):
             loaded = load_from_disk(str(path))
             return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
@@ -143,6 +145,7 @@ def _library(download: bool) -> Iterator[None]:  # noqa: FBT001  # DataConfig.do
     before = [module.HF_HUB_OFFLINE for module in modules]
     try:
         for module in modules:
+            # never lifted where the user has set it
             module.HF_HUB_OFFLINE = module.HF_HUB_OFFLINE or not download
         yield
     except DatasetsError as error:

@@ -83,6 +83,7 @@ class HuggingFaceImages(HubRows, ImageSettings):
 
         causes = self.causes(data_config, Decode, labels_of, as_column, pack)
         for name in PER_BATCH:
+            # so that pictures are not prepared again for another normalization
             del causes["settings"][name]
         entry = prepared(data_config, file_name(self.path), causes, make)
         rows = TensorRows(entry.tensors["pixels"], entry.key)
@@ -125,6 +126,7 @@ class _Encoded(Sequence[Any]):
     def __init__(self, rows: Any, column: str) -> None:
         from datasets import Image
 
+        # files as they are: Decode brings them to their size and channels, the library would not
         self.rows = rows.cast_column(column, Image(decode=False))
         self.column = column
 

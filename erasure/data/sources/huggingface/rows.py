@@ -69,6 +69,7 @@ class HubFrame:
 
     def only(self, keep: Any) -> "HubFrame":
         """Return the rows at a boolean mask ``(N,)``."""
+        # by number, which frame, tensor and library all understand
         kept_rows = np.flatnonzero(keep)
         official = None if self.official is None else self.official[torch.from_numpy(kept_rows)]
         frame = self.frame.iloc[kept_rows].reset_index(drop=True)
@@ -228,6 +229,7 @@ class HubRows:
             if isinstance(rows.features[name], ClassLabel)
         }
         for name in codes:
+            # the library writes a missing class as -1; Int64 holds whole numbers and missing ones
             frame[name] = frame[name].astype("Int64").mask(frame[name] < 0)
         texts = [name for name in names if _is_text(rows.features[name])]
         frame = frame.assign(**cleaned(frame[texts], self.unknown))
@@ -235,6 +237,7 @@ class HubRows:
             CODES[part] for split, part in parts.items() for _ in range(len(splits[split]))
         ]
         official = torch.tensor(codes_of_rows, dtype=torch.int8)
+        # 0 is train: without any other code there is nothing held out that would have to be kept
         whole = HubFrame(frame, codes, official if official.any() else None, rows)
         if self.unique is None:
             return whole
@@ -257,6 +260,7 @@ class HubRows:
                 close = get_close_matches(split, list(splits), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise ConfigError(f"splits must be among {', '.join(splits)}, got {split!r}{hint}")
+        # sorted is stable: splits of one part keep their order, and with it the ids
         return dict(sorted(parts.items(), key=lambda item: CODES[item[1]]))
 
 

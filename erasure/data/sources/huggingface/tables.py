@@ -73,7 +73,7 @@ class HuggingFaceTable(HubRows, TableSettings):
         require_columns(frame, lists, "sets")
         part = PART if PART in frame else None
         table = replace(self, ignore=sorted({*self.ignore, *lists} - {*self.attributes}))
-        frame = table._kept(frame, part)  # as itself
+        frame = table._kept(frame, part)  # table is self but for what it ignores
         pool = table.pool(frame, part)
         sets = {name: reader(frame) for name, reader in self.sets.items()}
         return replace(pool, attributes={**pool.attributes, **sets})
@@ -84,6 +84,7 @@ class HuggingFaceTable(HubRows, TableSettings):
         if self.missing == "drop":
             frame = frame.dropna(subset=[target, *self._features(frame, target, part)])
         if self.top_classes is not None:
+            # by name first, then stably by count: ties do not depend on the order of rows
             counts = frame[target].value_counts().sort_index()
             frequent = counts.sort_values(ascending=False, kind="stable").index
             frame = frame[frame[target].isin(frequent[: self.top_classes])]

@@ -109,6 +109,7 @@ class HuggingFaceText(HubRows, TextSettings):
         target = rows.frame[self.target]
         absent = target.isna()
         if self.holds == "first":
+            # an empty list has no first member; a missing one has no length, which counts as none
             absent |= split_lists(target, self.separator).str.len().fillna(0) == 0
         texts = rows.frame[list(self.text)].isna().all(axis=1)
         return {", ".join(self.text): texts.to_numpy(), self.target: absent.to_numpy()}

@@ -47,6 +47,7 @@ def without_checksums(cls: type) -> type:
     """
     attributes = {
         name: _without_md5(value)
+        # from the farthest base on, so that a class overrides what it inherits; the last is object
         for base in reversed(cls.__mro__[:-1])
         for name, value in vars(base).items()
         if isinstance(value, (str, list, tuple, dict)) and not name.startswith("__")
@@ -68,8 +69,10 @@ def _strings(cls: type) -> list[str]:
 
 def _strings_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
+        # of an address the name of its file
         yield value.rpartition("/")[2]
     elif isinstance(value, FunctionType):
+        # constants of a method hold what is written in its body, such as an address in download
         yield from _strings_in(value.__code__.co_consts)
     elif isinstance(value, dict):
         yield from _strings_in([*value, *value.values()])

@@ -47,6 +47,7 @@ class _Plain(pickle.Unpickler):
     _ALLOWED = frozenset(
         [("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")]
         + [
+            # numpy 2 calls it numpy._core; a file asks for that of the version that wrote it
             (f"numpy.{core}.{module}", name)
             for core in ("core", "_core")
             for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))

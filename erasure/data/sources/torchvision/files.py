@@ -40,8 +40,9 @@ MALFORMED = (
 )
 """What torchvision raises, besides errors of the system, when a file is not what it should be."""
 
+# format makes single braces of double ones, which people know from the shell
 _MNIST = ("{name}/raw/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte.gz", "{name}/raw/*")
-_PLACES = {
+_FILES = {
     "CIFAR10": ("cifar-10-python.tar.gz", "cifar-10-batches-py/*"),
     "CIFAR100": ("cifar-100-python.tar.gz", "cifar-100-python/*"),
     "CelebA": (
@@ -67,6 +68,7 @@ _UNKNOWN = ("the files that torchvision.datasets.{name} reads", "*/*")
 
 def stamp(root: Path, name: str) -> str:
     """Return a hash of names, sizes and times of the files of a data set; empty without any."""
+    # hidden ones, such as those of a file manager, are not of the data set
     files = sorted(path for path in root.glob(_patterns(name)[1]) if path.name[0] != ".")
     stats = [(path, path.stat()) for path in files]
     properties = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
@@ -129,12 +131,13 @@ def explained(name: str, root: Path, verified: type | None = None) -> Iterator[N
                 raise DataError(
                     f"{name}: a file below {root} is damaged or not of its format ({reason[:300]})"
                 ) from error
+            # of a kind that fetching explains
             raise RuntimeError(reason) from error
 
 
 def _patterns(name: str) -> tuple[str, str]:
     """Return what to place by hand, for people, and a pattern of all files, of a data set."""
-    by_hand, pattern = _PLACES.get(name, _UNKNOWN)
+    by_hand, pattern = _FILES.get(name, _UNKNOWN)
     return by_hand.format(name=name), pattern.format(name=name)
 
 
@@ -177,6 +180,7 @@ def _patient() -> Iterator[None]:
 @contextmanager
 def _inside_folder() -> Iterator[None]:
     """Let no name in a tar archive lead out of the folder; the default from Python 3.14 on."""
+    # from the class itself: through getattr a static method would come back as a function
     before = tarfile.TarFile.__dict__.get("extraction_filter")
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
     try:
@@ -186,6 +190,7 @@ def _inside_folder() -> Iterator[None]:
 
 
 def _move(entry: Path, target: Path) -> None:
+    # renaming onto a folder that holds something is refused, so it is filled one by one
     if entry.is_dir() and target.is_dir():
         for inner in sorted(entry.iterdir()):
             _move(inner, target / inner.name)

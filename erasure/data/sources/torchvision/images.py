@@ -71,6 +71,7 @@ class TorchvisionImages(ImageSettings):
 
     def __call__(self, data_config: DataConfig) -> Pool:
         """Return the pool: pictures ``(C, H, W)``, uint8 until they are fetched."""
+        # opened at most once, by whichever of the two below needs it first, or not at all
         opened = cache(lambda: open_parts(self.name, self.options, self.parts, data_config))
         entry = prepared(
             data_config,
@@ -86,6 +87,7 @@ class TorchvisionImages(ImageSettings):
 
     def _causes(self, data_config: DataConfig, opened: Callable[[], object]) -> Mapping[str, Any]:
         """Return what the content of the files and how they are read depend on."""
+        # verified files are the same everywhere, so that only unverified ones need a stamp
         version = "verified"
         root = torchvision_root(data_config)
         if not data_config.verify:
@@ -102,6 +104,7 @@ class TorchvisionImages(ImageSettings):
         }
 
     def _rows(self, data_config: DataConfig, entry: Prepared) -> Rows:
+        # pictures in files of their own stay there, and only their names are kept
         if "pictures" in entry.tensors:
             return array_rows(entry.tensors["pictures"], self.form, entry.key)
         root = torchvision_root(data_config)
@@ -150,6 +153,7 @@ def _labels(available: Columns, target: str | Sequence[str] | None) -> dict[str,
             "attributes": {
                 name: other
                 for name, other in available.columns.items()
+                # CelebA has no column of classes; its target stays an attribute to split by
                 if name != chosen or available.main is None
             },
         }

@@ -81,6 +81,7 @@ def _labels(name: str, dataset: Any) -> Tensor:
 
 
 def _kept(dataset: Any) -> Any:
+    # under these names classes of torchvision keep labels, as lists, arrays or tensors
     for attribute in ("targets", "labels", "_labels", "y"):
         values = getattr(dataset, attribute, None)
         if values is not None and len(values) == len(dataset):
@@ -105,6 +106,7 @@ def _tensor(name: str, labels: Any) -> Tensor:
 
     try:
         array = np.asarray(labels)
+        # torch has few unsigned types; as int64 all of them fit
         if array.dtype == np.uint8 or np.issubdtype(array.dtype, np.integer):
             array = array.astype(np.int64)
         return torch.from_numpy(array)

@@ -42,7 +42,7 @@ _SPLITS = {
 }
 """What the argument ``split`` is called for each part."""
 
-_OURS = ("root", "download", "transform", "target_transform", "transforms", "loader")
+_SET_HERE = ("root", "download", "transform", "target_transform", "transforms", "loader")
 """Arguments that are not a matter of configuration."""
 
 _ALWAYS = {"QMNIST": {"compat": False}}
@@ -84,7 +84,7 @@ def open_parts(
     arguments = _arguments(cls)
     settings_by_part = {part: dict(settings) for part, settings in (parts or {}).items()}
     _refuse(set(settings_by_part) - set(CODES), "parts", CODES)
-    allowed = [argument for argument in arguments if argument not in _OURS]
+    allowed = [argument for argument in arguments if argument not in _SET_HERE]
     _refuse(set(options) - set(allowed), "options", allowed)
     for part, settings in settings_by_part.items():
         _refuse(set(settings) - set(allowed), f"parts.{part}", allowed)
@@ -121,6 +121,7 @@ def _opened(
         where = {"root": str(folder)} if "root" in arguments else {}
         return [
             _part(part, unchecked(**where, **download, **settings_by_part[part]))
+            # "" is the one part of a data set without parts
             for part in [*CODES, ""]
             if part in settings_by_part
         ]
@@ -174,12 +175,14 @@ def _arguments(cls: Any) -> Mapping[str, bool]:
     """Return the arguments of a class and its bases, and whether each has to be given."""
     arguments: dict[str, bool] = {}
     for base in cls.__mro__:
+        # a base that only inherits its constructor takes no arguments of its own
         if "__init__" not in vars(base):
             continue
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                 arguments.setdefault(parameter.name, parameter.default is parameter.empty)
+        # without **kwargs nothing is passed on to the bases behind it
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return arguments
@@ -205,6 +208,7 @@ def _settle_omniglot(dataset: Any) -> None:
     dataset._characters = [characters[index] for index in by_name]
     dataset._character_images = [
         [(image, number) for image, _ in sorted(dataset._character_images[index])]
+        # the number in the sorted order becomes the class of all images of a character
         for number, index in enumerate(by_name)
     ]
     dataset._flat_character_images = [

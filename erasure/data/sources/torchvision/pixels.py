@@ -56,6 +56,7 @@ def _channels_first(name: str, data: Tensor) -> Tensor:
         raise DataError(f"{name} must have pictures of bytes, got {data.dtype}")
     if data.ndim == 3:
         return data.unsqueeze(1).contiguous()
+    # channels first is asked first; a picture one or three pixels high would be taken for it
     if data.ndim == 4 and data.shape[1] in (1, 3):
         return data.contiguous()
     if data.ndim == 4 and data.shape[3] in (1, 3):
@@ -76,6 +77,7 @@ def _caltech256(dataset: Any) -> list[Path]:
     folder = Path(dataset.root) / "256_ObjectCategories"
     labels_and_numbers = zip(dataset.y, dataset.index, strict=True)
     return [
+        # files are numbered from 001 by class, labels from 0
         folder / dataset.categories[y] / f"{y + 1:03d}_{number:04d}.jpg"
         for y, number in labels_and_numbers
     ]
