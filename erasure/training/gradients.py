@@ -69,7 +69,11 @@ def expected_batch_gradients(
             batches += 1
             for weight, loss in kind.label_expectation(model(batch.inputs)):
                 gradients = torch.autograd.grad(
-                    loss.mean(), list(named.values()), retain_graph=True, materialize_grads=True
+                    # All labels share one forward pass.
+                    loss.mean(),
+                    list(named.values()),
+                    retain_graph=True,
+                    materialize_grads=True,
                 )
                 for name, gradient in zip(named, gradients, strict=True):
                     total[name] += weight.mean() * gradient.square()

@@ -43,6 +43,7 @@ def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
         for held, (mask, _) in kept.items():
             if held.requires_grad:
                 _scale_gradient(stack, held, mask)
+        # A hook on every optimizer of the process: a method builds its own inside the block.
         stack.callback(register_optimizer_step_post_hook(restore).remove)
         yield
 
@@ -60,6 +61,7 @@ def scaled_gradients(model: nn.Module, scales: Mapping[str, Tensor]) -> Iterator
 @contextmanager
 def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
     """Switch off gradients of the parameters ``names`` for a block, then restore every flag."""
+    # By parameter, not by name: tied weights have two names and one flag.
     flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
     for name, parameter in model.named_parameters():
         if name in names:
@@ -91,6 +93,7 @@ def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def _scale_gradient(stack: ExitStack, parameter: Tensor, scale: Tensor) -> None:
+    # A mask is bool, and a gradient keeps its dtype.
     factor = scale.to(parameter.dtype)
 
     def multiply(gradient: Tensor) -> Tensor:
