@@ -96,6 +96,7 @@ def share_of_training(pool: Pool, size: int) -> float:
     view = View(pool, torch.arange(len(pool.targets))[:2048])
     trainer, generator = Standard(fit=fit), stream(0, "order")
     feeding = View(pool, view.index)
+    # compare gives training over feeding; the share is the inverse of it.
     return 1.0 / compare(
         lambda: trainer(model, view, generator),
         lambda: sum(1 for _ in feeding.batches(size, generator=generator, augment=pool.augments)),

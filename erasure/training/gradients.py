@@ -68,12 +68,9 @@ def expected_batch_gradients(
         for batch in view.batches(batch_size):
             batches += 1
             for weight, loss in kind.label_expectation(model(batch.inputs)):
+                # The graph is kept: all labels share one forward pass.
                 gradients = torch.autograd.grad(
-                    # All labels share one forward pass.
-                    loss.mean(),
-                    list(named.values()),
-                    retain_graph=True,
-                    materialize_grads=True,
+                    loss.mean(), list(named.values()), retain_graph=True, materialize_grads=True
                 )
                 for name, gradient in zip(named, gradients, strict=True):
                     total[name] += weight.mean() * gradient.square()

@@ -61,7 +61,6 @@ def scaled_gradients(model: nn.Module, scales: Mapping[str, Tensor]) -> Iterator
 @contextmanager
 def frozen(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
     """Switch off gradients of the parameters ``names`` for a block, then restore every flag."""
-    # By parameter, not by name: tied weights have two names and one flag.
     flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
     for name, parameter in model.named_parameters():
         if name in names:
