@@ -87,6 +87,7 @@ class Relearn:
                 )
         if self.horizon > self.max_steps:
             raise ConfigError(f"horizon must be <= max_steps={self.max_steps}, got {self.horizon}")
+        # Built for its checks of the optimizer and the batch size.
         self._fit()
 
     def values(self, parts: Parts) -> Values:
@@ -132,22 +133,23 @@ class Relearn:
 
     def _draw(self, ctx: EvalContext, number: int) -> "_Draw":
         forget, path = ctx.splits.forget, ("relearn", str(number))
-        taught = judged = torch.arange(len(forget))
+        trained_on = judged = torch.arange(len(forget))
         if self.judge == "held_out":
             order = torch.randperm(len(forget), generator=stream(ctx.seed, *path, "halves"))
-            judged, taught = order[: len(order) // 2], order[len(order) // 2 :]
-        if min(len(judged), len(taught)) < self.min_n:
+            judged, trained_on = order[: len(order) // 2], order[len(order) // 2 :]
+        if min(len(judged), len(trained_on)) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
         right = ctx.task_type.correct(ctx.logits("forget", "original"), ctx.targets("forget"))
         target = (1 - self.alpha) * right[judged].double().mean().item()
-        return _Draw(forget.take(taught), forget.take(judged), target, path)
+        return _Draw(forget.take(trained_on), forget.take(judged), target, path)
 
     def _curve(self, ctx: EvalContext, model: nn.Module, draw: "_Draw") -> Points:
         """Train a copy of ``model`` and return its accuracy from step 0 on."""
         pupil = copy.deepcopy(model)
+        # Steps are for schedules, which this loop has none of.
         loop = self._fit().loop(pupil, 0)
         order = stream(ctx.seed, *draw.path, "order")
-        batches = _endless(draw.taught, self.batch_size, order)
+        batches = _endless(draw.trained_on, self.batch_size, order)
         points = [(0, accuracy(pupil, draw.judged, ctx.batch_size))]
         with isolated(ctx.seed, *draw.path, "layers"):
             while not self._finished(points, draw.target):
@@ -174,6 +176,7 @@ class Relearn:
 
     def _area(self, points: Points) -> float:
         steps, values = zip(*(point for point in points if point[0] <= self.horizon), strict=True)
+        # The horizon is a multiple of eval_every and so the last of the points.
         area = torch.trapezoid(torch.tensor(values).double(), torch.tensor(steps).double())
         return area.item() / self.horizon
 
@@ -188,13 +191,13 @@ class _Draw(NamedTuple):
     """A draw of halves of the forget set.
 
     Args:
-        taught: Samples that a copy is trained on.
+        trained_on: Samples that a copy is trained on.
         judged: Samples that it is judged on.
         target: Accuracy on them at which it has relearned.
         path: Of the streams that the draw takes its random numbers from.
     """
 
-    taught: View
+    trained_on: View
     judged: View
     target: float
     path: tuple[str, ...]
