@@ -133,15 +133,15 @@ class Relearn:
 
     def _draw(self, ctx: EvalContext, number: int) -> "_Draw":
         forget, path = ctx.splits.forget, ("relearn", str(number))
-        trained_on = judged = torch.arange(len(forget))
+        taught = judged = torch.arange(len(forget))
         if self.judge == "held_out":
             order = torch.randperm(len(forget), generator=stream(ctx.seed, *path, "halves"))
-            judged, trained_on = order[: len(order) // 2], order[len(order) // 2 :]
-        if min(len(judged), len(trained_on)) < self.min_n:
+            judged, taught = order[: len(order) // 2], order[len(order) // 2 :]
+        if min(len(judged), len(taught)) < self.min_n:
             raise NotComputableError("degenerate", "too_few")
         right = ctx.task_type.correct(ctx.logits("forget", "original"), ctx.targets("forget"))
         target = (1 - self.alpha) * right[judged].double().mean().item()
-        return _Draw(forget.take(trained_on), forget.take(judged), target, path)
+        return _Draw(forget.take(taught), forget.take(judged), target, path)
 
     def _curve(self, ctx: EvalContext, model: nn.Module, draw: "_Draw") -> Points:
         """Train a copy of ``model`` and return its accuracy from step 0 on."""
@@ -149,7 +149,7 @@ class Relearn:
         # Steps are for schedules, which this loop has none of.
         loop = self._fit().loop(pupil, 0)
         order = stream(ctx.seed, *draw.path, "order")
-        batches = _endless(draw.trained_on, self.batch_size, order)
+        batches = _endless(draw.taught, self.batch_size, order)
         points = [(0, accuracy(pupil, draw.judged, ctx.batch_size))]
         with isolated(ctx.seed, *draw.path, "layers"):
             while not self._finished(points, draw.target):
@@ -191,13 +191,13 @@ class _Draw(NamedTuple):
     """A draw of halves of the forget set.
 
     Args:
-        trained_on: Samples that a copy is trained on.
+        taught: Samples that a copy is trained on.
         judged: Samples that it is judged on.
         target: Accuracy on them at which it has relearned.
         path: Of the streams that the draw takes its random numbers from.
     """
 
-    trained_on: View
+    taught: View
     judged: View
     target: float
     path: tuple[str, ...]
