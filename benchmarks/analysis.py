@@ -48,6 +48,7 @@ NAMES = (
 def metrics_of(method: int, block: int, seed: int) -> dict[str, float]:
     """Return 60 values: 20 metrics of three models."""
     names = [*NAMES, *(f"more/metric_{k}" for k in range(METRICS // 3 - len(NAMES)))]
+    # The values of the original and the gold model are the same for every method.
     prefixes = {"": method, "original/": -1, "gold/": -2}
     return {
         f"{prefix}{name}": (31 * who + 17 * block + 7 * seed + k) % 97 / 97

@@ -38,6 +38,9 @@ from erasure.training.trainers import Standard
 
 CONF = Path(__file__).parents[1] / "conf"
 
+REPEATS = 100
+"""Calls of what is too fast for one of them to be timed."""
+
 
 class Margins:
     """A pool of models whose logits are drawn instead of computed."""
@@ -46,6 +49,7 @@ class Margins:
         generator = stream(0, "margins")
         easy = 2 * torch.randn(samples, 1, generator=generator)
         self.logits_of = {
+            # One-hot rows: only the logit of the true class is raised, by the same in all models.
             role: torch.randn(models, samples, classes, generator=generator)
             + (easy + shift) * torch.eye(classes)[torch.arange(samples) % classes]
             for role, shift in (("unlearned", 0.3), ("gold", 0.0))
@@ -71,6 +75,7 @@ def turns(
 ) -> tuple[float, float]:
     """Return the median CPU seconds of both, which take turns."""
     times: tuple[list[float], list[float]] = ([], [])
+    # Once unmeasured: the first call of a process pays for memory and kernels.
     slow(), fast()
     for _ in range(rounds):
         for action, spent in zip((slow, fast), times, strict=True):
@@ -82,8 +87,8 @@ def turns(
 
 def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int = 3) -> float:
     """Return how many times faster ``fast`` is."""
-    one, other = turns(slow, fast, rounds)
-    return one / other
+    slow_seconds, fast_seconds = turns(slow, fast, rounds)
+    return slow_seconds / fast_seconds
 
 
 def images(samples: int, classes: int = 10) -> TensorPool:
@@ -124,6 +129,7 @@ def bundle() -> float:
     ctx = context(images(1220), (100, 800, 20, 300))
 
     def without_logits() -> EvalContext:
+        # Everything that a metric may have left behind, so that the next pays for its own passes.
         return replace(ctx, results={}, _cache={}, _features={})
 
     def one_by_one() -> None:
@@ -150,23 +156,28 @@ def lira() -> float:
     from scipy.stats import norm
 
     generator = stream(0, "lira")
-    ours, theirs = torch.randn(2, 32, 200, generator=generator, dtype=torch.float64)
+    members, nonmembers = torch.randn(2, 32, 200, generator=generator, dtype=torch.float64)
 
     def loop() -> list[float]:
         scores = []
-        for side in (ours.numpy(), theirs.numpy()):
+        for side in (members.numpy(), nonmembers.numpy()):
             for sample in range(side.shape[1]):
                 for k in range(len(side)):
+                    # The score of a model is from fits without it, on both sides.
                     rest = [
                         [row[sample] for j, row in enumerate(table) if j != k]
-                        for table in (ours.numpy(), theirs.numpy())
+                        for table in (members.numpy(), nonmembers.numpy())
                     ]
                     fits = [norm.fit(values) for values in rest]
                     first, second = (norm.logpdf(side[k, sample], *fit) for fit in fits)
                     scores.append(float(first - second))
         return scores
 
-    return ratio(loop, lambda: [likelihood_ratios(ours, theirs) for _ in range(100)], 1) * 100
+    def closed_form() -> None:
+        for _ in range(REPEATS):
+            likelihood_ratios(members, nonmembers)
+
+    return ratio(loop, closed_form, 1) * REPEATS
 
 
 def shadows(threads: int) -> float:
@@ -191,11 +202,12 @@ def shadows(threads: int) -> float:
         for each in [member(seed) for seed in range(32)]:
             trainer(each.model, each.view, each.generator)
 
-    found = ratio(
+    # The members are made anew inside: training changes them.
+    speedup = ratio(
         one_by_one, lambda: train_together([member(seed) for seed in range(32)], trainer)
     )
     torch.set_num_threads(1)
-    return found
+    return speedup
 
 
 def main() -> None:

@@ -71,11 +71,11 @@ def against_dataloader(folder: Path, limit: float, *, augmented: bool) -> tuple[
     plain = cifar_like(DataConfig(root=folder), augmented=False)
     # A tenth is enough of the slow way; its samples take the same time each.
     tenth = torch.utils.data.Subset(PerSample(plain, augmented=augmented), range(COUNT // 10))
-    ours = passing(cifar_like(home, augmented=augmented))
+    pass_over_pool = passing(cifar_like(home, augmented=augmented))
     with isolated(0, "loader"):
         loader = DataLoader(tenth, batch_size=128, shuffle=True)
-        ratio = 10.0 * compare(lambda: sum(1 for _ in loader), ours, rounds=3)
-    return ratio, COUNT / timed(ours)
+        ratio = 10.0 * compare(lambda: sum(1 for _ in loader), pass_over_pool, rounds=3)
+    return ratio, COUNT / timed(pass_over_pool)
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -96,6 +96,7 @@ def share_of_training(pool: Pool, size: int) -> float:
     view = View(pool, torch.arange(len(pool.targets))[:2048])
     trainer, generator = Standard(fit=fit), stream(0, "order")
     feeding = View(pool, view.index)
+    # compare gives training over feeding; the share is the inverse of it.
     return 1.0 / compare(
         lambda: trainer(model, view, generator),
         lambda: sum(1 for _ in feeding.batches(size, generator=generator, augment=pool.augments)),

@@ -57,6 +57,7 @@ def loop(
     for batch in view.batches(1):
         for value in objectives(model(batch.inputs), batch.targets):
             model.zero_grad()
+            # All objectives of a sample share one forward pass.
             value.sum().backward(retain_graph=True)
             for name, parameter in model.named_parameters():
                 if parameter.grad is not None:
@@ -97,12 +98,12 @@ def measure(slow: Compute, fast: Compute, rounds: int) -> tuple[float, float, fl
     results: list[Squares] = [{}, {}]
     fast()  # the first call of a process pays for memory and kernels
     for _ in range(rounds):
-        for place, action in enumerate((slow, fast)):
+        for way, action in enumerate((slow, fast)):
             begun = time.process_time()
-            results[place] = action()
-            times[place].append(1e3 * (time.process_time() - begun))
-    truth, found = results
-    error = max(float((found[n] - v).norm() / v.norm()) for n, v in truth.items())
+            results[way] = action()
+            times[way].append(1e3 * (time.process_time() - begun))
+    exact, fast_squares = results
+    error = max(float((fast_squares[n] - v).norm() / v.norm()) for n, v in exact.items())
     return median(times[0]), median(times[1]), error
 
 
@@ -117,6 +118,7 @@ def cases() -> list[Case]:
     with isolated(0, "models"):
         mlp, cnn = MLP((1, 8, 8), 10, hidden=(128, 128)), CNN((1, 8, 8), 10)
         resnet = resnet18((3, 32, 32), 10)
+    # Four fifths of the 1797 digits.
     view = View(digits, torch.arange(1437))
     return [
         Case(name="mlp", model=mlp, view=view, rounds=5),

@@ -61,6 +61,7 @@ class PerSample(Dataset[tuple[Tensor, int]]):
 def compare(slow: Callable[[], object], fast: Callable[[], object], rounds: int = 5) -> float:
     """Return how many times faster ``fast`` is, by medians of CPU time in turns."""
     times: tuple[list[float], list[float]] = ([], [])
+    # Once unmeasured: the first call of a process pays for memory and kernels.
     slow(), fast()
     for _ in range(rounds):
         for action, spent in zip((slow, fast), times, strict=True):
@@ -81,6 +82,7 @@ def training() -> float:
             return MLP((1, 8, 8), 10)
 
     typed = model()
+    # As it is usually typed: not fused, unlike below.
     optimizer = torch.optim.Adam(typed.parameters(), lr=1e-3)
     loader = DataLoader(
         torch.utils.data.Subset(PerSample(pool), range(1437)), batch_size=64, shuffle=True
@@ -96,13 +98,13 @@ def training() -> float:
             total += value.item()
         return total
 
-    ours = model()
+    trained = model()
     fit = Fit(
         optimizer=lambda p: torch.optim.Adam(p, lr=1e-3, fused=True), epochs=1, batch_size=64
     )
     trainer = Standard(fit=fit)
     generator = stream(0, "order")
-    return compare(usual, lambda: trainer(ours, view, generator))
+    return compare(usual, lambda: trainer(trained, view, generator))
 
 
 def storing() -> float:
@@ -145,6 +147,7 @@ def overhead_seconds(evaluator: str, few: int = 3, many: int = 18) -> float:
     """
     with tempfile.TemporaryDirectory() as folder:
         _sweep(Path(folder), evaluator, range(1))  # trains the models
+        # Other numbers than before: the same trials again would be read from their records.
         short = _sweep(Path(folder), evaluator, range(1, 1 + few))
         long = _sweep(Path(folder), evaluator, range(100, 100 + many))
         results = [json.loads(path.read_text()) for path in Path(folder).rglob("result.json")]

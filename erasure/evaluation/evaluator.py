@@ -64,6 +64,7 @@ class Evaluator:
             raise ConfigError(f"max_retain must be >= 1 or null, got {self.max_retain}")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size must be >= 1, got {self.batch_size}")
+        # For its check that no name is measured twice; the meanings are merged again when needed.
         _merged(self.metrics, self.heldout)
 
     @property
@@ -104,6 +105,7 @@ class Evaluator:
         """Measure every model of ``ctx`` and note the values in ``ctx.results``."""
         ctx = self.prepare(ctx)
         subjects = [who for who in SUBJECTS if who in ctx.models]
+        # Emptied first: no metric may read what an earlier evaluation measured.
         ctx.results.update({who: {} for who in subjects})
         failures: list[_Failure] = []
         for label, metric in self.metrics.items():

@@ -33,6 +33,7 @@ def compared(
         logits: ``(n, C)``.
         other_logits: Of the other model, ``(n, C)``.
     """
+    # Each (n, L, K): one choice of K classes, or C choices between off and on.
     log_p, log_q = kind.log_probs(logits.double()), kind.log_probs(other_logits.double())
     return divergence(log_p, log_q).mean(dim=-1)
 
@@ -60,6 +61,7 @@ def gold_null(ctx: EvalContext, part: str, compare: Compare) -> dict[str, float]
     """
     if ctx.subject != "unlearned" or ctx.references is None or ctx.references.size("gold") < 2:
         return {}
+    # All pairs would be quadratic; those with the first one are enough for a mean.
     first, *others = ctx.stack("gold", part)[: MOST_PAIRS + 1].double()
     means = torch.stack([compare(ctx.task_type, other, first).double().mean() for other in others])
     return {

@@ -28,6 +28,7 @@ def per_model(heldout: str) -> Mapping[str, PerModel]:
 
 def paired_aucs(positives: Tensor, negatives: Tensor) -> Tensor:
     """Return the AUC of each row of scores, ``(N, n)`` against ``(N, m)`` to ``(N,)``."""
+    # searchsorted works row by row: each model has its own negatives.
     ranked = negatives.sort(dim=1).values
     positives = positives.contiguous()
     below = torch.searchsorted(ranked, positives)
@@ -40,6 +41,7 @@ def _accuracies(ctx: EvalContext, role: ReferenceRole, *, part: str) -> Tensor:
         ctx.task_type.predicted(reference_logits(ctx, role, part))
         == ctx.sampled(part).targets.cpu()
     )
+    # Over samples, or over samples and labels.
     return right.double().flatten(1).mean(dim=1)
 
 

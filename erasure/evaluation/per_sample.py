@@ -50,6 +50,7 @@ def _columns(ctx: EvalContext, part: str, who: Who) -> dict[str, Any]:
     import pandas as pd
 
     multilabel = ctx.task_type.name == "multilabel"
+    # "Int64" of pandas can be missing, int64 cannot.
     kinds = dict.fromkeys(SIGNALS, "float32") | {"predicted": "string" if multilabel else "Int64"}
     try:
         values: dict[str, Any] = {n: _column(t) for n, t in _signals(ctx, part, who).items()}

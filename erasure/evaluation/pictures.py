@@ -152,6 +152,7 @@ def _edges(losses: Sequence[Tensor]) -> Tensor:
     # An empty tensor more: there may be no role whose losses could be computed.
     drawn = torch.cat([*losses, torch.empty(0)]).clamp_min(LOSS_FLOOR)
     low, high = (drawn.min().item(), drawn.max().item()) if len(drawn) else (LOSS_FLOOR, 1.0)
+    # A margin, so that rounding leaves no loss outside, and a decade at least.
     exponents = math.log10(low * 0.99), math.log10(max(high, 10 * low) * 1.01)
     return torch.logspace(*exponents, 41, dtype=torch.float64)
 
@@ -168,6 +169,7 @@ def _histogram(panel: "Axes", sides: Sides | None, edges: Tensor, heldout: str) 
         shares = torch.full_like(side, 1 / len(side)).numpy()
         values = side.clamp_min(LOSS_FLOOR).numpy()
         panel.hist(values, bins=edges.tolist(), weights=shares, **look)
+    # Minus the loss: a low loss means member.
     panel.set_title(f"AUC {auc(roc(-sides[0], -sides[1])):.3f}", loc="right", fontsize="medium")
 
 
@@ -190,6 +192,7 @@ def _num_non_members(ctx: EvalContext) -> int:
 
 
 def _mark_resolution(panel: "Axes", num_non_members: int) -> None:
+    # The smallest rate there is above zero; left of it the curve shows nothing.
     finest = 1 / max(num_non_members, 1)
     low = min(finest, LOW_FPR) / 2
     panel.set(title="low false-positive rates", xscale="log", yscale="log")

@@ -80,6 +80,7 @@ class ReferenceMargins:
             NotComputableError: If there are fewer than ``at_least`` models per half.
         """
         first, second = halves(self.gold)
+        # Row k of both roles has one seed, and halves are alternate rows: crossed they share none.
         subject = (first, second) if self.subject is None else halves(self.subject)
         return _checked(subject[0], second, at_least), _checked(subject[1], first, at_least)
 
@@ -118,6 +119,7 @@ def reference_logits(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor
 def margins_of(ctx: EvalContext, role: ReferenceRole, part: str) -> Tensor:
     """Return the logit-scaled confidences ``(N, n)`` of a role on a part, not cut off."""
     logits, targets = reference_logits(ctx, role, part), ctx.sampled(part).targets.cpu()
+    # Models at a time: phi computes in float64, twice the memory of the logits.
     rows = max(1, CHUNK // (logits.shape[1] * logits.shape[2]))
     return torch.cat([phi(ctx.task_type, some, targets) for some in logits.split(rows)])
 

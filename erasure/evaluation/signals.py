@@ -77,6 +77,7 @@ def phi(kind: TaskType, logits: Tensor, targets: Tensor) -> Tensor:
     """
     values = logits.double()
     if kind.name == "multilabel":
+        # A logit is the log-odds of its label being on; the sign turns it to the true state.
         return ((2 * targets.double() - 1) * values).mean(dim=-1)
     labels = targets.expand(values.shape[:-1]).unsqueeze(-1)
     # log p_y - log(1 - p_y) = z_y - logsumexp of the other logits: the normalizer cancels.
@@ -103,6 +104,7 @@ def modified_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     log_p = F.log_softmax(logits.double(), dim=-1)
     p, log_rest = log_p.exp(), _log_complement(log_p)
     labels = targets.unsqueeze(-1)
+    # The term of the label itself is replaced; for a certain answer it is -inf.
     others = (p * log_rest).scatter(-1, labels, 0.0).sum(dim=-1)
     log_hit, log_miss = log_p.gather(-1, labels), log_rest.gather(-1, labels)
     return -(log_miss.exp() * log_hit).squeeze(-1) - others

@@ -24,6 +24,7 @@ def resolve_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, number = device_kind(name), name.partition(":")[2]
+    # Without a number any device will do: there is one if there is a number 0.
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         device_count = torch.cuda.device_count()
         raise ConfigError(
@@ -72,6 +73,7 @@ class ComputeCost:
 def measured_cost(device: torch.device) -> Iterator[ComputeCost]:
     """Measure a block: the device is synchronized around the clock, memory is only sampled."""
     cost = ComputeCost()
+    # The clock is innermost: what the others do at both ends is not in the time.
     with _peak_memory(device, cost), _energy(device, cost):
         synchronize(device)
         begun, busy = time.perf_counter(), time.process_time()
@@ -136,6 +138,7 @@ def _sampled_rss(cost: ComputeCost, interval: float = 0.02) -> Iterator[None]:
     done = threading.Event()
 
     def sample() -> None:
+        # Sampled every 20 ms: a shorter peak can be missed, and the end of the block is a sample.
         while not done.wait(interval):
             cost.peak_bytes = max(cost.peak_bytes, process.memory_info().rss - before)
 

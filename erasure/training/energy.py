@@ -30,10 +30,12 @@ def energy_counter(device: torch.device) -> Counter | None:
     try:
         nvml.nvmlInit()
         handle = nvml.nvmlDeviceGetHandleByUUID(_uuid(device))
+        # Read once for nothing: devices without the counter raise here.
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError as error:
         logger.info("no energy is measured: %s", error)
         return None
+    # NVML counts millijoules.
     return lambda: float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
 
 

@@ -54,6 +54,7 @@ class Fit:
         if self.mode not in ("train", "eval", "frozen_norm"):
             raise ConfigError(f"mode must be train, eval or frozen_norm, got {self.mode!r}")
         try:
+            # Built once for nothing: a wrong setting is refused before anything is trained.
             self.optimizer([nn.Parameter(torch.zeros(1))])
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"optimizer cannot be built: {error}") from error
@@ -81,6 +82,7 @@ class Fit:
         """Return a loop of one optimizer over ``steps`` steps, to be driven pass by pass."""
         optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad])
         schedule = None
+        # A run without steps has no schedule: those of torch divide by the number of steps.
         if self.schedule is not None and steps > 0:
             schedule = self.schedule(optimizer, steps)
         return Loop(self, model, optimizer, schedule)
@@ -148,5 +150,6 @@ def set_mode(model: nn.Module, mode: Mode) -> None:
     model.train(mode != "eval")
     if mode == "frozen_norm":
         for module in model.modules():
+            # Private, but the only base that torch's batch and instance normalization share.
             if isinstance(module, _NormBase):
                 module.eval()

@@ -39,6 +39,8 @@ def step_flops(model: nn.Module, view: View, batch_size: int) -> StepFlops:
     """
     size = min(batch_size, len(view))
     whole = _counted(model, view.take(torch.arange(size)))
+    # One sample that costs as much as many is the sign of a graph, which is read whole.
+    # Nothing may be counted at all: hence the comparison with 0.
     if size > 1 and _counted(model, view.take(torch.arange(1))) > FIXED * whole > 0:
         return StepFlops(0.0, whole)
     return StepFlops(whole / size, 0.0)
@@ -53,5 +55,6 @@ def _counted(model: nn.Module, view: View) -> float:
     with evaluating(model), torch.enable_grad(), counter:
         loss = view.pool.task_type.loss(model(batch.inputs), batch.targets).mean()
         if weights:
+            # Not backward(), which would leave gradients behind.
             torch.autograd.grad(loss, weights, allow_unused=True)
     return float(counter.get_total_flops())

@@ -68,6 +68,7 @@ def expected_batch_gradients(
         for batch in view.batches(batch_size):
             batches += 1
             for weight, loss in kind.label_expectation(model(batch.inputs)):
+                # The graph is kept: all labels share one forward pass.
                 gradients = torch.autograd.grad(
                     loss.mean(), list(named.values()), retain_graph=True, materialize_grads=True
                 )

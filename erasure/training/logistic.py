@@ -54,6 +54,7 @@ def fit_logistic(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         linear=rows.new_zeros(len(weights), rows.shape[1]),
     )
     coefficients = minimize(objective)
+    # Back to raw features: w (x - centre) / scale + b = (w / scale) x + b - (w / scale) centre.
     slopes = coefficients[:, :-1] / scale
     intercepts = coefficients[:, -1:] - slopes @ centre.unsqueeze(-1)
     return torch.cat([slopes, intercepts], dim=-1)
@@ -93,6 +94,7 @@ class LogisticObjective:
 
     def slope(self, coefficients: Tensor) -> Tensor:
         """Return its gradient ``(k, d)``."""
+        # The derivative of log(1 + exp(-s z)) is -s sigmoid(-s z).
         miss = torch.sigmoid(-self.signs * (coefficients @ self.rows.T))
         penalties = self.penalty * coefficients + self.linear
         return penalties - (self.weights * miss * self.signs) @ self.rows

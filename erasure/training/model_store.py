@@ -54,6 +54,7 @@ class ModelRequest:
     @classmethod
     def of(cls, recipe: Mapping[str, Any], view: View, seed: int) -> "ModelRequest":
         """Ask for the model of ``recipe`` trained on ``view``."""
+        # A set of ids is hashed in any order; labels follow in the order of rising ids.
         samples = ids_fingerprint(view.index)
         if view.labels is not None:
             order = view.index.argsort()
@@ -154,6 +155,7 @@ class ModelStore:
 
     def entries(self) -> list[str]:
         """Return the keys of all entries, whole or damaged."""
+        # A key is 32 hex digits, so .partial and .locks are no entries.
         return sorted(path.name for path in self.root.glob("[0-9a-f]" * 32))
 
     def meta(self, key: str) -> dict[str, Any]:
@@ -166,6 +168,7 @@ class ModelStore:
             meta: Any = json.loads((self.root / key / "meta.json").read_text())
         except (OSError, ValueError) as error:
             raise StoreError(f"meta.json cannot be read ({error})") from error
+        # The seal is the hash of everything else, and is taken out before hashing it again.
         seal = meta.pop("seal", None) if isinstance(meta, dict) else None
         if seal != fingerprint(meta):
             raise StoreError("meta.json is not what was written (its seal differs)")
@@ -244,6 +247,8 @@ class ModelStore:
         done = train()
         trained = Trained(
             key=key,
+            # Cloned: .cpu() may return the memory of the model, and safetensors refuses weights
+            # that share memory, as tied ones do.
             state={k: v.detach().cpu().clone() for k, v in done.model.state_dict().items()},
             seconds=time.perf_counter() - started if done.seconds is None else done.seconds,
             curve=tuple(done.curve),

@@ -48,6 +48,7 @@ class NoiseSearch:
         adam = torch.optim.Adam([noise], lr=self.lr)
         with in_mode(model, self.mode), torch.enable_grad():
             for _ in range(self.steps):
+                # Not backward(), which would add to the gradients of the parameters too.
                 (noise.grad,) = torch.autograd.grad(objective(noise), [noise])
                 adam.step()
         return noise.detach()
@@ -63,6 +64,7 @@ def input_range(task: UnlearningTask, view: View) -> tuple[Tensor, Tensor]:
     def compute() -> Mapping[str, Tensor]:
         lows, highs = [], []
         for batch in view.batches(1024):
+            # All dimensions but the first of a sample.
             rest = [0, *range(2, batch.inputs.ndim)]
             lows.append(batch.inputs.amin(dim=rest, keepdim=True))
             highs.append(batch.inputs.amax(dim=rest, keepdim=True))

@@ -60,6 +60,7 @@ def paired(
     def start() -> Iterator[tuple[Batch, Batch]]:
         others = _repeat(lambda: other.batches(width, generator=aside, augment=augment))
         keep = main.batches(size, generator=generator, augment=augment)
+        # In this order zip stops at the end of `keep` without drawing one more of the others.
         return zip(keep, others, strict=False)
 
     return Pass(main.num_batches(size), start)

@@ -43,6 +43,7 @@ def only(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
         for held, (mask, _) in kept.items():
             if held.requires_grad:
                 _scale_gradient(stack, held, mask)
+        # A hook on every optimizer of the process: a method builds its own inside the block.
         stack.callback(register_optimizer_step_post_hook(restore).remove)
         yield
 
@@ -91,6 +92,7 @@ def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def _scale_gradient(stack: ExitStack, parameter: Tensor, scale: Tensor) -> None:
+    # A mask is bool, and a gradient keeps its dtype.
     factor = scale.to(parameter.dtype)
 
     def multiply(gradient: Tensor) -> Tensor:

@@ -40,11 +40,13 @@ class Cosine:
         """Return the schedule for a run of ``steps`` batches."""
         if self.levels:
             return LambdaLR(optimizer, self._staircase(steps, self.levels))
+        # One floor for all parameter groups, by the rate of the first.
         lowest = self.final * float(optimizer.param_groups[0]["lr"])
         return CosineAnnealingLR(optimizer, T_max=steps, eta_min=lowest)
 
     def _staircase(self, steps: int, levels: int) -> Callable[[int], float]:
         def factor(step: int) -> float:
+            # In integers: a float product may fall just short of a level.
             progress = min(step * levels // steps, levels) / levels
             return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0
 
@@ -133,6 +135,7 @@ class WarmRestarts:
         """Return the schedule for a run of ``steps`` batches."""
 
         def factor(step: int) -> float:
+            # The scheduler also asks for the rate after the last step: that of the last level.
             part = min(step * self.levels // steps, self.levels - 1) + 1
             begun = 2 ** (part.bit_length() - 1)  # cycle c holds the parts 2^c to 2^(c+1) - 1
             progress = (part - begun) / begun

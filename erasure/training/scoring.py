@@ -47,4 +47,5 @@ def accuracy(model: nn.Module, view: View, batch_size: int = 1024) -> float:
             kind.correct(model(batch.inputs), batch.targets).sum()
             for batch in view.batches(batch_size)
         ]
+    # Read from the device once, not after every batch.
     return int(torch.stack(correct).sum()) / len(view)

@@ -48,6 +48,7 @@ class Ensemble(nn.Module):
         logits = torch.stack([member(inputs) for member in self.members])
         if self.vote == "mean":
             return self.kind.average(logits)
+        # Log-shares of votes: a class that nobody votes for gets 1 / (2 K), half a vote.
         half = math.log(2 * len(self.members))
         return self.kind.average(SHARP * logits).clamp(-half, half)
 
@@ -145,6 +146,7 @@ class Sharded:
                 fit(member, batches, objective, report=noted)
             return member.state_dict()
 
+        # The seed is derived from shard and slice, so that it names the stage.
         state = self.kept("sharded", view, train, stage=seed, epochs=fit.epochs)
         member.load_state_dict(dict(state))
 
@@ -160,6 +162,7 @@ def place(data: View, shards: int, slices: int, generator: Generator) -> tuple[T
 
 def slice_epochs(epochs: int, slices: int) -> list[int]:
     """Return the epochs of each slice: increments of ``floor(2 k E / (R + 1))``."""
+    # In integers: the floor of a float product could be one too low.
     total = [2 * number * epochs // (slices + 1) for number in range(slices + 1)]
     return [total[number + 1] - total[number] for number in range(slices)]
 
@@ -189,6 +192,7 @@ class _Pace:
     def _emit(self) -> None:
         self.step += 1
         mean = self.loss / self.visits
+        # Visits beyond a pass count towards the next, with the mean loss that they had.
         self.visits = max(self.visits - self.size, 0)
         self.loss = mean * self.visits
         self.report(self.step, max(self.of, self.step), loss=mean)

@@ -69,9 +69,9 @@ def _one_more_output(linear: nn.Linear, generator: Generator) -> Iterator[None]:
     # torch draws weights and biases of a linear layer uniformly within 1 / sqrt(inputs).
     classes, bound = linear.out_features, linear.in_features**-0.5
     with torch.no_grad():
-        for name, own in _parameters(linear):
-            row = torch.empty(1, *own.shape[1:]).uniform_(-bound, bound, generator=generator)
-            _replace(linear, name, torch.cat([own, row.to(own)]))
+        for name, narrow in _parameters(linear):
+            row = torch.empty(1, *narrow.shape[1:]).uniform_(-bound, bound, generator=generator)
+            _replace(linear, name, torch.cat([narrow, row.to(narrow)]))
     linear.out_features = classes + 1
     try:
         yield

@@ -69,5 +69,6 @@ class CFk:
 
 def _names(model: nn.Module, moving: AbstractSet[nn.Module]) -> frozenset[str]:
     """Return the parameters of ``model`` that no module of ``moving`` owns or shares."""
+    # By identity: a weight that a moving layer shares has another name elsewhere.
     owned = {parameter for module in moving for parameter in module.parameters(recurse=False)}
     return frozenset(name for name, p in model.named_parameters() if p not in owned)

@@ -73,6 +73,7 @@ def _kaiming(layer: nn.Module, generator: Generator) -> None:
         drawn = torch.zeros(parameter.shape)
         if name == "weight":
             nn.init.kaiming_normal_(drawn, generator=generator)
+            # torch keeps the row of the padding token at zero, and never moves it.
             if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
                 drawn[layer.padding_idx] = 0.0
         parameter.detach().copy_(drawn)

@@ -84,6 +84,7 @@ class JiT:
         noise = torch.randn(inputs.shape, generator=generator).to(inputs)
         low, high = inputs.aminmax()
         noisy = (inputs + self.sigma * noise).clamp(low, high)
+        # No gradient through the perturbed output, only through the one of the sample itself.
         with torch.no_grad():
             other = model(noisy)
         apart = (logits - other).flatten(1).norm(dim=1)
@@ -118,5 +119,6 @@ class _Sum:
     total: Tensor | None = None
 
     def __call__(self, gradient: Tensor) -> Tensor:
+        # What a hook returns takes the place of the gradient: .grad is the sum of all steps.
         self.total = gradient.clone() if self.total is None else self.total + gradient
         return self.total

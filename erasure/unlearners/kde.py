@@ -54,6 +54,7 @@ class KDE:
             raise ConfigError(f"temperature must be > 0, got {self.temperature}")
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
+        # A set: in a network of one layer both are the same.
         names = {weighted_layers(task.model)[0][0], head(task.model)[0]}
         teacher = copy.deepcopy(task.model).eval().requires_grad_(requires_grad=False)
         reset_layers(task.model, task.fresh(f"kde {task.generator.initial_seed()}"), names)
@@ -81,4 +82,5 @@ class KDE:
 
     def _divergence(self, task: UnlearningTask, teacher: Tensor, student: Tensor) -> Tensor:
         scaled = task.task_type.predictive_kl(teacher, student, self.temperature).mean()
+        # predictive_kl has a factor T^2, which this method does without.
         return scaled / self.temperature**2

@@ -56,6 +56,7 @@ class LFSSD:
         return task.model
 
     def _importance(self, task: UnlearningTask, view: View) -> Mapping[str, Tensor]:
+        # Neither alpha nor the dampening is in the key: one importance serves a whole sweep.
         return task.cached(
             "mean_absolute_gradients",
             view,

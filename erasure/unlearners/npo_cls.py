@@ -59,6 +59,7 @@ class NpoCls:
         def objective(model: nn.Module, pair: tuple[Batch, Batch]) -> Tensor:
             keep, drop = pair
             before = task.loss(reference_logits(drop), drop.targets)
+            # Falls as the sample is forgotten; softplus flattens there, and so does the ascent.
             gain = before - task.loss(model(drop.inputs), drop.targets)
             forget = 2.0 / self.beta * F.softplus(self.beta * gain).mean()
             return forget + self.retain_weight * task.objective(model, keep)

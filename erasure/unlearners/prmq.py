@@ -67,6 +67,7 @@ class PRMQ:
         prune_and_draw(task.model, self.amount, branch(task.generator, "prmq", "weights"))
         self._train(task, _objective(task, teacher))
         with torch.no_grad():
+            # Rounded in place: the model keeps its dtype, and its values those of half precision.
             for value in task.model.state_dict().values():
                 if value.is_floating_point():
                     value.copy_(value.half())
@@ -75,6 +76,7 @@ class PRMQ:
     def _train(self, task: UnlearningTask, objective: Objective[Batch]) -> None:
         epochs, size = self.fit.epochs, self.fit.batch_size
         batches = shuffled(task.retain, size, task.generator, augment=self.fit.augment)
+        # The step that crosses the share is taken as well.
         more = int(self.tail * batches.steps) + 1
         loop = self.fit.loop(task.model, epochs * batches.steps + more)
         for epoch in range(1, epochs + 1):
@@ -86,6 +88,7 @@ class PRMQ:
 def prune_and_draw(model: nn.Module, amount: float, generator: Generator) -> None:
     """Prune the share ``amount`` of smallest magnitude; draw weights anew, set biases to 0."""
     weights = [(m, p) for _, m in linear_maps(model) for p in m.parameters(recurse=False)]
+    # One ranking over all layers, stable, so that ties are broken by position.
     sizes = [values.detach().abs().flatten() for _, values in weights]
     order = torch.cat(sizes).argsort(stable=True)
     pruned = torch.zeros(len(order), dtype=torch.bool, device=order.device)
@@ -95,6 +98,7 @@ def prune_and_draw(model: nn.Module, amount: float, generator: Generator) -> Non
         for (module, values), mask in zip(weights, parts, strict=True):
             drawn = torch.zeros(values.shape)
             if values is own_weight(module):
+                # A row of a weight has as many numbers as an output has inputs: the fan in.
                 reach = values[0].numel() ** -0.5
                 drawn = reach * (2.0 * torch.rand(values.shape, generator=generator) - 1.0)
             values.copy_(torch.where(mask.reshape(values.shape), drawn.to(values), values))
@@ -107,6 +111,7 @@ def _objective(task: UnlearningTask, teacher: nn.Module) -> Objective[Batch]:
         with torch.no_grad():
             teacher_entropy = task.task_type.entropy(teacher(batch.inputs))
         logits = model(batch.inputs)
+        # By sample id: the number of retain samples with the label of each.
         weights = counts[batch.ids] ** -0.1
         loss = (weights * task.loss(logits, batch.targets)).sum() / weights.sum()
         return loss + (task.task_type.entropy(logits) - teacher_entropy).square().mean()

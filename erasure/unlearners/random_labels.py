@@ -74,6 +74,7 @@ class RandomLabels:
         forget = self._relabeled(task, branch(task.generator, "random_labels", "labels"))
         retain = self._kept(task.retain, branch(task.generator, "random_labels", "retain"))
         if self.order != "sequential_resample":
+            # Only for its length: what is visited has other labels.
             both = task.forget + retain
             return {"loss": self._pass(both, lambda: forget() + retain, task.generator)}
         aside = branch(task.generator, "random_labels", "forget")

@@ -90,6 +90,7 @@ class RNI:
     def _disturb(
         self, model: nn.Module, picked: Sequence[str], seen: set[str], generator: Generator
     ) -> None:
+        # Drawn from the picked tensors; those that were picked in an earlier epoch are spared.
         candidates = _some(picked, int(self.share * self.tensors), generator)
         with torch.no_grad():
             # Sorted: the order of a set depends on the hash seed of the process.
@@ -112,6 +113,7 @@ def _some(names: Sequence[str], count: int, generator: Generator) -> list[str]:
 
 def _epoch(task: UnlearningTask, fit: Fit, factor: float) -> float:
     batches = shuffled(task.retain, fit.batch_size, task.generator, augment=fit.augment)
+    # A new optimizer every epoch, of the weights that are not frozen in it.
     loop = fit.loop(task.model, batches.steps)
     loop.scale_lr(factor)
     return loop.run(batches, task.objective)

@@ -100,6 +100,7 @@ class SFRon:
     def _loops(self, model: nn.Module, steps: int) -> tuple[Loop, Loop]:
         """Return two loops of one optimizer: clipped, and under the schedule."""
         loop = self.fit.loop(model, steps)
+        # They share the optimizer, and only the descent moves its rate along.
         return replace(loop, schedule=None), replace(loop, fit=replace(self.fit, clip=None))
 
     def _masks(self, task: UnlearningTask) -> Mapping[str, Tensor]:

@@ -83,6 +83,7 @@ def epsilon_of(fpr: Tensor, fnr: Tensor) -> Tensor:
 
     ``max(log(1 - delta - fpr) - log fnr, log(1 - delta - fnr) - log fpr)``, at most 50.
     """
+    # Log 0 is -inf: no error of a kind gives an infinite bound, which the cap makes finite.
     forward = (1 - DELTA - fpr).clamp(min=0).log() - fnr.log()
     backward = (1 - DELTA - fnr).clamp(min=0).log() - fpr.log()
     epsilon = torch.maximum(forward, backward).nan_to_num(0.0, posinf=CAP).clamp(0.0, CAP)
@@ -106,6 +107,7 @@ class _RankedEpsilons(NamedTuple):
 def _ranked_epsilons(models: int, confidence: float | None) -> _RankedEpsilons:
     counts = torch.arange(models + 1, dtype=torch.float64)
     rates = counts / models
+    # Here, because upper ends depend on the counts alone: (N + 1) of them, not one per rule.
     if confidence is not None:
         rates = upper_rates(counts, models, confidence)
     of_counts = epsilon_of(rates[:, None], rates[None, :]).flatten()

@@ -116,6 +116,7 @@ def _without(dropped: Tensor, values: Tensor) -> _Fit:
     first, second = off.sum(dim=0), off.square().sum(dim=0)
     gone = dropped - centre
     mean = (first - gone) / (count - 1)
+    # Squares about the mean m of the rest: those about the old one, less m^2 for each of them.
     rest = second - gone.square() - (count - 1) * mean.square()
     return _Fit(mean + centre, (rest / (count - 2)).clamp(min=0))
 
@@ -140,4 +141,5 @@ def _partners(packed: Tensor, counts: Tensor, rows: int) -> Tensor:
     """Return ``rows`` values of each column, all of them in turn."""
     if rows == len(packed) and bool((counts == rows).all()):
         return packed
+    # Row r meets value r modulo the number of values of its column.
     return packed.gather(0, torch.arange(rows).unsqueeze(-1) % counts)

@@ -62,6 +62,7 @@ def _choice(ctx: EvalContext, forget_labels: Tensor, heldout_labels: Tensor) -> 
         same_population = ctx.splits.of_same_population(ctx.heldout).cpu()
         if int(same_population.sum().item()) >= ENOUGH:
             return NonMembers(same_population, "population")
+    # Hardly two samples have the same set of labels: there are no classes to choose by.
     if ctx.task_type.name == "multilabel":
         return NonMembers(torch.ones(len(heldout_labels), dtype=torch.bool), "all")
     return NonMembers(torch.isin(heldout_labels, forget_labels), "classes")

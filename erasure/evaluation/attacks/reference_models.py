@@ -92,6 +92,7 @@ def reference_models(ctx: EvalContext, role: Role, nonmembers: NonMembers) -> Re
     if role == "gold" and ctx.subject == "gold" and not many:
         raise NotComputableError("skipped", "missing_second_gold")
     logits = [ctx.stack(role, "forget"), ctx.stack(role, ctx.heldout)[:, chosen]]
+    # The one retrained model of a trial saw neither the forget set nor held-out samples.
     seen = [torch.zeros(side.shape[:2], dtype=torch.bool) for side in logits]
     if references is not None and many:
         views = (ctx.sampled(part) for part in ("forget", ctx.heldout))

@@ -77,6 +77,7 @@ class UnlearningAttack:
     def auc(self, extras: Mapping[str, Any]) -> MetricValue:
         """Return the area under the ROC curve over all models and samples."""
         members, nonmembers = self._sides
+        # Members above each nonmember are 1 - losses: both sides have the AUC as their mean.
         wins, losses = (
             above(members.values, nonmembers.values),
             above(nonmembers.values, members.values),
@@ -107,6 +108,7 @@ class UnlearningAttack:
                 for side, rate in zip((members, nonmembers), rates, strict=True)
             ]
         )
+        # Clustering does not see that models are part of each other's fits; leaving them out does.
         error = max(error, self._jackknifed["balanced_accuracy"])
         rates_of_sides = {"tpr": rates[0], "tnr": rates[1], "per_sample": self._by_sample()}
         return self._rate(sum(rates) / 2, error, {**extras, **rates_of_sides})
@@ -132,6 +134,7 @@ class UnlearningAttack:
 
     def _by_sample(self) -> dict[str, float]:
         rows = [
+            # A comparison with NaN is False, not missing: it is made missing again.
             torch.where(side.isnan(), torch.nan, right.double()).nanmean(dim=0)
             for side, right in (
                 (self.scores.members, self.scores.members > 0),

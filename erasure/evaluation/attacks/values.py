@@ -74,6 +74,7 @@ def attack_auc(
     members: Tensor, nonmembers: Tensor, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
     """Return the probability that a member outscores a non-member, with DeLong's interval."""
+    # DeLong's error is 0 where an attack separates perfectly; `null_error` is noted beside it.
     value = auc(roc(members, nonmembers))
     low, high = normal_interval(value, delong_error(members, nonmembers), 0.0, 1.0)
     noted = {
@@ -95,6 +96,7 @@ def attack_tpr(
     """
     noted: dict[str, Any] = {**_sizes(members, nonmembers), **(extras or {})}
     noted["unreliable"] = fpr * len(nonmembers) < RELIABLE_ALARMS
+    # Its only thresholds accuse nobody or everybody.
     if noted["constant_score"]:
         return MetricValue(value=fpr, n=len(members), extras=noted)
     return proportion(hits_at(roc(members, nonmembers), fpr), len(members), noted)
@@ -120,6 +122,7 @@ def balanced_accuracy(
         extras: What else to note.
     """
     value = (tpr + tnr) / 2
+    # Both rates are binomial and independent; half of their sum has half the error of it.
     error = math.sqrt(tpr * (1 - tpr) / n_pos + tnr * (1 - tnr) / n_neg) / 2
     low, high = normal_interval(value, error, 0.0, 1.0)
     noted = {

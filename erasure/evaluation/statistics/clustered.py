@@ -89,6 +89,7 @@ def jackknife_errors(statistics: Callable[[Tensor], Tensor], models: int) -> Ten
         statistics: Maps the models that stay, ``(models,)`` bool, to values ``(k,)``.
         models: How many models there are.
     """
+    # Fits are costly, so groups of models are left out and not each by itself.
     groups = min(GROUPS, models)
     group_of = torch.arange(models) % groups
     estimates = torch.stack([statistics(group_of != left_out) for left_out in range(groups)])

@@ -37,6 +37,7 @@ def total_variation(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 def hellinger(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Return the Hellinger distance, in [0, 1]."""
+    # sqrt(p) without p itself, which may round to 0.
     roots = (log_p / 2).exp() - (log_q / 2).exp()
     return (roots.square().sum(dim=-1) / 2).sqrt().clamp_max(1.0)
 

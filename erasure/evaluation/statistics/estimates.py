@@ -58,6 +58,7 @@ def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
     from scipy.special import betaincinv
 
     tail = (1 - LEVEL) / 2
+    # Quantiles of beta distributions; hits and n need not be whole, as for an effective size.
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return low, high

@@ -64,6 +64,7 @@ def delong_error(positives: Tensor, negatives: Tensor) -> float:
     """
     if min(len(positives), len(negatives)) < 2:
         return math.nan
+    # The variance of a two-sample U-statistic: that of its projections on either sample.
     above = _beaten(positives, negatives).var() / len(positives)
     below = _beaten(negatives, positives).var() / len(negatives)
     return math.sqrt((above + below).item())

@@ -63,6 +63,7 @@ class Audit:
         )
         contrast = abs(right - right_null)
         detected = attack.ci_low > max(0.5, attack_null.value) and margins > margins_null
+        # A detection stands whatever the contrast: it shows that there was something to detect.
         if not detected and contrast < self.min_contrast:
             raise NotComputableError("degenerate", "not_discriminative")
         extras = {

@@ -116,6 +116,7 @@ def at_least(hits: int, n: int, rate: float) -> float:
     """Return the probability of ``hits`` or more out of ``n``, each with probability ``rate``."""
     from scipy.stats import binom
 
+    # sf is P[X > k], hence the 1.
     return float(binom.sf(hits - 1, n, rate))
 
 

@@ -115,6 +115,7 @@ def epsilon_at(fpr: float, fnr: float, delta: float) -> float:
     It is infinite where one error never happens.
     """
     bounds = [
+        # Where `above` is not positive the error rates are possible under any epsilon.
         math.inf if below == 0 else math.log(above / below)
         for above, below in ((1 - delta - fpr, fnr), (1 - delta - fnr, fpr))
         if above > 0

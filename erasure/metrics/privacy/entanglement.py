@@ -52,6 +52,7 @@ def entanglement(retain: Tensor, forget: Tensor) -> float:
     Raises:
         NotComputableError: If both have the same mean.
     """
+    # Over samples: nearer to the mean of the larger set, not halfway between both.
     centre = torch.cat([retain, forget]).mean(dim=0)
     means = [side.mean(dim=0) for side in (retain, forget)]
     within = sum(

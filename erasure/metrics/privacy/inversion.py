@@ -133,6 +133,7 @@ class Inversion:
         centre, spread = background
         labels = classes.repeat_interleave(self.starts).to(centre.device)
         generator = stream(ctx.seed, "inversion")
+        # Searched in units of deviations: one rate suits all numbers, and constant ones stay.
         drawn = torch.randn(len(labels), *centre.shape[1:], generator=generator).to(centre)
         model, loss = ctx.models[ctx.subject], ctx.task_type.loss
 
@@ -202,6 +203,7 @@ def _background(ctx: EvalContext, classes: Tensor) -> _Background:
         total = total + inputs.sum(dim=0, keepdim=True)
         square = square + inputs.square().sum(dim=0, keepdim=True)
     centre = total / len(view)
+    # Rounding can leave a constant number a variance just below 0.
     spread = (square / len(view) - centre.square()).clamp_min(0).sqrt()
     device = view.index.device
     return _Background(centre.float().to(device), spread.float().to(device))

@@ -77,6 +77,7 @@ def memorization_scores(references: ReferenceModels, view: View) -> Memorization
             continue
         difference, spread, weight = _difference(references, view, roles)
         total += weight * difference
+        # Of a sum of independent scores, each times its weight.
         variance += weight.square() * spread
         weights += weight
     has_score = weights > 0
@@ -113,6 +114,7 @@ def _difference(
     seen = torch.cat([references.trained_on(role, view) for role in roles])
     counts = [side.sum(dim=0).double() for side in (seen, ~seen)]
     rates = [
+        # A sample without models on a side gets weight 0 below, whatever its rate.
         (right & side).sum(dim=0).double() / count.clamp(min=1)
         for side, count in zip((seen, ~seen), counts, strict=True)
     ]

@@ -135,6 +135,7 @@ class MIAEfficacySVC:
         if self.impl == "svc":
             return _machine(members, nonmembers, rows)
         curve = roc(members.squeeze(1), nonmembers.squeeze(1))
+        # A score at the threshold counts as reaching it, as it does in the curve.
         return rows.squeeze(1) >= best_balanced_accuracy(curve)[1]
 
 

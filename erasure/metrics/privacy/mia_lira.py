@@ -96,6 +96,7 @@ class MIALiRA:
             extras["raised_deviations"] += seen.raised
             scores = likelihood_ratio(observed, seen, unseen)
         else:
+            # The probability of the paper rises with this number, and would round to 1.
             scores = (observed - unseen.mean) / unseen.variance.sqrt()
         return attack_values(f"mia_lira/{self.mode}", *_split(scores, models), extras)
 
@@ -129,6 +130,7 @@ def gaussians(values: Tensor, chosen: Tensor, *, variance: Variance) -> Gaussian
         raise NotComputableError("degenerate", "too_few_models")
     mean = (values * chosen).sum(dim=0) / count
     squares = ((values - mean).square() * chosen).sum(dim=0)
+    # Every sample has a mean of its own, and loses a degree of freedom to it.
     pooled = squares.sum() / (count - 1).sum()
     if not pooled > 0:
         raise NotComputableError("degenerate", "constant_references")

@@ -94,12 +94,14 @@ class MIAQuantile:
             raise NotComputableError("degenerate", "too_few")
         forget, heldout = (_side(ctx, part) for part in ("forget", ctx.heldout))
         generator = stream(ctx.seed, "mia_quantile")
+        # All held-out samples train the regression; only the chosen ones count as non-members.
         fold = torch.randperm(len(chosen), generator=generator) % self.folds
         seed = int(torch.randint(2**31, (1,), generator=generator).item())
         by_fold = [
             self._excess(heldout.take(fold != k), [heldout.take(fold == k), forget], seed)
             for k in range(self.folds)
         ]
+        # A row per quantile; every sample is in exactly one fold, so that all of it is filled.
         nonmembers = torch.empty_like(heldout.scores).expand(len(by_fold[0][0]), -1).clone()
         for k, (left_out, _) in enumerate(by_fold):
             nonmembers[:, fold == k] = left_out
@@ -114,6 +116,7 @@ class MIAQuantile:
         if self.head == "boosting":
             return _boosted(train, sides, seed)
         head = fit_gaussian_head(train.features, train.scores, self.ridge)
+        # The limit 0 gives the score itself, which the AUC is of.
         limits = [0.0, *(NormalDist().inv_cdf(1 - fpr) for fpr in LOW_FPRS.values())]
         offsets = torch.tensor(limits, dtype=torch.float64).unsqueeze(1)
         return [head.standardized(side.features, side.scores) - offsets for side in sides]
@@ -159,6 +162,7 @@ def _boosted(train: _Side, sides: list[_Side], seed: int) -> list[Tensor]:
             loss="quantile",
             quantile=1 - fpr,
             max_iter=NUM_TREES,
+            # By itself it would hold out a tenth of more than 10,000 samples.
             early_stopping=False,
             random_state=seed,
         )
@@ -224,8 +228,10 @@ def fit_gaussian_head(features: Tensor, values: Tensor, ridge: float) -> Gaussia
         squares = _left_out(factor, rows, weights, values - rows @ mean).square().clamp_min(floor)
         # A residual that happens to be zero must not look like a variance of zero.
         spread = _solved(unweighted, rows, (squares + 1e-4 * squares.mean()).log())
+        # The logarithm of a square lies below that of its mean; the intercept makes up for it.
         spread[-1] += (squares / (rows @ spread).exp()).mean().log()
         weights = (-(rows @ spread)).exp()
+        # Mean one: the penalty keeps its weight beside them.
         weights = weights / weights.mean()
     return GaussianHead(centre, scale, mean, spread)
 
@@ -245,6 +251,8 @@ def _solved(factor: Tensor, rows: Tensor, values: Tensor) -> Tensor:
 
 def _left_out(factor: Tensor, rows: Tensor, weights: Tensor, residuals: Tensor) -> Tensor:
     """Return the residual ``(n,)`` that each sample would have had without itself in the fit."""
+    # With the factor L of X'WX + P the leverage w x' (L L')^-1 x is w |L^-1 x|^2, and a residual
+    # without its sample is the residual over 1 - leverage.
     half: Tensor = torch.linalg.solve_triangular(factor, rows.T, upper=False)
     leverage: Tensor = (weights * half.square().sum(dim=0)).clamp_max(HIGHEST_LEVERAGE)
     return residuals / (1 - leverage)

@@ -99,6 +99,7 @@ class MIAShokri:
         if len(shadows.seen) == kept:
             raise NotComputableError("skipped", "missing_second_shadow")
         generator = stream(ctx.seed, "mia_shokri")
+        # The first shadows are held back, the others train.
         pairs = self._pairs(shadows, slice(kept, None), branch(generator, "train"))
         network = fit_attack_network(
             *pairs, hidden=self.hidden, epochs=self.epochs, generator=branch(generator, "fit")
@@ -115,6 +116,7 @@ class MIAShokri:
         A pair is one of the shadows and a sample.
         """
         logits, seen = shadows.logits[which], shadows.seen[which]
+        # Rows (shadow, sample) of either side; below, those who saw the sample come first.
         sides = [side.nonzero() for side in (seen, ~seen)]
         size = min(self.n_attack, *(len(side) for side in sides))
         if size < self.min_n:
@@ -134,11 +136,13 @@ def forgetting_rate(before: Tensor, after: Tensor) -> float:
     detected = int(before.sum().item())
     if detected == 0:
         raise NotComputableError("degenerate", "no_detected_members")
+    # A_F - B_F = B_T - A_T, for who is not called a member is called a non-member.
     return (detected - int(after.sum().item())) / detected
 
 
 def _rate(ctx: EvalContext, network: "AttackNetwork") -> MetricValue:
     targets = ctx.targets("forget")
+    # Log-odds above 0: called a member.
     before = network(_features(ctx.logits("forget", "original"), targets)) > 0
     after = network(_features(ctx.logits("forget"), targets)) > 0
     extras = {
@@ -183,6 +187,7 @@ def _features(logits: Tensor, targets: Tensor) -> Tensor:
     num_classes = logits.shape[-1]
     top = log_p.exp().topk(min(TOP, num_classes), dim=-1).values
     loss = -log_p.gather(-1, targets.unsqueeze(-1)).clamp_min(-LOSS_LIMIT)
+    # The class as a one-hot row: one network in place of one for each class.
     return torch.cat([top, loss, F.one_hot(targets, num_classes)], dim=-1).float()
 
 
@@ -222,11 +227,13 @@ def fit_attack_network(
     scale = features.std(dim=0)
     width = features.shape[1]
     weights = (
+        # Plain tensors: modules would take their weights from the global generator.
         _normal(width, hidden, generator),
         torch.zeros(hidden, requires_grad=True),
         _normal(hidden, 1, generator),
         torch.zeros(1, requires_grad=True),
     )
+    # A class that no pair is of is a constant feature and stays 0.
     network = AttackNetwork(features.mean(dim=0), scale.where(scale > 0, 1.0), weights)
     optimizer = torch.optim.Adam(weights, lr=RATE)
     for _ in range(epochs):

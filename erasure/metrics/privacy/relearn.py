@@ -87,6 +87,7 @@ class Relearn:
                 )
         if self.horizon > self.max_steps:
             raise ConfigError(f"horizon must be <= max_steps={self.max_steps}, got {self.horizon}")
+        # Built for its checks of the optimizer and the batch size.
         self._fit()
 
     def values(self, parts: Parts) -> Values:
@@ -145,6 +146,7 @@ class Relearn:
     def _curve(self, ctx: EvalContext, model: nn.Module, draw: "_Draw") -> Points:
         """Train a copy of ``model`` and return its accuracy from step 0 on."""
         pupil = copy.deepcopy(model)
+        # Steps are for schedules, which this loop has none of.
         loop = self._fit().loop(pupil, 0)
         order = stream(ctx.seed, *draw.path, "order")
         batches = _endless(draw.taught, self.batch_size, order)
@@ -174,6 +176,7 @@ class Relearn:
 
     def _area(self, points: Points) -> float:
         steps, values = zip(*(point for point in points if point[0] <= self.horizon), strict=True)
+        # The horizon is a multiple of eval_every and so the last of the points.
         area = torch.trapezoid(torch.tensor(values).double(), torch.tensor(steps).double())
         return area.item() / self.horizon
 

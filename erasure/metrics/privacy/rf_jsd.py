@@ -49,6 +49,7 @@ def _score(ctx: EvalContext) -> MetricValue:
     shared = in_forget & in_heldout
     if not shared.any():
         raise NotComputableError("degenerate", "no_shared_class")
+    # A mean that rounds to 0 has the logarithm -inf, which the divergence takes for none.
     values = jensen_shannon(forget[shared].log(), heldout[shared].log())
     names = ctx.splits.forget.pool.class_names
     classes = [names[index] for index in shared.nonzero().squeeze(-1).tolist()]

@@ -95,9 +95,11 @@ class RMIA:
 
     def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
         nonmembers = non_members(ctx, min_n=self.min_n)
+        # One half of the non-members is the population by which the other is tested.
         if len(nonmembers) // 2 < self.min_population:
             raise NotComputableError("degenerate", "small_population")
         models = reference_models(ctx, self.references, nonmembers)
+        # exp(-loss) is the probability of the label; of several, the geometric mean of theirs.
         reference = models.losses(ctx.task_type).neg().exp()
         sides = (losses(ctx, "forget"), losses(ctx, ctx.heldout)[nonmembers.chosen])
         likelihood = torch.cat(sides).neg().exp()

@@ -75,6 +75,7 @@ class Streisand:
     def _higher_loss(self, ctx: EvalContext) -> MetricValue:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         forget, unseen = losses(ctx, "forget"), losses(ctx, ctx.heldout)[chosen]
+        # The error under the null: that of the AUC itself would be 0 for perfect separation.
         limit = 0.5 + 3 * null_error(len(forget), len(unseen))
         higher = attack_auc(forget, unseen)
         extras = {
@@ -89,6 +90,7 @@ class Streisand:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         sides = (entropies(ctx, "forget"), entropies(ctx, ctx.heldout)[chosen])
         value = (sides[0].mean() - sides[1].mean()).item()
+        # Two independent means, each with the variance of its own side.
         error = math.sqrt(sum(side.var().item() / len(side) for side in sides))
         n = sum(len(side) for side in sides)
         return MetricValue(value=value, ci_low=value - Z * error, ci_high=value + Z * error, n=n)

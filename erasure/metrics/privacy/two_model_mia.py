@@ -138,6 +138,7 @@ class TwoModelMIA:
             return difference
         if self.features == "l2":
             return difference.square().sum(dim=-1, keepdim=True).sqrt()
+        # One order for both models, that of the original's probabilities.
         order = pairs.before.argsort(dim=-1, descending=True, stable=True)
         if self.features == "sorted_concat":
             sides = (pairs.before.gather(-1, order), pairs.after.gather(-1, order))
@@ -173,6 +174,7 @@ def degradation(both: Tensor, alone: Tensor) -> tuple[MetricValue, MetricValue]:
 
 def _attack(pairs: _Pairs, targets: _Pairs, view: _View) -> Tensor:
     """Return the log-odds ``(n,)`` of the targets of having been forgotten, out of fold."""
+    # (FOLDS, n): row k trains without fold k, and with fold -1 in every row.
     inside = pairs.fold != torch.arange(FOLDS).unsqueeze(-1)
     weights = torch.zeros(inside.shape, dtype=torch.float64)
     for side in (pairs.member, ~pairs.member):  # both sides weigh the same
@@ -219,6 +221,7 @@ def _of_references(ctx: EvalContext, chosen: Tensor, targets: _Pairs) -> _Pairs:
     )
     count = min(len(before), len(after))
     return _Pairs(
+        # Model after model, as repeat lays out sides and folds.
         _probabilities(ctx, before[:count].flatten(0, 1)),
         _probabilities(ctx, after[:count].flatten(0, 1)),
         targets.member.repeat(count),

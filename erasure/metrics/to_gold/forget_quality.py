@@ -200,6 +200,7 @@ def _score(f: float, ctx: EvalContext) -> MetricValue:
 def _accuracy_ratio(ctx: EvalContext, part: str) -> float:
     gold = _accuracies(ctx, "gold", part)
     if ctx.subject == "gold":
+        # Over the other half of its own models, or the ratio would be 1 by construction.
         subject, gold = halves(gold)
     else:
         subject = _accuracies(ctx, ctx.subject, part)

@@ -61,6 +61,7 @@ class GapZ:
             subject, gold = halves(gold)
         else:
             subject = values(ctx, ctx.subject)
+        # Of what is left: the retrained model has half as many to compare with.
         if len(gold) < self.min_models:
             raise NotComputableError("degenerate", "too_few")
         spread = gold.std().item()

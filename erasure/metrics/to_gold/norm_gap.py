@@ -62,6 +62,7 @@ class NormalizedGap:
         extras: dict[str, Any] = {"signed": value - gold, "gold": gold, "contrast": contrast}
         if gold != 0:
             extras["retention"] = value / gold
+        # Both 0: no relative error, though no gap either.
         if size := abs(value) + abs(gold):
             extras["sape"] = abs(value - gold) / size
         return MetricValue(value=abs(value - gold) / abs(contrast), extras=extras)

@@ -83,6 +83,7 @@ def _forgetting(ctx: EvalContext) -> float:
     distances = [
         abs(_drop("forget/accuracy", ctx)),
         abs(_drop("mia/loss/auc", ctx)),
+        # In nats its bound is ln 2: over it all three are in [0, 1].
         ctx.measured("forget/js_to_gold").value / LN2,
     ]
     return math.fsum(distances) / len(distances)

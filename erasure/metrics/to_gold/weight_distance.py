@@ -197,6 +197,7 @@ def distance_between(weights: Weights, others: Weights) -> Distance:
     squares: dict[str, float] = {}
     product = square = other_square = 0.0
     for name, weight in weights.items():
+        # The module is the name without its last part, `weight` or `bias`.
         layer = name.rpartition(".")[0]
         squares[layer] = squares.get(layer, 0.0) + _square(weight - others[name])
         product += (weight * others[name]).sum().item()
@@ -207,6 +208,7 @@ def distance_between(weights: Weights, others: Weights) -> Distance:
         l2=math.sqrt(math.fsum(squares.values())),
         norm=math.sqrt(square),
         other_norm=math.sqrt(other_square),
+        # Rounding can take equal weights just beyond 1.
         cosine=max(-1.0, min(1.0, product / norms)) if norms else math.nan,
         per_layer={layer: math.sqrt(value) for layer, value in squares.items()},
     )

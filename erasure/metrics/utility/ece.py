@@ -68,6 +68,7 @@ class ECE:
 
 def equal_width(confidence: Tensor, bins: int) -> Tensor:
     """Return the bin ``(n,)`` of each confidence in ``(0, 1]``; bins are closed above."""
+    # A confidence that rounds to 0 belongs to the first bin.
     return (confidence * bins).ceil().long().clamp(1, bins) - 1
 
 
@@ -78,6 +79,7 @@ def equal_mass(n: int, bins: int) -> Tensor:
 
 def _gaps(confidence: Tensor, right: Tensor, bin_of: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """Return the share of each bin in the error and the difference within it, each ``(bins,)``."""
+    # The sum of right - confidence over a bin is its size times accuracy minus mean confidence.
     surplus = right.new_zeros(bins).index_add_(0, bin_of, right - confidence).abs()
     counts = bin_of.bincount(minlength=bins)
     return surplus / len(right), surplus / counts.clamp_min(1)  # an empty bin has no surplus

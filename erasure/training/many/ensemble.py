@@ -85,6 +85,7 @@ def train_together(
     def noted(step: int, of: int, **values: float) -> None:
         curves.append((totals / max(steps, 1)).tolist())
         totals.zero_()
+        # The objective is the sum of the members' means.
         report(step, of, loss=values["loss"] / count)
 
     fit(stacked, batches, objective, report=noted)
@@ -102,6 +103,7 @@ def side_by_side(members: Sequence[Member], size: int, *, augment: bool) -> Pass
     augment = augment and first.pool.augments
     index = torch.stack([member.view.index for member in members])
     labels = torch.stack([member.view.targets for member in members])
+    # Cuts and draws are those of View.batches: a member alone would see the same batches.
     cuts = bounds(len(first), size, merge_tail=True)
 
     def start() -> Iterator[Batch]:

@@ -84,12 +84,15 @@ def _refuse_unknown(graph: fx.GraphModule, node: fx.Node) -> None:
     if node.op == "call_module":
         module = graph.get_submodule(str(node.target))
         stackable: tuple[type, ...] = (*POINTWISE, *SPATIAL, *_LAYERS)
+        # Groups are what stacking itself uses, and F.conv2d pads with zeros only.
         plain_conv = not isinstance(module, nn.Conv2d) or (
             module.groups == 1 and module.padding_mode == "zeros"
         )
+        # Without a momentum the module takes a cumulative mean, which F.batch_norm cannot.
         keeps_statistics = not isinstance(module, nn.BatchNorm2d) or (
             module.track_running_stats and module.momentum is not None and module.affine
         )
+        # By exact type: a subclass may compute something else.
         if type(module) in stackable and plain_conv and keeps_statistics:
             return
         raise UnsupportedError(f"{type(module).__name__} cannot be stacked")

@@ -61,8 +61,10 @@ class ByLayers:
         with _visits(self.model) as visits:
             losses = list(objectives(self.model(batch.inputs), batch.targets))
         seen = [visit.module for visit in visits]
+        # Compared with repetitions: a layer that ran twice has been seen twice.
         if sorted(map(id, seen)) != sorted(map(id, owners)) or not _aligned(visits, batch):
             return False
+        # One graph for all objectives: what they share of it is counted once.
         uses = _uses(torch.stack([loss.sum() for loss in losses]).sum())
         trained = [p for p in self.model.parameters() if p.requires_grad]
         return all(uses.get(id(parameter), 0) == 1 for parameter in trained)
@@ -75,6 +77,7 @@ class ByLayers:
             for visit, (slope,) in zip(visits, slopes, strict=True):
                 parts = layer_gradients(visit.module, visit.inputs, slope)
                 for key, value in parts.items():
+                    # None for a frozen parameter of a layer that has a trained one as well.
                     name = names.get(getattr(visit.module, key))
                     if name is not None:
                         by_name[name] = value
@@ -131,6 +134,7 @@ class ByVmap:
                 weights: Mapping[str, Tensor], inputs: Any, target: Tensor, number: int = number
             ) -> Tensor:
                 logits = functional_call(self.model, dict(weights), (_alone(inputs),))
+                # All are computed and one is used: torch.func differentiates a function.
                 return list(objectives(logits, target[None]))[number].sum()
 
             each = vmap(grad(objective), in_dims=(None, 0, 0))

@@ -107,6 +107,7 @@ def expected_fisher(
     def mixed(logits: Tensor, signs: Tensor) -> Iterable[Tensor]:
         return [(signs * torch.stack(list(_weighted(kind, logits)), dim=1)).sum(dim=1)]
 
+    # The signs travel as labels, which chunks cut along with the samples.
     return _mean_squares(model, view.relabel(signs), mixed, chunk)
 
 
@@ -161,8 +162,10 @@ def _width(engine: Engine, first: Batch, objectives: Objectives, *, whole: bool)
         return 1
     model = engine.model
     activations, backwards = _footprint(model, first, objectives)
+    # The slopes of an objective take about as much as the activations.
     numbers = activations * (1 + min(backwards, AT_ONCE))
     if whole or isinstance(engine, ByVmap):
+        # Twice: gradients and their concatenation, or gradients and their squares.
         numbers += 2 * sum(p.numel() for p in model.parameters() if p.requires_grad)
     device = first.targets.device.type
     return max(1, min(LARGEST_CHUNK, MEMORY.get(device, MEMORY["cuda"]) // numbers))

@@ -101,6 +101,7 @@ def _linear_squares(inputs: Tensor, slopes: Sequence[Tensor]) -> Gradients:
 
 
 def _linear(_: nn.Module, inputs: Tensor, slopes: Tensor) -> Gradients:
+    # Dimensions between the first and the last share the weight: the product sums over them.
     rows, slopes = (value.reshape(len(value), -1, value.shape[-1]) for value in (inputs, slopes))
     return {"weight": torch.bmm(slopes.mT, rows), "bias": slopes.sum(dim=1)}
 
@@ -178,15 +179,18 @@ def _always(_: nn.Module) -> bool:
 
 def _zero_padded(module: nn.Module) -> bool:
     conv = cast("nn.Conv2d", module)
+    # unfold pads with zeros, by numbers.
     return conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
 def _has_statistics(module: nn.Module) -> bool:
+    # Without them it normalizes by the batch, in eval mode too, and samples see each other.
     return cast("nn.BatchNorm2d", module).running_mean is not None
 
 
 def _plain_table(module: nn.Module) -> bool:
     table = cast("nn.Embedding", module)
+    # max_norm changes rows as they are read, and frequencies are those of a whole batch.
     return table.max_norm is None and not (table.scale_grad_by_freq or table.sparse)
 
 
