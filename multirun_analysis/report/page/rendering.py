@@ -108,5 +108,6 @@ def _asset(name: str) -> str:
 def slug(*texts: str) -> str:
     """Return texts as one name for a file or a link."""
     words: Mapping[int, str] = {ord(char): "-" for char in " ·/()=,.:<>|\\\"'"}
+    # several such signs in a row become one dash
     joined = "-".join(texts).translate(words).lower()
     return "-".join(filter(None, joined.split("-")))
