@@ -100,6 +100,7 @@ def _answer(returned: JobReturn) -> bytes:
 def _error(returned: JobReturn) -> str:
     """Write the traceback of a failed trial to its log and return the error in one line."""
     try:
+        # the property raises what the trial raised
         _: Any = returned.return_value
     except Exception as error:  # noqa: BLE001  # whatever the trial raised
         traceback.print_exception(error)

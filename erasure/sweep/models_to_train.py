@@ -60,6 +60,7 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
         ErasureError: With one message that names the setting and what is allowed.
     """
     build_tracker(cfg)
+    # what only checks takes no GPU; the names of models are those on the real device
     trial = assemble(cfg, device=torch.device("cpu"))
     return models_of(_on(trial, str(cfg.device)))
 

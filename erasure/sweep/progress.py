@@ -90,6 +90,7 @@ class Tally:
     def add(self, run_result: RunResult) -> None:
         """Count one more trial."""
         self.done += 1
+        # what was read back took no time and says nothing about the pace
         self._ran += not run_result.read_back
         self.failed += run_result.state == "failed"
         value = self.objective.values(run_result.metrics)[0]

@@ -65,6 +65,7 @@ class TrialModels:
         if self.trial.evaluator.needs_gold:
             gold = by_role["gold"]
             costs["retrain_seconds"] = gold.seconds
+            # the curve has a point per epoch, and an epoch reads every sample once
             costs["retrain_reads"] = float(len(gold.curve) * len(self.trial.remaining))
             costs["retrain_steps"] = float(gold.steps)
         return costs

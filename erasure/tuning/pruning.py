@@ -121,6 +121,7 @@ class PruningCallback:
         gaps = [abs(accuracies[part] - self._gold[part]) for part in accuracies]
         distance = sum(gaps) / len(gaps)
         with quiet_optuna():
+            # Optuna keeps the first value of a step: those of the seeds must not overlap
             step_in_trial = self.seed_index * STEPS_PER_SEED + _within(step, of)
             self.trial.report(1.0 - distance if self.maximize else distance, step_in_trial)
             stopped = self.trial.should_prune()
@@ -187,6 +188,7 @@ def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTri
         if others or metric not in PROXIES or is_by_seed(study.pruner):
             return None, False
         frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
+        # Optuna has no public way to open a running trial of another process
         return OptunaTrial(study, frozen._trial_id), direction == "maximize"
 
 

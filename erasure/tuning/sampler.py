@@ -102,6 +102,7 @@ def rehearse(
         with quiet_optuna():
             study = optuna.create_study(directions=list(directions), sampler=sampler)
             for _ in range(2):
+                # the second draw has a trial to learn from, as all later ones have
                 study.tell(study.ask(dict(space)), [0.5] * len(directions))
     except ErasureError:
         raise
@@ -192,5 +193,6 @@ def _constraints(trial: FrozenTrial) -> Sequence[float]:
 
 
 def _entropy(*path: object) -> int:
+    # 4 bytes: NumPy's legacy generator, which samplers seed, takes no more than 32 bits
     digest = hashlib.blake2b("\0".join(map(str, path)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")

@@ -67,6 +67,7 @@ class TrialReferences:
     def fill(self, size: int, progress: Progress) -> None:
         """Make sure that there are ``size`` originals, golds and unlearned models."""
         requests = reference_requests(self.trial, self.heldout)
+        # a larger size extends a smaller one, so what is there is used again
         for role in ("original", "gold"):
             self._trained(role, requests[role][:size], progress)
         self._unlearned("unlearned", "original", [self.trial] * size, progress)
@@ -111,6 +112,7 @@ class TrialReferences:
             )
         gold = role == "gold"
         trained = self.trial.remaining.index.cpu() if gold else self.trial.indices.train
+        # all of them on the same samples; expand makes no copies
         return torch.isin(ids, trained).expand(self.size(role), -1)
 
     def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
