@@ -93,6 +93,7 @@ def summarize_models(models: Iterable[RequiredModel], store: ModelStore) -> str:
         return ""
     if not missing:
         return "no model to train"
+    # False is 0, the singular
     kinds = [
         f"{missing[role]} {ROLE_NAMES[role][missing[role] != 1]}"
         for role in ROLE_NAMES

@@ -79,9 +79,8 @@ class PruningCallback:
 
         def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
             left = self._check_time(time.perf_counter())
-            signal.setitimer(
-                signal.ITIMER_REAL, left
-            )  # it was spent on comparing: that is not the method's
+            # time is left because some was spent on comparing, which is not the method's
+            signal.setitimer(signal.ITIMER_REAL, left)
 
         # A report may never come, a signal does
         before = signal.signal(signal.SIGALRM, ring)
@@ -105,6 +104,7 @@ class PruningCallback:
             report(step, of, **values)
             begun = time.perf_counter()
             try:
+                # begun, not now: comparing must not count against the method
                 self._compare(model, step, of, begun)
             finally:
                 self.seconds += time.perf_counter() - begun

@@ -44,6 +44,7 @@ def build_sampler(
         raise ConfigError(f"hydra.sweeper.sampler.seed must be a whole number, got {base!r}")
     trial_seed, study_seed = _entropy(base, study, number), _entropy(base, study)
     sequence = plain.get("_target_", "").endswith(QMCSampler.__name__)
+    # build hands a sampler those of these that it accepts and its node does not set
     offered: dict[str, Any] = {
         # A sequence is one sequence for all trials; how far it is, Optuna keeps in the storage
         "seed": study_seed if sequence else trial_seed,

@@ -145,6 +145,7 @@ def agreement_table(
     rows = []
     for first, second in combinations(metrics, 2):
         row = asdict(metric_agreement(frame, first, second, method=method, statistic=statistic))
+        # columns such as within_value and within_p
         nested = {f"{k}_{f}": v for k in LEVELS for f, v in row.pop(k).items()}
         rows.append({**row, **nested})
     return pd.DataFrame(rows)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENOUGH_GOLDS = 5
 """Golds from which their standard deviation is good enough to divide by."""
 MIN_CONTRAST = 0.005
+"""Half a percentage point: what counts where the golds hardly differ, or are too few to tell."""
 COLUMNS = (
     *("mean", "n_ok", "n", "units", "gold_mean", "gold_sd", "golds", "low", "high", "z"),
     *("indistinguishable", "contrast", "needed_contrast", "not_discriminative", "reason"),

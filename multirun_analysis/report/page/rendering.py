@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FOLDER = "figures"
+# the empty place after a slash or underscore that a word follows
 BREAKS = re.compile(r"(?<=[/_])(?=\w)")
 
 

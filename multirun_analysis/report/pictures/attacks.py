@@ -171,6 +171,7 @@ def _draw_panel(axes: "Axes", edges: Floats, panel: Histogram) -> None:
     axes.stairs(panel.heldout, edges, color=INK, linewidth=1.1)
     if panel.gold is not None:
         axes.stairs(panel.gold, edges, color=MODELS["gold"], linewidth=1.2, linestyle="--")
+    # room above the highest bin for the title inside the panel
     axes.set_ylim(0, 1.25 * float(max(panel.forget.max(), panel.heldout.max())))
     axes.text(0.0, 1.0, shorten(panel.title, 30), transform=axes.transAxes, va="top", fontsize=8)
 

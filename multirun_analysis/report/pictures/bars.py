@@ -152,6 +152,7 @@ def _keep_possible(axes: "Axes", limits: tuple[float, float]) -> None:
     left, right = axes.get_xlim()
     if axes.get_xscale() == "log":
         return
+    # a little beyond, so that a mark at the limit is not cut
     spare = 0.03 * (min(right, limits[1]) - max(left, limits[0]))
     axes.set_xlim(max(left, limits[0] - spare), min(right, limits[1] + spare))
 

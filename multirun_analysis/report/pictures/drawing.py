@@ -147,6 +147,7 @@ def tick(value: float) -> str:
     if value == 0 or 0.001 <= abs(value) < 1e5:
         return f"{value:g}"
     digits, _, exponent = f"{value:.0e}".partition("e")
+    # int drops the leading 0 and the + of "e+05"
     power = f"10{str(int(exponent)).translate(RAISED)}"
     return power if digits == "1" else f"{digits}·{power}"
 
