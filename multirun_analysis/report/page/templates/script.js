@@ -6,6 +6,7 @@
   // Tables: a heading sorts, a text filters.
   const key = (cell) => {
     if (cell.dataset.v === undefined) return cell.textContent.trim().toLowerCase();
+    // Python writes what is not a number as nan.
     return cell.dataset.v === "nan" ? NaN : Number(cell.dataset.v);
   };
   const compare = (a, b) => {
@@ -23,6 +24,7 @@
     heading.setAttribute("aria-sort", up ? "ascending" : "descending");
     const rows = [...table.tBodies[0].rows].map((row) => [key(row.cells[column]), row]);
     rows.sort(([a], [b]) => {
+      // What has no number comes last, whichever way is up.
       const missing = Number.isNaN(a) || Number.isNaN(b);
       return missing || up ? compare(a, b) : compare(b, a);
     });
@@ -63,6 +65,7 @@
   all("svg .tip").forEach((element) => {
     const title = element.querySelector("title");
     element.dataset.tip = title.textContent;
+    // Or the browser shows a tip of its own as well.
     title.remove();
   });
   const show = (element) => {
@@ -134,6 +137,7 @@
       const list = link.closest("ul");
       list.scrollTo({ left: link.offsetLeft - list.offsetLeft - 40 });
     });
+    // Sections are watched in a band near the top of the window, where one reads.
   }, { rootMargin: "-12% 0px -80% 0px" });
   all("main > section").forEach((element) => watcher.observe(element));
 })();
