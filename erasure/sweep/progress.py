@@ -95,6 +95,7 @@ class Tally:
         self.failed += run_result.state == "failed"
         value = self.objective.values(run_result.metrics)[0]
         better = value > self.best if self._maximizes() else value < self.best
+        # comparisons with NaN are false, so the first value needs the second condition
         if better or math.isnan(self.best):
             self.best = value
 

@@ -102,6 +102,7 @@ def get_or_train(
         # Always the stored weights, even right after training: a resumed trial sees the same bits
         model = trial.fresh()
         model.load_state_dict(dict(trained.state))
+    # in place of what was reported: a model from the store has the curve of its training, too
     progress.curves[f"{role}/loss"] = list(enumerate(trained.curve, start=1))
     return model, trained
 

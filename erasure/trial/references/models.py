@@ -169,6 +169,7 @@ class TrialReferences:
     def _forward(self, role: ReferenceRole, view: View) -> Mapping[str, Tensor]:
         model = self.trial.fresh()
         logits = []
+        # one model for all: its own weights are replaced every time
         for key in self.keys[role]:
             model.load_state_dict(dict(self._state(role, key)))
             with evaluating(model), torch.inference_mode():
