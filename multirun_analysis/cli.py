@@ -28,6 +28,7 @@ In a notebook: from multirun_analysis import load, leaderboard, aggregate
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 1 for nothing to show, 2 for misuse."""
     parser = _parser()
+    # intermixed: the names of compare may follow its options
     options = parser.parse_intermixed_args(arguments)
     command = options.command or ("report" if options.output else "leaderboard")
     problem = _misuse(command, options)
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - before anything heavy loads
         return 1
     except BrokenPipeError:  # the reader, such as head, has seen enough
+        # or the interpreter complains at its end that it could not flush
         sys.stderr.close()
     return 0
 

@@ -36,6 +36,7 @@ def build(node: DictConfig, key: str, **offered: Any) -> Any:
         raise ConfigError(f"{key} must be an option with a _target_, got {plain!r}")
     _check(plain, key)
     extra = {name: offered[name] for name in _acceptable(plain["_target_"], offered)}
+    # null in a configuration leaves a setting to what is offered
     extra = {name: value for name, value in extra.items() if plain.get(name) is None}
     try:
         with owner(key, plain):
@@ -54,6 +55,7 @@ def owner(key: str, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _prefixed(message: str, key: str, settings: Mapping[str, Any]) -> str:
+    # messages of this package begin with the setting they are about
     first = re.match(r"\w+", message)
     if first and first.group() in settings:
         return f"{key}.{message}"
@@ -61,6 +63,7 @@ def _prefixed(message: str, key: str, settings: Mapping[str, Any]) -> str:
 
 
 def _translated(error: InstantiationException, key: str) -> ErasureError:
+    # Hydra names the node that failed, which may lie inside the one that is built
     match = re.search(r"full_key: (\S+)", str(error))
     path = match.group(1) if match else key
     cause = error.__cause__
@@ -110,6 +113,7 @@ def _check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: 
     hints = _hints(target)
     allowed = [name for name in parameters if name != "self"]
     for name, value in plain.items():
+        # _target_, _partial_ and the like are for Hydra
         if name.startswith("_") and name.endswith("_"):
             continue
         if name not in parameters:
@@ -170,6 +174,7 @@ def _is_a(value: Any, hint: Any) -> bool:
         return isinstance(value, str)
     scalar = isinstance(value, bool | int | float | str)
     container = get_origin(hint) in (list, tuple, Sequence, dict, Mapping)
+    # of other classes nothing is known, except that a number or text is no container
     return not (scalar and container)
 
 

@@ -57,6 +57,7 @@ class Compositions:
         with open_dict(config), read_write(config.hydra):
             config.hydra.job.id, config.hydra.job.num = str(number), number
             config.hydra.sweep.dir = str(self.master.hydra.sweep.dir)  # with its time stamp
+            # the composition was made for another trial and lists its overrides
             config.hydra.overrides.task = []
         add_overrides(config, [str(o.input_line) for o in parsed if not o.is_hydra_override()])
         return config

@@ -68,6 +68,7 @@ def _all_keys(key: str, arguments: Sequence[str], conf: Path) -> list[str]:
     pattern = rf"[+~]*{re.escape(key)}="
     overrides = [a for a in arguments if "=" in a and not re.match(pattern, a)]
     kept = [a for a in overrides if not a.startswith(("-", "hydra")) and not _is_sweep(a)]
+    # the command that failed is still open, and Hydra opens no second one
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
@@ -86,6 +87,7 @@ def _is_sweep(argument: str) -> bool:
 def _paths(value: object, path: str = "") -> list[str]:
     if isinstance(value, dict) and value:
         inner = [_paths(v, f"{path}.{k}" if path else str(k)) for k, v in value.items()]
+        # _target_ and the like are nothing to set
         return [leaf for paths in inner for leaf in paths if not leaf.endswith("_")]
     return [path]
 

@@ -29,6 +29,7 @@ def read_axes(
     """
     defaults = [f"{key}={_text(value)}" for key, value in (params or {}).items()]
     parsed = OverridesParser.create(config_loader=loader).parse_overrides([*defaults, *arguments])
+    # of one key the last override counts, so the command line wins
     return dict(axis_of(override) for override in parsed)
 
 

@@ -24,6 +24,7 @@ from erasure.launch.worker import Job, work
 PATIENCE = 5.0
 """Seconds between asking a process to end and ending it."""
 
+# fork would copy a CUDA context and held locks, spawn would import torch once per trial
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 

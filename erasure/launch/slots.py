@@ -57,13 +57,16 @@ class Resources:
         gpus = self._chosen_gpus(cpu_only=cpu_only)
         count = self._count(len(gpus), threads)
         if gpus:
+            # in turn: slots beyond the number of GPUs share them evenly
             return [Slot(env=_only_gpu(gpus[index % len(gpus)])) for index in range(count)]
+        # empty hides every GPU, absent shows all
         hidden = _only_gpu("") if self.gpus == "none" else {}
         return [Slot(env=hidden) for _ in range(count)]
 
     def _count(self, num_gpus: int, threads: int) -> int:
         if self.n_jobs != "auto":
             return self.n_jobs
+        # 0 without a GPU: then the cores decide
         return num_gpus * self.trials_per_gpu or max(1, _cores() // max(1, threads))
 
     def _chosen_gpus(self, *, cpu_only: bool) -> list[str]:

@@ -88,9 +88,8 @@ def _answer(returned: JobReturn) -> bytes:
     error = _error(returned)
     try:
         answer: bytes = cloudpickle.dumps((returned, error))
-        pickle.loads(
-            answer
-        )  # here, where it costs one trial: in the parent it would end the sweep
+        # opened here, where a failure costs one trial: in the parent it would end the sweep
+        pickle.loads(answer)
     except Exception:  # noqa: BLE001  # a foreign value may refuse to be pickled in any way
         returned.return_value = RuntimeError(error or "the return value cannot be pickled")
         answer = cloudpickle.dumps((returned, error))
@@ -100,6 +99,7 @@ def _answer(returned: JobReturn) -> bytes:
 def _error(returned: JobReturn) -> str:
     """Write the traceback of a failed trial to its log and return the error in one line."""
     try:
+        # the property raises what the trial raised
         _: Any = returned.return_value
     except Exception as error:  # noqa: BLE001  # whatever the trial raised
         traceback.print_exception(error)

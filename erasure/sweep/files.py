@@ -93,6 +93,7 @@ class SweepSummary:
         """Print the table, the failures and the counts."""
         if self.board.metrics:
             wide, narrow = _table(self.board, " ", 3), _table(self.board, "\n", 1)
+            # a table shrinks its columns to the console, so its natural width shows in a wider one
             unlimited = console.options.update(max_width=10_000)
             fits = console.measure(wide, options=unlimited).maximum <= console.width
             console.print(

@@ -60,6 +60,7 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
         ErasureError: With one message that names the setting and what is allowed.
     """
     build_tracker(cfg)
+    # what only checks takes no GPU; the names of models are those on the real device
     trial = assemble(cfg, device=torch.device("cpu"))
     return models_of(_on(trial, str(cfg.device)))
 
@@ -92,6 +93,7 @@ def summarize_models(models: Iterable[RequiredModel], store: ModelStore) -> str:
         return ""
     if not missing:
         return "no model to train"
+    # False is 0, the singular
     kinds = [
         f"{missing[role]} {ROLE_NAMES[role][missing[role] != 1]}"
         for role in ROLE_NAMES

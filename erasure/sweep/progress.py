@@ -90,10 +90,12 @@ class Tally:
     def add(self, run_result: RunResult) -> None:
         """Count one more trial."""
         self.done += 1
+        # what was read back took no time and says nothing about the pace
         self._ran += not run_result.read_back
         self.failed += run_result.state == "failed"
         value = self.objective.values(run_result.metrics)[0]
         better = value > self.best if self._maximizes() else value < self.best
+        # comparisons with NaN are false, so the first value needs the second condition
         if better or math.isnan(self.best):
             self.best = value
 

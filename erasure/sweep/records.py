@@ -171,6 +171,7 @@ def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
     """
     cfg = runs[0].config
     root = store_root(cfg)
+    # sorted: the order of the axes does not make another sweep
     identity = combine(sorted(run.record.fingerprint for run in runs))
     return SweepRecords(
         sweep=_identity(runs, axes, identity),

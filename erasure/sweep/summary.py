@@ -85,6 +85,7 @@ def leaderboard(run_results: Sequence[RunResult], objective: Objective) -> Leade
 
 def format_number(value: float) -> str:
     """Return a number as a person wants to read it."""
+    # smaller ones would read 0.000, larger ones have digits that say nothing
     plain = value == 0 or 0.0005 <= abs(value) < 1000
     return f"{value:.3f}" if plain else f"{value:.3g}"
 

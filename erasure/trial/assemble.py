@@ -165,6 +165,7 @@ def _model_builder(cfg: DictConfig, pool: Pool, seed: int, device: torch.device)
     offered = {"input_shape": pool.input_shape, "num_classes": pool.num_classes, **pool.properties}
 
     def fresh(salt: str = "") -> nn.Module:
+        # without a salt the path is shorter, which gives the trial's own initial weights
         with isolated(seed, "model", *([salt] if salt else [])):
             model: nn.Module = build(cfg.model, "model", **offered)
         return with_precision(model, cfg.precision).to(device)

@@ -163,6 +163,7 @@ def files(plain: Mapping[str, Any], groups: Sequence[str]) -> dict[str, list[Any
     properties = {
         f"{key}={text}": _file_properties(text, root)
         for key, texts in flattened({group: plain.get(group) for group in groups})
+        # in full or by its last part: `path` in any group, `model.name` in one
         if key in FILE_KEYS or key.rpartition(".")[2] in FILE_KEYS
         for text in (texts if isinstance(texts, list) else [texts])
         if isinstance(text, str) and text
@@ -220,5 +221,6 @@ def _file_properties(text: str, root: Path) -> list[list[Any]]:
 
 def _every_file(path: Path) -> list[Path]:
     if path.is_dir():
+        # rglob has no order of its own, and a fingerprint needs one
         return sorted(inner for inner in path.rglob("*") if inner.is_file())
     return [path] if path.is_file() else []

@@ -63,6 +63,7 @@ def check_objective(objective: Objective, evaluator: Evaluator) -> None:
 def check_model(trial: Trial) -> None:
     """Run two samples through a fresh model; what does not fit shows here, not in an epoch."""
     model = trial.fresh()
+    # indices stay on the CPU, the pool may be elsewhere
     inputs = trial.pool.fetch(trial.indices.train[:2].to(trial.pool.targets.device))
     with evaluating(model), torch.no_grad():
         try:

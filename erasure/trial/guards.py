@@ -40,6 +40,7 @@ def require_effect(unlearner: Unlearner, original: nn.Module, unlearned: nn.Modu
     for name, value in unlearned.state_dict().items():
         if not value.isfinite().all():
             raise DivergedError(f"{name} of the unlearned model is not finite")
+    # None stands for other parameters, which are a change
     unchanged = relative_change(original, unlearned) == 0.0
     if unchanged and not isinstance(unlearner, Identity):
         raise NoOpError(
@@ -88,4 +89,5 @@ def duplicates(splits: DataSplits, heldout: str) -> dict[str, float]:
 
 
 def _squared(values: Tensor) -> float:
+    # float32 would lose small squares in a sum over millions
     return float(values.double().square().sum())

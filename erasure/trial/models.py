@@ -63,6 +63,7 @@ class TrialModels:
         if self.trial.evaluator.needs_gold:
             gold = by_role["gold"]
             costs["retrain_seconds"] = gold.seconds
+            # the curve has a point per epoch, and an epoch reads every sample once
             costs["retrain_reads"] = float(len(gold.curve) * len(self.trial.remaining))
             costs["retrain_steps"] = float(gold.steps)
         return costs
@@ -99,6 +100,7 @@ def get_or_train(
         # Always the stored weights, even right after training: a resumed trial sees the same bits
         model = trial.fresh()
         model.load_state_dict(dict(trained.state))
+    # in place of what was reported: a model from the store has the curve of its training, too
     progress.curves[f"{role}/loss"] = list(enumerate(trained.curve, start=1))
     return model, trained
 

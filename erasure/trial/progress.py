@@ -48,6 +48,7 @@ class Progress:
 
             yield report
             bar.remove_task(task)
+        # a stage may be entered several times, as that of requested models
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
         self.console.print(f"[dim]{title:<38}[/dim]{self.seconds[name]:8.2f} s")
 

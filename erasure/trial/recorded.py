@@ -111,6 +111,7 @@ def _read_back(
     tracker.prepare()
     if result.run and tracker.has(result.run):
         return result
+    # the tracker does not hold the run that it names: another is looked for or opened
     return deliver(tracker, results, replace(result, run=""), parent=_parent(cfg))
 
 

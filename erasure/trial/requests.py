@@ -42,6 +42,7 @@ class ForgetRequest:
             return report
 
         def continued(step: int, of: int, **values: float) -> None:
+            # as if every request had as many steps as this one
             report(self.number * of + step, self.of * of, **values)
 
         return continued
@@ -51,6 +52,7 @@ class ForgetRequest:
         if self.of == 1:
             return
         val = View(trial.pool, trial.indices.val)
+        # these reads are not the method's
         done = View(unaudited(self.done.pool), self.done.index)
         report(
             self.number + 1,

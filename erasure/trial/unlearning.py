@@ -199,6 +199,7 @@ def _resources(costs: Sequence[ComputeCost]) -> dict[str, float]:
         "cpu_seconds": sum(cost.cpu_seconds for cost in costs),
         "peak_memory_bytes": float(max(cost.peak_bytes for cost in costs)),
     }
+    # over requests time and energy add up, peaks of memory do not
     reserved = [cost.reserved_bytes for cost in costs if cost.reserved_bytes is not None]
     joules = [cost.joules for cost in costs if cost.joules is not None]
     if reserved:

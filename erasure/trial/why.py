@@ -45,6 +45,7 @@ def why_again(trial: TrialRecord, store: ResultStore, *, same_settings: bool = F
     readable = [(each, causes) for each, causes in compared if causes]
     if not readable:
         return ""
+    # the latest come first, and min returns the first of equals
     earlier, before = min(readable, key=lambda pair: len(_settings(pair[1], trial.causes)))
     return f"runs again: {'; '.join(differences(before, trial.causes, _date_of(earlier)))}"
 
@@ -190,6 +191,7 @@ def _enumerated(names: list[str]) -> str:
 
 def _shortened(lines: list[str], what: str) -> list[str]:
     rest = len(lines) - TOLD
+    # a single line more is told, not counted
     return [*lines[:TOLD], f"{rest} other {what} differ"] if rest > 1 else lines
 
 

@@ -50,6 +50,7 @@ def best_trial(trials: Sequence[FrozenTrial], objective: Objective) -> FrozenTri
     best = [
         min(column) for column in zip(*(objective.costs(t.values) for t in front), strict=True)
     ]
+    # what is best is 0 for a cost; of what is maximized the best of the front stands for it
     turned = [direction == "maximize" for direction in objective.directions]
 
     def rank(trial: FrozenTrial) -> tuple[float, ...]:

@@ -113,6 +113,7 @@ def _refuse_seed(key: str, override: Override) -> None:
 def _is_drawn(override: Override) -> bool:
     value = override.value()
     if isinstance(value, ChoiceSweep):
+        # a,b is simple and makes studies, choice(a,b) is an axis
         return not value.simple_form
     return isinstance(value, IntervalSweep | RangeSweep)
 
@@ -137,7 +138,9 @@ def _read(sweep: Any) -> Axis:
     if stop is None or step is None or step <= 0:
         raise ConfigError("a range of a search space needs an end and a step above 0")
     whole = all(isinstance(number, int) for number in (start, stop, step))
+    # -((start - stop) // step) is (stop - start) / step rounded up: how many values there are
     last = start + step * int(-((start - stop) // step) - 1)  # the end itself is left out
+    # a step of 1 goes without saying for whole numbers, and a logarithmic axis takes none
     every = log or (whole and step == 1)
     return Axis(low=start, high=last, log=log, int=whole, step=None if every else step)
 

@@ -109,6 +109,7 @@ class StudyPlan:
             "seed": self.seeds[seed_index],
             **{f"tuning.{key}": value for key, value in tuning.items()},
         }
+        # ++ sets what is there and adds what is not
         overrides = [f"++{key}={override_value(value)}" for key, value in changes.items()]
         config = copy.deepcopy(self.base)
         with open_dict(config), read_write(config.hydra):

@@ -31,6 +31,7 @@ def importances(study: optuna.Study, objective: Objective) -> Mapping[str, float
     values = {trial.values[0] for trial in complete}
     if len(complete) < ENOUGH_TO_PLOT or len(values) < 2 or not varied:
         return {}
+    # without a target Optuna refuses several objectives
     target = _first if len(objective.metrics) > 1 else None
     with quiet_optuna():
         return get_param_importances(
@@ -61,6 +62,7 @@ def write_plots(study: optuna.Study, objective: Objective, folder: Path) -> None
     if several and len(objective.metrics) <= 3:
         names = list(objective.metrics)
         plots["pareto_front"] = lambda: draw.plot_pareto_front(study, target_names=names)
+    # a study's name may hold slashes and spaces
     study_folder = folder / re.sub(r"[^\w.=-]+", "_", study.study_name)
     study_folder.mkdir(parents=True, exist_ok=True)
     with _drawing():

@@ -79,9 +79,8 @@ class PruningCallback:
 
         def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal's
             left = self._check_time(time.perf_counter())
-            signal.setitimer(
-                signal.ITIMER_REAL, left
-            )  # it was spent on comparing: that is not the method's
+            # time is left because some was spent on comparing, which is not the method's
+            signal.setitimer(signal.ITIMER_REAL, left)
 
         # A report may never come, a signal does
         before = signal.signal(signal.SIGALRM, ring)
@@ -105,6 +104,7 @@ class PruningCallback:
             report(step, of, **values)
             begun = time.perf_counter()
             try:
+                # begun, not now: comparing must not count against the method
                 self._compare(model, step, of, begun)
             finally:
                 self.seconds += time.perf_counter() - begun
@@ -121,6 +121,7 @@ class PruningCallback:
         gaps = [abs(accuracies[part] - self._gold[part]) for part in accuracies]
         distance = sum(gaps) / len(gaps)
         with quiet_optuna():
+            # Optuna keeps the first value of a step: those of the seeds must not overlap
             step_in_trial = self.seed_index * STEPS_PER_SEED + _within(step, of)
             self.trial.report(1.0 - distance if self.maximize else distance, step_in_trial)
             stopped = self.trial.should_prune()
@@ -187,6 +188,7 @@ def _trial(name: str, number: int, storage: str, store: Path) -> tuple[OptunaTri
         if others or metric not in PROXIES or is_by_seed(study.pruner):
             return None, False
         frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == number)
+        # Optuna has no public way to open a running trial of another process
         return OptunaTrial(study, frozen._trial_id), direction == "maximize"
 
 

@@ -82,6 +82,7 @@ class Recipe:
         """Write ``recipe/<name>.yaml`` below ``conf`` and return its path."""
         path = conf / "recipe" / f"{self.name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # renamed when complete, so that no run composes half a recipe
         partial = path.with_suffix(".partial")
         partial.write_text(self.text())
         partial.replace(path)
@@ -125,6 +126,7 @@ class Recipe:
         for override in self.overrides:
             key, _, value = override.lstrip("+").partition("=")
             group, _, package = key.partition("@")
+            # group@package=option chooses a part of a component: an entry of the defaults list
             if package and package.split(".")[0] in CHOICES:
                 options[key] = value
             elif "." in group and group.split(".")[0] in CHOICES:
@@ -181,6 +183,7 @@ class KeptStudy:
                 f"it has {_join_counts(self.counts)}"
             )
         metrics = self.config["objective"]
+        # trial 0 was enqueued with the settings nearest to the method's own
         first = next(trial for trial in self.trials if trial.number == 0)
         has_default = self.search_settings["is_default"] and first.state == TrialState.COMPLETE
         return Recipe(

@@ -66,6 +66,7 @@ def search_settings(
         "choices": plan.choices,
         "overrides": list(plan.overrides),
         "axes": {name: vars(axis) for name, axis in plan.space.items()},
+        # defaults are as they are drawn, is_default compares settings
         "is_default": plan.is_default(
             {n: plan.space[n].setting(v) for n, v in plan.defaults.items()}
         ),

@@ -44,6 +44,7 @@ def build_sampler(
         raise ConfigError(f"hydra.sweeper.sampler.seed must be a whole number, got {base!r}")
     trial_seed, study_seed = _entropy(base, study, number), _entropy(base, study)
     sequence = plain.get("_target_", "").endswith(QMCSampler.__name__)
+    # build hands a sampler those of these that it accepts and its node does not set
     offered: dict[str, Any] = {
         # A sequence is one sequence for all trials; how far it is, Optuna keeps in the storage
         "seed": study_seed if sequence else trial_seed,
@@ -102,6 +103,7 @@ def rehearse(
         with quiet_optuna():
             study = optuna.create_study(directions=list(directions), sampler=sampler)
             for _ in range(2):
+                # the second draw has a trial to learn from, as all later ones have
                 study.tell(study.ask(dict(space)), [0.5] * len(directions))
     except ErasureError:
         raise
@@ -192,5 +194,6 @@ def _constraints(trial: FrozenTrial) -> Sequence[float]:
 
 
 def _entropy(*path: object) -> int:
+    # 4 bytes: NumPy's legacy generator, which samplers seed, takes no more than 32 bits
     digest = hashlib.blake2b("\0".join(map(str, path)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")

@@ -119,6 +119,7 @@ class Axis:
         else:
             drawn_values = [low + (high - low) * share for share in shares]
         settings = (1.0 - drawn if self.one_minus else drawn for drawn in drawn_values)
+        # nearest takes a setting and returns what is drawn: it snaps to steps and whole numbers
         return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
 
@@ -173,6 +174,7 @@ def read_axes_of(nodes: Mapping[str, Any], where: str) -> Iterator[tuple[str, Ax
 
 def is_axis(node: Mapping[str, Any]) -> bool:
     """Tell whether a mapping is an axis, by its keys, and not a level above some."""
+    # fields alone, but none of these three: an axis that Axis refuses with a reason
     return bool({"low", "high", "choices"} & set(node)) or set(node) <= _FIELDS
 
 

@@ -224,6 +224,7 @@ def _reasons(trials: Sequence[FrozenTrial]) -> Counter[str]:
 
 
 def _record(result: StudyResult, trial: FrozenTrial) -> dict[str, Any]:
+    # only a complete trial has values
     values = dict(zip(result.client.plan.objective.metrics, trial.values or (), strict=False))
     return {
         "study": result.client.plan.name,

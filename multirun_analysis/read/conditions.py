@@ -109,12 +109,14 @@ def _varying(trials: Sequence[TrialSetup]) -> list[str]:
 
 def _values(trials: Sequence[TrialSetup], key: str) -> set[str | None]:
     """Return the values of a setting; where only overrides are known, no value says nothing."""
+    # in a complete configuration an absent setting is a value of its own, None
     informed = (trial for trial in trials if trial.complete or key in trial.settings)
     values = (trial.settings.get(key) for trial in informed)
     return {None if value is None else _spelled(value) for value in values}
 
 
 def _named(name: str, settings: Sequence[str], trial: TrialSetup) -> str:
+    # choices are tags: a configuration has the chosen settings, not the option's name
     values = {key: (trial.tags if key in CHOICES else trial.settings).get(key) for key in settings}
     pairs = [
         f"{key.removeprefix('unlearner.')}={_spelled(value)}"

@@ -72,6 +72,7 @@ class DatabaseSource:
             raise AnalysisError(f"tracking-uri cannot be used: {error}") from error
 
     def _named(self, experiments: Iterable[str]) -> dict[int, str]:
+        # ids are numbers in the database and text in MLflow's interface
         wanted = set(experiments)
         return {int(key): name for key, name in self.experiments().items() if key in wanted}
 
@@ -133,6 +134,7 @@ class DatabaseSource:
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
+            # orig: what the driver says, without SQLAlchemy's query and link
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             where = self._engine.url.render_as_string(hide_password=True)
             message = f"tracking-uri must name an MLflow database, got {where}: {cause}"

@@ -86,6 +86,7 @@ def role_of(name: str, declared: Iterable[str] = ()) -> Key:
 def _declared(files: Iterable[Entries]) -> set[str]:
     """Return the names of all metrics, without role."""
     names = {name for file in files for name in file}
+    # a name without a slash has both of its other parts empty
     split = (name.partition("/") for name in names)
     return {rest if role in ROLES[1:] else role + slash + rest for role, slash, rest in split}
 
@@ -132,6 +133,7 @@ def _schema(files: Iterable[Entries], names: set[str]) -> dict[str, MetricMeanin
     for file in files:
         for name, entry in file.items():
             metric = role_of(name, declared)[1]
+            # the same metric means the same in every file: the first that has it counts
             if metric not in schema:
                 schema[metric] = _meaning(entry)
     undeclared = {name: _noted(name) for name in sorted(names - schema.keys())}

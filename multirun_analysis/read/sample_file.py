@@ -86,6 +86,7 @@ def rates(members: Floats, non_members: Floats, fpr: Floats) -> Floats:
 def _split(columns: Columns) -> SampleFile:
     parts = columns["part"]
     is_test, is_forget = parts == "test", parts == "forget"
+    # a file has one held-out part: test, or val where it was written during a search
     heldout = is_test if is_test.any() else parts == "val"
     targets = columns["target"]
     if targets.dtype.kind in "iu":  # samples with several labels are compared with all

@@ -204,6 +204,7 @@ def _outermost(file: SampleFile, against: str, run: Mapping[str, Any]) -> list[F
 def _pick_extremes(group: SampleGroup, samples: list[ForgetSample]) -> None:
     samples.sort(key=lambda sample: sample.distance)
     group.least = [_with_picture(sample) for sample in samples[:EXTREMES] if sample.distance < 0]
+    # from the largest distance down
     group.most = [
         _with_picture(sample) for sample in samples[: -EXTREMES - 1 : -1] if sample.distance > 0
     ]
@@ -229,6 +230,7 @@ def _label(values: "NDArray[Any] | None", row: int) -> str:
     if values is None:
         return ""
     value = values[row]
+    # only NaN is not equal to itself
     return str(int(value)) if isinstance(value, np.floating) and value == value else str(value)
 
 

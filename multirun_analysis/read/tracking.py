@@ -63,6 +63,7 @@ def local_folder(artifact_uri: str) -> Path | None:
 
 
 def _check_file(uri: str) -> None:
+    # a fourth slash, of an absolute path, stays in front of it
     path = Path(uri.partition(":///")[2].partition("?")[0]).expanduser()
     if not path.is_file():
         raise AnalysisError(

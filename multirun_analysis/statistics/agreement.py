@@ -145,6 +145,7 @@ def agreement_table(
     rows = []
     for first, second in combinations(metrics, 2):
         row = asdict(metric_agreement(frame, first, second, method=method, statistic=statistic))
+        # columns such as within_value and within_p
         nested = {f"{k}_{f}": v for k in LEVELS for f, v in row.pop(k).items()}
         rows.append({**row, **nested})
     return pd.DataFrame(rows)
@@ -156,6 +157,7 @@ def smallest_p(*sizes: int) -> float:
     Of the ``n!`` orders of each group, one agrees in all and one disagrees in all:
     ``2 / (n_1! n_2! ...)``; 4 methods give .0833, 5 give .0167, 6 give .0028.
     """
+    # in logarithms, log n! = lgamma(n + 1): n! is beyond a float from 171 units on
     exponent = log(2.0) - sum(lgamma(n + 1) for n in sizes)
     return float(min(1.0, np.exp(exponent)))
 
@@ -179,6 +181,7 @@ def _spearman(x: Floats, y: Floats, codes: Codes) -> Correlation:
     floor = smallest_p(*sizes)
     if reason:
         return _refused(reason, floor, len(x))
+    # ranked among all runs, then centered by method: the correlation given the method
     a, b = (_residuals(stats.rankdata(v), codes, sizes) for v in (x, y))
     scale = float(np.sqrt(np.dot(a, a) * np.dot(b, b)))
     if scale == 0.0:
@@ -222,12 +225,15 @@ def _residuals(ranks: Floats, codes: Codes, sizes: NDArray[np.intp]) -> Floats:
 
 def _enumerated(a: Floats, b: Floats) -> float:
     orders = np.array(list(permutations(range(len(a)))))
+    # (n!, n) @ (n,): the score of every order; the scale is the same for all, and left out
     products = b[orders] @ a
+    # centered ranks are halves and products quarters: 1e-9 is rounding and never a step
     return float(np.mean(np.abs(products) >= abs(np.dot(a, b)) - 1e-9))
 
 
 def _student(value: float, df: int) -> float:
     from scipy import stats
 
+    # t = r sqrt(df / (1 - r^2)), infinite where r is 1 or -1
     rest = 1.0 - value * value
     return float(2 * stats.t.sf(abs(value) * (df / rest) ** 0.5, df)) if rest > 0 else 0.0

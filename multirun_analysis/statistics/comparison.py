@@ -146,6 +146,7 @@ def holm(p: Sequence[float]) -> Floats:
     adjusted = np.full(len(values), np.nan)
     tested = np.flatnonzero(~np.isnan(values))
     order = tested[np.argsort(values[tested], kind="stable")]
+    # the smallest p counts n times, the next n - 1 times, and none falls below the one before
     steps = values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
@@ -163,16 +164,19 @@ def signed_rank(differences: Floats) -> tuple[float, float]:
     d = differences[differences != 0]
     if len(d) == 0:
         return 1.0, 1.0
+    # all signs alike, either way: 2 of 2**n patterns
     smallest = min(1.0, 2.0 ** (1 - len(d)))
     if len(d) > EXACT:
         return float(stats.wilcoxon(d, method="asymptotic").pvalue), smallest
     # shared ranks are halves; twice a rank is whole and can be an index
     doubled = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.intp)
+    # floats count exactly here: there are at most 2**25 patterns
     ways = np.zeros(int(doubled.sum()) + 1)
     ways[0] = 1.0
     for rank in doubled:  # ways[k]: sign patterns whose positive ranks sum to k
         ways[rank:] = ways[rank:] + ways[: len(ways) - rank]
     positive = int(doubled[d > 0].sum())
+    # what was observed is in both tails, so twice the smaller may exceed 1
     tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
     return min(1.0, float(2.0 * tail / 2.0 ** len(d))), smallest
 

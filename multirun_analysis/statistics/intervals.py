@@ -100,6 +100,7 @@ def interval_table(
     require(frame, [*by, value, *([cluster] if cluster else [])])
     grouped = frame.groupby(list(by), dropna=False, observed=True)
     codes = grouped.ngroup().to_numpy(dtype=np.intp)
+    # the first row of each group, in the order of the codes: row i of keys is cell i
     keys = frame.iloc[np.unique(codes, return_index=True)[1]][list(by)].reset_index(drop=True)
     floats = as_floats(frame[value])
     labels = None if cluster is None else frame[cluster]
@@ -121,6 +122,7 @@ def _t_intervals(
     n = np.bincount(codes, minlength=cells)
     n_ok = np.bincount(codes[np.isfinite(floats)], minlength=cells)
     unknown_counts = np.bincount(codes[unknown], minlength=cells)
+    # at least 1 degree of freedom, so that cells refused below have a finite factor
     t = stats.t.ppf((1 + level) / 2, np.maximum(cell.count - 1, 1))
     word = "value" if clusters is None else "cluster"
     intervals = []
@@ -160,10 +162,12 @@ def _units(
         return floats[ok], codes[ok], np.zeros(len(ok), dtype=bool)
     import pandas as pd
 
+    # a missing label has the code -1
     labels, names = pd.factorize(pd.Series(clusters))
     if len(labels) != len(floats):
         raise ValueError(f"clusters must be {len(floats)} labels, got {len(labels)}")
     usable = ok & (labels >= 0)
+    # 1 where no label is known, as the cell is found again by dividing by it
     width = max(len(names), 1)
     # cell and cluster packed into one number, so that each pair of them is a unit
     pairs, unit = np.unique(codes[usable] * width + labels[usable], return_inverse=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENOUGH_GOLDS = 5
 """Golds from which their standard deviation is good enough to divide by."""
 MIN_CONTRAST = 0.005
+"""Half a percentage point: what counts where the golds hardly differ, or are too few to tell."""
 COLUMNS = (
     *("mean", "n_ok", "n", "units", "gold_mean", "gold_sd", "golds", "low", "high", "z"),
     *("indistinguishable", "contrast", "needed_contrast", "not_discriminative", "reason"),
@@ -173,6 +174,7 @@ def _blocks(
     codes = golds.groupby(list(by), dropna=False, observed=True).ngroup().to_numpy(dtype=np.intp)
     keys = golds.iloc[np.unique(codes, return_index=True)[1]][list(by)].reset_index(drop=True)
     gold_moments = _moments(golds[gold], codes, len(keys))
+    # the same groups in the same order as the golds, so their codes hold here too
     original_mean = _moments(
         average(frame, [*by, *seeds], original)[original], codes, len(keys)
     ).mean
@@ -196,11 +198,13 @@ def _judged(table: "pd.DataFrame", level: float) -> "pd.DataFrame":
     golds = table["golds"].to_numpy()
     half = _half_width(sd, table["units"].to_numpy(), golds, level)
     distance = mean - center
+    # as GoldBand.z; both sides of a where are computed, hence the divisor 1
     usable = (golds >= ENOUGH_GOLDS) & (sd > 0)
     return table.assign(
         low=center - half,
         high=center + half,
         z=np.where(usable, distance / np.where(usable, sd, 1.0), np.nan),
+        # the product is NaN as soon as either of the two is
         indistinguishable=_flags(_within(distance, half, center), distance * half),
     )
 
@@ -210,6 +214,7 @@ def _half_width(sd: Floats, seeds: Codes, golds: Codes, level: float) -> Floats:
 
     has_band = (seeds > 0) & (golds > 1)
     t = stats.t.ppf((1 + level) / 2, np.maximum(golds - 1, 1))
+    # the maxima only keep cells without a band from dividing by 0
     spread = np.sqrt(1 / np.maximum(seeds, 1) + 1 / np.maximum(golds, 1))
     return np.where(has_band, t * sd * spread, np.nan)
 

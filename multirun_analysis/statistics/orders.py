@@ -66,6 +66,7 @@ def _scores(x: Floats, y: Floats) -> tuple[float, float, float]:
     from scipy import stats
 
     first, second = _untied_pairs(x), _untied_pairs(y)
+    # kendalltau is NaN where a variable does not vary; such a group has no score
     if first == 0.0 or second == 0.0:
         return 0.0, first, second
     # tau-b is the score, a whole number, over this scale
@@ -89,8 +90,10 @@ def _distribution(x: Floats, y: Floats) -> Floats | None:
     a = np.sign(x[:, None] - x)
     b = np.sign(y[:, None] - y)
     orders = np.array(list(permutations(range(n))))
+    # b rearranged, (n!, n, n), against a: each pair is in both triangles, hence the half
     scores = np.sum(b[orders[:, :, None], orders[:, None, :]] * a, axis=(1, 2)) / 2
     most = n * (n - 1) // 2
+    # shifted by m, as an index starts at 0
     counts = np.bincount(np.rint(scores).astype(np.intp) + most, minlength=2 * most + 1)
     probabilities: Floats = counts / len(orders)
     return probabilities
@@ -100,6 +103,7 @@ def _inversions(n: int) -> Floats:
     """Return the distribution of the score of a random order, from that of its inversions."""
     inversions = np.ones(1)
     for k in range(2, n + 1):
+        # the k-th unit passes 0 ... k - 1 of those before it, all equally likely
         inversions = np.convolve(inversions, np.full(k, 1.0 / k))
     # the score is m - 2 inversions: every other entry
     spread = np.zeros(2 * len(inversions) - 1)

@@ -58,6 +58,7 @@ def compare_to_baseline(
     cells = _cells(frame[[method, *on]].assign(cost=costs), method, on, ["cost"])
     table = cells.pivot(index="key", columns=method, values="cost")
     missing = cells.pivot(index="key", columns=method, values="cost_missing")
+    # (keys, methods); a method without any run of a key has NaN in both
     values, missing_counts = (table_of.to_numpy(dtype=np.float64) for table_of in (table, missing))
     names = [str(name) for name in table.columns]
     base = names.index(baseline)
@@ -124,6 +125,7 @@ def _cells(
     """
     keys = frame[list(on)]
     unknown = keys.isna().any(axis=1)
+    # empty where the key is known: methods share that key, which is what makes a pair
     owners = frame[method].astype(str).where(unknown, "")
     key = keys.assign(_owner=owners).groupby([*on, "_owner"], dropna=False).ngroup()
     keyed = frame[[method, *values]].assign(key=key)

@@ -155,6 +155,7 @@ def costs(frame: "pd.DataFrame", objectives: Sequence[FrontObjective]) -> "pd.Da
 
 def non_dominated(points: Floats) -> np.ndarray:
     """Return which of the points ``(n, d)``, finite and less is better, no other dominates."""
+    # lexsort sorts by its last key first
     order = np.lexsort(points.T[::-1])
     alive = points[order]
     indices = order
@@ -164,6 +165,7 @@ def non_dominated(points: Floats) -> np.ndarray:
         head = alive[0]
         same = (alive == head).all(axis=1)
         mask[indices[same]] = True
+        # better than the head somewhere, or else it is equal to it (marked above) or dominated
         keep = (alive < head).any(axis=1)
         alive, indices = alive[keep], indices[keep]
     return mask
@@ -187,6 +189,7 @@ def dominated_volume(points: Floats, reference: Floats) -> float:
     if points.shape[1] == 2:
         return _area(front, reference)
     heights = np.unique(front[:, 2])
+    # slab i lies above height i, where all points up to that height count
     slabs = np.diff([*heights, reference[2]])
     sections = [_area(front[front[:, 2] <= z, :2], reference[:2]) for z in heights]
     return float(np.dot(slabs, sections))

@@ -145,6 +145,7 @@ def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float
         raise ValueError(f"methods must be at least 2, got {methods}")
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1, got {blocks}")
+    # infinitely many degrees of freedom: the variance of ranks is known, not estimated
     q = float(stats.studentized_range.ppf(1 - alpha, methods, np.inf)) / 2**0.5
     return float(q * (methods * (methods + 1) / (6 * blocks)) ** 0.5)
 
@@ -157,6 +158,7 @@ def cliques(average_ranks: "pd.Series", difference: float) -> tuple[tuple[str, .
         difference: The critical difference.
     """
     values = average_ranks.to_numpy(dtype=np.float64)
+    # left: a distance of exactly the critical difference tells two methods apart
     ends = np.searchsorted(values, values + difference, side="left")
     # a group that ends where the one before it ends lies within that one
     starts = [i for i in range(len(values)) if i == 0 or ends[i] > ends[i - 1]]
@@ -171,6 +173,7 @@ def _ranked(
     cells = _mean_costs(costed, block, method)
     table = cells.pivot(index=block, columns=method, values="cost")
     complete = table.dropna()
+    # costs are snapped, so methods that differ by rounding share a rank
     ranks = complete.rank(axis=1)
     aside = _mean_costs(unranked_costs, block, method).pivot(
         index=block, columns=method, values="cost"
@@ -229,6 +232,7 @@ def _refusal(table: "pd.DataFrame", ranks: "pd.DataFrame") -> str:
         worst = ", ".join(f"{name} lacks {count}" for name, count in lacking.items() if count)
         message = f"a test of ranks needs 2 blocks with all {methods} methods, got {blocks}"
         return f"{message} of {len(table)}" + (f" ({worst})" if worst else "")
+    # Friedman's correction for ties would divide 0 by 0
     if (ranks.to_numpy() == (methods + 1) / 2).all():
         return "all methods are equal in every block"
     return ""

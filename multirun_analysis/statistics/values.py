@@ -80,6 +80,7 @@ def snap(values: Floats, *operands: Floats) -> Floats:
     that the one loss that exploded does not make all others equal.
     """
     scale = np.abs(np.concatenate([np.atleast_1d(o).ravel() for o in operands]))
+    # zeros say nothing about the scale of the others
     scale = scale[np.isfinite(scale) & (scale > 0)]
     if scale.size == 0:
         return values
@@ -88,8 +89,10 @@ def snap(values: Floats, *operands: Floats) -> Floats:
     ordered, groups = np.unique(np.append(0.0, np.abs(values[finite])), return_inverse=True)
     # entry 0 is the number 0 itself: a first group that reaches to it becomes 0
     starts = np.append(True, np.diff(ordered) > noise)
+    # the cumulative sum numbers the groups: each magnitude gets the smallest of its group
     first = ordered[starts][np.cumsum(starts) - 1]
     snapped = values.copy()
+    # a zero may come out as -0.0, which is equal to 0.0
     snapped[finite] = np.copysign(first[groups[1:]], values[finite])
     return snapped
 
@@ -107,6 +110,7 @@ def average(frame: "pd.DataFrame", by: Sequence[str], value: str) -> "pd.DataFra
     """
     require(frame, [*by, value])
     clean = frame[list(by)].assign(**{value: as_floats(frame[value])})
+    # observed: of a categorical key only what occurs is a group
     grouped = clean.groupby(list(by), dropna=False, observed=True)[value]
     averages = grouped.agg(["mean", "count", "size"]).reset_index()
     return averages.rename(columns={"mean": value, "count": "n_ok", "size": "n"})
@@ -134,12 +138,14 @@ def moments(values: Floats, codes: Codes, cells: int) -> Moments:
     """Return the moments of finite values ``(n,)`` by cell, numbered from 0."""
     count = np.bincount(codes, minlength=cells)
     smallest, largest = np.full(cells, np.inf), np.full(cells, -np.inf)
+    # at: plain indexing would keep only the last value of a cell
     np.minimum.at(smallest, codes, values)
     np.maximum.at(largest, codes, values)
     many = count > 1
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.bincount(codes, weights=values, minlength=cells)
         mean = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+        # around the mean: a difference of sums of squares would cancel
         squares = np.bincount(codes, weights=(values - mean[codes]) ** 2, minlength=cells)
         sd = np.where(many, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
         spread = np.where(many, largest - smallest, np.nan)
@@ -174,6 +180,7 @@ def one_metric(runs: "pd.DataFrame", values: "pd.DataFrame", metric: str) -> "pd
     chosen = values.loc[values["metric"] == metric, ["run_id", "role", "value"]]
     if chosen.duplicated(["run_id", "role"]).any():
         raise ValueError(f"values must have one value of {metric} per run and role")
+    # reindex: a role that no run has is a column too
     wide = chosen.pivot(index="run_id", columns="role", values="value").reindex(columns=ROLES)
     wide = wide.astype(np.float64).rename_axis(columns=None).reset_index()
     return runs.merge(wide, on="run_id", how="left")

@@ -171,6 +171,7 @@ def _nulls(methods: "pd.DataFrame", meaning: MetricMeaning, level: float) -> "pd
     if meaning.ideal is not None or with_gold.empty:
         return pd.DataFrame(columns=columns)
     seeds = ["seed_split", "seed_train"]
+    # by trainer as well: a method with one of its own has gold models of its own
     table = null_table(with_gold, by=["block", "trainer"], seeds=seeds, level=level)
     return table.rename(columns=names).assign(role="unlearned")[columns]
 

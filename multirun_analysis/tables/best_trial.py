@@ -121,8 +121,8 @@ def _from_sweep(sweep: SweepRun, overrides: Sequence[str]) -> str:
 
 def _is_override(word: str) -> bool:
     # ~key takes a setting away
-    is_one = not word.startswith("-") and ("=" in word or word.startswith("~"))
-    return is_one and not word.lstrip("+").startswith(KEPT)
+    sets_something = not word.startswith("-") and ("=" in word or word.startswith("~"))
+    return sets_something and not word.lstrip("+").startswith(KEPT)
 
 
 def _from_settings(tags: Mapping[str, str], params: Mapping[str, str]) -> str:

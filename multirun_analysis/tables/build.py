@@ -34,13 +34,14 @@ def leaderboard(
     table = aggregate(results, wanted, level=level)
     lines = _lines(results, table)
     order = {
-        block: sort_key for sort_key, block in enumerate(dict.fromkeys(results.runs["block"]))
+        block: position for position, block in enumerate(dict.fromkeys(results.runs["block"]))
     }
     costs = table[table["metric"] == ranked_by].set_index(["block", "method", "role"])["cost"]
 
     def sort_key(line: tuple[Line, str]) -> tuple[Any, ...]:
         row, role = line
         cost = costs.get((row.block, row.method, role), math.nan)
+        # False sorts first: methods, yardsticks, gold, original
         kind = row.model, role == "original", row.reference
         return order[row.block], *kind, math.isnan(cost), cost, row.method
 
@@ -73,6 +74,7 @@ def _silent(table: "pd.DataFrame", metrics: Sequence[str]) -> dict[str, list[str
 def _lines(results: Results, table: "pd.DataFrame") -> list[tuple[Line, str]]:
     """Return the lines in any order, each with its role."""
     records = [_plain(record) for record in table.to_dict("records")]
+    # by identity: a record is a dict, which has no hash
     best = {id(record) for record in _best(records)}
     cells: dict[tuple[str, str, str], dict[str, BoardCell]] = {}
     models_of: dict[tuple[str, str, str], tuple[bool, int]] = {}

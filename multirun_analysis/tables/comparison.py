@@ -178,6 +178,7 @@ def _of_block(
 ) -> Difference:
     sides = [wide[wide["method"] == name] for name in names]
     paired = partial(compare_to_baseline, wide, baseline=names[1], on=PAIR)
+    # min takes values as they are, so these are plain differences
     (raw,) = paired(direction="min")
     p = smallest = math.nan
     better = ""

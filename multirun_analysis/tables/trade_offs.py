@@ -110,6 +110,7 @@ def _forgetting(results: Results) -> dict[str, Floats]:
 
 def _exposure(results: Results) -> dict[str, Floats]:
     attack = _wide(results, FORGETTING[1])["unlearned"]
+    # 0.5 is chance, and an attack below it tells as much as one above
     return {FORGETTING[1]: np.abs(attack.to_numpy(dtype=np.float64) - 0.5)}
 
 
@@ -164,6 +165,7 @@ def _with_fronts(table: "pd.DataFrame", meanings: Mapping[str, str]) -> TradeOff
 
 def _front(judged: "pd.DataFrame", names: Sequence[str]) -> "pd.Series":
     objectives = [FrontObjective(column=name, direction="min") for name in names]
+    # without objectives nobody is on a front; of those judged none is a yardstick, all False
     return pareto_front(judged, objectives).on_front if objectives else judged["reference"]
 
 

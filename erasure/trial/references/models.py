@@ -67,6 +67,7 @@ class TrialReferences:
     def fill(self, size: int, progress: Progress) -> None:
         """Make sure that there are ``size`` originals, golds and unlearned models."""
         requests = reference_requests(self.trial, self.heldout)
+        # a larger size extends a smaller one, so what is there is used again
         for role in ("original", "gold"):
             self._trained(role, requests[role][:size], progress)
         self._unlearned("unlearned", "original", [self.trial] * size, progress)
@@ -111,6 +112,7 @@ class TrialReferences:
             )
         gold = role == "gold"
         trained = self.trial.remaining.index.cpu() if gold else self.trial.indices.train
+        # all of them on the same samples; expand makes no copies
         return torch.isin(ids, trained).expand(self.size(role), -1)
 
     def forgotten_by(self, role: ReferenceRole, view: View) -> Tensor:
@@ -167,6 +169,7 @@ class TrialReferences:
     def _forward(self, role: ReferenceRole, view: View) -> Mapping[str, Tensor]:
         model = self.trial.fresh()
         logits = []
+        # one model for all: its own weights are replaced every time
         for key in self.keys[role]:
             model.load_state_dict(dict(self._state(role, key)))
             with evaluating(model), torch.inference_mode():

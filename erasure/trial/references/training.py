@@ -78,6 +78,7 @@ def shadow_half(trial: Trial, heldout: Literal["val", "test"], number: int) -> S
     in about half of the shadows. The share that is unlearned is that of the trial.
     """
     indices = trial.indices
+    # sorted: the half must not depend on which of the samples are in which part
     ids = torch.cat([indices.train, getattr(indices, heldout)]).sort().values
     generator = stream(FIRST_SEED + number, "shadow")
     order = ids[torch.randperm(len(ids), generator=generator)]
@@ -156,6 +157,7 @@ def _stacked(
         # Nothing of a stacked network draws, dropout is refused; this is for the global generators
         with isolated(chunk[0].seed, "train", "layers"):
             trained = train_together(members, trainer)
+        # trained together, each is charged an equal share
         each_seconds = (time.perf_counter() - begun) / len(chunk)
         for request, training in zip(chunk, trained, strict=True):
             in_store = ModelRequest.of(recipe, request.view, request.seed)

@@ -190,6 +190,7 @@ def _table(
                 label=method.plan.label,
                 defaults=measured(method.defaults),
                 tuned=measured(method.tuned),
+                # the composer hands the same list on where nothing beats the defaults
                 untouched=method.tuned is method.defaults,
             )
             for method in methods

@@ -89,6 +89,7 @@ class Composer:
         """Return the methods with the best settings of their studies, by name, as well."""
         return [
             replace(method, tuned=self._tuned(method, studies[method.plan.name], group))
+            # groups after those of the defaults, so that no two trials share a number
             for group, method in enumerate(methods, start=len(methods))
         ]
 

@@ -51,6 +51,7 @@ def _costs(data: ReportData, block: str, names: list[str]) -> "pd.DataFrame":
         meaning = data.schema[name]
         if meaning.direction != "info":
             wide = data.wide(name)
+            # wide has the runs in the order of the frame, so its costs fit as they are
             chosen = wide[(wide["block"] == block) & ~wide["reference"]]
             gold, ideal = chosen["gold"], meaning.ideal
             frame[name] = to_cost(chosen["unlearned"], meaning.direction, gold=gold, ideal=ideal)
@@ -69,6 +70,7 @@ def _table(pairs: "pd.DataFrame", block: str) -> Table:
         for level in LEVELS:
             value, p = pair[f"{level}_value"], pair[f"{level}_p"]
             floor = format_number(pair[f"{level}_smallest_p"])
+            # only NaN is not equal to itself
             detail = "" if p != p else f"p {format_number(p)} ({floor})"
             reason = pair[f"{level}_reason"]
             cells.append(

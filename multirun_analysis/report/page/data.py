@@ -164,6 +164,7 @@ def report_data(results: Results, *, level: float, baseline: str) -> ReportData:
 
 def _is_true(flag: object) -> bool:
     """Return a flag that may be missing as Python's own."""
+    # by name, without numpy; NA and NaN are neither, and NA has no truth at all
     return type(flag).__name__ in ("bool", "bool_") and bool(flag)
 
 

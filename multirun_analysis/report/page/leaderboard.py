@@ -158,6 +158,7 @@ def _cell(data: ReportData, line: Line, metric: str, shown: CellText) -> Cell:
         text=shown.mean,
         detail="\n".join(filter(None, detail)),
         tip=describe_cell(data, metric, record),
+        # by cost, so that ascending is best first; what is not judged has no cost
         sort=record["mean"] if math.isnan(record["cost"]) else record["cost"],
         shade=shade(data, line.block, metric, record) if not line.model else math.nan,
         look=" ".join(name for name, is_set in marks.items() if is_set),

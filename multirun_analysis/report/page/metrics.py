@@ -111,6 +111,7 @@ def metric_picture(data: ReportData, block: str, number: int, metric: str) -> Pi
             gold=_retraining(data, block) if timed else mean_of(data, block, metric, "gold"),
             gold_label="retraining" if timed else "gold",
             original=mean_of(data, block, metric, "original"),
+            # they differ only with the number of seeds or the trainer; the best method's is drawn
             band=bands[0] if bands else (math.nan, math.nan),
         ),
     )
@@ -131,6 +132,7 @@ def metric_table(data: ReportData, block: str, metric: str) -> Table:
         for (_, role), record in data.records.get((block, metric), {}).items()
         if record["n_ok"] or role == "unlearned"
     ]
+    # stable: yardsticks go last, and the rest stays in order
     rows.sort(key=lambda row: row.aside)
     meaning = data.schema[metric]
     note = f"{meaning.description} {direction_text(meaning).capitalize()}.".strip()

@@ -60,8 +60,9 @@ def _row(data: ReportData, block: str, metric: str) -> TableRow | None:
     golds = data.models(block, metric, "gold")
     if not methods or not golds:
         return None
-    widest = max(methods, key=lambda record: int(record["units"]))
-    low, high = widest["null_low"], widest["null_high"]
+    # its band is the narrowest
+    most_seeds = max(methods, key=lambda record: int(record["units"]))
+    low, high = most_seeds["null_low"], most_seeds["null_high"]
     inside = [r["method"] for r in methods if r["indistinguishable"] and not r["reference"]]
     silent = any(record["not_discriminative"] for record in methods)
     gold, start = golds[0], mean_of(data, block, metric, "original")

@@ -117,6 +117,7 @@ def _by_block(metric: str, ranking: Ranking) -> Table:
 
 def _rank(rank: float, ranking: Ranking) -> Cell:
     worst = max(len(ranking.average_ranks) - 1, 1)
+    # the first rank has the shade 1 and the last one -1
     return Cell(text=f"{rank:.3g}", sort=rank, shade=1 - 2 * (rank - 1) / worst)
 
 

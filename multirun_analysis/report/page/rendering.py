@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FOLDER = "figures"
+# the empty place after a slash or underscore that a word follows
 BREAKS = re.compile(r"(?<=[/_])(?=\w)")
 
 
@@ -108,5 +109,6 @@ def _asset(name: str) -> str:
 def slug(*texts: str) -> str:
     """Return texts as one name for a file or a link."""
     words: Mapping[int, str] = {ord(char): "-" for char in " ·/()=,.:<>|\\\"'"}
+    # several such signs in a row become one dash
     joined = "-".join(texts).translate(words).lower()
     return "-".join(filter(None, joined.split("-")))

@@ -113,6 +113,7 @@ def _leader(data: ReportData, block: str, lines: list[Line]) -> str:
         return f"{sentence}; without an interval, {record['interval']}."
     half = format_number((record["high"] - record["low"]) / 2)
     rest = [data.record(block, board.ranked_by, line.method) for line in scored[1:]]
+    # not >: a method without an interval has NaN ends, and nothing excludes it
     near = [row["method"] for row in rest if not row["cost_low"] > record["cost_high"]]
     if not rest:
         return f"{sentence} ± {half}; it is the only method."
@@ -159,6 +160,7 @@ def _seeds(data: ReportData, block: str) -> str:
     seeds = int(runs.loc[runs["block"] == block, "seed_train"].nunique())
     if seeds < 2:
         return "One training seed only: no intervals and no tests; differences may be chance."
+    # 2 / 2**6 is the first below 0.05
     if seeds < 6:
         smallest = 2 / 2**seeds
         return (

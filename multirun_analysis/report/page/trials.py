@@ -89,6 +89,7 @@ def _run_row(
     )
     run_id = run["run_id"] if run["artifact_uri"] else ""
     name = Cell(
+        # <NA> is how pandas writes an unknown whole number
         text=f"seed {seed_text}".replace("<NA>", "unknown"),
         detail=run_id[:8],
         tip="\n".join(filter(None, (run["name"], f"run {run_id}" if run_id else ""))),

@@ -128,6 +128,7 @@ def _draw_roc(fpr: Floats, curves: Sequence[Curve], non_members: int) -> "Figure
             "linestyle": curve.look.line,
             "linewidth": 1.7,
         }
+        # a logarithmic axis has no 0: such rates run along its bottom
         heights = np.maximum(curve.tpr, low)
         axes.plot(fpr, heights, drawstyle="steps-post", gid=f"tip-{i}", **line)
     axes.set(xscale="log", yscale="log", xlim=(low, 1.0), ylim=(low, 1.08))
@@ -149,6 +150,7 @@ def _draw_losses(edges: Floats, shown: Sequence[Histogram], part: str) -> "Figur
     figure = new_figure(WIDTH, height)
     for number, panel in enumerate(shown):
         row, column = divmod(number, 2)
+        # left, bottom, width and height as shares of the figure; rows go down from the top
         box = (0.04 + 0.49 * column, (height - PANEL * (row + 1)) / height, 0.43, 1.02 / height)
         axes = figure.add_axes(box)
         axes.set(xscale="log", xlim=(edges[0], edges[-1]), yticks=[])
@@ -169,6 +171,7 @@ def _draw_panel(axes: "Axes", edges: Floats, panel: Histogram) -> None:
     axes.stairs(panel.heldout, edges, color=INK, linewidth=1.1)
     if panel.gold is not None:
         axes.stairs(panel.gold, edges, color=MODELS["gold"], linewidth=1.2, linestyle="--")
+    # room above the highest bin for the title inside the panel
     axes.set_ylim(0, 1.25 * float(max(panel.forget.max(), panel.heldout.max())))
     axes.text(0.0, 1.0, shorten(panel.title, 30), transform=axes.transAxes, va="top", fontsize=8)
 

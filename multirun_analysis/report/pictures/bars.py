@@ -98,8 +98,10 @@ def _draw(shown: Bars) -> "Figure":
     axes.margins(x=0.06)
     _keep_possible(axes, shown.limits)
     axes.set_yticks([])
+    # upside down: the first bar is on top
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
+    # x as a share of the axes, y in rows
     beside: Settings = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
     for row, label in enumerate(labels):
         axes.text(-0.02, row, label, **beside)
@@ -150,6 +152,7 @@ def _keep_possible(axes: "Axes", limits: tuple[float, float]) -> None:
     left, right = axes.get_xlim()
     if axes.get_xscale() == "log":
         return
+    # a little beyond, so that a mark at the limit is not cut
     spare = 0.03 * (min(right, limits[1]) - max(left, limits[0]))
     axes.set_xlim(max(left, limits[0] - spare), min(right, limits[1] + spare))
 

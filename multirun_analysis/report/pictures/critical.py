@@ -49,6 +49,7 @@ def _draw(
     looks: Mapping[str, Look],
 ) -> "Figure":
     count = len(ranks)
+    # rounded up: of an odd number one more stands on the left
     half = -(-count // 2)
     bars = 0.16 * len(cliques)
     figure = new_figure(WIDTH, 0.95 + bars + LINE * half)

@@ -43,8 +43,10 @@ STYLE: dict[Any, Any] = {
 }
 """Text stays text: it can be searched, and takes the font of the page."""
 
+# what stands before <svg at the beginning, and the metadata wherever they are
 OUTSIDE = re.compile(r"^.*?(?=<svg )|<metadata>.*?</metadata>\s*", re.DOTALL)
 SIZE = re.compile(r'(<svg [^>]*?)width="([\d.]+)pt" height="[\d.]+pt"')
+# names where they are given, and in both ways to refer to them
 NAMES = re.compile(r'\bid="([^"]+)"|href="#([^"]+)"|url\(#([^)]+)\)')
 FONT = re.compile(r"font-family: [^;\"]+;? ?")
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -145,6 +147,7 @@ def tick(value: float) -> str:
     if value == 0 or 0.001 <= abs(value) < 1e5:
         return f"{value:g}"
     digits, _, exponent = f"{value:.0e}".partition("e")
+    # int drops the leading 0 and the + of "e+05"
     power = f"10{str(int(exponent)).translate(RAISED)}"
     return power if digits == "1" else f"{digits}·{power}"
 
@@ -168,6 +171,7 @@ def legend_below(
         )
         for name, look in entries
     ]
+    # rounded up
     columns = -(-len(handles) // max(rows, 1))
     figure.legend(
         handles=handles,

@@ -125,6 +125,7 @@ def _limits(
     """Return the ends of an axis: all means and what of the intervals does not squeeze them."""
     means = [mean for mean, _, _ in values] + ([] if math.isnan(marked) else [marked])
     highs = [high for _, _, high in values if not math.isnan(high)]
+    # an axis of zeros alone needs a length, too
     top = max(means, default=1.0) or 1.0
     reach = min(max([top, *highs]), 1.5 * top)
     if log:
@@ -143,10 +144,12 @@ def _draw_front(axes: "Axes", points: Sequence[Point]) -> None:
     if not corners:
         return
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    # every corner twice: down to its height, then across to the next one
     xs = [*(x for x, _ in corners for _ in range(2)), right]
     ys = [top, *(y for _, y in corners for _ in range(2))]
     axes.plot(xs, ys, color=INK, linewidth=0.9, alpha=0.6, zorder=1)
     axes.fill([*xs, right], [*ys, top], color=GRID, alpha=0.45, linewidth=0, zorder=0)
+    # set again, as drawing up to the edges has widened them
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 

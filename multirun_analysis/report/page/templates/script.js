@@ -1,11 +1,12 @@
 "use strict";
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  all(".tools, .chooser, button.copy").forEach((one) => { one.hidden = false; });
+  all(".tools, .chooser, button.copy").forEach((element) => { element.hidden = false; });
 
   // Tables: a heading sorts, a text filters.
   const key = (cell) => {
     if (cell.dataset.v === undefined) return cell.textContent.trim().toLowerCase();
+    // Python writes what is not a number as nan.
     return cell.dataset.v === "nan" ? NaN : Number(cell.dataset.v);
   };
   const compare = (a, b) => {
@@ -19,17 +20,18 @@
     const table = heading.closest("table");
     const column = [...heading.parentNode.children].indexOf(heading);
     const up = heading.getAttribute("aria-sort") !== "ascending";
-    all("thead th", table).forEach((one) => one.removeAttribute("aria-sort"));
+    all("thead th", table).forEach((element) => element.removeAttribute("aria-sort"));
     heading.setAttribute("aria-sort", up ? "ascending" : "descending");
     const rows = [...table.tBodies[0].rows].map((row) => [key(row.cells[column]), row]);
     rows.sort(([a], [b]) => {
+      // What has no number comes last, whichever way is up.
       const missing = Number.isNaN(a) || Number.isNaN(b);
       return missing || up ? compare(a, b) : compare(b, a);
     });
     table.tBodies[0].append(...rows.map(([, row]) => row));
   };
-  all("thead button").forEach((one) => {
-    one.addEventListener("click", () => sort(one.closest("th")));
+  all("thead button").forEach((element) => {
+    element.addEventListener("click", () => sort(element.closest("th")));
   });
   all(".tools").forEach((tools) => {
     const rows = all("tbody tr", tools.parentNode);
@@ -52,24 +54,25 @@
   // One block at a time.
   const chooser = document.getElementById("blocks");
   const choose = () => {
-    all("[data-block]").forEach((one) => {
-      one.classList.toggle("elsewhere", chooser.value !== "" && one.dataset.block !== chooser.value);
+    all("[data-block]").forEach((element) => {
+      element.classList.toggle("elsewhere", chooser.value !== "" && element.dataset.block !== chooser.value);
     });
   };
   if (chooser) chooser.addEventListener("change", choose);
 
   // Tips: of cells, headings and parts of drawings; by pointer, touch and keyboard.
   const tip = document.getElementById("tip");
-  all("svg .tip").forEach((one) => {
-    const title = one.querySelector("title");
-    one.dataset.tip = title.textContent;
+  all("svg .tip").forEach((element) => {
+    const title = element.querySelector("title");
+    element.dataset.tip = title.textContent;
+    // Or the browser shows a tip of its own as well.
     title.remove();
   });
-  const show = (one) => {
-    if (!one || !one.dataset.tip) { tip.hidden = true; return; }
-    tip.textContent = one.dataset.tip;
+  const show = (element) => {
+    if (!element || !element.dataset.tip) { tip.hidden = true; return; }
+    tip.textContent = element.dataset.tip;
     tip.hidden = false;
-    const box = one.getBoundingClientRect();
+    const box = element.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left + box.width / 2 - tip.offsetWidth / 2), innerWidth - tip.offsetWidth - 8);
     const above = box.top - tip.offsetHeight - 8;
     tip.style.left = `${left + scrollX}px`;
@@ -92,10 +95,10 @@
     area.remove();
     return Promise.resolve();
   };
-  all("button.copy").forEach((one) => {
-    one.addEventListener("click", async () => {
-      try { await copied(one.dataset.copy); one.textContent = "copied"; } catch { one.textContent = "not allowed"; }
-      setTimeout(() => { one.textContent = "copy"; }, 1200);
+  all("button.copy").forEach((element) => {
+    element.addEventListener("click", async () => {
+      try { await copied(element.dataset.copy); element.textContent = "copied"; } catch { element.textContent = "not allowed"; }
+      setTimeout(() => { element.textContent = "copy"; }, 1200);
     });
   });
 
@@ -104,12 +107,14 @@
   const reveal = (hash) => {
     const target = document.getElementById(decodeURIComponent(hash.slice(1)));
     if (!target) return;
-    const place = target.closest("[data-block]");
-    if (chooser && place && chooser.value !== "" && place.dataset.block !== chooser.value) {
-      chooser.value = place.dataset.block;
+    const part = target.closest("[data-block]");
+    if (chooser && part && chooser.value !== "" && part.dataset.block !== chooser.value) {
+      chooser.value = part.dataset.block;
       choose();
     }
-    for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+    for (let element = target; element; element = element.parentElement) {
+      if (element.tagName === "DETAILS") element.open = true;
+    }
     target.scrollIntoView();
   };
   addEventListener("hashchange", () => reveal(location.hash));
@@ -123,7 +128,7 @@
   reveal(location.hash);
 
   // The chapter in sight.
-  const links = new Map(all("nav a").map((one) => [one.hash.slice(1), one]));
+  const links = new Map(all("nav a").map((element) => [element.hash.slice(1), element]));
   const watcher = new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
       links.forEach((link) => link.classList.remove("here"));
@@ -132,6 +137,7 @@
       const list = link.closest("ul");
       list.scrollTo({ left: link.offsetLeft - list.offsetLeft - 40 });
     });
+    // Sections are watched in a band near the top of the window, where one reads.
   }, { rootMargin: "-12% 0px -80% 0px" });
-  all("main > section").forEach((one) => watcher.observe(one));
+  all("main > section").forEach((element) => watcher.observe(element));
 })();
