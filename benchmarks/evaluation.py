@@ -27,6 +27,7 @@ from erasure.core.splits import DataSplits, SplitIndices, View
 from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.attacks.likelihood_ratio import likelihood_ratios
 from erasure.evaluation.evaluator import Evaluator
+from erasure.evaluation.measure import measure
 from erasure.metrics.privacy.ulira import ULiRA
 from erasure.metrics.to_gold.forget_quality import ForgetQuality
 from erasure.metrics.to_gold.klom import KLoM
@@ -147,7 +148,7 @@ def pool_attacks() -> float:
     metrics = (ULiRA(), KLoM(), ForgetQuality())
     begun = time.process_time()
     for metric in metrics:
-        metric(ctx)
+        measure(metric, ctx)
     return time.process_time() - begun
 
 

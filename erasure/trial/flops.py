@@ -6,6 +6,9 @@ from erasure.training.flops import step_flops
 from erasure.training.sharded import Ensemble
 from erasure.trial.trial import Trial
 
+BATCH_SIZE = 64
+"""Samples in the batch whose operations are counted, if the trainer does not say how many."""
+
 
 def count_flops(trial: Trial, original: nn.Module) -> dict[str, float]:
     """Return the floating-point operations of a forward and backward pass, as costs.

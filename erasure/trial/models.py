@@ -16,9 +16,6 @@ from erasure.training.tensor_cache import TensorCache
 from erasure.trial.progress import Progress
 from erasure.trial.trial import Trial
 
-BATCH_SIZE = 64
-"""Samples in the batch whose operations are counted, if the trainer does not say how many."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrialModels:
