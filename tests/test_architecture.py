@@ -16,10 +16,10 @@ import multirun_analysis
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
-    found.name
+    module.name
     for package in (erasure, multirun_analysis)
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if not found.name.endswith("__main__")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith("__main__")
 )
 PACKAGES = ("erasure", "multirun_analysis", "hydra_plugins")
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
@@ -40,11 +40,11 @@ def test_imports_keep_their_direction():
     code = (
         "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
     )
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert f"{len(CONTRACTS['contracts'])} kept, 0 broken" in found.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"{len(CONTRACTS['contracts'])} kept, 0 broken" in process.stdout
 
 
 def test_a_new_package_cannot_forget_the_contracts():
@@ -112,9 +112,9 @@ def global_draws(path):
 
 def test_global_generators_are_seeded_in_one_place():
     """In ``isolated``, which restores them; and by the checks that look for who reads them."""
-    found = {relative(path): list(global_draws(path)) for path in SOURCES}
+    results = {relative(path): list(global_draws(path)) for path in SOURCES}
     allowed = {"erasure/core/seeding.py", "erasure/testing/surroundings.py"}
-    assert {path for path, calls in found.items() if calls} <= allowed
+    assert {path for path, calls in results.items() if calls} <= allowed
 
 
 def test_torch_and_others_stay_out_of_what_starts_the_program():
@@ -153,8 +153,8 @@ from torchvision.models import resnet18
 erasure.core.torchvision_import.install()
 print({HOOKS}, callable(resnet18))
 """
-    found = python("-W", "error", "-c", code)
-    assert (found.stdout, found.stderr) == ("0 True\n", "")
+    process = python("-W", "error", "-c", code)
+    assert (process.stdout, process.stderr) == ("0 True\n", "")
 
 
 CLOCKS = {"time", "monotonic", "perf_counter", "process_time", "thread_time"}
@@ -193,3 +193,21 @@ def test_no_test_depends_on_the_speed_of_the_machine():
         asserts = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
         assert not [n.lineno for n in asserts if list(reads_of_clocks(n))], relative(path)
         assert set(time_outs(tree(path))) <= {"HANGS"}, relative(path)
+
+
+PRIVATE_WORDS = {"found", "told", "known", "spoken", "in_words", "said", "asked", "given"}
+"""Names that say how a value was come by, and not what it is."""
+
+
+def test_no_name_hides_what_it_holds():
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            elif isinstance(node, ast.arg):
+                name = node.arg
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                name = node.name
+            else:
+                continue
+            assert name not in PRIVATE_WORDS, f"{relative(path)}:{node.lineno}"

@@ -97,7 +97,7 @@ def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
     from erasure.config.explain import explain
 
     full_error = os.environ.get("HYDRA_FULL_ERROR")
-    shown_in_full = bool(full_error)
+    shown_in_full = full_error not in (None, "", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         action()
@@ -118,6 +118,8 @@ def reported(action: Callable[[], None], arguments: Sequence[str]) -> int:
     finally:
         if full_error is None:
             del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
     return 0
 
 

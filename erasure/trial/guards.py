@@ -54,14 +54,14 @@ def require_effect(unlearner: Unlearner, original: nn.Module, unlearned: nn.Modu
 def relative_change(before: nn.Module, after: nn.Module) -> float | None:
     """Return the L2 distance of the parameters over the norm of the first, or None.
 
-    There is none when the models have different parameters.
+    There is none when the models have different parameters, or the first has none that is not 0.
     """
     old, new = dict(before.named_parameters()), dict(after.named_parameters())
     if {n: p.shape for n, p in old.items()} != {n: p.shape for n, p in new.items()}:
         return None
     moved = sum(_squared(new[name].detach() - old[name].detach()) for name in old)
     size = sum(_squared(weight.detach()) for weight in old.values())
-    return math.sqrt(moved / size)
+    return math.sqrt(moved / size) if size > 0 else None
 
 
 def output_change(ctx: EvalContext) -> dict[str, float]:

@@ -169,7 +169,8 @@ def _modules(before: Causes, now: Causes, date: str) -> list[str]:
         paths = [_path(each.name) for each in edited]
         rest = len(paths) - TOLD
         listed = ", ".join(paths[:TOLD]) if rest > 0 else _enumerated(paths)
-        return [f"{listed}{f' and {rest} others' * (rest > 0)} changed since {date}"]
+        others = f" and {rest} other{'s' * (rest > 1)}" if rest > 0 else ""
+        return [f"{listed}{others} changed since {date}"]
     lines = [
         f"{_path(each.name)} is {'no longer ' * (each.now is None)}used since {date}"
         for each in changes

@@ -221,9 +221,9 @@ def _parquet(rows, path, **classes):
     from datasets import ClassLabel, Dataset
     from datasets import Image as Picture
 
-    found = Dataset.from_dict(rows)
+    result = Dataset.from_dict(rows)
     for name, names in classes.items():
-        found = found.cast_column(name, ClassLabel(names=list(names)))
+        result = result.cast_column(name, ClassLabel(names=list(names)))
     if "image" in rows:
-        found = found.cast_column("image", Picture())
-    found.to_parquet(path)
+        result = result.cast_column("image", Picture())
+    result.to_parquet(path)

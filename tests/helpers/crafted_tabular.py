@@ -71,10 +71,10 @@ def iris(folder):
     """Write Iris as UCI sends it; scikit-learn bundles the same flowers."""
     from sklearn.datasets import load_iris
 
-    found = load_iris()
+    result = load_iris()
     names = ("sepal length", "sepal width", "petal length", "petal width")
-    columns = {name: found.data[:, i].tolist() for i, name in enumerate(names)}
-    columns["class"] = [f"Iris-{found.target_names[label]}" for label in found.target]
+    columns = {name: result.data[:, i].tolist() for i, name in enumerate(names)}
+    columns["class"] = [f"Iris-{result.target_names[label]}" for label in result.target]
     roles = dict.fromkeys(names, ("Feature", "Continuous"))
     uci(folder, 53, "Iris", columns, roles | {"class": ("Target", "Categorical")})
 
@@ -175,7 +175,7 @@ def openml_answers(rows=120, host="https://www.openml.org"):
         }
         for index, (name, values) in enumerate(kinds.items())
     ]
-    found = {"did": 31, "name": "credit-g", "version": 1, "status": "active", "format": "ARFF"}
+    result = {"did": 31, "name": "credit-g", "version": 1, "status": "active", "format": "ARFF"}
     description = {
         "id": "31",
         "name": "credit-g",
@@ -191,7 +191,7 @@ def openml_answers(rows=120, host="https://www.openml.org"):
     api = "api/v1/json/data"
     quality = [{"name": "NumberOfInstances", "value": str(float(rows))}]
     answers = {
-        f"{api}/list/data_name/credit-g/limit/2/data_version/1": {"data": {"dataset": [found]}},
+        f"{api}/list/data_name/credit-g/limit/2/data_version/1": {"data": {"dataset": [result]}},
         f"{api}/31": {"data_set_description": description},
         f"{api}/features/31": {"data_features": {"feature": features}},
         f"{api}/qualities/31": {"data_qualities": {"quality": quality}},

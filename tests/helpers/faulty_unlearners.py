@@ -66,9 +66,9 @@ class EditsOriginal:
 
     def __call__(self, task):
         kind, weights = type(task.model), model_fingerprint(task.model)
-        for found in [o for o in gc.get_objects() if type(o) is kind]:
-            if model_fingerprint(found) == weights:
-                Shrink()(replace(task, model=found))
+        for item in [o for o in gc.get_objects() if type(o) is kind]:
+            if model_fingerprint(item) == weights:
+                Shrink()(replace(task, model=item))
         return task.model
 
 

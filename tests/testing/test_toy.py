@@ -5,6 +5,7 @@ from erasure.core.fingerprint import model_fingerprint
 from erasure.core.splits import View
 from erasure.testing import toy_context, toy_task
 from erasure.testing.toy import EPOCHS, TOY_MODELS, toy_indices, toy_pool
+from erasure.testing.unlearner_run import same_values
 from erasure.training.scoring import accuracy
 
 CHANCE = 1 / 4
@@ -97,3 +98,13 @@ def test_a_forget_set_can_be_a_class_of_its_own(num_forget):
     assert set(task.retain.targets.tolist()) <= {0, 1, 2}
     assert set(task.val.targets.tolist()) == {0, 1, 2, 3}
     assert accuracy(task.model, task.forget) > 3 * CHANCE
+
+
+def test_nan_is_equal_to_itself_and_to_nothing_else():
+    nan, inf = float("nan"), float("inf")
+    largest = torch.finfo(torch.float32).max
+    assert same_values(torch.tensor([nan, 1.0]), torch.tensor([nan, 1.0]))
+    assert not same_values(torch.tensor([nan]), torch.tensor([0.0]))
+    assert not same_values(torch.tensor([inf]), torch.tensor([largest]))
+    assert not same_values(torch.tensor([1.0]), torch.tensor([1.0, 1.0]))
+    assert not same_values(torch.tensor([1.0]), None)

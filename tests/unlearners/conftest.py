@@ -41,8 +41,8 @@ def statistics():
     """Return all running means of a model as one vector."""
 
     def vector(model):
-        found = [v.clone() for name, v in model.state_dict().items() if "running_mean" in name]
-        return torch.cat(found)
+        results = [v.clone() for name, v in model.state_dict().items() if "running_mean" in name]
+        return torch.cat(results)
 
     return vector
 

@@ -21,8 +21,8 @@ def test_one_step_is_the_one_worked_by_hand(fit, parameters):
 
     def slope(view):
         loss = F.cross_entropy(reference(view.pool.pool.fetch(view.index)), view.targets)
-        found = torch.autograd.grad(loss, list(reference.parameters()))
-        return torch.cat([part.flatten() for part in found])
+        result = torch.autograd.grad(loss, list(reference.parameters()))
+        return torch.cat([part.flatten() for part in result])
 
     expected = parameters(reference) - 0.5 * (slope(task.retain) - slope(task.forget))
     ours = AdvancedNegGrad(fit=fit(lr=0.5, epochs=1, batch_size=200))(task)
@@ -80,8 +80,8 @@ def test_sets_of_labels_take_the_loss_of_their_kind(fit, multilabel_task, parame
     def slope(view):
         logits = reference(view.pool.pool.fetch(view.index))
         loss = F.binary_cross_entropy_with_logits(logits, view.targets.float())
-        found = torch.autograd.grad(loss, list(reference.parameters()))
-        return torch.cat([part.flatten() for part in found])
+        result = torch.autograd.grad(loss, list(reference.parameters()))
+        return torch.cat([part.flatten() for part in result])
 
     expected = parameters(reference) - 0.5 * (slope(task.retain) - slope(task.forget))
     ours = AdvancedNegGrad(fit=fit(lr=0.5, epochs=1, batch_size=64))(task)

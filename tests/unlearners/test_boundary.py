@@ -93,15 +93,15 @@ def test_the_labels_are_computed_once_and_remembered_by_epsilon(fit):
 
 def test_the_labels_do_not_depend_on_the_batch_size():
     def labels(size):
-        found = []
+        results = []
 
         def cached(name, view, compute, **settings):
-            found.append(compute())
-            return found[-1]
+            results.append(compute())
+            return results[-1]
 
         loop = Fit(optimizer=torch.optim.SGD, epochs=0, batch_size=size)
         BoundaryShrink(fit=loop, epsilon=0.4)(replace(toy_task("cnn"), cached=cached))
-        return found[-1]["labels"]
+        return results[-1]["labels"]
 
     assert labels(5).equal(labels(100))
 

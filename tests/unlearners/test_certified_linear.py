@@ -42,11 +42,11 @@ def objective(w, rows, b, lam=LAM):
 def test_training_without_noise_is_that_of_scikit_learn():
     """Its C weighs the sum of losses against half the squared norm: 1 / (lam n)."""
     rows = some_rows()
-    found = train(rows, torch.zeros(3, 5, dtype=torch.float64), LAM, 200)
+    result = train(rows, torch.zeros(3, 5, dtype=torch.float64), LAM, 200)
     for number in range(3):
         other = LogisticRegression(C=1 / (LAM * 120), fit_intercept=False, tol=1e-12)
         other.fit(rows.inputs.numpy(), rows.signs[:, number].numpy())
-        np.testing.assert_allclose(found[number].numpy(), other.coef_[0], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(result[number].numpy(), other.coef_[0], rtol=0, atol=1e-6)
 
 
 def test_training_ends_where_the_gradient_is_zero():
@@ -66,7 +66,7 @@ def test_a_removal_is_the_newton_step_and_its_bound():
     rows, count = some_rows(), 7
     gone, kept = rows.cut(count)
     weight = train(rows, noise(rows), LAM, 200)
-    found, bound = remove(weight, gone, kept, LAM)
+    result, bound = remove(weight, gone, kept, LAM)
     squares = 0.0
     for number in range(3):
         none = torch.zeros(5, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_a_removal_is_the_newton_step_and_its_bound():
             lambda v, n=number, b=none: objective(v, (kept.inputs, kept.signs[:, n]), b), w
         )
         step = torch.linalg.inv(hessian) @ slope
-        torch.testing.assert_close(found[number], weight[number] + step)
+        torch.testing.assert_close(result[number], weight[number] + step)
         size = torch.linalg.matrix_norm(kept.inputs, 2)
         squares += (size * step.norm() * (kept.inputs @ step).norm() / 4) ** 2
     assert bound == pytest.approx(math.sqrt(squares))
@@ -90,8 +90,8 @@ def test_one_sample_by_hand():
     lam = 1/4 the step is -1, and its bound |X| |step| |X step| / 4 = 1/4.
     """
     row = LabelledRows(torch.ones(1, 1).double(), torch.ones(1, 1).double())
-    found, bound = remove(torch.zeros(1, 1).double(), row, row, 0.25)
-    assert found.item() == pytest.approx(-1.0)
+    result, bound = remove(torch.zeros(1, 1).double(), row, row, 0.25)
+    assert result.item() == pytest.approx(-1.0)
     assert bound == pytest.approx(0.25)
 
 

@@ -58,8 +58,8 @@ def test_the_rest_is_finetuning(fit):
     mirrored = toy_task("cnn")
     ConvolutionTranspose(fit=fit(epochs=0))(mirrored)
     expected = Finetune(fit=loop)(mirrored)
-    found = ConvolutionTranspose(fit=loop)(toy_task("cnn"))
-    assert model_fingerprint(found) == model_fingerprint(expected)
+    result = ConvolutionTranspose(fit=loop)(toy_task("cnn"))
+    assert model_fingerprint(result) == model_fingerprint(expected)
 
 
 def test_the_forget_set_is_not_read(fit):

@@ -77,8 +77,8 @@ def test_the_contrast_by_hand(fit):
     forget = Batch(torch.tensor([[1.0, 0.0]]), torch.zeros(1), torch.zeros(1))
     rows = torch.tensor([[torch.tensor(3.0).log(), 5.0], [0.0, 5.0]])
     retain = Batch(rows, torch.zeros(2), torch.zeros(2))
-    found = method(fit, temperature=1.0)._contrast(given, (forget, retain))
-    assert found.item() == pytest.approx(0.836988, abs=1e-5)
+    result = method(fit, temperature=1.0)._contrast(given, (forget, retain))
+    assert result.item() == pytest.approx(0.836988, abs=1e-5)
 
 
 def test_passes(fit):

@@ -48,12 +48,12 @@ def test_it_is_the_noise_of_the_paper(model):
     reference = toy_task(model)
     known = fisher(reference)
     last = list(known)[-2:]
-    found = FisherForgetting(alpha=1e-4)(toy_task(model))
+    result = FisherForgetting(alpha=1e-4)(toy_task(model))
     draw = reference.generator
     for name, old in reference.model.named_parameters():
         noise = torch.randn(old.shape, generator=draw)
         expected = old + variance(name, known[name], last, 1e-4).sqrt() * noise
-        torch.testing.assert_close(found.get_parameter(name), expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(result.get_parameter(name), expected, rtol=1e-4, atol=1e-6)
 
 
 @MODELS
@@ -173,11 +173,11 @@ def test_every_estimator_names_what_it_depends_on(estimator):
 
 
 def test_estimators_differ():
-    found = [
+    results = [
         model_fingerprint(FisherForgetting(estimator=estimator)(toy_task()))
         for estimator in ("exact", "sketch", "batch")
     ]
-    assert len(set(found)) == 3
+    assert len(set(results)) == 3
 
 
 @pytest.mark.parametrize("estimator", ["exact", "sketch", "batch"])

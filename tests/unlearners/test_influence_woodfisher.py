@@ -22,8 +22,8 @@ def slopes(task, ids):
     rows = []
     for sample in ids:
         loss = F.cross_entropy(model(pool.fetch(sample[None])), pool.targets[sample[None]])
-        found = torch.autograd.grad(loss, list(model.parameters()))
-        rows.append(torch.cat([part.flatten() for part in found]).double().numpy())
+        result = torch.autograd.grad(loss, list(model.parameters()))
+        rows.append(torch.cat([part.flatten() for part in result]).double().numpy())
     return np.stack(rows)
 
 
@@ -56,8 +56,8 @@ def run(task, **settings):
 @pytest.mark.parametrize("num", [3, 1000])
 def test_it_is_the_recursion_in_numpy(model, num):
     expected = reference(toy_task(model), num)
-    found, curve = run(toy_task(model), alpha=2.0, samples=num)
-    assert np.linalg.norm(found - 2.0 * expected) < 1e-5 * np.linalg.norm(2.0 * expected) + 1e-6
+    result, curve = run(toy_task(model), alpha=2.0, samples=num)
+    assert np.linalg.norm(result - 2.0 * expected) < 1e-5 * np.linalg.norm(2.0 * expected) + 1e-6
     assert curve["step_norm"] == pytest.approx(np.linalg.norm(2.0 * expected), rel=1e-5)
     assert curve["uncapped_norm"] == curve["step_norm"]
 
@@ -76,8 +76,8 @@ def test_the_recursion_itself_is_in_double_precision():
     for g in map(np.array, gradients[1:]):
         t = o @ g
         k, o = k - (k @ g) / (100 + t) * o, o - t / (100 + t) * o
-    found = method._recursion(task, task.retain, start).numpy()
-    assert np.linalg.norm(found - k) < 1e-12 * np.linalg.norm(k)
+    result = method._recursion(task, task.retain, start).numpy()
+    assert np.linalg.norm(result - k) < 1e-12 * np.linalg.norm(k)
     assert np.linalg.norm(k - start.numpy()) > 1e-6
 
 

@@ -44,10 +44,10 @@ def reference(task, *, lr, sigma, copies, zero_grad, size, epochs):
 def test_it_is_the_algorithm_of_the_paper(fit, parameters, model, zero_grad):
     settings = {"sigma": 0.3, "copies": 3, "zero_grad": zero_grad}
     loop = fit(lr=1e-3, epochs=2, batch_size=8, mode="eval")
-    found = JiT(fit=loop, **settings)(toy_task(model))
+    result = JiT(fit=loop, **settings)(toy_task(model))
     expected = reference(toy_task(model), lr=1e-3, size=8, epochs=2, **settings)
-    assert (parameters(found) - parameters(expected)).abs().max() < 1e-5
-    assert (parameters(found) - parameters(toy_task(model).model)).abs().max() > 1e-3
+    assert (parameters(result) - parameters(expected)).abs().max() < 1e-5
+    assert (parameters(result) - parameters(toy_task(model).model)).abs().max() > 1e-3
 
 
 def test_setting_gradients_to_zero_matters_from_the_second_step_on(fit, parameters):

@@ -83,8 +83,8 @@ def test_it_reads_validation_and_retain_only(fit):
 
 def test_another_seed_of_the_method_resets_to_other_weights(fit):
     none = {"fit": fit(epochs=0), "warmup": fit(epochs=0)}
-    found = [method(fit, **none)(toy_task(seed=seed)) for seed in (0, 0, 1)]
-    prints = [model_fingerprint(model) for model in found]
+    results = [method(fit, **none)(toy_task(seed=seed)) for seed in (0, 0, 1)]
+    prints = [model_fingerprint(model) for model in results]
     assert prints[0] == prints[1] != prints[2]
 
 

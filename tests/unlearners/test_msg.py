@@ -63,8 +63,8 @@ def reference(task, *, frac, scale, epochs, lr, momentum, decay, size=32):
         for batch in view.batches(size):
             net.zero_grad()
             F.cross_entropy(net(batch.inputs), batch.targets).backward()
-            found = sign * net.blocks[0].weight.grad
-            total = found.clone() if total is None else total + found
+            result = sign * net.blocks[0].weight.grad
+            total = result.clone() if total is None else total + result
     weight = net.blocks[0].weight
     lowest = (-total.abs()).flatten().topk(round(frac * weight.numel())).indices
     again = torch.zeros(weight.numel(), dtype=torch.bool)

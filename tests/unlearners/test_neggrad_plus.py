@@ -13,8 +13,8 @@ def test_one_step_is_the_one_worked_by_hand(fit, parameters):
 
     def slope(view):
         loss = F.cross_entropy(reference(view.pool.pool.fetch(view.index)), view.targets)
-        found = torch.autograd.grad(loss, list(reference.parameters()))
-        return torch.cat([part.flatten() for part in found])
+        result = torch.autograd.grad(loss, list(reference.parameters()))
+        return torch.cat([part.flatten() for part in result])
 
     step = 0.8 * slope(task.retain) - 0.2 * slope(task.forget)
     expected = parameters(reference) - 0.5 * step

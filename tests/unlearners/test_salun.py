@@ -69,9 +69,9 @@ def reference(task, mask, restore, *, lr, momentum, weight_decay):
     for _ in range(2):
         for batch in task.retain.batches(32, generator=task.generator):
             loss = F.cross_entropy(net(batch.inputs), batch.targets)
-            found = torch.autograd.grad(loss, list(net.parameters()))
+            result = torch.autograd.grad(loss, list(net.parameters()))
             for weight, first, pace, slope, kept in zip(
-                weights, start, speed, found, masks, strict=True
+                weights, start, speed, result, masks, strict=True
             ):
                 pace.mul_(momentum).add_(slope * kept + weight_decay * weight)
                 weight.sub_(lr * pace)
@@ -142,8 +142,8 @@ def test_one_computation_serves_every_ratio_whatever_order_it_comes_back_in(fit)
     inner = RandomLabels(fit=fit())
     for ratio in (0.1, 0.7):
         ours = SalUn(inner=inner, ratio=ratio)
-        found = ours(replace(toy_task("cnn"), cached=cached))
-        assert model_fingerprint(found) == model_fingerprint(ours(toy_task("cnn")))
+        result = ours(replace(toy_task("cnn"), cached=cached))
+        assert model_fingerprint(result) == model_fingerprint(ours(toy_task("cnn")))
     assert len(memory) == 1
     assert len(calls) == 2
     SalUn(inner=inner, batch_size=8)(replace(toy_task("cnn"), cached=cached))

@@ -83,11 +83,11 @@ def ours(fit, model, optimizer, options, **changes):
 @MODELS
 @pytest.mark.parametrize(("optimizer", "options"), OPTIMIZERS)
 def test_it_is_the_algorithm_of_the_paper(fit, parameters, model, optimizer, options):
-    found = ours(fit, model, optimizer, options)
+    result = ours(fit, model, optimizer, options)
     expected = reference(toy_task(model), optimizer, options)
-    assert (parameters(found) - parameters(expected)).abs().max() < 1e-6
+    assert (parameters(result) - parameters(expected)).abs().max() < 1e-6
     for name, value in expected.state_dict().items():
-        assert torch.allclose(found.state_dict()[name], value, rtol=0, atol=1e-6), name
+        assert torch.allclose(result.state_dict()[name], value, rtol=0, atol=1e-6), name
 
 
 @pytest.mark.parametrize(("optimizer", "options"), OPTIMIZERS)
@@ -97,9 +97,9 @@ def test_it_is_the_algorithm_of_the_paper(fit, parameters, model, optimizer, opt
     ids=["min first", "no T^2", "max in every epoch", "an optimizer per phase"],
 )
 def test_it_is_none_of_the_wrong_variants(fit, parameters, optimizer, options, mutation):
-    found = ours(fit, "cnn", optimizer, options)
+    result = ours(fit, "cnn", optimizer, options)
     wrong = reference(toy_task("cnn"), optimizer, options, **mutation)
-    assert (parameters(found) - parameters(wrong)).abs().max() > 1e-4
+    assert (parameters(result) - parameters(wrong)).abs().max() > 1e-4
 
 
 @MODELS
@@ -197,13 +197,13 @@ def test_divergence_by_hand():
     half, quarter = torch.tensor(0.5).log() * 2, torch.tensor(0.25).log() * 2
     teacher = torch.stack([torch.stack([half, quarter, quarter]), torch.zeros(3)])
     student = torch.stack([torch.stack([quarter, half, quarter]) + 5.0, torch.ones(3)])
-    found = Multiclass().predictive_kl(teacher, student, 2.0)
-    assert found.tolist() == pytest.approx([0.693147, 0.0], abs=1e-6)
-    assert found.mean().item() == pytest.approx(0.346574, abs=1e-6)
+    result = Multiclass().predictive_kl(teacher, student, 2.0)
+    assert result.tolist() == pytest.approx([0.693147, 0.0], abs=1e-6)
+    assert result.mean().item() == pytest.approx(0.346574, abs=1e-6)
     by_torch = 4 * F.kl_div(
         F.log_softmax(student / 2, dim=1), F.softmax(teacher / 2, dim=1), reduction="batchmean"
     )
-    assert found.mean().item() == pytest.approx(by_torch.item(), abs=1e-6)
+    assert result.mean().item() == pytest.approx(by_torch.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize(

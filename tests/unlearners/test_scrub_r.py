@@ -27,12 +27,12 @@ def rewound(monkeypatch, fit):
 
     def run(forget_errors, target):
         task = toy_task()
-        states, found = [], iter(forget_errors)
+        states, result = [], iter(forget_errors)
 
         def accuracy(model, view):
             if view is task.forget:
                 states.append(model_fingerprint(model))
-                return 1.0 - next(found)
+                return 1.0 - next(result)
             return 1.0 - target
 
         monkeypatch.setattr(module, "accuracy", accuracy)

@@ -61,11 +61,11 @@ def reference(task, parameters, *, lr, alpha, gamma, power, every, clip, epochs,
         for batch in task.retain.batches(size, generator=task.generator):
             net.train()
             if done % every == 0:
-                found = next(drop, None)
-                if found is None:
+                result = next(drop, None)
+                if result is None:
                     drop = task.forget.batches(size, generator=aside)
-                    found = next(drop)
-                losses = F.cross_entropy(net(found.inputs), found.targets, reduction="none")
+                    result = next(drop)
+                losses = F.cross_entropy(net(result.inputs), result.targets, reduction="none")
                 scale = alpha * (1 + math.cos(math.pi * done / steps)) / 2
                 weighted = len(losses) * weights(losses.detach(), power) * losses
                 step(-scale * weighted.mean(), allowed, clip)
@@ -114,7 +114,7 @@ def test_weights_move_in_the_first_forget_step_where_the_mask_is_one(
 
 def test_a_higher_threshold_marks_fewer_weights():
     marked = [mask(toy_task(), 32, gamma) for gamma in (0.0, 0.5, 1.0, 2.0, 8.0)]
-    counts = [int(found.sum()) for found in marked]
+    counts = [int(item.sum()) for item in marked]
     assert counts[0] == len(marked[0])
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] < counts[1]
@@ -130,13 +130,13 @@ def test_a_higher_threshold_marks_fewer_weights():
     ],
 )
 def test_samples_are_weighed_by_a_power_of_their_loss(fit, power, expected):
-    found = SFRon(fit=fit(), adaptivity=power)._weights(torch.tensor([1.0, 4.0, 16.0]))
-    assert found.tolist() == pytest.approx(expected, rel=1e-6)
+    result = SFRon(fit=fit(), adaptivity=power)._weights(torch.tensor([1.0, 4.0, 16.0]))
+    assert result.tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_loss_of_zero_gives_no_infinity(fit):
-    found = SFRon(fit=fit(), adaptivity=2.0)._weights(torch.tensor([0.0, 0.0, 1.0]))
-    assert found.tolist() == pytest.approx([0.5, 0.5, 0.0])
+    result = SFRon(fit=fit(), adaptivity=2.0)._weights(torch.tensor([0.0, 0.0, 1.0]))
+    assert result.tolist() == pytest.approx([0.5, 0.5, 0.0])
 
 
 @MODELS

@@ -34,11 +34,11 @@ def test_every_tensor_moves_by_its_share(model):
 @MODELS
 def test_the_model_as_a_whole_moves_by_its_share_along_one_direction(model):
     """``sqrt(sum_i 0.2^2 |w_i|^2) = 0.2 |w|``, spread evenly over all entries."""
-    found = moves(Sham(relative_norm=0.2, scope="model"), model).values()
-    old = torch.cat([a.flatten() for a, _ in found])
-    step = torch.cat([(b - a).flatten() for a, b in found])
+    result = moves(Sham(relative_norm=0.2, scope="model"), model).values()
+    old = torch.cat([a.flatten() for a, _ in result])
+    step = torch.cat([(b - a).flatten() for a, b in result])
     assert length(step) == pytest.approx(0.2 * length(old), rel=1e-5)
-    sizes = torch.stack([(b - a).square().mean() for a, b in found if a.numel() > 100])
+    sizes = torch.stack([(b - a).square().mean() for a, b in result if a.numel() > 100])
     assert sizes.max() < 1.6 * sizes.min()
 
 
@@ -53,7 +53,7 @@ def test_it_moves_as_far_as_its_reference_in_another_direction(fit, model, scope
             far = length(new - old)
             assert length(sham[name][1] - old) == pytest.approx(far, rel=1e-4), name
     theirs, ours = (
-        torch.cat([(b - a).flatten() for a, b in found.values()]) for found in (target, sham)
+        torch.cat([(b - a).flatten() for a, b in item.values()]) for item in (target, sham)
     )
     assert length(ours) == pytest.approx(length(theirs), rel=1e-4)
     assert torch.cosine_similarity(ours, theirs, dim=0).abs() < 0.2
@@ -75,8 +75,8 @@ def test_the_reference_works_on_a_copy_and_is_run_as_it_would_be_alone(fit):
 
 
 def test_a_reference_that_does_not_move_leaves_everything():
-    found = moves(Sham(reference=Identity()), "cnn")
-    assert all(old.equal(new) for old, new in found.values())
+    result = moves(Sham(reference=Identity()), "cnn")
+    assert all(old.equal(new) for old, new in result.values())
 
 
 def test_another_seed_is_another_direction():

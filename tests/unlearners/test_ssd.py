@@ -58,11 +58,11 @@ def test_ssd_is_its_formula(model):
     reference = toy_task(model)
     d = importance(reference, both(reference), 50, cross_entropy, 2)
     f = importance(reference, reference.forget.index, 50, cross_entropy, 2)
-    found = dict(SSD(alpha=1.5, dampening=0.7, batch_size=50)(toy_task(model)).named_parameters())
+    result = dict(SSD(alpha=1.5, dampening=0.7, batch_size=50)(toy_task(model)).named_parameters())
     touched = 0
     for name, old in reference.model.named_parameters():
         for w, new, fi, di in zip(
-            *(v.detach().flatten().tolist() for v in (old, found[name], f[name], d[name])),
+            *(v.detach().flatten().tolist() for v in (old, result[name], f[name], d[name])),
             strict=True,
         ):
             if fi > 1.5 * di:
@@ -78,14 +78,14 @@ def test_lfssd_is_its_formula(model):
     reference = toy_task(model)
     d = importance(reference, both(reference), 50, squared_norm, 1)
     f = importance(reference, reference.forget.index, 50, squared_norm, 1)
-    found = dict(LFSSD(alpha=1.2, batch_size=50)(toy_task(model)).named_parameters())
+    result = dict(LFSSD(alpha=1.2, batch_size=50)(toy_task(model)).named_parameters())
     touched = 0
     for name, old in reference.model.named_parameters():
         clear = (f[name] - 1.2 * d[name]).abs() > 1e-5 * d[name]
         chosen = f[name] > 1.2 * d[name]
         expected = torch.where(chosen, old.double() * d[name] / f[name].clamp(min=1e-30), old)
         torch.testing.assert_close(
-            found[name][clear].double(), expected[clear].double(), rtol=1e-4, atol=1e-8
+            result[name][clear].double(), expected[clear].double(), rtol=1e-4, atol=1e-8
         )
         touched += int(chosen.sum())
     assert touched > 50
@@ -101,14 +101,14 @@ def test_assd_is_its_formula(model):
     alpha = np.percentile(ratios[np.isfinite(ratios)], 100 - np.log(1 + 100 * 23 / 200))
     curve = []
     task = replace(toy_task(model), report=lambda step, of, **values: curve.append(values))
-    found = dict(ASSD(batch_size=50)(task).named_parameters())
+    result = dict(ASSD(batch_size=50)(task).named_parameters())
     assert curve[0]["alpha"] == pytest.approx(alpha, rel=1e-3)
     for name, old in reference.model.named_parameters():
         chosen, clear = f[name] > alpha * d[name], (f[name] / d[name] / alpha - 1).abs() > 1e-3
         factor = (d[name] / f[name].clamp(min=1e-30)).clamp(max=1.0)
         expected = torch.where(chosen, old.double() * factor, old.double())
         torch.testing.assert_close(
-            found[name][clear].double(), expected[clear], rtol=1e-3, atol=1e-8
+            result[name][clear].double(), expected[clear], rtol=1e-3, atol=1e-8
         )
 
 
@@ -232,8 +232,8 @@ def test_the_quantile_of_assd():
     """1 percent of the data: q = 100 - ln 2; all of it: q = 100 - ln 101."""
     assert quantile(1, 100) == pytest.approx(0.99306853, abs=1e-8)
     assert quantile(100, 100) == pytest.approx(0.95384879, abs=1e-8)
-    found = [quantile(n, 100) for n in range(1, 101)]
-    assert found == sorted(found, reverse=True)
+    results = [quantile(n, 100) for n in range(1, 101)]
+    assert results == sorted(results, reverse=True)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9537, 0.99, 1.0])
@@ -253,8 +253,8 @@ def test_more_values_than_torch_has_a_quantile_for():
     """Of the ratios 0, 1, ..., n - 1 the quantile q is q (n - 1)."""
     size = 16_800_000
     forget = {"a": torch.arange(size, dtype=torch.float32)}
-    found = threshold(forget, {"a": torch.ones(size)}, 0.75)
-    assert found == pytest.approx(0.75 * (size - 1), rel=1e-6)
+    result = threshold(forget, {"a": torch.ones(size)}, 0.75)
+    assert result == pytest.approx(0.75 * (size - 1), rel=1e-6)
 
 
 def test_without_a_finite_ratio_everything_with_a_gradient_is_dampened():

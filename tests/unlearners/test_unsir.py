@@ -28,14 +28,14 @@ MODELS = pytest.mark.parametrize("model", ["mlp", "cnn"])
 
 def adam(start, slope, *, lr, steps):
     """Descend by the formulas of Kingma and Ba with their constants."""
-    found, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    result, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, steps + 1):
-        gradient = slope(found)
+        gradient = slope(result)
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.999 * square + 0.001 * gradient**2
         corrected = (square / (1 - 0.999**step)).sqrt() + 1e-8
-        found = found - lr * mean / (1 - 0.9**step) / corrected
-    return found
+        result = result - lr * mean / (1 - 0.9**step) / corrected
+    return result
 
 
 def slope_of(objective):
@@ -105,14 +105,14 @@ def test_the_noise_is_that_of_the_formulas(impair, noise_of):
         return -F.cross_entropy(net(noise), torch.full((5,), 3)) + 0.01 * size
 
     expected = adam(start, slope_of(objective), lr=0.5, steps=4)
-    found = noise_of(impair(lr=0.5, penalty=0.01, clamp=False), task)
-    assert torch.allclose(sort(found), sort(expected), rtol=0, atol=1e-5)
+    result = noise_of(impair(lr=0.5, penalty=0.01, clamp=False), task)
+    assert torch.allclose(sort(result), sort(expected), rtol=0, atol=1e-5)
     kept = torch.cat([task.retain.index[task.retain.targets == c][:2] for c in range(3)])
     data = task.retain.pool.pool.inputs[kept]
     clamped = noise_of(impair(lr=0.5, penalty=0.01), toy_task(whole_class=True))
     limited = expected.clamp(data.min(), data.max())
     assert torch.allclose(sort(clamped), sort(limited), rtol=0, atol=1e-5)
-    assert not torch.allclose(sort(clamped), sort(found), rtol=0, atol=1e-2)
+    assert not torch.allclose(sort(clamped), sort(result), rtol=0, atol=1e-2)
 
 
 def sort(rows):
@@ -235,9 +235,9 @@ def test_the_noise_of_the_sample_form_moves_away_from_the_forget_set(model):
     def apart(noise):
         return F.mse_loss(net(noise), logits)
 
-    found = NoiseSearch(lr=0.01, steps=5)(net, start, lambda noise: -apart(noise))
-    assert apart(found) > apart(start)
-    assert (found - start).abs().max() == pytest.approx(0.05, rel=0.05)  # Adam: lr at most
+    result = NoiseSearch(lr=0.01, steps=5)(net, start, lambda noise: -apart(noise))
+    assert apart(result) > apart(start)
+    assert (result - start).abs().max() == pytest.approx(0.05, rel=0.05)  # Adam: lr at most
 
 
 def test_no_pair_is_skipped_and_labels_of_the_forget_set_are_not_used(fit):

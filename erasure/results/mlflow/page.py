@@ -21,7 +21,6 @@ LEADERBOARD = "erasure-leaderboard"
 MEANS = "erasure-means"
 SCATTER = "erasure-scatter"
 VERSION_TAG = "erasure.page"
-KIND = "custom_model_development"
 SECTION = "trade-offs"
 
 DESCRIPTION = """\
