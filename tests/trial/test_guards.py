@@ -3,12 +3,13 @@
 import torch
 from torch import nn
 
+from erasure.core.seeding import isolated
 from erasure.trial.guards import relative_change
 
 
 def linear(*weights):
-    model = nn.Linear(len(weights), 1, bias=False)
-    with torch.no_grad():
+    with isolated(0, "guards"), torch.no_grad():
+        model = nn.Linear(len(weights), 1, bias=False)
         model.weight.copy_(torch.tensor([weights]))
     return model
 
