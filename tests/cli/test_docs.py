@@ -42,6 +42,7 @@ def test_every_row_of_the_methods_is_that_of_the_class():
     assert [row for row in kept.strip().splitlines() if row not in made] == []
 
 
+@pytest.mark.slow
 def test_the_sections_of_metrics_are_those_of_the_classes():
     made = {n: text for room in metrics.sections(CONF).values() for n, text in room.items()}
     assert stale(metrics.PAGE, made) == [], "python -m erasure docs --write"

@@ -81,6 +81,7 @@ def test_examples_are_whole_lines_that_can_be_copied(shown):
     assert all(not line.startswith("unlearner.fit") for line in lines)
 
 
+@pytest.mark.slow
 def test_examples_that_help_shows_compose(shown, compose_config):
     commands = [line.split()[2:] for line in shown().splitlines() if "python run.py unl" in line]
     commands += [

@@ -113,6 +113,7 @@ def test_a_missing_store_is_said_in_one_line_whatever_it_is_called(tmp_path, cap
     assert output == f"there is no store at {missing}; --root names another\n"
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_module(root, python):
     process = python("-m", "erasure.cli.store", "verify", "--root", root)
     assert (process.returncode, process.stdout) == (0, "3 models, 0 damaged\n")

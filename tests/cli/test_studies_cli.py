@@ -36,6 +36,7 @@ def store(tmp_path_factory):
     return root, [plan.name for plan in plans]
 
 
+@pytest.mark.slow
 def test_the_best_setting_becomes_a_recipe_with_where_it_comes_from(store, tmp_path, capsys):
     root, (name, _) = store
     assert main(["recipe", "--study", name, "--store", str(root), "--output", str(tmp_path)]) == 0

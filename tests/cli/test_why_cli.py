@@ -37,6 +37,7 @@ def finished(tmp_path, monkeypatch, compose_config, capsys):
     return go
 
 
+@pytest.mark.slow
 def test_it_tells_what_would_happen_and_runs_nothing(why, python, tmp_path):
     assert why() == (0, "never ran")
     assert list(tmp_path.iterdir()) == []

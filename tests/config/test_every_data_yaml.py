@@ -1,7 +1,6 @@
 """Every data set, split and model of ``conf`` composes, builds and fits, on crafted files."""
 
-import importlib.util
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +14,18 @@ pytestmark = pytest.mark.slow
 
 
 CONF = Path(__file__).parents[2] / "conf"
-CRAFTED = Path(__file__).parents[1] / "data"
 
 
 def options(group):
     return sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
 
 
-def crafted(name):
-    """Return a module of the tests of data, which write tiny files in real formats."""
-    spec = importlib.util.spec_from_file_location(name, CRAFTED / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 def craft(folder, option):
     """Write what a data set reads into ``folder`` and return what has to be set besides."""
     text = (CONF / "dataset" / f"{option}.yaml").read_text()
-    pictures, tables = crafted("crafted_torchvision"), crafted("crafted_tabular")
-    hub, graphs = crafted("crafted_huggingface"), crafted("crafted_geometric")
-    if "torchvision_images" in text or "image_folder" in text or "celeba" in text:
+    pictures, tables = import_module("crafted_torchvision"), import_module("crafted_tabular")
+    hub, graphs = import_module("crafted_huggingface"), import_module("crafted_geometric")
+    if "TorchvisionImages" in text or "ImageFolder" in text or "celeba" in text:
         pictures.craft(folder, option)
         return pictures.OVERRIDES.get(option, [])
     if option in (*tables.CRAFTED, *tables.BUNDLED, *tables.MADE):
@@ -64,7 +53,7 @@ def test_every_data_set_loads_and_fits_the_model_it_names(assembled, tmp_path, o
     parts = assembled(f"dataset={option}", *craft(tmp_path, option))
     assert len(parts.pool.targets) > 30
     assert parts.pool.num_classes >= 2
-    assert parts.source
+    assert parts.data_fingerprint
     counts = [len(getattr(parts.indices, name)) for name in ("forget", "retain", "val", "test")]
     assert min(counts) > 0
 
@@ -74,7 +63,7 @@ def test_every_split_chooses(assembled, tmp_path, option):
     if option in ("nodes", "edges"):
         parts = assembled(f"split={option}", "dataset=sbm")
     else:
-        data = crafted("crafted_splits").craft(tmp_path, option)
+        data = import_module("crafted_splits").craft(tmp_path, option)
         parts = assembled(f"split={option}", *data)
     assert 0 < len(parts.indices.forget) < len(parts.indices.train)
 

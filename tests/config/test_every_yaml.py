@@ -140,6 +140,7 @@ def test_every_loop_builds_and_descends(compose_config, option):
     assert 0 < weight.item() < 3
 
 
+@pytest.mark.slow
 def test_every_metric_builds_and_is_part_of_the_full_evaluation(compose_config):
     full = build(compose_config("evaluator=full").evaluator, "evaluator")
     for option in stems("metric"):
@@ -221,6 +222,7 @@ def test_every_recipe_composes_with_the_choices_of_its_name(compose_config, path
     build(cfg.unlearner, "unlearner")
 
 
+@pytest.mark.slow
 def test_a_recipe_changes_what_it_says(compose_config):
     tuned = compose_config("recipe=digits_noisy/mlp/random/scrub").unlearner
     assert tuned != compose_config("unlearner=scrub").unlearner

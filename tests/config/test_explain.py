@@ -44,6 +44,7 @@ def test_options_of_nested_groups_are_told_likewise(message_of):
     )
 
 
+@pytest.mark.slow
 def test_a_key_that_is_somewhere_below_is_suggested_where_it_is(message_of):
     message = message_of("unlearner.epochs=-1")
     start = "unlearner.epochs is not a setting; did you mean unlearner.fit.epochs?; allowed: "
@@ -59,6 +60,7 @@ def test_a_misspelled_key_gets_the_closest(message_of):
     assert message.startswith("split.fracton is not a setting; did you mean split.fraction?")
 
 
+@pytest.mark.slow
 def test_what_is_allowed_depends_on_the_other_arguments(message_of):
     message = message_of("split=class", "split.fraction=0.1")
     assert message.startswith("split.fraction is not a setting")

@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ def test_any_seed_and_any_name_make_a_stream(seed, name):
     assert draw(stream(seed, name)) == draw(stream(seed, name))
 
 
+@pytest.mark.slow
 def test_a_stream_is_the_same_in_another_process_with_another_hash_seed(python):
     code = "from erasure.core.seeding import stream; print(stream(5, 'split').initial_seed())"
     output = python("-c", code, PYTHONHASHSEED="1")

@@ -97,6 +97,7 @@ def answers(request, tmp_path_factory, environment):
     return folder, {case: answers[typed] for case, typed in cases.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", one_in_default(MIXED, count=10))
 def test_one_message_that_names_the_key_and_what_is_allowed(answers, case):
     code, _, err = answers[1][case]

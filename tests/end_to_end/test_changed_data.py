@@ -21,6 +21,7 @@ def trial(compose_config, tmp_path, monkeypatch):
     return go
 
 
+@pytest.mark.slow
 def test_a_finished_trial_is_read_back_only_while_its_data_are_the_same(
     trial, tmp_path, monkeypatch
 ):

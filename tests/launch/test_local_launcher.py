@@ -20,6 +20,7 @@ def test_slots_run_at_the_same_time_and_refill_one_by_one(app):
     assert third["begun"] < max(first["ended"], second["ended"]) + 1
 
 
+@pytest.mark.slow
 def test_each_slot_has_a_gpu(app):
     assert app.run("seed=0,1,2,3", "sleep=1", "hydra.launcher.gpus=[3,5]", "device=auto") == 0
     calls = app.notes("calls")
@@ -27,6 +28,7 @@ def test_each_slot_has_a_gpu(app):
     assert {note["env"]["CUDA_VISIBLE_DEVICES"] for note in calls} == {"3", "5"}
 
 
+@pytest.mark.slow
 def test_gpus_can_be_hidden(app):
     assert app.run("seed=0", "hydra.launcher.gpus=none") == 0
     assert app.notes("calls")[0]["env"]["CUDA_VISIBLE_DEVICES"] == ""
@@ -60,6 +62,7 @@ def launcher(app):
         yield made
 
 
+@pytest.mark.slow
 def test_other_sweepers_get_return_values_in_order(launcher):
     late, early = launcher.launch([["seed=4", "sleep=1"], ["seed=0"]], initial_job_idx=6)
     assert late.return_value == pytest.approx(0.1 + 0.1 * 4)
@@ -68,6 +71,7 @@ def test_other_sweepers_get_return_values_in_order(launcher):
     assert early.overrides == ["seed=0"]
 
 
+@pytest.mark.slow
 def test_other_sweepers_learn_of_a_dead_worker(launcher, capfd):
     overrides = [["seed=2", "act=kill", "victims=[2]"], ["seed=3", "act=kill", "victims=[2]"]]
     dead, alive = launcher.launch(overrides, initial_job_idx=0)
@@ -76,6 +80,7 @@ def test_other_sweepers_learn_of_a_dead_worker(launcher, capfd):
         _ = dead.return_value
 
 
+@pytest.mark.slow
 def test_it_works_below_the_basic_sweeper(app):
     assert app.run("seed=0,1", "hydra/sweeper=basic") == 0
     assert len(app.notes("ends")) == 2

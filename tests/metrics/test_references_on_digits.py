@@ -86,6 +86,7 @@ def test_doing_nothing_is_told_more_surely_than_fine_tuning_and_retraining_not_a
     assert values["original"] > values["unlearned"] > values["gold"]
 
 
+@pytest.mark.slow
 def test_the_loss_attack_sees_less_than_the_attack_with_many_models(digits):
     population = per_model("test")["mia/loss/auc"](digits, "unlearned").mean().item()
     per_sample = measure(ULiRA(), digits)["ulira/auc"]

@@ -47,6 +47,7 @@ def measured(compose_config, store):
     return carry_out
 
 
+@pytest.mark.slow
 def test_swapped_labels_confuse_the_original_and_not_gold(measured):
     values, _ = measured(
         ["interclass_confusion", "entanglement"],
@@ -64,6 +65,7 @@ def test_swapped_labels_confuse_the_original_and_not_gold(measured):
     assert values["entanglement/score"] > 0
 
 
+@pytest.mark.slow
 def test_a_trigger_works_on_the_original_and_not_on_gold(measured):
     values, unlearned = measured(
         ["backdoor_verify", "epistemic_efficacy"],
@@ -101,6 +103,7 @@ def test_retraining_without_a_class_leaves_nothing_of_it(measured):
     assert unlearned["cost/energy_joules"].reason == "missing_cost:energy_joules"
 
 
+@pytest.mark.slow
 def test_a_certified_removal_says_what_it_proves(measured):
     values, unlearned = measured(
         ["certificate"], "model=logistic", "unlearner=certified_linear", "unlearner.sigma=100"
@@ -111,6 +114,7 @@ def test_a_certified_removal_says_what_it_proves(measured):
     assert unlearned["certificate/epsilon"].extras["scope"] == "model"
 
 
+@pytest.mark.slow
 def test_fine_tuning_costs_what_it_reads(measured):
     values, _ = measured([], "unlearner=finetune", "unlearner.fit.epochs=3")
     assert values["cost/retain_passes"] == 3.0

@@ -107,12 +107,14 @@ def test_nothing_left_to_run_shows_the_table_and_writes_nothing(app, capsys):
     assert len(app.notes("sweeps")) == before
 
 
+@pytest.mark.slow
 def test_resume_false_runs_everything_again(app):
     assert app.run("seed=0,1") == 0
     assert app.run("seed=0,1", "resume=false") == 0
     assert len(app.notes("calls")) == 4
 
 
+@pytest.mark.slow
 def test_a_result_the_tracker_lost_is_left_to_the_trial(app):
     assert app.run("seed=0,1") == 0
     (app.folder / "empty").touch()
@@ -152,6 +154,7 @@ def test_an_old_failure_does_not_explain_a_new_death(app):
     assert "the worker died (exit code 9)" in out
 
 
+@pytest.mark.slow
 def test_what_a_trial_prints_is_in_its_log(app, capfd):
     assert app.run("act=fail", "victims=[0]") == 1
     (log,) = app.folder.glob("multirun/*/*/0/output.log")
@@ -174,6 +177,7 @@ def test_one_run_holds_the_sweep(app):
     assert {note["parent"] for note in app.notes("calls")} == {"7e3"}  # an id, not a number
 
 
+@pytest.mark.slow
 def test_the_same_sweep_in_another_order_is_the_same_sweep(app):
     assert app.run("seed=0,1", "unlearner=good,poor") == 0
     assert app.run("unlearner=poor,good", "seed=1,0", "resume=false") == 0
@@ -206,6 +210,7 @@ def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_when_nothing_is_left_to_start_is_no_interruption(app, capfd):
     press_ctrl_c(app, times=1)
     assert app.run("seed=0", "sleep=1") == 0
@@ -231,6 +236,7 @@ def test_an_error_nobody_foresaw_is_raised_after_the_summary(app, capfd, monkeyp
     assert app.notes("sweeps")[-1]["event"] == "finish"
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_the_trials_and_sums_up(app, capfd):
     press_ctrl_c(app, times=2)
     with pytest.raises(KeyboardInterrupt):
@@ -241,6 +247,7 @@ def test_ctrl_c_twice_ends_the_trials_and_sums_up(app, capfd):
     assert app.run("seed=0,1") == 0
 
 
+@pytest.mark.slow
 def test_no_trial_starts_after_the_hours_are_over(app, capfd):
     assert app.run("seed=0,1,2", "hydra.sweeper.max_hours=1e-9") == 1
     out, err = capfd.readouterr()
@@ -283,6 +290,7 @@ def test_a_terminated_parent_leaves_nobody_behind(app):
         assert process.returncode != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", one_in_default(["basic", "joblib"]))
 def test_other_launchers_are_reconciled_from_the_ledger(app, capfd, launcher):
     jobs = [] if launcher == "basic" else ["hydra.launcher.n_jobs=1"]

@@ -41,6 +41,7 @@ def test_what_is_told_is_what_a_trial_trains(quick, tmp_path):
     assert summarize_models(models, store) == "no model to train"
 
 
+@pytest.mark.slow
 def test_a_model_that_several_trials_share_counts_once_and_a_damaged_one_again(quick, tmp_path):
     store, first = ModelStore(tmp_path), quick()
     run_trial(assemble(first), store, Progress(Console(quiet=True)))
@@ -58,6 +59,7 @@ def test_without_gold_there_is_no_retrained_model(quick, tmp_path):
     assert summarize_models([], ModelStore(tmp_path)) == ""
 
 
+@pytest.mark.slow
 def test_models_are_named_for_the_device_that_is_asked_for(quick):
     there, elsewhere = check(quick()), check(quick("device=cuda:7"))
     assert not {model.key for model in there} & {model.key for model in elsewhere}

@@ -94,6 +94,7 @@ def test_a_grid_visits_every_combination_once():
     assert sorted(cells[1:]) == sorted(itertools.product([0.0, 0.5, 1.0], ["x", "y"]))
 
 
+@pytest.mark.slow
 def test_a_grid_study_ends_when_everything_was_tried(tmp_path):
     (plan,) = planned("unlearner=ssd", "tracking=none")
     grid = node("sampler", "grid", points=2)

@@ -151,6 +151,7 @@ def test_a_method_that_takes_too_long_is_pruned(ssd, tmp_path):
     assert "9 s, more than 5 s" in client.trials[1].user_attrs["erasure.reason"]
 
 
+@pytest.mark.slow
 def test_a_study_that_keeps_failing_ends(plans, tmp_path):
     clients = [opened(plan, total=14) for plan in plans]
     Runner(
@@ -210,6 +211,7 @@ def test_constraints_reach_optuna_and_the_sampler(tmp_path):
     assert client.study.best_trials == []  # Optuna agrees that none is feasible
 
 
+@pytest.mark.slow
 def test_a_study_that_is_another_one_now_is_refused(ssd):
     storage = optuna.storages.InMemoryStorage()
     opened(ssd, storage)

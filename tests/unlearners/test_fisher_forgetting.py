@@ -81,6 +81,7 @@ def test_variances_by_hand():
     )
 
 
+@pytest.mark.slow
 def test_the_noise_has_the_variance_it_should():
     """Of 2,000 draws the sample variance is within 5 sqrt(2 / 2000) = 16 percent, on average 1."""
     remembered = {}

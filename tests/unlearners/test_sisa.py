@@ -59,6 +59,7 @@ def settings():
     ]
 
 
+@pytest.mark.slow
 def test_a_trial_repeats_the_stages_of_one_shard(tmp_path, compose_config, settings):
     parts = assemble(compose_config(*settings), device=torch.device("cpu"))
     store, watch = ModelStore(tmp_path), Progress(Console(quiet=True))

@@ -514,6 +514,7 @@ def test_every_option_builds_from_files_of_its_format(compose_config, tmp_path, 
     assert cfg.model._target_.endswith("GraphNetwork")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unlearner", "option", "how"),
     one_in_default(

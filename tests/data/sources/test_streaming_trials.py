@@ -27,6 +27,7 @@ def test_streamed_data_give_the_numbers_of_resident_data(compose_config, tmp_pat
     assert by_limit["4.0"] == by_limit["0"]
 
 
+@pytest.mark.slow
 def test_a_method_of_weights_takes_streamed_data_too(compose_config, tmp_path):
     metrics = run_trial(compose_config, tmp_path, "ssd", *SMALL, "data.resident_limit=0")
     assert metrics["cost/optimizer_steps"] == 0.0
@@ -39,6 +40,7 @@ def stored(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_images_that_are_too_small_are_refused_by_name(compose_config, tmp_path):
     from erasure.core.errors import UnsupportedError
     from erasure.trial.run import run

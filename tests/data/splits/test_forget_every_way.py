@@ -138,6 +138,7 @@ def test_given_ids_do_not_move_the_base_split_either(pool):
     assert base_of(given) == base_of(plain)
 
 
+@pytest.mark.slow
 def test_splits_are_the_same_in_other_processes(pool, python):
     code = """
 import sys

@@ -367,6 +367,7 @@ def test_a_trial_runs_on_the_nodes_of_a_graph(compose_config, tmp_path, unlearne
     assert 0.0 <= gap <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", one_in_default(["nodes", "edges"]))
 def test_a_trial_evaluates_where_it_is_told_to(compose_config, tmp_path, split):
     full, cut = (

@@ -101,6 +101,7 @@ def test_a_shift_is_found_as_theory_says(make_hard):
     assert results["mia_quantile/auc"].value == pytest.approx(best, abs=0.02)
 
 
+@pytest.mark.slow
 def test_boosted_quantiles_find_it_too(make_hard):
     attack = MIAQuantile(head="boosting", folds=2)
     results = measure(attack, make_hard(4.0))

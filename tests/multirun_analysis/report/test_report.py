@@ -283,6 +283,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGE)
 def test_strange_sweeps_get_a_sensible_page(results, tmp_path, name):
     keep, sentence = STRANGE[name]

@@ -125,6 +125,7 @@ raise SystemExit(str({"mlflow", "torch", "pandas"} & set(sys.modules)))
     assert done.stderr.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_a_database_that_was_deleted_is_created_again(tracker, trial, tmp_path):
     tracker.start(trial)
     for file in (tmp_path / "mlruns").glob("mlflow.db*"):

@@ -78,6 +78,7 @@ def around(value):
     return optuna.distributions.FloatDistribution(value - 1, value + 1)
 
 
+@pytest.mark.slow
 def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, search):
     made = composer(search)
     methods = made.untuned(plans)
