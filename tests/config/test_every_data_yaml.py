@@ -81,7 +81,7 @@ def data_for(option, folder):
     text = (CONF / "model" / f"{option}.yaml").read_text()
     if "models.GraphNetwork" in text:
         return ["dataset=sbm"]
-    if "models.BagOfEmbeddings" in text or "models.transformer" in text:
+    if "models.BagOfEmbeddings" in text or "transformer" in text:
         return ["dataset=synthetic_text"]
     return photographs(folder)
 

@@ -106,8 +106,12 @@ def test_a_class_needs_no_yaml_file(run, package):
     module = package / "shrinking" / "__init__.py"
     _, again = run(*custom, installed=False)
     assert "finished before" in again.stdout
-    module.write_text(METHOD + "\n# edited\n")
+    module.write_text(METHOD + "\n# a comment\n")
+    _, mended = run(*custom, installed=False)
+    assert "finished before" in mended.stdout
+    module.write_text(METHOD + "\nEDITED = True\n")
     _, edited = run(*custom, installed=False)
+    assert "runs again: shrinking/__init__.py changed" in edited.stdout
     assert edited.returncode == 0
     assert "finished before" not in edited.stdout
     assert len(results(folder)) == before + 1

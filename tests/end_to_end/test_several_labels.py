@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from running import ROOT
 
-WANTED = ("multilabel", "sides", "kl_to_gold", "zrf", "f1", "aus", "weight_distance", "cka")
+WANTED = ("multilabel", "same_population", "kl_to_gold", "zrf", "f1", "aus", "weight_distance", "cka")
 
 
 @pytest.mark.slow
