@@ -88,7 +88,7 @@ def _show_group(console: Console, group: str, meaning: str, options: Sequence[Pa
 
 def _summary(path: Path) -> str:
     """Return the first comment of a YAML file that is not an instruction to Hydra."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and not line.startswith("# @package"):
             return line[2:]
     return ""

@@ -48,7 +48,11 @@ def blocks(conf: Path) -> dict[str, str]:
 
 def _datasets(conf: Path) -> Iterator[tuple[str, ...]]:
     for path in _options(conf / "dataset"):
-        comments = [line[2:] for line in path.read_text().splitlines() if line.startswith("# ")]
+        comments = [
+            line[2:]
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line.startswith("# ")
+        ]
         sizes = [line[6:] for line in comments if line.startswith("size: ")]
         chosen = _paired(path)
         yield (
@@ -76,7 +80,7 @@ def _models(conf: Path) -> Iterator[tuple[str, ...]]:
     for path in _options(conf / "model"):
         node = cast("DictConfig", OmegaConf.load(path))
         modality = _modality(str(node["_target_"]))
-        summary = path.read_text().splitlines()[0][2:]
+        summary = path.read_text(encoding="utf-8").splitlines()[0][2:]
         try:
             with isolated(0, "docs"):
                 model = build(node, "model", **OFFERED[modality])

@@ -68,7 +68,7 @@ def _read(folder: Path) -> Prepared:
     from safetensors.torch import load_file
 
     try:
-        properties = json.loads((folder / "properties.json").read_text())
+        properties = json.loads((folder / "properties.json").read_text(encoding="utf-8"))
         return Prepared(load_file(folder / "tensors.safetensors"), properties, folder.name)
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(
@@ -87,7 +87,7 @@ def _write(folder: Path, made: Prepared) -> None:
     try:
         tensors = {name: value.detach().cpu().contiguous() for name, value in made.tensors.items()}
         save_file(tensors, partial / "tensors.safetensors")
-        (partial / "properties.json").write_text(json.dumps(made.properties))
+        (partial / "properties.json").write_text(json.dumps(made.properties), encoding="utf-8")
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

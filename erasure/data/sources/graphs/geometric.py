@@ -182,7 +182,12 @@ def _tu_graphs(source: TUGraphs, folder: Path) -> Prepared:
         x = geometric("utils").degree(data.edge_index[1] + shift, len(x)).log1p().unsqueeze(-1)
     # the reader numbers labels from 0; what they were called is only in the file
     labels = torch.tensor(
-        [int(line) for line in (folder / f"{source.name}_graph_labels.txt").read_text().split()]
+        [
+            int(line)
+            for line in (folder / f"{source.name}_graph_labels.txt")
+            .read_text(encoding="utf-8")
+            .split()
+        ]
     )
     tensors = {"x": x.float(), "edge_index": data.edge_index, "targets": data.y}
     if sizes["num_edge_labels"]:
