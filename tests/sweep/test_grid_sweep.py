@@ -186,11 +186,16 @@ def test_the_same_sweep_in_another_order_is_the_same_sweep(app):
 
 
 def press_ctrl_c(app, times):
+    """Press while a trial runs, which is held until it was pressed; twice ends it before that."""
+    hold = app.folder / "hold"
+    hold.touch()
+
     def press():
         app.wait_for("calls")
         for _ in range(times):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(0.2)
+            time.sleep(0.5)  # signals that come at once are one signal
+        hold.unlink()
 
     threading.Thread(target=press).start()
 
@@ -200,20 +205,20 @@ def test_ctrl_c_lets_the_trials_that_run_finish_and_sums_up(app, capfd, launcher
     press_ctrl_c(app, times=1)
     jobs = ["hydra.launcher.n_jobs=1"] if launcher == "local" else []
     with pytest.raises(KeyboardInterrupt):
-        app.run("seed=0,1,2", "sleep=1", f"hydra/launcher={launcher}", *jobs)
+        app.run("seed=0,1,2", f"hydra/launcher={launcher}", *jobs)
     out = capfd.readouterr().out
     assert "finishing the trials that run; Ctrl-C again stops at once" in out
     assert "3 trials: 1 finished, 2 not run" in out
     assert [note["seed"] for note in app.notes("ends")] == [0]
     assert app.notes("sweeps")[-1]["failed"] == 2
-    assert app.run("seed=0,1,2", "sleep=1") == 0
+    assert app.run("seed=0,1,2") == 0
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
 @pytest.mark.slow
 def test_ctrl_c_when_nothing_is_left_to_start_is_no_interruption(app, capfd):
     press_ctrl_c(app, times=1)
-    assert app.run("seed=0", "sleep=1") == 0
+    assert app.run("seed=0") == 0
     assert "1 trial: 1 finished" in capfd.readouterr().out
 
 
@@ -274,7 +279,7 @@ def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     process.kill()
     process.communicate()
     app.wait_for("ends")
-    assert app.run("seed=0,1,2", "sleep=1") == 0
+    assert app.run("seed=0,1,2") == 0
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
