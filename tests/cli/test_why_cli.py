@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 
 from erasure.cli.why import main
 from erasure.trial.run import run
@@ -15,6 +16,8 @@ TRIAL = ["dataset=iris", "unlearner=ssd", *QUICK]
 @pytest.fixture
 def why(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    # a sweep that an earlier test ran in this process says where *its* command was typed
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
 
     def tell(*overrides):
         GlobalHydra.instance().clear()

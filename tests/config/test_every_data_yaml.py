@@ -81,7 +81,9 @@ def data_for(option, folder):
     text = (CONF / "model" / f"{option}.yaml").read_text()
     if "models.GraphNetwork" in text:
         return ["dataset=sbm"]
-    if "models.BagOfEmbeddings" in text or "transformer" in text:
+    if any(
+        name in text for name in ("models.BagOfEmbeddings", ".transformer", "pretrained_trans")
+    ):
         return ["dataset=synthetic_text"]
     return photographs(folder)
 
