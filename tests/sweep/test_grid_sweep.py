@@ -279,7 +279,7 @@ def test_trials_outlive_a_parent_that_is_killed_and_the_sweep_goes_on(app):
     process.kill()
     process.communicate()
     app.wait_for("ends")
-    assert app.run("seed=0,1,2") == 0
+    assert app.run("seed=0,1,2", "sleep=1") == 0
     assert seeds(app) == [("good", 0), ("good", 1), ("good", 2)]
 
 
