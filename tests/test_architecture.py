@@ -211,3 +211,13 @@ def test_no_name_hides_what_it_holds():
             else:
                 continue
             assert name not in PRIVATE_WORDS, f"{relative(path)}:{node.lineno}"
+
+
+def test_text_is_utf8_whatever_the_machine_prefers():
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            keywords = {keyword.arg for keyword in node.keywords}
+            is_text = node.func.attr in ("read_text", "write_text") or "newline" in keywords
+            assert not is_text or "encoding" in keywords, f"{relative(path)}:{node.lineno}"

@@ -81,7 +81,7 @@ class ResultStore:
         if not path.is_file():
             return None
         try:
-            result = TrialResult.from_json(json.loads(path.read_text()))
+            result = TrialResult.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError, AttributeError):
             result = None
         if result is None or result.trial.fingerprint != fingerprint:
@@ -97,7 +97,9 @@ class ResultStore:
     def causes(self, fingerprint: str) -> Mapping[str, Mapping[str, Any]]:
         """Return what a trial depended on, or nothing if it was not kept."""
         try:
-            sections = json.loads((self.folder(fingerprint) / "causes.json").read_text())
+            sections = json.loads(
+                (self.folder(fingerprint) / "causes.json").read_text(encoding="utf-8")
+            )
         except (OSError, ValueError):
             return {}
         return sections if isinstance(sections, dict) else {}
@@ -166,7 +168,7 @@ class ResultStore:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     # in one step: who reads meanwhile gets the old text or the new one
     partial.replace(path)
 

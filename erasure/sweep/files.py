@@ -80,11 +80,11 @@ class SweepSummary:
     def write(self, folder: Path) -> None:
         """Write ``summary.md``, ``summary.csv`` and ``sweep.json`` into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "summary.md").write_text(f"# {self.name}\n\n{self.markdown()}")
-        (folder / "sweep.json").write_text(json.dumps(self._plain(), indent=1))
+        (folder / "summary.md").write_text(f"# {self.name}\n\n{self.markdown()}", encoding="utf-8")
+        (folder / "sweep.json").write_text(json.dumps(self._plain(), indent=1), encoding="utf-8")
         records = [_record(run_result) for run_result in self.run_results]
         header = list(dict.fromkeys(key for record in records for key in record))
-        with (folder / "summary.csv").open("w", newline="") as file:
+        with (folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, header)
             writer.writeheader()
             writer.writerows(records)

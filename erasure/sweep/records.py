@@ -148,7 +148,7 @@ class SweepRecords:
         """Tell whether the tracker holds the summary of this sweep."""
         path = self.folder / "sweep.json"
         try:
-            tracking_run = json.loads(path.read_text())["run"]
+            tracking_run = json.loads(path.read_text(encoding="utf-8"))["run"]
         except (OSError, ValueError, KeyError, TypeError):
             return False  # not there, or not what we wrote: it is written anew
         return self.tracker.has(str(tracking_run))

@@ -165,7 +165,7 @@ class ModelStore:
             StoreError: If it cannot be read.
         """
         try:
-            meta: Any = json.loads((self.root / key / "meta.json").read_text())
+            meta: Any = json.loads((self.root / key / "meta.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"meta.json cannot be read ({error})") from error
         # The seal is the hash of everything else, and is taken out before hashing it again.
@@ -278,7 +278,7 @@ class ModelStore:
             "hardware": _hardware(),
         }
         meta["seal"] = fingerprint(json.loads(json.dumps(meta)))  # of what a reader will see
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         # a folder is not renamed onto one with files; the lock is held, nobody puts one there
         self._discard(trained.key)
         folder.rename(self.root / trained.key)

@@ -28,12 +28,16 @@ def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write the resolved configuration as ``config.yaml``; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))))
+    (folder / "config.yaml").write_text(
+        OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))), encoding="utf-8"
+    )
 
 
 def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -> None:
     """Write every value with its meaning, and the per-sample table."""
-    (folder / "metrics.json").write_text(json.dumps(evaluation.to_json(), indent=1))
+    (folder / "metrics.json").write_text(
+        json.dumps(evaluation.to_json(), indent=1), encoding="utf-8"
+    )
     per_sample(ctx).to_parquet(folder / "per_sample.parquet", index=False)
 
 

@@ -84,7 +84,7 @@ class Recipe:
         path.parent.mkdir(parents=True, exist_ok=True)
         # renamed when complete, so that no run composes half a recipe
         partial = path.with_suffix(".partial")
-        partial.write_text(self.text())
+        partial.write_text(self.text(), encoding="utf-8")
         partial.replace(path)
         return path
 

@@ -125,10 +125,14 @@ class StudySummary:
     def write(self, folder: Path) -> None:
         """Write tables and plots into ``folder``."""
         self.runs.write(folder)
-        (folder / "summary.md").write_text(f"# {self.runs.name}\n\n{self.markdown()}")
+        (folder / "summary.md").write_text(
+            f"# {self.runs.name}\n\n{self.markdown()}", encoding="utf-8"
+        )
         for result in self.studies:
             write_plots(result.client.study, result.client.plan.objective, folder / "plots")
-        (folder / TRIALS).write_text(self._trials(), newline="")  # last: see is_written
+        (folder / TRIALS).write_text(
+            self._trials(), newline="", encoding="utf-8"
+        )  # last: see is_written
 
     def is_written(self, folder: Path) -> bool:
         """Tell whether ``folder`` holds the summary of exactly these trials."""

@@ -68,5 +68,5 @@ def _tags(uri: str, sweep: RawRun) -> dict[str, dict[str, str]]:
     path = artifact(uri, sweep.run_id, sweep.artifact_uri, SUMMARY_FILE)
     if path is None:
         return {}
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return {row.get("fingerprint", ""): row for row in csv.DictReader(file)}

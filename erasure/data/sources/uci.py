@@ -169,7 +169,7 @@ def _read_answer(answer: Path) -> Mapping[str, Any]:
         DataError: If the file is not an answer of the repository.
     """
     try:
-        saved = json.loads(answer.read_text())
+        saved = json.loads(answer.read_text(encoding="utf-8"))
         metadata = saved["data"]
         return {
             **({"content": saved["content"]} if "content" in saved else {}),
@@ -191,7 +191,9 @@ def _keep(folder: Path, metadata: Mapping[str, Any], frame: "pd.DataFrame") -> P
     try:
         frame.to_csv(partial, index=False)
         partial.rename(csv)
-        partial.write_text(json.dumps({"data": dict(metadata), "content": content(csv)}))
+        partial.write_text(
+            json.dumps({"data": dict(metadata), "content": content(csv)}), encoding="utf-8"
+        )
         partial.rename(csv.with_suffix(".json"))
     finally:
         partial.unlink(missing_ok=True)

@@ -91,7 +91,7 @@ def save_split(folder: Path, indices: SplitIndices, data: str, *, deleting: bool
         else len(indices.same_population),
         "requests": [len(ids) for ids in indices.requests] or [len(indices.forget)],
     }
-    (folder / "split.json").write_text(json.dumps(readable, indent=1))
+    (folder / "split.json").write_text(json.dumps(readable, indent=1), encoding="utf-8")
 
 
 def read_split(path: Path, data: str) -> SplitIndices:

@@ -111,7 +111,9 @@ def tensors_in(path: Path) -> dict[str, Tensor]:
 
 
 def _from_text(path: Path) -> Tensor:
-    return torch.tensor([int(word) for word in path.read_text().split()], dtype=torch.int64)
+    return torch.tensor(
+        [int(word) for word in path.read_text(encoding="utf-8").split()], dtype=torch.int64
+    )
 
 
 def _from_csv(path: Path) -> Tensor:

@@ -84,7 +84,9 @@ class BenchmarkTable:
     def write(self, folder: Path) -> None:
         """Write ``benchmark.md`` into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "benchmark.md").write_text(f"# Tuned and defaults\n\n{self.markdown()}")
+        (folder / "benchmark.md").write_text(
+            f"# Tuned and defaults\n\n{self.markdown()}", encoding="utf-8"
+        )
 
     def show(self, console: Console, folder: Path) -> None:
         """Print the table, and where it and the recipes are."""
