@@ -39,6 +39,8 @@ def dispatch(
 
     None is handed out any more once ``stop`` is due.
     """
+    if not runs:
+        return
     if isinstance(launcher, ComposedLauncher):
         _composed(launcher, runs, parent, on_end, stop)
     elif is_basic(launcher):

@@ -28,6 +28,11 @@ class NoTracker:
         """Nowhere."""
         return ""
 
+    @property
+    def experiment(self) -> str:
+        """None."""
+        return ""
+
     def check(self) -> None:
         """Nothing can be wrong."""
 

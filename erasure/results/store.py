@@ -143,7 +143,26 @@ class ResultStore:
         """Note which tracking run holds ``result`` and return it with the note."""
         sent = replace(result, run=run)
         self.save(sent)
+        self.wait_no_more(result.trial.fingerprint)
         return sent
+
+    def wait(self, fingerprint: str, parent: str) -> None:
+        """Note that a result waits for the tracker, and the run of the sweep it belongs to."""
+        note = self._waiting(fingerprint)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(parent, encoding="utf-8")
+
+    def wait_no_more(self, fingerprint: str) -> None:
+        """Remove the note that a result waits."""
+        self._waiting(fingerprint).unlink(missing_ok=True)
+
+    def waiting(self) -> dict[str, str]:
+        """Return, by fingerprint, the runs of the sweeps of all results that are known to wait.
+
+        That is cheap however many results there are, but a process that was killed before it could
+        deliver noted nothing; :meth:`unsent` looks at every result.
+        """
+        return {note.name: _read(note) for note in sorted(self._waiting("").glob("*"))}
 
     def forget(self, fingerprint: str) -> None:
         """Remove what is left of an earlier run of a trial."""
@@ -160,6 +179,9 @@ class ResultStore:
         with (self.root / "finished").open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")  # one short write to the end of a file is never torn apart
 
+    def _waiting(self, fingerprint: str) -> Path:
+        return self.root / ".waiting" / fingerprint
+
     def _lock(self, fingerprint: str) -> FileLock:
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +193,13 @@ def _write(path: Path, text: str) -> None:
     partial.write_text(text, encoding="utf-8")
     # in one step: who reads meanwhile gets the old text or the new one
     partial.replace(path)
+
+
+def _read(note: Path) -> str:
+    try:
+        return note.read_text(encoding="utf-8")
+    except FileNotFoundError:  # sent by another process meanwhile
+        return ""
 
 
 def _kind(trial: TrialRecord) -> str:

@@ -8,6 +8,9 @@ from typing import Protocol
 from erasure.core.errors import TrackingError
 from erasure.results.record import TrialRecord, TrialResult
 
+UNOPENED = "unopened:"
+"""Begins what stands for the run of a sweep that could not be opened; a fingerprint follows."""
+
 
 class RunLostError(TrackingError):
     """A run is gone: deleted, or its database is another one now."""
@@ -46,6 +49,10 @@ class Tracker(Protocol):
     @property
     def uri(self) -> str:
         """Where runs go; empty if nowhere."""
+
+    @property
+    def experiment(self) -> str:
+        """Name of the collection that runs belong to; empty if they go nowhere."""
 
     @property
     def save_model(self) -> bool:

@@ -25,7 +25,6 @@ from erasure.sweep.plan import plan
 from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.records import SweepRecords, open_records
 from erasure.sweep.run_results import RunResult
-from erasure.trial.table import show_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,10 @@ def run_all(grid: Grid, runs: Sequence[Run], axes: Axes, stop: Stop) -> list[Run
         if left or not records.is_closed():
             tracking_run = records.open()
             error = _carry_out(grid, records, left, tracking_run, by_number, stop)
-        summary = records.summarize([by_number[run.number] for run in runs], tracking_run)
+        run_results = [by_number[run.number] for run in runs]
+        if tracking_run:
+            run_results, tracking_run = records.deliver(run_results, tracking_run)
+        summary = records.summarize(run_results, tracking_run)
         if tracking_run:
             records.close(summary, grid.console)
         _show(grid.console, records, summary)
@@ -174,7 +176,7 @@ def _trials(count: int) -> str:
 
 def _show(console: Console, records: SweepRecords, summary: SweepSummary) -> None:
     summary.show(console)
-    show_address(records.tracker, console)
+    records.show_tracking(console, summary.tracking_run)
 
 
 def keep_config(master: DictConfig) -> None:

@@ -4,29 +4,33 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.text import Text
 
 from erasure.config.build import build
-from erasure.config.command import typed_command
 from erasure.config.compose import hydra_sees
 from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.launch.run import Run
+from erasure.results.outage import attempt, outage, remember
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
 from erasure.sweep.files import SweepSummary
+from erasure.sweep.identity import identify
 from erasure.sweep.run_results import EarlierResults, RunResult
 from erasure.sweep.summary import leaderboard
+from erasure.sweep.undelivered import Undelivered
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
 from erasure.trial.assemble import build_tracker, current_data_fingerprint, store_root
-from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
+from erasure.trial.table import show_address
 from erasure.trial.trial import DATA_TAG
 
 
@@ -82,24 +86,37 @@ class SweepRecords:
             self.store.check()
 
     def finished_before(self, runs: Sequence[Run]) -> dict[int, RunResult]:
-        """Return the runs, by number, that are finished and tracked and need not run again."""
+        """Return the runs, by number, that are finished and need not run again.
+
+        One that waits to be tracked is among them: :meth:`deliver` sends it. During an outage the
+        tracker is not asked, and what it held before counts.
+        """
         if not self.resume:
             return {}
         results = ((run, self.results.finished(run.record.fingerprint)) for run in runs)
-        return {
+        finished = {
             run.number: RunResult(run=run, state="finished", result=result, read_back=True)
             for run, result in results
             if result is not None and self._counts(run, result)
         }
+        if self.tracker.uri:
+            self._undelivered.add(finished.values())
+        return finished
 
     def _counts(self, run: Run, result: TrialResult) -> bool:
         """Tell whether a finished result is what ``run`` asks for; loading the data comes last."""
         artifacts = self.results.artifacts(run.record.fingerprint)
         return (
-            self.tracker.has(result.run)
+            self._is_tracked(result)
             and not missing_artifacts(artifacts, run.config)
             and _same_data(run, result)
         )
+
+    def _is_tracked(self, result: TrialResult) -> bool:
+        """Tell whether a result needs no process to be tracked: it is, or waits to be sent."""
+        if not result.run:
+            return True
+        return attempt(self.tracker, partial(self.tracker.has, result.run), otherwise=True)
 
     def earlier_results(self, runs: Sequence[Run]) -> EarlierResults:
         """Return what is there of ``runs`` that are about to be carried out."""
@@ -110,12 +127,34 @@ class SweepRecords:
     def open(self) -> str:
         """Start or continue the tracking run of the sweep and return its id.
 
-        Two processes that start the same sweep at once on one store share a run.
+        Two processes that start the same sweep at once on one store share a run. During an outage
+        it is a name that stands for the run until :meth:`deliver` can open it.
         """
-        self.tracker.prepare()
-        self.tracker.reap(self.results.is_claimed)
-        with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
-            return self.tracker.start_sweep(self.sweep)
+        try:
+            self.tracker.prepare()
+            self.tracker.reap(self.results.is_claimed)
+            with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
+                return self.tracker.start_sweep(self.sweep)
+        except TrackingError as error:
+            remember(self.tracker, error)
+            return self._undelivered.unopened
+
+    def deliver(
+        self, run_results: Sequence[RunResult], tracking_run: str
+    ) -> tuple[list[RunResult], str]:
+        """Send what an outage left behind, if tracking works again.
+
+        Returns:
+            The results with the runs that hold them, and the run of the sweep.
+        """
+        tracking_run = self._undelivered.send(tracking_run, self.open)
+        return self._undelivered.updated(run_results), tracking_run
+
+    @property
+    def _undelivered(self) -> Undelivered:
+        return Undelivered(
+            tracker=self.tracker, results=self.results, fingerprint=self.sweep.fingerprint
+        )
 
     def summarize(self, run_results: Sequence[RunResult], tracking_run: str) -> SweepSummary:
         """Return the summary of ``run_results``."""
@@ -132,26 +171,35 @@ class SweepRecords:
         """Write the summary, here and to the tracker, which does not fail a sweep."""
         # The file first: without it, or if the tracker refuses, the same command comes here again
         summary.write(self.folder)
-        try:
-            self.tracker.reap(self.results.is_claimed)
-            self.tracker.finish_sweep(
-                summary.tracking_run, summary.markdown(), self.folder, failed=summary.missing
-            )
-        except TrackingError as error:
-            console.print(
-                f"the summary is not tracked, the same command sends it: {error}",
-                style="yellow",
-                markup=False,
-            )
+        problem = outage(self.tracker)
+        if not problem and summary.tracking_run != self._undelivered.unopened:
+            try:
+                self.tracker.reap(self.results.is_claimed)
+                self.tracker.finish_sweep(
+                    summary.tracking_run, summary.markdown(), self.folder, failed=summary.missing
+                )
+            except TrackingError as error:
+                problem = remember(self.tracker, error)
+        if problem:
+            line = f"the summary is not tracked, the same command sends it: {problem}"
+            console.print(Text(line, style="yellow"), soft_wrap=True)
+
+    def show_tracking(self, console: Console, tracking_run: str) -> None:
+        """Print how to look at the runs, or how many results wait and what sends them."""
+        show_address(self.tracker, console)
+        self._undelivered.show(tracking_run, console)
 
     def is_closed(self) -> bool:
         """Tell whether the tracker holds the summary of this sweep."""
         path = self.folder / "sweep.json"
         try:
-            tracking_run = json.loads(path.read_text(encoding="utf-8"))["run"]
+            tracking_run = str(json.loads(path.read_text(encoding="utf-8"))["run"])
         except (OSError, ValueError, KeyError, TypeError):
             return False  # not there, or not what we wrote: it is written anew
-        return self.tracker.has(str(tracking_run))
+        unopened = tracking_run == self._undelivered.unopened
+        if unopened or self._undelivered.below(tracking_run):
+            return False
+        return attempt(self.tracker, partial(self.tracker.has, tracking_run), otherwise=True)
 
 
 def _same_data(run: Run, result: TrialResult) -> bool:
@@ -174,7 +222,7 @@ def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
     # sorted: the order of the axes does not make another sweep
     identity = combine(sorted(run.record.fingerprint for run in runs))
     return SweepRecords(
-        sweep=_identity(runs, axes, identity),
+        sweep=identify(runs, axes, identity),
         tracker=build_tracker(cfg),
         results=ResultStore(root),
         objective=build(cfg.objective, "objective"),
@@ -182,37 +230,6 @@ def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
         store=ModelStore(root),
         folder=root / "sweeps" / identity,
     )
-
-
-def _identity(runs: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
-    command = typed_command()
-    overrides = {key: _values(choices) for key, choices in axes.items()}
-    space = [f"- `{key}`: {values}" for key, values in overrides.items()]
-    return Sweep(
-        fingerprint=fingerprint,
-        name=_name(runs, axes),
-        command=command,
-        overrides=overrides,
-        total=len(runs),
-        description="\n".join([f"{len(runs)} trials", "", *space, "", "```", command, "```"]),
-    )
-
-
-def _name(runs: Sequence[Run], axes: Axes) -> str:
-    if not axes:
-        return runs[0].label
-    counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
-    datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
-    return f"{counts} on {', '.join(datasets)}"
-
-
-def _counted(key: str, count: int) -> str:
-    plural = key in GROUPS or key == "seed"
-    return f"{count} {key}s" if plural else f"{count} values of {key}"
-
-
-def _values(choices: Sequence[str]) -> str:
-    return ", ".join(choice.partition("=")[2] for choice in choices)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,8 @@ from rich.text import Text
 
 from erasure.core.errors import ConfigError, DivergedError, ErasureError, PrunedError
 from erasure.evaluation.pictures import write_pictures
-from erasure.results.delivery import deliver
+from erasure.results.delivery import deliver, open_run
+from erasure.results.outage import attempt, probe
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Tracker
@@ -62,14 +64,25 @@ class TrialStores:
     def check(self) -> None:
         """Refuse what cannot work, before anything is trained.
 
+        The sweep of a trial asked its tracker before; what fails since is an outage, through which
+        trials go on.
+
         Raises:
             ConfigError: With one message that names the setting and what is allowed.
         """
-        for name, check in (("store", self.store.check), ("tracking", self.tracker.check)):
-            try:
-                check()
-            except ConfigError as error:
-                raise ConfigError(f"{name}.{error}") from error
+        _refuse("store", self.store.check)
+        if self.tracker.parent:
+            probe(self.tracker)
+        else:
+            _refuse("tracking", self.tracker.check)
+
+
+def _refuse(group: str, check: Callable[[], None]) -> None:
+    """Put the path of the group in front of an error that starts with the name of a setting."""
+    try:
+        check()
+    except ConfigError as error:
+        raise ConfigError(f"{group}.{error}") from error
 
 
 def run_recorded(
@@ -108,8 +121,10 @@ def _read_back(
     if result is None or reason:
         return None
     console.print("this trial finished before and is read back; resume=false runs it again")
-    tracker.prepare()
-    if result.run and tracker.has(result.run):
+    if not _parent(cfg):
+        attempt(tracker, tracker.prepare, None)
+    # during an outage a run is where it was: nothing is sent twice because nobody could be asked
+    if result.run and attempt(tracker, partial(tracker.has, result.run), otherwise=True):
         return result
     # the tracker does not hold the run that it names: another is looked for or opened
     return deliver(tracker, results, replace(result, run=""), parent=_parent(cfg))
@@ -119,11 +134,9 @@ def _carry_out(
     trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
 ) -> TrialResult:
     results, tracker = stores.results, stores.tracker
-    if not _parent(cfg):  # a sweep does this once for all its trials
-        tracker.prepare()
-        tracker.reap(results.is_claimed)
+    parent = _parent(cfg)
     results.forget(record.fingerprint)
-    tracking_run = tracker.start(record, parent=_parent(cfg))
+    tracking_run = open_run(tracker, record, parent, results.is_claimed)
     progress = Progress(stores.console)
     started = time.time()
 
@@ -131,7 +144,7 @@ def _carry_out(
         """Write to disk first and deliver then: a server that is down costs no result."""
         timed = replace(result, started=started, ended=time.time())
         results.save(timed)
-        return deliver(tracker, results, timed, tracking_run)
+        return deliver(tracker, results, timed, tracking_run, parent)
 
     try:
         output = run_trial(trial, stores.store, progress)

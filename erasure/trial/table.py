@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from erasure.core.errors import TrackingError
+from erasure.results.outage import outage
 from erasure.results.record import TrialResult
 from erasure.results.tracker import Tracker
 
@@ -41,11 +42,14 @@ def show_result(result: TrialResult, console: Console) -> None:
 
 def show_address(tracker: Tracker, console: Console) -> None:
     """Print how to look at the runs, if they are tracked anywhere: a command, then a page."""
-    try:
-        lines = (tracker.address(), tracker.page())
-    except TrackingError as error:
-        console.print(Text(f"the runs cannot be looked at now: {error}"), style="yellow")
-        return
+    problem, lines = outage(tracker), ("", "")
+    if not problem:
+        try:
+            lines = (tracker.address(), tracker.page())
+        except TrackingError as error:
+            problem = str(error)
+    if problem:
+        console.print(Text(f"the runs cannot be looked at now: {problem}"), style="yellow")
     if lines[0]:
         console.print("\nto look at the runs:")
         for line in dict.fromkeys(lines):  # a server has a page and needs no command

@@ -24,7 +24,6 @@ from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 from erasure.trial.assemble import store_root
-from erasure.trial.table import show_address
 from erasure.tuning.client import StudyClient, open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies
@@ -103,10 +102,11 @@ def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[Ru
         if not (_are_over(clients) and records.is_closed() and summary.is_written(records.folder)):
             tracking_run = records.open()
             run_results, error = _run(search, records, clients, tracking_run, stop)
+            run_results, tracking_run = records.deliver(run_results, tracking_run)
             summary = study_summary(records, clients, settings, run_results, tracking_run, stop)
             records.close(summary, console)
         summary.show(console)
-        show_address(records.tracker, console)
+        records.show_tracking(console, summary.tracking_run)
     # Whatever ended the sweep early is raised only now, when all that finished is summed up
     if error is not None:
         raise error

@@ -1,6 +1,7 @@
 """Results reach the tracker, at once or later, and never at the expense of a trial."""
 
 import logging
+from uuid import uuid4
 
 import pytest
 
@@ -15,10 +16,12 @@ from erasure.results.store import ResultStore
 class Scripted(NoTracker):
     """Fails as often as it is told, then works."""
 
-    uri = "sqlite:////somewhere/mlflow.db"
+    uri = ""
 
     def __init__(self, *errors, waiting=""):
         super().__init__()
+        # another one each time: what failed is remembered by its address
+        object.__setattr__(self, "uri", f"sqlite:////somewhere/{uuid4()}.db")
         object.__setattr__(self, "errors", list(errors))
         object.__setattr__(self, "waiting", waiting)
         object.__setattr__(self, "finished", [])
