@@ -34,13 +34,13 @@ def probe(tracker: Tracker) -> str:
     """Ask a tracker now, whatever happened before, and return what is wrong, or nothing."""
     try:
         tracker.check()
-    except ConfigError as error:
-        return remember(tracker, error)
+    except ConfigError as error:  # it starts with the name of the setting
+        return remember(tracker, f"tracking.{error}")
     _failures.pop(tracker.uri, None)
     return ""
 
 
-def remember(tracker: Tracker, error: Exception) -> str:
+def remember(tracker: Tracker, error: Exception | str) -> str:
     """Note that a tracker failed and return why."""
     _failures[tracker.uri] = (time.monotonic(), str(error))
     return str(error)

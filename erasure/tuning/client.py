@@ -1,13 +1,16 @@
 """A study as one of its processes sees it: trials claimed, ended, and taken over from the dead."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
@@ -37,6 +40,9 @@ SILENT_SECONDS = 900.0
 
 MIN_ENDED_TRIALS = 10
 """Trials a study has before the share that failed can end it."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +123,8 @@ class StudyClient:
     def tell(self, claimed: ClaimedTrial, outcome: TrialOutcome) -> None:
         """Write down how a trial ended."""
         trial = claimed.trial
-        with quiet_optuna():
+        # a process that was thought dead may tell of a trial that another one finished since
+        with quiet_optuna(), suppress(UpdateFinishedTrialError):
             # attributes first: once told, a trial is finished and takes none any more
             if math.isfinite(outcome.seconds):
                 trial.set_user_attr(SECONDS, outcome.seconds)
@@ -129,16 +136,21 @@ class StudyClient:
                     for name, violation in outcome.violations.items():
                         trial.set_constraint(name, violation)
             values = list(outcome.values) if outcome.state == TrialState.COMPLETE else None
-            # skip: a process that was thought dead may tell of a trial another one finished since
             self.study.tell(trial, values, state=outcome.state, skip_if_finished=True)
 
     def give_back(self, claimed: ClaimedTrial) -> None:
         """Leave a trial to whoever comes next, because it could not be brought to its end."""
-        claimed.trial.set_user_attr(OWNER, {})
+        with suppress(UpdateFinishedTrialError):
+            claimed.trial.set_user_attr(OWNER, {})
 
     def heartbeat(self, claimed: ClaimedTrial) -> None:
-        """Say that this process still works on a trial."""
-        claimed.trial.set_user_attr(SEEN, time.time())
+        """Say that this process still works on a trial; a storage that fails is asked later."""
+        try:
+            claimed.trial.set_user_attr(SEEN, time.time())
+        except UpdateFinishedTrialError:
+            pass  # told since the heartbeat looked
+        except Exception as error:  # noqa: BLE001  # storages raise what their databases raise
+            log.warning("the storage of studies did not answer, it is asked again: %s", error)
 
     @property
     def trials(self) -> list[FrozenTrial]:

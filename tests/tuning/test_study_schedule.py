@@ -1,12 +1,16 @@
 """Trials claimed, run and ended: counts, seeds, failures, pruning, processes that die."""
 
+import threading
+
 import optuna
 import pytest
+from patience import wait_until
 from studies import MEDIAN, NONE, Runner, drawn, opened, planned, states
 
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import Stop
 from erasure.results.provenance import host
+from erasure.tuning import schedule
 from erasure.tuning.storage import OWNER, SEEN
 
 
@@ -239,3 +243,43 @@ def test_a_choice_that_the_space_lacks_is_left_to_the_sampler(tmp_path):
     Runner([client], tmp_path, lambda cfg: {"gap/avg": 0.1}).all()
     assert client.trials[0].params["unlearner.dampening"] == 1.0
     assert {trial.params["unlearner.alpha"] for trial in client.trials} <= {1.0, 2.0}
+
+
+def test_a_heartbeat_outlives_a_trial_that_was_told_and_a_storage_that_fails(
+    ssd, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(schedule, "HEARTBEAT_SECONDS", 0.001)
+    client = opened(ssd, total=2)
+    runner = Runner([client], tmp_path, by_alpha)
+    runner.begin()
+    (active,) = runner.schedule._active
+    seen = []
+
+    def fail(*_):
+        seen.append("failed")
+        raise OSError("the database is away")
+
+    with runner.schedule.heartbeat():
+        wait_until(lambda: client.trials[0].user_attrs[SEEN] > 0, "a heartbeat")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(active.claimed.trial), "set_user_attr", fail)
+            wait_until(lambda: len(seen) > 1, "a heartbeat after one that failed")
+        client.study.tell(active.claimed.trial, 0.5)
+        alive = [t for t in threading.enumerate() if t.name == "erasure-heartbeat"]
+        wait_until(lambda: seen.append(1) or len(seen) > 10, "some heartbeats")
+        assert all(thread.is_alive() for thread in alive)
+        assert len(alive) == 1
+
+
+def test_a_trial_that_another_process_finished_is_told_and_given_back_without_harm(ssd, tmp_path):
+    client = opened(ssd, total=2)
+    runner = Runner([client], tmp_path, by_alpha)
+    run = runner.begin()
+    (active,) = runner.schedule._active
+    client.study.tell(active.claimed.trial, 0.5)
+    client.give_back(active.claimed)
+    client.heartbeat(active.claimed)
+    runner.end(run)
+    runner.all()
+    assert states(client) == ["COMPLETE"] * 2
+    assert client.trials[0].value == 0.5
