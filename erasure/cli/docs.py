@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from erasure.cli.hydra import conf_folder
+from erasure.config.folders import conf_folder
 
 PAGES = ("datasets", "layout", "methods", "metrics")
 """Modules of ``erasure.cli.pages``: each names its page and makes the blocks on it."""

@@ -4,17 +4,13 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erasure.config.folders import conf_folder, outside_configs
 from erasure.core.errors import ErasureError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-ENTRY_POINTS = "erasure.conf"
-"""An outside package names a package of YAML groups under this entry-point group."""
 
 
 def launch(task: "Callable[[DictConfig], Any]") -> int:
@@ -28,18 +24,6 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
     if "--multirun" in arguments or "-m" in arguments:
         return reported(lambda: _under_hydra(task), arguments)
     return reported(lambda: _single_run(task), arguments)
-
-
-def conf_folder() -> Path:
-    """Return the folder of the YAML groups: beside the package in a checkout, else inside it."""
-    package = Path(__file__).parents[1]
-    beside = package.parent / "conf"
-    return beside if (beside / "config.yaml").is_file() else package / "conf"
-
-
-def outside_configs() -> list[str]:
-    """Return the packages of YAML groups that installed packages offer."""
-    return sorted({point.value for point in entry_points(group=ENTRY_POINTS)})
 
 
 def _single_run(task: "Callable[[DictConfig], Any]") -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from erasure.cli.hydra import conf_folder, reported
+from erasure.cli.hydra import reported
+from erasure.config.folders import conf_folder
 from erasure.core.errors import ConfigError
 from erasure.sweep.progress import plain_console
 from erasure.sweep.summary import format_number

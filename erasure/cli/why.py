@@ -7,7 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from erasure.cli.hydra import conf_folder, outside_configs, reported
+from erasure.cli.hydra import reported
+from erasure.config.folders import conf_folder, outside_configs
 
 EXAMPLES = """examples:
   python run.py why unlearner=ssd unlearner.alpha=10

@@ -45,6 +45,36 @@ def build(node: DictConfig, key: str, **offered: Any) -> Any:
         raise _translated(error, key) from error
 
 
+def check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: str) -> None:
+    """Refuse settings that ``target`` does not have, or whose type it does not take.
+
+    Args:
+        target: A class or function.
+        plain: Its settings by name.
+        key: The path of what they belong to, for messages.
+
+    Raises:
+        ConfigError: If there is one; the message says what is allowed and what may be meant.
+    """
+    parameters = _parameters(target)
+    if parameters is None:
+        return
+    hints = _hints(target)
+    allowed = [name for name in parameters if name != "self"]
+    for name, value in plain.items():
+        # _target_, _partial_ and the like are for Hydra
+        if name.startswith("_") and name.endswith("_"):
+            continue
+        if name not in parameters:
+            close = get_close_matches(name, allowed, n=1)
+            hint = f"; did you mean {key}.{close[0]}?" if close else ""
+            settings = ", ".join(allowed) or "none"
+            raise ConfigError(f"{key}.{name} is not a setting here, only {settings} are{hint}")
+        expected = hints.get(name)
+        if expected is not None and not _fits(value, expected):
+            raise ConfigError(f"{key}.{name} must be {_describe_type(expected)}, got {value!r}")
+
+
 @contextmanager
 def owner(key: str, settings: Mapping[str, Any]) -> Iterator[None]:
     """Put the path ``key`` in front of the errors of a block about one of ``settings``."""
@@ -79,7 +109,7 @@ def _translated(error: InstantiationException, key: str) -> ErasureError:
 def _check(plain: Mapping[str, Any], key: str) -> None:
     if "_target_" in plain:
         _check_missing(plain, key)
-        _check_arguments(_target(str(plain["_target_"]), key), plain, key)
+        check_arguments(_target(str(plain["_target_"]), key), plain, key)
     for name, value in plain.items():
         if isinstance(value, Mapping):
             _check(value, f"{key}.{name}")
@@ -104,26 +134,6 @@ def _target(path: str, key: str) -> Callable[..., Any]:
     if not callable(target):
         raise ConfigError(f"{key}._target_={path} is not callable")
     return target  # type: ignore[no-any-return]
-
-
-def _check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: str) -> None:
-    parameters = _parameters(target)
-    if parameters is None:
-        return
-    hints = _hints(target)
-    allowed = [name for name in parameters if name != "self"]
-    for name, value in plain.items():
-        # _target_, _partial_ and the like are for Hydra
-        if name.startswith("_") and name.endswith("_"):
-            continue
-        if name not in parameters:
-            close = get_close_matches(name, allowed, n=1)
-            hint = f"; did you mean {key}.{close[0]}?" if close else ""
-            settings = ", ".join(allowed) or "none"
-            raise ConfigError(f"{key}.{name} is not a setting here, only {settings} are{hint}")
-        expected = hints.get(name)
-        if expected is not None and not _fits(value, expected):
-            raise ConfigError(f"{key}.{name} must be {_describe_type(expected)}, got {value!r}")
 
 
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:

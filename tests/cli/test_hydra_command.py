@@ -2,7 +2,6 @@
 
 import copy
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -103,24 +102,6 @@ def test_help_shows_options_of_outside_packages(shown, tmp_path, monkeypatch):
     row = next(line for line in screen.splitlines() if line.startswith("  wither "))
     assert row.split(maxsplit=1)[1].strip() == "Shrink all weights"
     assert "_base" not in screen
-
-
-def test_the_groups_are_those_of_the_checkout():
-    assert plugins.conf_folder() == CONF
-
-
-def test_the_groups_of_an_installed_package_are_inside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "erasure" / "cli" / "hydra.py"))
-    assert plugins.conf_folder() == tmp_path / "erasure" / "conf"
-
-
-def test_outside_packages_are_found_by_their_entry_points(monkeypatch):
-    def installed(group):
-        assert group == "erasure.conf"
-        return [EntryPoint("b", "b.conf", group), EntryPoint("a", "a.conf", group)]
-
-    monkeypatch.setattr(plugins, "entry_points", installed)
-    assert plugins.outside_configs() == ["a.conf", "b.conf"]
 
 
 def launch(monkeypatch, *arguments, task):

@@ -9,7 +9,7 @@ import optuna
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from erasure.cli.hydra import conf_folder
+from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import JobResult

@@ -24,7 +24,7 @@ from erasure.tuning.storage import SEARCH_SETTINGS, STUDY_CONFIG, open_storage
 def assembled():
     from hydra import compose, initialize_config_dir
 
-    from erasure.cli.hydra import conf_folder
+    from erasure.config.folders import conf_folder
     from erasure.config.schema import register_schema
 
     register_schema()

@@ -7,7 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from erasure.cli.hydra import conf_folder
+from erasure.config.folders import conf_folder
 from erasure.core.errors import ConfigError
 from erasure.tuning.search_space import Axis, override_value, search_space
 

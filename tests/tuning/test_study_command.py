@@ -4,7 +4,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from erasure.cli.hydra import conf_folder
+from erasure.config.folders import conf_folder
 from erasure.core.errors import ConfigError
 from erasure.tuning.command import read_command
 from erasure.tuning.search_space import Axis

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 from studies import Runner, drawn, opened, planned, states
 
-from erasure.cli.hydra import conf_folder
+from erasure.config.folders import conf_folder
 from erasure.core.errors import ConfigError
 from erasure.tuning.sampler import (
     build_pruner,

@@ -1,0 +1,1 @@
+"""The Python functions of `import erasure`."""

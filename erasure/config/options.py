@@ -1,0 +1,128 @@
+"""One option of a group, built from its YAML file without a command line or a whole trial."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib.util import find_spec
+from numbers import Integral, Real
+from typing import Any, cast
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from erasure.config.build import build, check_arguments
+from erasure.config.folders import conf_folder, outside_configs
+from erasure.core.errors import ConfigError
+
+NEEDS_A_CLASS = ("custom",)
+"""Options of the command line that name nothing by themselves; in Python one passes the object."""
+
+HYDRA_VERSION = "1.3"
+"""The rules by which ``defaults`` are read."""
+
+
+def build_option(group: str, name: str, settings: Mapping[str, Any] | None = None) -> Any:
+    """Build what ``group=name`` names on the command line, with some of its settings replaced.
+
+    Args:
+        group: A folder of ``conf``, such as ``unlearner``.
+        name: A file of it, ours or of an outside package.
+        settings: Values by name; a mapping goes into the settings of the same name, so that
+            ``{"fit": {"epochs": 3}}`` leaves the rest of ``fit``. What is no plain value, such
+            as an optimizer, replaces the whole.
+
+    Raises:
+        ConfigError: If there is no such option, or a setting is wrong.
+    """
+    allowed = option_names(group)
+    if name not in allowed:
+        close = get_close_matches(name, allowed, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"there is no {group} {name!r}{hint}; there are {', '.join(allowed)}")
+    values, objects = _sorted_by_kind(settings or {}, name)
+    # under its own name, which is what messages begin with: scrub.fit.epochs must be ...
+    root = OmegaConf.create({name: _option(group, name)})
+    node = cast("DictConfig", OmegaConf.merge(root, {name: values}))[name]
+    check_arguments(get_object(str(node["_target_"])), objects, name)
+    for overridden in objects.keys() & node.keys():
+        del node[overridden]
+    return build(node, name, **objects)
+
+
+def option_names(group: str) -> list[str]:
+    """Return the names that :func:`build_option` takes, ours and those of outside packages."""
+    names = _loader().get_group_options(group, results_filter=ObjectType.CONFIG)
+    return [name for name in names if not name.startswith("_") and name not in NEEDS_A_CLASS]
+
+
+def _sorted_by_kind(
+    settings: Mapping[str, Any], key: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings that a YAML file could hold, and those that it could not."""
+    values, objects = {}, {}
+    for name, value in settings.items():
+        if _is_plain(value):
+            values[name] = _plain(value)
+        elif isinstance(value, Mapping):
+            raise ConfigError(
+                f"{key}.{name} must hold plain values, got {value!r}; to pass an object, make "
+                f"the whole of {name} one"
+            )
+        else:
+            objects[name] = value
+    return values, objects
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(inner) for inner in value)
+    return value is None or isinstance(value, bool | str | Real)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Real) and not isinstance(value, bool):
+        # numbers of numpy, which come out of ranges that somebody loops over
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
+
+
+def _option(group: str, name: str) -> DictConfig:
+    """Return the settings of an option as its file and the files it names have them."""
+    # the trainer has to be there, because an unlearner may choose another
+    chosen = [f"+trainer={name if group == 'trainer' else 'adam'}"]
+    chosen += [] if group == "trainer" else [f"+{group}={name}"]
+    before = version.getbase()
+    version.setbase(HYDRA_VERSION)
+    try:
+        cfg = _loader().load_configuration(None, chosen, RunMode.RUN, from_shell=False)
+    finally:
+        # of the whole process, which may be an application of Hydra itself
+        version.VersionBase.instance().version_base = before
+    OmegaConf.set_struct(cfg, value=False)
+    return cast("DictConfig", cfg[group])
+
+
+@lru_cache(maxsize=1)
+def _loader() -> ConfigLoaderImpl:
+    """Return what composes configurations, without the singleton that ``hydra.compose`` needs."""
+    Plugins.instance()  # which makes the kinds of places known
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    path.append("main", f"file://{conf_folder()}")
+    for package in outside_configs():
+        if find_spec(package) is not None:
+            path.append("erasure", f"pkg://{package}")
+    path.append("schema", "structured://")
+    return ConfigLoaderImpl(path)
