@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def main(cfg: "DictConfig") -> Any:
     """Run the trial ``cfg`` and return its objective; torch is first imported here."""
-    from erasure.trial.run import run
+    from erasure.trial.task import run
 
     return run(cfg)
 

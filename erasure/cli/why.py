@@ -5,10 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from erasure.cli.hydra import reported
-from erasure.config.folders import conf_folder, outside_configs
 
 EXAMPLES = """examples:
   python run.py why unlearner=ssd unlearner.alpha=10
@@ -38,23 +35,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tell(overrides: Sequence[str]) -> None:
+    from erasure.api.compose import compose
     from erasure.results.store import ResultStore
-    from erasure.trial.assemble import store_root
-    from erasure.trial.describe import describe
+    from erasure.trial.places import store_root
     from erasure.trial.why import what_would_happen
 
-    cfg = _composed(overrides)
-    trial = describe(cfg, cfg.hydra.runtime.choices)
-    sys.stdout.write(f"{what_would_happen(cfg, trial, ResultStore(store_root(cfg)))}\n")
-
-
-def _composed(overrides: Sequence[str]) -> DictConfig:
-    """Compose as ``hydra.main`` does, which would make a folder for the outputs of a run."""
-    from hydra import compose, initialize_config_dir
-
-    from erasure.config.schema import register_schema, register_search_path
-
-    register_schema()
-    register_search_path(outside_configs())
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("config", list(overrides), return_hydra_config=True)
+    trial = compose(*overrides)
+    store = ResultStore(store_root(trial.settings))
+    sys.stdout.write(f"{what_would_happen(trial, store)}\n")

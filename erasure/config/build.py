@@ -17,20 +17,21 @@ from omegaconf import DictConfig, OmegaConf
 from erasure.core.errors import ConfigError, ErasureError
 
 
-def build(node: DictConfig, key: str, **offered: Any) -> Any:
+def build(node: DictConfig | Mapping[str, Any], key: str, **offered: Any) -> Any:
     """Instantiate the ``_target_`` of ``node`` and everything inside it.
 
     This is the only place that instantiates. Before it does, every setting is checked against
     the signature of its target, so that a message names what is wrong.
 
     Args:
-        node: A config with a ``_target_``.
+        node: A config with a ``_target_``, or the same as plain data.
         key: Its path, for messages.
         offered: Arguments the target gets if it accepts them and the config does not set them.
 
     Raises:
         ConfigError: If a name, type or value is wrong.
     """
+    node = node if isinstance(node, DictConfig) else OmegaConf.create(dict(node))
     plain = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
     if "_target_" not in plain:
         raise ConfigError(f"{key} must be an option with a _target_, got {plain!r}")
@@ -59,7 +60,7 @@ def check_arguments(target: Callable[..., Any], plain: Mapping[str, Any], key: s
     parameters = _parameters(target)
     if parameters is None:
         return
-    hints = _hints(target)
+    hints = hints_of(target)
     allowed = [name for name in parameters if name != "self"]
     for name, value in plain.items():
         # _target_, _partial_ and the like are for Hydra
@@ -150,7 +151,8 @@ def _acceptable(target: str, offered: Mapping[str, Any]) -> list[str]:
     return [name for name in offered if parameters is None or name in parameters]
 
 
-def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
+def hints_of(target: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the types of the settings of a class or function, as far as it says them."""
     try:
         return get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (NameError, TypeError):

@@ -3,28 +3,19 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import Any, cast
 
-from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.object_type import ObjectType
-from hydra.core.plugins import Plugins
-from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.config.build import build, check_arguments
-from erasure.config.folders import conf_folder, outside_configs
+from erasure.config.loading import load_config, loader
 from erasure.core.errors import ConfigError
 
 NEEDS_A_CLASS = ("custom",)
 """Options of the command line that name nothing by themselves; in Python one passes the object."""
-
-HYDRA_VERSION = "1.3"
-"""The rules by which ``defaults`` are read."""
 
 
 def build_option(group: str, name: str, settings: Mapping[str, Any] | None = None) -> Any:
@@ -57,8 +48,28 @@ def build_option(group: str, name: str, settings: Mapping[str, Any] | None = Non
 
 def option_names(group: str) -> list[str]:
     """Return the names that :func:`build_option` takes, ours and those of outside packages."""
-    names = _loader().get_group_options(group, results_filter=ObjectType.CONFIG)
+    names = loader().get_group_options(group, results_filter=ObjectType.CONFIG)
     return [name for name in names if not name.startswith("_") and name not in NEEDS_A_CLASS]
+
+
+def option_like(group: str, target: str) -> str:
+    """Return the option of a group whose class ``target`` is, or the name of the class.
+
+    Args:
+        group: A folder of ``conf``.
+        target: The public name of a class, as in ``_target_``.
+    """
+    class_name = target.rpartition(".")[2]
+    same = [name for name in option_names(group) if _target_of(group, name) == target]
+    # of several options with one class that which is called like it
+    alike = [name for name in same if name.replace("_", "") == class_name.lower()]
+    return next(iter([*alike, *same]), class_name)
+
+
+@lru_cache(maxsize=1024)
+def _target_of(group: str, name: str) -> str:
+    named = OmegaConf.select(_option(group, name), "_target_", throw_on_missing=False)
+    return str(named or "")
 
 
 def _sorted_by_kind(
@@ -103,26 +114,6 @@ def _option(group: str, name: str) -> DictConfig:
     # the trainer has to be there, because an unlearner may choose another
     chosen = [f"+trainer={name if group == 'trainer' else 'adam'}"]
     chosen += [] if group == "trainer" else [f"+{group}={name}"]
-    before = version.getbase()
-    version.setbase(HYDRA_VERSION)
-    try:
-        cfg = _loader().load_configuration(None, chosen, RunMode.RUN, from_shell=False)
-    finally:
-        # of the whole process, which may be an application of Hydra itself
-        version.VersionBase.instance().version_base = before
+    cfg = load_config(None, chosen)
     OmegaConf.set_struct(cfg, value=False)
     return cast("DictConfig", cfg[group])
-
-
-@lru_cache(maxsize=1)
-def _loader() -> ConfigLoaderImpl:
-    """Return what composes configurations, without the singleton that ``hydra.compose`` needs."""
-    Plugins.instance()  # which makes the kinds of places known
-    path = ConfigSearchPathImpl()
-    path.append("hydra", "pkg://hydra.conf")
-    path.append("main", f"file://{conf_folder()}")
-    for package in outside_configs():
-        if find_spec(package) is not None:
-            path.append("erasure", f"pkg://{package}")
-    path.append("schema", "structured://")
-    return ConfigLoaderImpl(path)

@@ -5,6 +5,7 @@ With the types it refuses ``seed=abc`` while it composes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -97,7 +98,11 @@ def register_schema() -> None:
 
 def register_search_path(packages: Sequence[str]) -> None:
     """Let Hydra look for options in ``packages`` after our own folder."""
+    _register_search_path(tuple(packages))
 
+
+@lru_cache(maxsize=1)  # Hydra would look in them once more for each time they are registered
+def _register_search_path(packages: tuple[str, ...]) -> None:
     class OutsidePackages(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             for package in packages:

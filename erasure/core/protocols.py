@@ -1,6 +1,5 @@
 """The protocols through which data sets, splits and trainers meet."""
 
-from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Generator, nn
@@ -10,6 +9,7 @@ from erasure.core.pool import Pool
 from erasure.core.splits import SplitIndices, View
 from erasure.core.task import Cached, Fresh, Report
 from erasure.core.task_types import TaskType
+from erasure.core.trial_data import TrialData
 
 
 class Dataset(Protocol):
@@ -27,30 +27,11 @@ class SplitStrategy(Protocol):
 
 
 @runtime_checkable
-class AlteringSplit(Protocol):
-    """A split whose forget set is altered before training: mislabelled, or poisoned."""
+class PreparingSplit(SplitStrategy, Protocol):
+    """A split that does more to the data than to divide them: alters labels, deletes, poisons."""
 
-    def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the data the original is trained on."""
-
-    def probes(self, pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
-        """Return held-out samples that show the alteration's effect, by name."""
-
-
-@runtime_checkable
-class DeletingSplit(Protocol):
-    """A split after which samples that stay look different, as neighbours in a graph do."""
-
-    def remaining(self, pool: Pool, indices: SplitIndices) -> View:
-        """Return the training data once the forget set is gone; gold is trained on them."""
-
-
-@runtime_checkable
-class EvaluatingSplit(Protocol):
-    """A split that says on which data, of the same samples, models are evaluated."""
-
-    def evaluated(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return these data."""
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Return what ``self(pool, generator)`` chooses, with the data it leaves to train on."""
 
 
 class Trainer(Protocol):

@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from omegaconf import DictConfig
 
 from erasure.config.compose import hydra_sees
-from erasure.core.splits import View
-from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
-from erasure.trial.assemble import assemble, build_tracker
+from erasure.trial.checks import check as check_trial
+from erasure.trial.places import build_tracker
 from erasure.trial.references.training import reference_requests, store_requests
+from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
 
 ROLE_NAMES = {
@@ -59,18 +58,19 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
     Raises:
         ErasureError: With one message that names the setting and what is allowed.
     """
-    build_tracker(cfg)
     # what only checks takes no GPU; the names of models are those on the real device
-    trial = assemble(cfg, device=torch.device("cpu"))
-    return models_of(_on(trial, str(cfg.device)))
+    trial = trial_of(cfg, device="cpu")
+    build_tracker(trial.settings)
+    check_trial(trial)
+    return models_of(trial)
 
 
 def models_of(trial: Trial) -> list[RequiredModel]:
     """Return the models that a trial needs, by the names they have in the store."""
     seed = trial.seeds.train
-    views = {"original": View(trial.pool, trial.indices.train)}
+    views = {"original": trial.data.train}
     if trial.evaluator.needs_gold:
-        views["gold"] = trial.remaining
+        views["gold"] = trial.data.retain
     models = [
         RequiredModel(role=role, key=ModelRequest.of(trial.recipe, view, seed).key)
         for role, view in views.items()
@@ -107,14 +107,8 @@ def summarize_models(models: Iterable[RequiredModel], store: ModelStore) -> str:
 
 def _reference_models(trial: Trial) -> list[ModelRequest]:
     """Return the reference models at most; fewer are made once the attack is decided."""
-    settings = trial.reference_settings
+    settings = trial.references
     if settings.size == settings.shadows == 0:
         return []
     by_role = reference_requests(trial, trial.evaluator.heldout).values()
     return store_requests(trial, [request for requests in by_role for request in requests])
-
-
-def _on(trial: Trial, device: str) -> Trial:
-    """Return the trial as it is on ``device``, of which nothing but its kind is used."""
-    there = torch.device(device_kind(device))
-    return replace(trial, device=there, recipe={**trial.recipe, "device": there.type})

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.overrides import Axes, product, swept
 from erasure.launch.run import Run
-from erasure.trial.describe import GROUPS, describe
+from erasure.trial.describe import GROUPS
+from erasure.trial.task import trial_of
 
 
 def plan(compositions: Compositions, axes: Axes) -> list[Run]:
@@ -42,7 +43,7 @@ def plan_one(
     """
     config = compositions.compose(overrides, number)
     with hydra_sees(config):
-        record = describe(config, config.hydra.runtime.choices)
+        record = trial_of(config).record
     chosen = [override for override in overrides if override in varying and not _is_seed(override)]
     unnamed = [override for override in chosen if _key(override) not in GROUPS]
     others = [override for override in chosen if _key(override) != "unlearner"]

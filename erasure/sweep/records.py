@@ -14,6 +14,7 @@ from rich.text import Text
 from erasure.config.build import build
 from erasure.config.compose import hydra_sees
 from erasure.config.overrides import Axes
+from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.launch.run import Run
@@ -28,8 +29,9 @@ from erasure.sweep.summary import leaderboard
 from erasure.sweep.undelivered import Undelivered
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
-from erasure.trial.assemble import build_tracker, current_data_fingerprint, store_root
+from erasure.trial.data import current_data_fingerprint
 from erasure.trial.objective import Objective
+from erasure.trial.places import build_tracker, store_root
 from erasure.trial.table import show_address
 from erasure.trial.trial import DATA_TAG
 
@@ -207,7 +209,8 @@ def _same_data(run: Run, result: TrialResult) -> bool:
     if DATA_TAG not in result.trial.tags:
         return True
     with hydra_sees(run.config):
-        return result.trial.tags[DATA_TAG] == current_data_fingerprint(run.config)
+        settings = settings_of_config(run.config)
+        return result.trial.tags[DATA_TAG] == current_data_fingerprint(settings)
 
 
 def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:

@@ -1,11 +1,13 @@
 """The files of a trial."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from erasure.config.settings import as_yaml
 from erasure.core.context import EvalContext
 from erasure.core.references import ReferenceModels
 from erasure.core.splits import View
@@ -13,24 +15,21 @@ from erasure.data.splits.artifact import save_split
 from erasure.evaluation.evaluation import Evaluation
 from erasure.evaluation.per_sample import per_sample
 from erasure.metrics.privacy.memorization import memorization_tensors
-from erasure.trial.describe import plain_config
 from erasure.trial.trial import Trial
 
 
-def missing_artifacts(folder: Path, cfg: DictConfig) -> list[str]:
-    """Return which of the files that ``cfg`` asks for an earlier run of the trial did not make."""
-    requested = ["loss_histograms.png"] if cfg.get("pictures") else []
-    if cfg.tracking.get("save_model"):
+def missing_artifacts(folder: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Return which of the files that are asked for an earlier run of the trial did not make."""
+    requested = ["loss_histograms.png"] if settings.get("pictures") else []
+    if settings["tracking"].get("save_model"):
         requested.append("model.safetensors")
     return [name for name in requested if not (folder / name).is_file()]
 
 
-def write_config(folder: Path, cfg: DictConfig) -> None:
-    """Write the resolved configuration as ``config.yaml``; makes the folder."""
+def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings of a trial as ``config.yaml``; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(
-        OmegaConf.to_yaml(OmegaConf.create(plain_config(cfg))), encoding="utf-8"
-    )
+    (folder / "config.yaml").write_text(as_yaml(settings), encoding="utf-8")
 
 
 def write_measurements(folder: Path, ctx: EvalContext, evaluation: Evaluation) -> None:
@@ -47,8 +46,8 @@ def write_split(folder: Path, trial: Trial) -> None:
     That is ``split.safetensors``, which ``split=artifact split.path=<folder>`` reads, and
     ``split.json``.
     """
-    deleting = trial.remaining.pool is not trial.pool
-    save_split(folder, trial.indices, trial.data_fingerprint, deleting=deleting)
+    data = trial.data
+    save_split(folder, data.indices, data.fingerprint, deleting=data.deletes)
 
 
 def write_memorization(folder: Path, references: ReferenceModels | None, train: View) -> None:

@@ -15,9 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import to_absolute_path
-
+from erasure.config.paths import to_absolute
 from erasure.core.fingerprint import RESULTS_VERSION, fingerprint
 from erasure.core.pool import Pool
 from erasure.core.source import code_of_targets
@@ -36,7 +34,7 @@ NOT_A_CAUSE = (
 )
 """Settings that say where things go, what is read out or how many work, but move no result."""
 
-CARRIES_OUT = ("erasure.trial.run", "erasure.trial.assemble")
+CARRIES_OUT = ("erasure.trial.run", "erasure.trial.trial")
 """Modules that carry out a trial, together with what they import."""
 
 REFERENCES = ("erasure.trial.references.grow", "erasure.metrics.privacy.ulira")
@@ -50,14 +48,18 @@ MOVES_NOTHING = (
     "erasure.training.checksum",
     "erasure.training.model_store",
     "erasure.training.tensor_cache",
+    "erasure.trial.alone",
     "erasure.trial.artifacts",
     "erasure.trial.causes",
     "erasure.trial.checks",
     "erasure.trial.describe",
     "erasure.trial.objective",
+    "erasure.trial.outcome",
+    "erasure.trial.places",
     "erasure.trial.progress",
     "erasure.trial.recorded",
     "erasure.trial.table",
+    "erasure.trial.task",
     "erasure.trial.why",
     "erasure.unlearners",
 )
@@ -178,11 +180,6 @@ def flattened(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from flattened(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
-
-
-def to_absolute(path: str) -> Path:
-    """Return ``path``, relative to where the command was typed if Hydra changed the folder."""
-    return Path(to_absolute_path(path)) if HydraConfig.initialized() else Path(path).absolute()
 
 
 def _is_left_out(key: str) -> bool:

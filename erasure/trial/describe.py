@@ -1,10 +1,7 @@
 """The identity of a trial: its name for people and its fingerprint for machines."""
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from erasure.results.record import TrialRecord
 from erasure.trial.causes import fingerprint_of, flattened, trial_causes
@@ -12,57 +9,38 @@ from erasure.trial.causes import fingerprint_of, flattened, trial_causes
 GROUPS = ("unlearner", "dataset", "split", "model", "trainer", "evaluator")
 
 
-def describe(cfg: DictConfig, choices: Mapping[str, Any]) -> TrialRecord:
-    """Return the identity of the trial that ``cfg`` asks for.
+def describe(
+    settings: Mapping[str, Any], options: Mapping[str, str], tags: Mapping[str, str]
+) -> TrialRecord:
+    """Return the identity of a trial.
 
     Args:
-        cfg: The composed configuration.
-        choices: The option chosen in each config group, as Hydra's ``runtime.choices`` has it.
+        settings: Everything there is to say, in canonical form.
+        options: The option that was chosen in each group, as far as one was.
+        tags: Further tags, such as the study it belongs to.
     """
-    plain = plain_config(cfg)
-    options = {group: str(choices.get(group) or "custom") for group in GROUPS}
-    seeds = {f"seed.{stage}": str(value) for stage, value in plain["seeds"].items()}
-    study = _study_tags(cfg)
-    number = f" · trial {study['erasure.study_trial']}" if study else ""
-    causes = trial_causes(plain)
+    chosen = {group: options.get(group) or _named(settings, group) for group in GROUPS}
+    seeds = {f"seed.{stage}": str(value) for stage, value in settings["seeds"].items()}
+    number = f" · trial {tags['erasure.study_trial']}" if "erasure.study_trial" in tags else ""
+    causes = trial_causes(settings)
     return TrialRecord(
-        name=_name(options, plain) + number,
+        name=_name(chosen, settings) + number,
         fingerprint=fingerprint_of(causes),
-        params={key: str(value) for key, value in flattened(plain)},
-        tags={**options, "seed": str(plain["seed"]), **seeds, **study},
+        params={key: str(value) for key, value in flattened(settings)},
+        tags={**chosen, "seed": str(settings["seed"]), **seeds, **tags},
         causes=causes,
     )
 
 
-def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration as plain data.
-
-    Without Hydra's own part, and without what a run knows about its study: that is where it is
-    filed, and may hold the password of a database.
-    """
-    return {str(key): _plain(cfg, key) for key in cfg if key not in ("hydra", "tuning")}
+def _named(settings: Mapping[str, Any], group: str) -> str:
+    """Return a name for a component that no option stands for: that of its class."""
+    component = settings.get(group)
+    target = component.get("_target_") if isinstance(component, Mapping) else None
+    return str(target).rpartition(".")[2] if target else "custom"
 
 
-def _plain(cfg: DictConfig, key: Any) -> Any:
-    """Return one part of ``cfg`` as plain data; what it refers to may be in another part."""
-    if OmegaConf.is_missing(cfg, key):
-        return "???"
-    value = cfg[key]
-    if OmegaConf.is_config(value):
-        return OmegaConf.to_container(value, resolve=True, enum_to_str=True)
-    return value.name if isinstance(value, Enum) else value
-
-
-def _study_tags(cfg: DictConfig) -> dict[str, str]:
-    """Return the tags of a run that belongs to a study."""
-    study = OmegaConf.select(cfg, "tuning.study")
-    if not study:
-        return {}
-    return {"erasure.study": str(study), "erasure.study_trial": str(cfg.tuning.trial)}
-
-
-def _name(options: Mapping[str, str], plain: Mapping[str, Any]) -> str:
-    parts = [options["unlearner"], options["dataset"], options["model"]]
-    if options["split"] != "random":
-        parts.append(options["split"])
-    return " · ".join([*parts, f"seed {plain['seed']}"])
+def _name(chosen: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    parts = [chosen["unlearner"], chosen["dataset"], chosen["model"]]
+    if chosen["split"] != "random":
+        parts.append(chosen["split"])
+    return " · ".join([*parts, f"seed {settings['seed']}"])

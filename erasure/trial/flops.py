@@ -18,9 +18,9 @@ def count_flops(trial: Trial, original: nn.Module) -> dict[str, float]:
     where they do not depend on the number of samples. Call it outside of everything timed.
     """
     size = getattr(getattr(trial.trainer, "fit", None), "batch_size", BATCH_SIZE)
-    whole = trained = step_flops(original, trial.remaining, size)
+    whole = trained = step_flops(original, trial.data.retain, size)
     if isinstance(original, Ensemble):
-        trained = step_flops(original.get_submodule("members.0"), trial.remaining, size)
+        trained = step_flops(original.get_submodule("members.0"), trial.data.retain, size)
     return {
         "sample_flops": whole.per_sample,
         "training_sample_flops": trained.per_sample,

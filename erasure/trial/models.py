@@ -25,43 +25,47 @@ class TrialModels:
         trial: The trial.
         store: Where models are, or will be.
         progress: Shows each training as a stage.
-        trained: What came out of the store, with its role, in the order it was asked for. A
+        obtained: What came out of the store, with its role, in the order it was asked for. A
             model that was asked for twice is there twice, the second time as read back.
     """
 
     trial: Trial
     store: ModelStore
     progress: Progress
-    trained: list[tuple[str, Trained]] = field(default_factory=list)
+    obtained: list[tuple[str, Trained]] = field(default_factory=list)
+
+    def trained(self, role: str, view: View) -> nn.Module:
+        """Return the model trained on ``view``."""
+        return self.get(role, view)[0]
 
     def get(self, role: str, view: View) -> tuple[nn.Module, Trained]:
         """Return the model trained on ``view``; see :func:`get_or_train`."""
         model, trained = get_or_train(self.trial, self.store, view, self.progress, role)
-        self.trained.append((role, trained))
+        self.obtained.append((role, trained))
         return model, trained
 
     @property
     def keys(self) -> dict[str, str]:
         """Names in the store by role; of several models of a role, the last."""
-        return {role: trained.key for role, trained in self.trained}
+        return {role: trained.key for role, trained in self.obtained}
 
     @property
     def fresh(self) -> int:
         """Number of models that had to be trained."""
-        return sum(trained.fresh for _, trained in self.trained)
+        return sum(trained.fresh for _, trained in self.obtained)
 
     def costs(self) -> dict[str, float]:
         """Return what training original and gold took, whenever that was.
 
         Gold counts only if the evaluator needs it: a monitor may have asked for it as well.
         """
-        by_role = dict(self.trained)
+        by_role = dict(self.obtained)
         costs = {"original_seconds": by_role["original"].seconds}
         if self.trial.evaluator.needs_gold:
             gold = by_role["gold"]
             costs["retrain_seconds"] = gold.seconds
             # the curve has a point per epoch, and an epoch reads every sample once
-            costs["retrain_reads"] = float(len(gold.curve) * len(self.trial.remaining))
+            costs["retrain_reads"] = float(len(gold.curve) * len(self.trial.data.retain))
             costs["retrain_steps"] = float(gold.steps)
         return costs
 

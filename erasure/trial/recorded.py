@@ -5,10 +5,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
@@ -27,13 +25,11 @@ from erasure.trial.artifacts import (
     write_model,
     write_split,
 )
-from erasure.trial.assemble import build_tracker, store_root
-from erasure.trial.progress import Progress
-from erasure.trial.trial import DATA_TAG, Trial, TrialOutput
+from erasure.trial.places import build_tracker, store_root
+from erasure.trial.progress import Monitor, Progress
+from erasure.trial.run import TrialOutput, run_trial
+from erasure.trial.trial import DATA_TAG, Trial
 from erasure.trial.why import outdated, why_again
-
-RunTrial = Callable[[Trial, ModelStore, Progress], TrialOutput]
-"""Carries out the stages of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +41,25 @@ class TrialStores:
         results: The results on disk.
         tracker: Shows results to people.
         console: The terminal.
+        keep_model: Whether the unlearned weights are kept whatever the tracker says.
     """
 
     store: ModelStore
     results: ResultStore
     tracker: Tracker
     console: Console
+    keep_model: bool = False
 
     @classmethod
-    def of(cls, cfg: DictConfig, console: Console) -> "TrialStores":
-        """Build all that ``cfg`` names."""
-        tracker = build_tracker(cfg)
-        root = store_root(cfg)
+    def of(cls, trial: Trial, console: Console, *, keep_model: bool = False) -> "TrialStores":
+        """Build all that ``trial`` names."""
+        root = store_root(trial.settings)
         return cls(
-            store=ModelStore(root), results=ResultStore(root), tracker=tracker, console=console
+            store=ModelStore(root),
+            results=ResultStore(root),
+            tracker=build_tracker(trial.settings),
+            console=console,
+            keep_model=keep_model,
         )
 
     def check(self) -> None:
@@ -85,56 +86,48 @@ def _refuse(group: str, check: Callable[[], None]) -> None:
         raise ConfigError(f"{group}.{error}") from error
 
 
-def run_recorded(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
-) -> TrialResult:
+def run_recorded(trial: Trial, stores: TrialStores, monitor: Monitor | None = None) -> TrialResult:
     """Return the result of a trial: read back if it finished before, else carried out.
 
     Args:
         trial: The trial.
-        record: Its identity.
-        cfg: Its configuration.
         stores: Where its result goes to.
-        run_trial: Carries it out.
+        monitor: Hears of the method while it runs, and may end it.
 
     Raises:
         ErasureError: If the trial failed; it is recorded as failed first.
     """
     # A second process with the same trial waits here and then reads the result back
-    with stores.results.claim(record.fingerprint):
-        result = _read_back(trial, record, cfg, stores) if cfg.resume else None
-        return result or _carry_out(trial, record, cfg, stores, run_trial)
+    with stores.results.claim(trial.fingerprint):
+        result = _read_back(trial, stores) if trial.settings["resume"] else None
+        return result or _carry_out(trial, stores, monitor)
 
 
-def _read_back(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores
-) -> TrialResult | None:
-    """Return the result of an earlier run if it is what ``cfg`` asks for, and say why if not."""
+def _read_back(trial: Trial, stores: TrialStores) -> TrialResult | None:
+    """Return the result of an earlier run if it is what ``trial`` asks for, and say why if not."""
     results, tracker, console = stores.results, stores.tracker, stores.console
+    record, parent = trial.record, trial.parent
     result = results.finished(record.fingerprint)
     if result is None:
-        reason = why_again(record, results, same_settings=bool(_parent(cfg)))
+        reason = why_again(record, results, same_settings=bool(parent))
     else:
-        reason = outdated(result, trial.data_fingerprint, results, cfg)
+        reason = outdated(result, trial.data.fingerprint, results, trial.settings)
     if reason:
         console.print(Text(reason), soft_wrap=True)  # a setting's [1] is no markup
     if result is None or reason:
         return None
     console.print("this trial finished before and is read back; resume=false runs it again")
-    if not _parent(cfg):
+    if not parent:
         attempt(tracker, tracker.prepare, None)
     # during an outage a run is where it was: nothing is sent twice because nobody could be asked
     if result.run and attempt(tracker, partial(tracker.has, result.run), otherwise=True):
         return result
     # the tracker does not hold the run that it names: another is looked for or opened
-    return deliver(tracker, results, replace(result, run=""), parent=_parent(cfg))
+    return deliver(tracker, results, replace(result, run=""), parent=parent)
 
 
-def _carry_out(
-    trial: Trial, record: TrialRecord, cfg: DictConfig, stores: TrialStores, run_trial: RunTrial
-) -> TrialResult:
-    results, tracker = stores.results, stores.tracker
-    parent = _parent(cfg)
+def _carry_out(trial: Trial, stores: TrialStores, monitor: Monitor | None) -> TrialResult:
+    results, tracker, record, parent = stores.results, stores.tracker, trial.record, trial.parent
     results.forget(record.fingerprint)
     tracking_run = open_run(tracker, record, parent, results.is_claimed)
     progress = Progress(stores.console)
@@ -147,9 +140,9 @@ def _carry_out(
         return deliver(tracker, results, timed, tracking_run, parent)
 
     try:
-        output = run_trial(trial, stores.store, progress)
-        _write_artifacts(results.artifacts(record.fingerprint), trial, cfg, output, progress)
-        result = _result(trial, record, output, progress)
+        output = run_trial(trial, stores.store, progress, monitor)
+        _write_artifacts(trial, stores, output, progress)
+        result = _result(trial, output, progress)
     except BaseException as error:  # Ctrl-C and exits as well: a trial that ended is recorded
         save(_failed(record, error))
         raise
@@ -160,27 +153,26 @@ def _carry_out(
 
 
 def _write_artifacts(
-    folder: Path, trial: Trial, cfg: DictConfig, output: TrialOutput, progress: Progress
+    trial: Trial, stores: TrialStores, output: TrialOutput, progress: Progress
 ) -> None:
+    folder = stores.results.artifacts(trial.fingerprint)
     with progress.stage("record", "writing pictures and tables"):
-        write_config(folder, cfg)
+        write_config(folder, trial.settings)
         write_measurements(folder, output.ctx, output.evaluation)
-        if cfg.pictures:
+        if trial.settings["pictures"]:
             write_pictures(output.ctx, progress.curves, folder)
         write_split(folder, trial)
         write_memorization(folder, output.ctx.references, output.splits.train)
-        if cfg.tracking.get("save_model"):
+        if stores.keep_model or trial.settings["tracking"].get("save_model"):
             write_model(folder, output.ctx.models["unlearned"])
 
 
-def _result(
-    trial: Trial, record: TrialRecord, output: TrialOutput, progress: Progress
-) -> TrialResult:
+def _result(trial: Trial, output: TrialOutput, progress: Progress) -> TrialResult:
     errors = output.evaluation.errors
     tags = {f"store.{role}": key for role, key in output.keys.items()}
-    tags[DATA_TAG] = trial.data_fingerprint
+    tags[DATA_TAG] = trial.data.fingerprint
     return TrialResult(
-        trial=replace(record, tags={**record.tags, **tags}),
+        trial=replace(trial.record, tags={**trial.record.tags, **tags}),
         outcome="failed" if errors else "finished",
         reason="; ".join(errors),
         traceback="\n".join(output.evaluation.tracebacks),
@@ -189,11 +181,6 @@ def _result(
         seconds=progress.seconds,
         trained=output.trained,
     )
-
-
-def _parent(cfg: DictConfig) -> str:
-    """Return the tracking run of the sweep that the trial belongs to, or nothing."""
-    return str(cfg.tracking.get("parent") or "")
 
 
 def _failed(record: TrialRecord, error: BaseException) -> TrialResult:

@@ -51,7 +51,7 @@ class ForgetRequest:
         """Report how the model does after this request, if it is one of several."""
         if self.of == 1:
             return
-        val = View(trial.pool, trial.indices.val)
+        val = View(trial.data.pool, trial.data.indices.val)
         # these reads are not the method's
         done = View(unaudited(self.done.pool), self.done.index)
         report(

@@ -1,56 +1,44 @@
-"""The story of one trial: data, original, unlearned, gold, measurements, record."""
+"""The story of one trial: data, original, unlearned, gold, measurements."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
-import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-from rich.console import Console
 from torch import nn
 
-from erasure.config.build import build
 from erasure.core.context import EvalContext, Who
-from erasure.core.errors import ConfigError
 from erasure.core.references import ReferenceModels
-from erasure.core.splits import DataSplits, View
+from erasure.core.splits import DataSplits
 from erasure.evaluation.evaluation import Evaluation
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.assemble import assemble, store_root
-from erasure.trial.describe import describe
 from erasure.trial.flops import count_flops
 from erasure.trial.guards import duplicates, output_change, untouched
 from erasure.trial.models import TrialModels
 from erasure.trial.progress import Monitor, Progress
-from erasure.trial.recorded import TrialStores, run_recorded
 from erasure.trial.references.grow import reference_models
-from erasure.trial.table import show_address, show_result
-from erasure.trial.trial import Trial, TrialOutput
+from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
 
 
-def run(cfg: DictConfig) -> float | tuple[float, ...]:
-    """Run the trial that ``cfg`` asks for, or read it back, and return its objective.
+@dataclass(frozen=True, kw_only=True)
+class TrialOutput:
+    """What the stages of a trial hand over to its record.
 
-    Raises:
-        ErasureError: If a setting is wrong (then nothing was written), or the trial failed.
+    Args:
+        splits: The data, all of it.
+        ctx: Models, the data that were evaluated, and cached logits.
+        evaluation: The measurements.
+        keys: Store keys of the models used, by role.
+        trained: Number of models that had to be trained.
     """
-    if cfg.threads < 1:
-        raise ConfigError(f"threads must be >= 1, got {cfg.threads}")
-    torch.set_num_threads(cfg.threads)
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    record = describe(cfg, choices)
-    stores = TrialStores.of(cfg, Console())
-    trial = assemble(cfg)
-    stores.check()
-    run_stages = partial(run_trial, monitor=_monitor(cfg))
-    result = run_recorded(trial, record, cfg, stores, run_stages)
-    show_result(result, stores.console)
-    show_address(stores.tracker, stores.console)
-    values = trial.objective.values(result.metrics)
-    return values[0] if len(values) == 1 else values
+
+    splits: DataSplits
+    ctx: EvalContext
+    evaluation: Evaluation
+    keys: Mapping[str, str]
+    trained: int
 
 
 def run_trial(
@@ -68,30 +56,29 @@ def run_trial(
         ErasureError: If a stage failed, or ``monitor`` ended the method before its time.
     """
     models = TrialModels(trial=trial, store=store, progress=progress)
-    original, _ = models.get("original", View(trial.pool, trial.indices.train))
-    unlearned, costs = _unlearn(trial, original, models, monitor)
+    original = models.trained("original", trial.data.train)
+    unlearned, method_costs = _unlearned(trial, original, models, monitor)
     compared: dict[Who, nn.Module] = {"original": original, "unlearned": unlearned}
     if trial.evaluator.needs_gold:
-        compared["gold"], _ = models.get("gold", trial.remaining)
-    costs |= models.costs() | count_flops(trial, original)
-    splits = DataSplits.of(trial.evaluated, trial.indices, trial.probes)
-    references = reference_models(trial, store, splits, progress)  # usually none
+        compared["gold"] = models.trained("gold", trial.data.retain)
+    references = reference_models(trial, store, progress)  # usually none
+    costs = {**method_costs, **models.costs(), **count_flops(trial, original)}
     if references is not None:
         costs["reference_seconds"] = references.seconds
-    ctx = trial.evaluator.prepare(_context(trial, splits, compared, costs, references))
-    evaluation = _evaluate(trial, ctx, splits, costs, progress)
+    ctx = trial.evaluator.prepare(_context(trial, compared, costs, references))
+    evaluation = _evaluation(trial, ctx, costs, progress)
     trained = models.fresh + (references.trained if references is not None else 0)
     return TrialOutput(
-        splits=splits, ctx=ctx, evaluation=evaluation, keys=models.keys, trained=trained
+        splits=trial.data.parts, ctx=ctx, evaluation=evaluation, keys=models.keys, trained=trained
     )
 
 
-def _unlearn(
+def _unlearned(
     trial: Trial, original: nn.Module, models: TrialModels, monitor: Monitor | None
 ) -> tuple[nn.Module, dict[str, float]]:
     """Run the method, under the eyes of ``monitor``, which has to know gold beforehand."""
     if monitor is not None:
-        monitor.prepare(trial, original, models.get("gold", trial.remaining)[0])
+        monitor.prepare(trial, original, models.trained("gold", trial.data.retain))
     limit = nullcontext() if monitor is None else monitor.limiting()
     with models.progress.stage("unlearn", "unlearning") as report, limit:
         return unlearn(
@@ -106,16 +93,15 @@ def _unlearn(
 
 def _context(
     trial: Trial,
-    splits: DataSplits,
     models: dict[Who, nn.Module],
     costs: dict[str, float],
     references: ReferenceModels | None,
 ) -> EvalContext:
     return EvalContext(
         models=models,
-        splits=splits,
-        task_type=trial.pool.task_type,
-        num_classes=trial.pool.num_classes,
+        splits=trial.data.parts,
+        task_type=trial.data.pool.task_type,
+        num_classes=trial.data.pool.num_classes,
         heldout=trial.evaluator.heldout,
         seed=trial.seeds.evaluate,
         costs=costs,
@@ -125,22 +111,11 @@ def _context(
     )
 
 
-def _evaluate(
-    trial: Trial,
-    ctx: EvalContext,
-    splits: DataSplits,
-    costs: dict[str, float],
-    progress: Progress,
+def _evaluation(
+    trial: Trial, ctx: EvalContext, costs: dict[str, float], progress: Progress
 ) -> Evaluation:
-    """Measure; ``splits`` are the whole ones, of which ``ctx`` may hold a subset."""
+    """Measure on ``ctx``, which may hold a subset of the data, unlike ``trial``."""
     with progress.stage("evaluate", "evaluating"), untouched(ctx.models, "a metric"):
         # into the dictionary that the context holds: cost metrics read these as well
-        costs |= output_change(ctx) | duplicates(splits, trial.evaluator.heldout)
+        costs |= output_change(ctx) | duplicates(trial.data.parts, trial.evaluator.heldout)
         return trial.evaluator(ctx)
-
-
-def _monitor(cfg: DictConfig) -> Monitor | None:
-    """Build what watches the method, if the run belongs to a study; a study names it."""
-    if not cfg.tuning.study:
-        return None
-    return cast("Monitor | None", build(cfg.tuning, "tuning", store=store_root(cfg)))

@@ -1,23 +1,39 @@
-"""One trial: what it is made of before anything is trained, and what it made."""
+"""One trial: a value that says what is learned, forgotten and measured, before anything runs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pkgutil import resolve_name
+from typing import Any, cast
 
 import torch
+from torch import nn
 
-from erasure.core.context import EvalContext
-from erasure.core.pool import Pool
-from erasure.core.protocols import Trainer
-from erasure.core.splits import DataSplits, SplitIndices, View
+from erasure.config.build import build
+from erasure.config.canonical import canonical, settings_of
+from erasure.config.options import option_like
+from erasure.core.errors import ConfigError
+from erasure.core.protocols import ComposingTrainer, SplitStrategy, Trainer
+from erasure.core.seeding import isolated
 from erasure.core.task import Fresh, Unlearner
-from erasure.evaluation.evaluation import Evaluation
+from erasure.core.trial_data import TrialData
 from erasure.evaluation.evaluator import Evaluator
+from erasure.models.precision import with_precision
+from erasure.results.record import TrialRecord
+from erasure.training.compute import device_kind, resolve_device
+from erasure.trial.causes import files, method_code, model_code
+from erasure.trial.data import trial_data
+from erasure.trial.describe import GROUPS, describe
 from erasure.trial.objective import Objective
+from erasure.trial.outcome import FinishedRun
+from erasure.trial.places import data_config
 from erasure.trial.references.settings import ReferenceSettings
 
 DATA_TAG = "store.data"
 """Tag of a trial that holds the fingerprint of its data."""
+
+WITHOUT_TARGET = ("seeds", "references", "store", "data")
+"""Groups of settings that are no component."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,68 +48,208 @@ class Seeds:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Everything a trial is made of, before anything is trained.
+    """What is learned, forgotten and measured, and with which seeds.
+
+    A trial is a value: making one builds, loads and writes nothing. Its components are built of
+    :attr:`settings` when they are first looked at, and so are its data.
 
     Args:
-        data_fingerprint: Hash of the data as they were loaded and split.
-        pool: The data the original is trained on, on ``device``.
-        indices: The split.
-        remaining: The training data once the forget set is gone; gold is trained on them.
-        evaluated: The data, of the same samples, that models are evaluated on.
-        probes: Held-out samples that show what was done to the forget set before training.
-        fresh_of: Returns what builds the model with the initial weights of a seed.
-        recipe: What a trained model's weights depend on besides data and seed.
-        method: What an unlearned model depends on besides the original, data and seed.
-        trainer: Makes original and gold.
-        unlearner: The method.
-        evaluator: The metrics.
-        objective: What a sweep reads out.
-        device: Where everything runs.
-        seeds: One per stage.
-        reference_settings: How many further models there are for attacks and nulls.
+        settings: Everything there is to say, by group, in the form of
+            :mod:`erasure.config.canonical`.
+        options: The option that was chosen in each group, for names and tags.
+        tags: Further tags of its run, such as the study it belongs to.
+        device_name: Where it runs, in place of ``settings["device"]``, such as ``cpu`` to check
+            without a GPU what will run on one. Models keep the names they have there.
     """
 
-    data_fingerprint: str
-    pool: Pool
-    indices: SplitIndices
-    remaining: View
-    evaluated: Pool
-    probes: Mapping[str, View]
-    fresh_of: Callable[[int], Fresh]
-    recipe: Mapping[str, Any]
-    method: Mapping[str, Any]
-    trainer: Trainer
-    unlearner: Unlearner
-    evaluator: Evaluator
-    objective: Objective
-    device: torch.device
-    seeds: Seeds
-    reference_settings: ReferenceSettings
+    settings: Mapping[str, Any]
+    options: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    device_name: str | None = None
+
+    def replace(self, **components: Any) -> "Trial":
+        """Return the trial with some settings or components replaced.
+
+        Args:
+            components: By name of the group or setting: an object such as
+                ``unlearner=SSD(alpha=5.0)``, a class or ``functools.partial`` of one for
+                ``model``, plain data, or a number such as ``seed=1``, which moves all seeds.
+
+        Raises:
+            ConfigError: If there is no such group, or a component is not made of settings.
+        """
+        settings = dict(self.settings)
+        for name, component in components.items():
+            if name not in settings:
+                allowed = ", ".join(sorted(settings))
+                raise ConfigError(f"{name} is no part of a trial; there are {allowed}")
+            settings[name] = _stated(component, name)
+        if "seed" in components and "seeds" not in components:
+            settings["seeds"] = dict.fromkeys(settings["seeds"], settings["seed"])
+        changed = canonical(settings)
+        options = {**self.options, **_options(changed, components)}
+        return replace(self, settings=changed, options=options)
+
+    def seeded(self, seed: int) -> "Trial":
+        """Return the same trial with another seed for training and unlearning."""
+        seeds = {**self.settings["seeds"], "train": seed, "unlearn": seed}
+        other = replace(self, settings={**self.settings, "seeds": seeds})
+        # Nothing else depends on these seeds, least of all the data: what was built is kept
+        kept = {k: v for k, v in vars(self).items() if k not in ("settings", "seeds", "record")}
+        vars(other).update(kept)
+        return other
+
+    def on_data(self, data: TrialData) -> "Trial":
+        """Return the same trial with other data in place of those of its split."""
+        other = replace(self)
+        vars(other).update({**vars(self), "data": data})
+        return other
+
+    def run(self, store: str | None = None) -> FinishedRun:
+        """Carry out the trial, or read back what came of it before; nothing is shown.
+
+        Args:
+            store: Folder of trained models and results; None for ``settings["store"]["root"]``.
+
+        Raises:
+            ErasureError: If a setting is wrong (then nothing was written), or the trial failed.
+        """
+        trial = self if store is None else self.replace(store={"root": str(store)})
+        # by name: what carries out trials has this module below it
+        return cast("FinishedRun", resolve_name("erasure.trial.alone:run_alone")(trial))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that can move a result."""
+        return self.record.fingerprint
+
+    @cached_property
+    def record(self) -> TrialRecord:
+        """Its identity: a name for people, the fingerprint, settings as text, tags."""
+        return describe(self.settings, self.options, self.tags)
+
+    @property
+    def parent(self) -> str:
+        """The tracking run of the sweep that the trial belongs to, or nothing."""
+        return str(self.settings["tracking"].get("parent") or "")
+
+    @cached_property
+    def seeds(self) -> Seeds:
+        """One per stage."""
+        return Seeds(**self.settings["seeds"])
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where everything runs."""
+        return resolve_device(self.device_name or str(self.settings["device"]))
+
+    @cached_property
+    def split(self) -> SplitStrategy:
+        """Chooses what is held out and what is forgotten."""
+        return cast("SplitStrategy", self._built("split"))
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Makes original and gold."""
+        return cast("Trainer", self._built("trainer"))
+
+    @cached_property
+    def unlearner(self) -> Unlearner:
+        """The method."""
+        return cast("Unlearner", self._built("unlearner"))
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The metrics."""
+        return cast("Evaluator", self._built("evaluator"))
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What a sweep reads out."""
+        return cast("Objective", self._built("objective"))
+
+    @cached_property
+    def references(self) -> ReferenceSettings:
+        """How many further models there are for attacks and nulls."""
+        return ReferenceSettings.of(self.settings["references"])
+
+    @cached_property
+    def data(self) -> TrialData:
+        """The data, loaded and split, on :attr:`device`."""
+        config = data_config(self.settings, self.device)
+        return trial_data(self.settings, self.split, config, self.seeds.split)
+
+    @cached_property
+    def recipe(self) -> Mapping[str, Any]:
+        """What a trained model's weights depend on besides data and seed.
+
+        Threads and the kind of device move their last bits.
+        """
+        recipe = {k: self.settings[k] for k in ("model", "trainer", "precision", "threads")}
+        kind = device_kind(str(self.settings["device"]))
+        recipe |= {"device": kind, "code": model_code(recipe, self.data.pool)}
+        weights = files(self.settings, ("model",))
+        return {**recipe, "files": weights} if weights else recipe
+
+    @cached_property
+    def method(self) -> Mapping[str, Any]:
+        """What an unlearned model depends on besides the original, data and seed."""
+        unlearner = self.settings["unlearner"]
+        return {"unlearner": unlearner, "code": method_code(unlearner)}
 
     @property
     def fresh(self) -> Fresh:
         """Builds the model with its initial weights."""
         return self.fresh_of(self.seeds.train)
 
-    def seeded(self, seed: int) -> "Trial":
-        """Return the same trial with another seed for training and unlearning."""
-        return replace(self, seeds=replace(self.seeds, train=seed, unlearn=seed))
+    def fresh_of(self, seed: int) -> Fresh:
+        """Return what builds the model with the initial weights of a seed."""
+        pool = self.data.pool
+        offered = {
+            "input_shape": pool.input_shape,
+            "num_classes": pool.num_classes,
+            **pool.properties,
+        }
+
+        def fresh(salt: str = "") -> nn.Module:
+            # without a salt the path is shorter, which gives the trial's own initial weights
+            with isolated(seed, "model", *([salt] if salt else [])):
+                model: nn.Module = build(self.settings["model"], "model", **offered)
+            return with_precision(model, self.settings["precision"]).to(self.device)
+
+        if isinstance(self.trainer, ComposingTrainer):
+            return self.trainer.compose(fresh, pool.task_type)
+        return fresh
+
+    def check_components(self) -> None:
+        """Build what needs no data.
+
+        Raises:
+            ConfigError: If a setting is wrong.
+        """
+        build(self.settings["dataset"], "dataset")
+        _ = self.split, self.trainer, self.unlearner, self.evaluator, self.objective
+
+    def _built(self, group: str) -> Any:
+        return build(self.settings[group], group)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrialOutput:
-    """What the stages of a trial hand over to its record.
+def _options(settings: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
+    """Return the names of the options that stand for components, by their classes."""
+    components = {group: settings[group] for group in groups if group in GROUPS}
+    return {
+        group: option_like(group, str(component["_target_"]))
+        for group, component in components.items()
+        if isinstance(component, Mapping) and "_target_" in component
+    }
 
-    Args:
-        splits: The data, all of it.
-        ctx: Models, the data that were evaluated, and cached logits.
-        evaluation: The measurements.
-        keys: Store keys of the models used, by role.
-        trained: Number of models that had to be trained.
-    """
 
-    splits: DataSplits
-    ctx: EvalContext
-    evaluation: Evaluation
-    keys: Mapping[str, str]
-    trained: int
+def _stated(component: Any, name: str) -> Any:
+    """Return the settings of what takes the place of the group or setting ``name``."""
+    settings = settings_of(component, name)
+    if isinstance(settings, Mapping):
+        # a model is built late, with what the data say: a class or partial is what builds it
+        late = ("_partial_",) if name == "model" else ()
+        left_out = (*late, *(("_target_",) if name in WITHOUT_TARGET else ()))
+        return {key: value for key, value in settings.items() if key not in left_out}
+    return settings

@@ -56,9 +56,9 @@ def unlearn(
         NoOpError: If nothing changed, unless the method is ``identity``.
         ErasureError: If the method changed the original itself.
     """
-    audited = AuditedPool.watch(trial.pool)
+    audited = AuditedPool.watch(trial.data.pool)
     account = _Account(audited, get_or_train, cache, trial.device)
-    requests = forget_requests(trial.indices, audited, trial.remaining)
+    requests = forget_requests(trial.data.indices, audited, trial.data.retain)
     model, compute_costs = original, list[ComputeCost]()
     reported = _LastReported(report)
     warm_up(trial.device)
@@ -76,7 +76,7 @@ def unlearn(
             compute_costs.append(cost)
             request.report_accuracy(model, trial, report)
     require_effect(trial.unlearner, original, model)
-    costs = {**reported.last, **account.costs(compute_costs, steps.count, trial.indices)}
+    costs = {**reported.last, **account.costs(compute_costs, steps.count, trial.data.indices)}
     costs["requests"] = float(len(requests))
     if monitor is not None:  # it runs inside the method's reports, hence inside its measured time
         costs["unlearn_seconds"] -= monitor.seconds
@@ -103,9 +103,9 @@ def _task(
         model=copy.deepcopy(model),
         forget=request.forget,
         retain=request.retain,
-        val=View(account.audited, trial.indices.val),
-        task_type=trial.pool.task_type,
-        num_classes=trial.pool.num_classes,
+        val=View(account.audited, trial.data.indices.val),
+        task_type=trial.data.pool.task_type,
+        num_classes=trial.data.pool.num_classes,
         generator=stream(trial.seeds.unlearn, "unlearn", *request.path),
         fresh=trial.fresh,
         train=account.train,

@@ -5,17 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig
-
-from erasure.config.build import build
 from erasure.core.source import modules_here
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import FinishedTrial, ResultStore
 from erasure.trial.artifacts import missing_artifacts
-from erasure.trial.assemble import current_data_fingerprint
 from erasure.trial.checks import check_keys
-from erasure.trial.describe import plain_config
-from erasure.trial.trial import DATA_TAG
+from erasure.trial.data import current_data_fingerprint
+from erasure.trial.places import build_tracker
+from erasure.trial.trial import DATA_TAG, Trial
 
 LOOKED_AT = 20
 """Trials with other settings whose causes are read, the latest; each takes a fraction of a ms."""
@@ -50,40 +47,42 @@ def why_again(trial: TrialRecord, store: ResultStore, *, same_settings: bool = F
     return f"runs again: {'; '.join(differences(before, trial.causes, _date_of(earlier)))}"
 
 
-def what_would_happen(cfg: DictConfig, trial: TrialRecord, store: ResultStore) -> str:
-    """Return in one line whether the trial of ``cfg`` would run, and why; nothing is run.
+def what_would_happen(trial: Trial, store: ResultStore) -> str:
+    """Return in one line whether a trial would run, and why; nothing is run.
 
     Raises:
         ErasureError: If a setting is wrong. Those of the model are seen when it is built.
     """
-    check_keys(plain_config(cfg))
-    for part in ("dataset", "split", "trainer", "unlearner", "evaluator", "objective", "tracking"):
-        build(cfg[part], part)
+    check_keys(trial.settings)
+    trial.check_components()
+    build_tracker(trial.settings)
     result = store.find(trial.fingerprint)
     if result is None:
-        return why_again(trial, store) or "never ran"
+        return why_again(trial.record, store) or "never ran"
     date = format_day(result.ended)
     if result.outcome != "finished":
         return f"runs again: {result.outcome} on {date}: {result.reason}"
-    if not cfg.resume:
+    if not trial.settings["resume"]:
         return f"finished before on {date}, and resume=false runs it again"
-    reason = outdated(result, current_data_fingerprint(cfg), store, cfg)
+    reason = outdated(result, current_data_fingerprint(trial.settings), store, trial.settings)
     return reason or f"finished before on {date}, would be read back"
 
 
-def outdated(result: TrialResult, data: str, store: ResultStore, cfg: DictConfig) -> str:
+def outdated(
+    result: TrialResult, data: str, store: ResultStore, settings: Mapping[str, Any]
+) -> str:
     """Return in one line why a finished trial is not read back, or nothing if it is.
 
     Args:
         result: What came of it.
         data: Fingerprint of its data as they are now.
         store: Where the result is.
-        cfg: The configuration, which says what artifacts there should be.
+        settings: Those of the trial, which say what artifacts there should be.
     """
     date = format_day(result.ended)
     if result.trial.tags.get(DATA_TAG, data) != data:
         return f"runs again: the data changed since {date}"
-    missing = missing_artifacts(store.artifacts(result.trial.fingerprint), cfg)
+    missing = missing_artifacts(store.artifacts(result.trial.fingerprint), settings)
     if missing:
         return f"runs again: finished on {date} without {', '.join(missing)}"
     return ""

@@ -12,12 +12,13 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from erasure.config.build import build
 from erasure.config.compose import Compositions, add_overrides, hydra_sees
 from erasure.config.overrides import product, swept
+from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
 from erasure.trial.causes import trial_fingerprint
-from erasure.trial.describe import describe, plain_config
 from erasure.trial.objective import Objective
+from erasure.trial.task import trial_of
 from erasure.tuning.command import SweepCommand
 from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
 from erasure.tuning.settings import StudySettings
@@ -118,7 +119,7 @@ class StudyPlan:
             config.hydra.job.id, config.hydra.job.num = str(number), number
         add_overrides(config, overrides)
         with hydra_sees(config):
-            record = describe(config, self.choices)
+            record = trial_of(config).record
         return Run(
             number=number,
             overrides=(*self.overrides, *overrides),
@@ -167,7 +168,7 @@ def _plan(  # one call, all by name in plan_studies
     objective: Objective = build(base.objective, "objective")
     others = [override for override in varying if not override.startswith("unlearner=")]
     # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
-    plain = {key: value for key, value in plain_config(base).items() if key != "seed"}
+    plain = {key: value for key, value in settings_of_config(base).items() if key != "seed"}
     seeds = tuple(settings.seeds)
     fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
     groups = [str(choices.get(g) or "") for g in ("dataset", "model", "split")]

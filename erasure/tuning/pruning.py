@@ -52,14 +52,14 @@ class PruningCallback:
     seed_index: int
     cap: float | None
     seconds: float = 0.0
-    _assembled: Trial | None = field(default=None, repr=False)
+    _watched: Trial | None = field(default=None, repr=False)
     _original: nn.Module | None = field(default=None, repr=False)
     _gold: Mapping[str, float] = field(default_factory=dict, repr=False)
     _began: float = 0.0
 
     def prepare(self, trial: Trial, original: nn.Module, gold: nn.Module) -> None:
         """Take note of what the model comes from and where it should go."""
-        self._assembled, self._original = trial, original
+        self._watched, self._original = trial, original
         if self.trial is not None:
             self._gold = self._accuracies(gold)
         self._began = time.perf_counter()
@@ -138,9 +138,9 @@ class PruningCallback:
         return self.cap - spent
 
     def _accuracies(self, model: nn.Module) -> dict[str, float]:
-        if self._assembled is None:
+        if self._watched is None:
             raise RuntimeError("prepare was not called")
-        pool, indices = self._assembled.pool, self._assembled.indices
+        pool, indices = self._watched.data.pool, self._watched.data.indices
         views = {"forget": View(pool, indices.forget), "val": View(pool, indices.val)}
         return {part: accuracy(model, view) for part, view in views.items() if len(view)}
 

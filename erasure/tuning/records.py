@@ -13,7 +13,7 @@ from erasure.sweep.models_to_train import RequiredModel, summarize_models
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
-from erasure.trial.assemble import build_tracker, store_root
+from erasure.trial.places import build_tracker, store_root
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings

@@ -17,8 +17,8 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from erasure.config.build import build
+from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
-from erasure.trial.describe import plain_config
 
 Value: TypeAlias = float | int | str | bool | None
 Count: TypeAlias = int  # an axis has a field named int
@@ -226,7 +226,7 @@ def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
 
 
 def _settings(base: DictConfig) -> list[str]:
-    plain = plain_config(base)
+    plain = settings_of_config(base)
 
     def paths(value: Any, path: str) -> list[str]:
         if isinstance(value, Mapping):

@@ -9,9 +9,9 @@ from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from erasure.config.paths import to_absolute
 from erasure.core.errors import ConfigError
 from erasure.schema import without_password
-from erasure.trial.causes import to_absolute
 
 STUDY_CONFIG = "erasure.study_config"
 """Of a study: what must be the same when it goes on, as JSON."""

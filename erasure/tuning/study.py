@@ -23,7 +23,7 @@ from erasure.sweep.models_to_train import required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
-from erasure.trial.assemble import store_root
+from erasure.trial.places import store_root
 from erasure.tuning.client import StudyClient, open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import StudyPlan, plan_studies

@@ -7,7 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from erasure.cli.why import main
-from erasure.trial.run import run
+from erasure.trial.task import run
 
 QUICK = ["tracking=none", "pictures=false", "evaluator=fast", "trainer.fit.epochs=1"]
 TRIAL = ["dataset=iris", "unlearner=ssd", *QUICK]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trials import assemble
 
 from erasure.core.errors import ErasureError
-from erasure.trial.assemble import assemble
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +51,12 @@ def assembled(compose_config, tmp_path):
 @pytest.mark.parametrize("option", options("dataset"))
 def test_every_data_set_loads_and_fits_the_model_it_names(assembled, tmp_path, option):
     parts = assembled(f"dataset={option}", *craft(tmp_path, option))
-    assert len(parts.pool.targets) > 30
-    assert parts.pool.num_classes >= 2
-    assert parts.data_fingerprint
-    counts = [len(getattr(parts.indices, name)) for name in ("forget", "retain", "val", "test")]
+    assert len(parts.data.pool.targets) > 30
+    assert parts.data.pool.num_classes >= 2
+    assert parts.data.fingerprint
+    counts = [
+        len(getattr(parts.data.indices, name)) for name in ("forget", "retain", "val", "test")
+    ]
     assert min(counts) > 0
 
 
@@ -65,7 +67,7 @@ def test_every_split_chooses(assembled, tmp_path, option):
     else:
         data = import_module("crafted_splits").craft(tmp_path, option)
         parts = assembled(f"split={option}", *data)
-    assert 0 < len(parts.indices.forget) < len(parts.indices.train)
+    assert 0 < len(parts.data.indices.forget) < len(parts.data.indices.train)
 
 
 def photographs(folder):

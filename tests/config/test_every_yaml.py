@@ -10,17 +10,18 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 from tiers import one_in_default
+from trials import assemble
 
 from erasure.cli.help import GROUPS
 from erasure.config.build import build
+from erasure.config.settings import settings_of_config as plain_config
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.sweep.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
-from erasure.trial.assemble import assemble, build_tracker
-from erasure.trial.describe import plain_config
+from erasure.trial.places import build_tracker
 from erasure.trial.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -97,9 +98,9 @@ def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
     assert cfg.device == "auto"
     trial = assemble(cfg, device=torch.device("cpu"))
     assert isinstance(trial, Trial)
-    assert trial.pool.num_classes == 10
+    assert trial.data.pool.num_classes == 10
     model = trial.fresh()
-    inputs = trial.pool.fetch(trial.indices.forget[:2])
+    inputs = trial.data.pool.fetch(trial.data.indices.forget[:2])
     assert model.eval()(inputs).shape == (2, 10)
     assert isinstance(trial.trainer, Standard | Sharded)
     assert isinstance(trial.evaluator, Evaluator)
@@ -190,14 +191,14 @@ def test_options_compose_with_each_other(compose_config):
     optimizer = trial.unlearner.fit.optimizer
     assert isinstance(optimizer, partial)
     assert optimizer.func is torch.optim.Adam
-    assert set(trial.pool.targets[trial.indices.forget].tolist()) == {0}
+    assert set(trial.data.pool.targets[trial.data.indices.forget].tolist()) == {0}
 
 
 def test_settings_of_nested_groups_can_be_set_by_name(compose_config):
     cfg = compose_config("unlearner.fit.epochs=3", "trainer.fit.epochs=4", "split.base.val=0.2")
     trial = assemble(cfg, device=torch.device("cpu"))
     assert (trial.unlearner.fit.epochs, trial.trainer.fit.epochs) == (3, 4)
-    assert len(trial.indices.val) == round(0.2 * (1797 - 359))
+    assert len(trial.data.indices.val) == round(0.2 * (1797 - 359))
 
 
 def test_all_models_of_a_trial_start_from_the_same_weights(compose_config):

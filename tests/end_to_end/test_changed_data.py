@@ -3,8 +3,8 @@
 import pytest
 from running import results
 
-from erasure.trial.assemble import _pool
-from erasure.trial.run import run
+from erasure.trial.data import _pool
+from erasure.trial.task import run
 
 
 @pytest.fixture

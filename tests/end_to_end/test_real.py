@@ -46,12 +46,12 @@ def linked(option, root):
 
 @pytest.mark.parametrize("option", AS_PUBLISHED)
 def test_it_has_the_samples_and_classes_that_its_authors_count(compose_config, tmp_path, option):
-    from erasure.trial.assemble import assemble
+    from trials import assemble
 
     cfg = compose_config(*linked(option, tmp_path), "tracking=none", "evaluator=fast")
     parts = assemble(cfg, device=torch.device("cpu"))
     _, samples, classes = AS_PUBLISHED[option]
-    assert (len(parts.pool.targets), parts.pool.num_classes) == (samples, classes)
+    assert (len(parts.data.pool.targets), parts.data.pool.num_classes) == (samples, classes)
 
 
 def test_papers_are_told_apart_as_published_and_some_are_forgotten(compose_config, tmp_path):

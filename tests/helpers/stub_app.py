@@ -35,7 +35,7 @@ from hydra.core.hydra_config import HydraConfig
 from erasure.core.errors import ConfigError
 from erasure.results.store import ResultStore
 from erasure.results.record import TrialResult
-from erasure.trial.describe import describe
+from erasure.trial.task import trial_of
 from erasure.results.no_tracker import NoTracker
 
 HERE = Path(__file__).parent
@@ -75,7 +75,7 @@ class Tracker(NoTracker):
 
 
 def task(cfg):
-    record = describe(cfg, HydraConfig.get().runtime.choices)
+    record = trial_of(cfg).record
     results = ResultStore(Path(cfg.store.root))
     begun = time.time()
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
@@ -205,7 +205,7 @@ def app(tmp_path, monkeypatch, request):
     (tmp_path / "main.py").write_text(main)
     shutil.copytree(REPOSITORY / "conf" / "hydra", tmp_path / "conf" / "hydra")
     ours = tmp_path / "conf" / "hydra"
-    amend(ours / "launcher" / "local.yaml", preload=["erasure.trial.describe"])
+    amend(ours / "launcher" / "local.yaml", preload=["erasure.trial.task"])
     config = CONFIG.replace("FOLDER", str(tmp_path)).replace("MODULE", module)
     (tmp_path / "conf" / "config.yaml").write_text(config)
     (tmp_path / "conf" / "unlearner").mkdir()

@@ -17,7 +17,7 @@ SHORT = {"scrub": ["unlearner.fit.epochs=2"], "ssd": []}
 
 def run_trial(compose_config, folder, method, *settings):
     """Run one trial whose data lie below ``folder`` and return what was measured."""
-    from erasure.trial.run import run
+    from erasure.trial.task import run
 
     quick = [setting.format(method=method) for setting in QUICK]
     places = [f"store.root={folder}/store", f"data.root={folder}"]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
+from trials import assemble
 
 from erasure.config.build import build
 from erasure.evaluation.evaluator import Evaluator
 from erasure.training.model_store import ModelStore
-from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
+from trials import assemble
 
 from erasure.core.modes import evaluating
 from erasure.core.splits import DataSplits
 from erasure.training.model_store import ModelStore
 from erasure.training.scoring import accuracy
-from erasure.trial.assemble import assemble
 from erasure.trial.models import get_or_train
 from erasure.trial.progress import Progress
 
@@ -39,7 +39,7 @@ def train(compose_config, tmp_path):
         def trained(view):
             return get_or_train(parts, store, view, watch, "model")
 
-        return DataSplits.of(parts.pool, parts.indices), trained
+        return DataSplits.of(parts.data.pool, parts.data.indices), trained
 
     return prepared
 

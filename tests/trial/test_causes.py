@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 import erasure
+from erasure.config.settings import settings_of_config as plain_config
 from erasure.core import source
 from erasure.core.source import code_of_targets, modules_here, read_again, source_hash
 from erasure.testing.toy import toy_pool
 from erasure.training.trainers import Standard
 from erasure.trial import causes
 from erasure.trial.causes import method_code, model_code, trial_causes, trial_fingerprint
-from erasure.trial.describe import plain_config
 
 REPOSITORY = Path(__file__).parents[2]
 EDIT = "\nEDITED = 1\n"

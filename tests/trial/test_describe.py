@@ -5,10 +5,11 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
+from erasure.config.settings import settings_of_config as plain_config
 from erasure.core import libraries, source
 from erasure.core.source import code_of_targets, read_again
 from erasure.trial.causes import files, trial_causes, trial_fingerprint
-from erasure.trial.describe import describe, plain_config
+from erasure.trial.describe import describe
 
 CHOICES = {
     "unlearner": "scrub",
@@ -87,7 +88,7 @@ def test_the_fingerprint_is_the_same_in_another_process(identity, python):
 from hydra import compose, initialize_config_dir
 from pathlib import Path
 from erasure.trial.causes import trial_fingerprint
-from erasure.trial.describe import plain_config
+from erasure.config.settings import settings_of_config as plain_config
 from erasure.config.schema import register_schema
 register_schema()
 with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
@@ -167,14 +168,17 @@ def test_what_cannot_be_imported_is_left_to_building(tmp_path, monkeypatch):
 
 
 def test_a_trial_is_named_for_a_reader(compose_config):
-    assert describe(compose_config(), CHOICES).name == "scrub · digits_noisy · mlp · seed 0"
+    assert (
+        describe(plain_config(compose_config()), CHOICES, {}).name
+        == "scrub · digits_noisy · mlp · seed 0"
+    )
     cfg = compose_config("split=class", "seed=2")
-    name = describe(cfg, {**CHOICES, "split": "class"}).name
+    name = describe(plain_config(cfg), {**CHOICES, "split": "class"}, {}).name
     assert name == "scrub · digits_noisy · mlp · class · seed 2"
 
 
 def test_tags_are_choices_and_seeds(compose_config):
-    tags = describe(compose_config("seed=1", "seeds.unlearn=5"), CHOICES).tags
+    tags = describe(plain_config(compose_config("seed=1", "seeds.unlearn=5")), CHOICES, {}).tags
     assert tags == {
         **CHOICES,
         "seed": "1",
@@ -183,11 +187,11 @@ def test_tags_are_choices_and_seeds(compose_config):
         "seed.unlearn": "5",
         "seed.evaluate": "1",
     }
-    assert describe(compose_config(), {}).tags["unlearner"] == "custom"
+    assert describe(plain_config(compose_config()), {}, {}).tags["unlearner"] == "Scrub"
 
 
 def test_params_are_flat_and_text(compose_config):
-    params = describe(compose_config(), CHOICES).params
+    params = describe(plain_config(compose_config()), CHOICES, {}).params
     assert params["unlearner.fit.epochs"] == "10"
     assert params["unlearner.fit.optimizer.lr"] == "0.0005"
     assert params["model.hidden"] == "[256, 128]"

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from rich.console import Console
+from trials import assemble
 
 from erasure.core.splits import View
 from erasure.core.task import silent
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.assemble import assemble
 from erasure.trial.models import TrialModels
 from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial
@@ -45,7 +45,7 @@ def test_the_time_of_a_monitor_is_taken_out_of_that_of_the_method(trial, tmp_pat
     models = TrialModels(
         trial=trial, store=ModelStore(tmp_path), progress=Progress(Console(quiet=True))
     )
-    original, _ = models.get("original", View(trial.pool, trial.indices.train))
+    original, _ = models.get("original", View(trial.data.pool, trial.data.indices.train))
     monitor = slow()
     _, costs = unlearn(trial, original, None, TensorCache(tmp_path), silent, monitor)
     assert monitor.seconds == 3 * HOURS  # one look after each epoch

@@ -10,12 +10,12 @@ import optuna
 import pytest
 import torch
 from patience import HANGS, wait_until
+from trials import assemble
 
 from erasure.core.errors import PrunedError
 from erasure.core.task import silent
-from erasure.trial.assemble import assemble
 from erasure.trial.recorded import _failed
-from erasure.trial.run import _monitor
+from erasure.trial.task import _monitor
 from erasure.tuning.pruning import PruningCallback, monitor_of
 from erasure.tuning.storage import SEARCH_SETTINGS, STUDY_CONFIG, open_storage
 

@@ -4,7 +4,7 @@ import pytest
 from studies import planned
 
 from erasure.core.errors import ConfigError
-from erasure.trial.describe import describe
+from erasure.trial.task import trial_of
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
     run = plans[1].run(7, {"unlearner.alpha": 3.5}, 4, 1, {"storage": "journal:x"})
     arguments = ["tracking=none", "evaluator=fast", "pictures=false", "unlearner=ssd"]
     cfg = compose_config(*arguments, "unlearner.alpha=3.5", "seed=101", hydra=True)
-    same = describe(cfg, cfg.hydra.runtime.choices)
+    same = trial_of(cfg).record
     assert run.record.fingerprint == same.fingerprint
     assert run.record.tags["erasure.study"] == plans[1].name
     assert run.record.tags["erasure.study_trial"] == "4"
@@ -34,7 +34,7 @@ def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
     assert (run.config.hydra.job.num, run.config.tuning.storage) == (7, "journal:x")
     overrides = [o for o in run.overrides if not o.startswith("hydra")]
     again = compose_config(*overrides, hydra=True)
-    assert describe(again, again.hydra.runtime.choices) == run.record
+    assert trial_of(again).record == run.record
     assert plans[1].base.seed == 0  # the plan itself is left as it was
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from rich.console import Console
+from trials import assemble
 
 from erasure.core.errors import UnsupportedError
 from erasure.core.fingerprint import model_fingerprint
@@ -12,7 +13,6 @@ from erasure.core.splits import DataSplits
 from erasure.testing import toy_task
 from erasure.training.model_store import ModelStore
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.assemble import assemble
 from erasure.trial.models import get_or_train
 from erasure.trial.progress import Progress
 from erasure.trial.unlearning import unlearn
@@ -70,7 +70,7 @@ def test_a_trial_repeats_the_stages_of_one_shard(tmp_path, compose_config, setti
     def obtain(view):
         return get_or_train(parts, store, view, watch, "model")
 
-    splits = DataSplits.of(parts.pool, parts.indices)
+    splits = DataSplits.of(parts.data.pool, parts.data.indices)
     original, trained = obtain(splits.train)
     assert stages() == 6
     unlearned, facts = unlearn(

@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 from erasure.core.errors import ConfigError, DataError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
 from erasure.core.pool import Pool
-from erasure.core.splits import PARTS, SplitIndices, View
+from erasure.core.splits import PARTS, SplitIndices
+from erasure.core.trial_data import TrialData, altered_data, plain_data
 from erasure.data.splits.confusion import swapped
 from erasure.data.splits.poison import poisoned, triggered
 
@@ -50,15 +51,14 @@ class ArtifactSplit:
         del generator
         return read_split(Path(self.path), pool.fingerprint)
 
-    def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the data the original is trained on, altered as they were."""
-        kind = indices.scenario.get("kind", "")
-        return ALTERATIONS[kind](pool, indices) if kind in ALTERATIONS else pool
-
-    def probes(self, pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
-        """Return the held-out samples with a trigger, if there was one."""
-        poison = indices.scenario.get("kind") == "poison"
-        return triggered(pool, indices) if poison else {}
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Divide ``pool`` as it was, and alter the data as they were."""
+        data = plain_data(pool, self(pool, generator))
+        kind = data.indices.scenario.get("kind", "")
+        if kind not in ALTERATIONS:
+            return data
+        probes = triggered(data.pool, data.indices) if kind == "poison" else {}
+        return altered_data(data, ALTERATIONS[kind](data.pool, data.indices), probes)
 
 
 def save_split(folder: Path, indices: SplitIndices, data: str, *, deleting: bool = False) -> None:

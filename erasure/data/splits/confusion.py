@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, tensor_fingerprint
 from erasure.core.pool import Pool
-from erasure.core.splits import SplitIndices, View
+from erasure.core.splits import SplitIndices
+from erasure.core.trial_data import TrialData, altered_data, plain_data
 from erasure.data.pools.through import Through
 from erasure.data.splits.drawn import check_amount
 from erasure.data.splits.forgetting import Forgetting
@@ -73,14 +74,13 @@ class ConfusionForget(Forgetting):
         """Name the two classes, by number."""
         return {"kind": "confusion", "classes": self._codes(pool)}
 
-    def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the data with the labels of the forget set swapped."""
-        return swapped(pool, indices)
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Divide ``pool``, then swap the labels of the forget set.
 
-    def probes(self, pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
-        """Return nothing: what is confused shows on the held-out parts themselves."""
-        del pool, indices
-        return {}
+        There are no probes: what is confused shows on the held-out parts themselves.
+        """
+        data = plain_data(pool, self(pool, generator))
+        return altered_data(data, swapped(data.pool, data.indices), probes={})
 
     def _codes(self, pool: Pool) -> list[int]:
         classes = labels(pool)

@@ -11,6 +11,7 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.pool import Pool
 from erasure.core.seeding import branch
 from erasure.core.splits import SplitIndices, View
+from erasure.core.trial_data import TrialData, plain_data
 from erasure.data.pools.nodes import NodePool
 from erasure.data.splits.drawn import amount, check_amount
 from erasure.data.splits.forgetting import Forgetting
@@ -67,13 +68,10 @@ class NodeForget(Forgetting):
         size = amount(self.fraction, self.count, len(train))
         return train[torch.randperm(len(train), generator=generator)][:size]
 
-    def remaining(self, pool: Pool, indices: SplitIndices) -> View:
-        """Return the retained nodes in the graph that is left."""
-        return View(self._cut(pool, indices), indices.retain)
-
-    def evaluated(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the graph in which models are evaluated."""
-        return pool if self.evaluate_on == "full" else self._cut(pool, indices)
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Divide the nodes, then take out of the graph what is forgotten."""
+        data = plain_data(pool, self(pool, generator))
+        return _deleted_data(data, self._cut(data.pool, data.indices), "retain", self.evaluate_on)
 
     def _cut(self, pool: Pool, indices: SplitIndices) -> Pool:
         graph = _one_graph(pool, "nodes")
@@ -125,13 +123,11 @@ class EdgeForget(Forgetting):
         """Return the training nodes at the ends of the edges that are drawn."""
         return train[torch.isin(train, self._drawn(pool, train, generator))]
 
-    def remaining(self, pool: Pool, indices: SplitIndices) -> View:
-        """Return all training nodes in the graph without the edges."""
-        return View(self._cut(pool, indices.scenario), indices.train)
-
-    def evaluated(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the graph in which models are evaluated."""
-        return pool if self.evaluate_on == "full" else self._cut(pool, indices.scenario)
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Divide the nodes, then take the edges out of the graph."""
+        data = plain_data(pool, self(pool, generator))
+        cut = self._cut(data.pool, data.indices.scenario)
+        return _deleted_data(data, cut, "train", self.evaluate_on)
 
     def _drawn(self, pool: Pool, train: Tensor, generator: Generator) -> Tensor:
         """Return the ends ``(2, m)`` of the edges: the same ones however often it is asked."""
@@ -182,6 +178,24 @@ def _number(split: EdgeForget, available: int) -> int:
             f"must be at least one of them"
         )
     return size
+
+
+def _deleted_data(
+    data: TrialData, cut: Pool, retained: Literal["retain", "train"], evaluate_on: GraphState
+) -> TrialData:
+    """Return ``data`` with the graph that is left once the forget set is gone.
+
+    Args:
+        data: As they were divided.
+        cut: The graph that is left.
+        retained: The samples of it that gold is trained on.
+        evaluate_on: The graph in which models are evaluated.
+    """
+    return replace(
+        data,
+        retain=View(cut, getattr(data.indices, retained)),
+        evaluated=data.pool if evaluate_on == "full" else cut,
+    )
 
 
 def _check_word(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, ids_fingerprint
 from erasure.core.pool import Inputs, Pool
 from erasure.core.splits import SplitIndices, View
+from erasure.core.trial_data import TrialData, altered_data, plain_data
 from erasure.data.pools.hashing import row_hashes
 from erasure.data.pools.through import Through
 from erasure.data.splits.confusion import Relabelled
@@ -93,13 +94,14 @@ class PoisonForget(Forgetting):
         patch = {"size": self.size, "value": self.value, "corner": self.corner}
         return {"kind": "poison", "target": self._target_code(pool), **patch}
 
-    def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return the data with the forget set stamped and of the target class."""
-        return poisoned(pool, indices)
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Divide ``pool``, then stamp the forget set and give it the target class.
 
-    def probes(self, pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
-        """Return the held-out images of other classes with the patch on, as ``triggered``."""
-        return triggered(pool, indices)
+        The probe ``triggered`` has the held-out images of other classes with the patch on.
+        """
+        data = plain_data(pool, self(pool, generator))
+        probes = triggered(data.pool, data.indices)
+        return altered_data(data, poisoned(data.pool, data.indices), probes)
 
     def _target_code(self, pool: Pool) -> int:
         classes = labels(pool)

@@ -1,6 +1,5 @@
 """Forget in several requests, made one after the other."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,8 +7,10 @@ from torch import Generator
 
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.pool import Pool
-from erasure.core.protocols import AlteringSplit, DeletingSplit, SplitStrategy
-from erasure.core.splits import SplitIndices, View
+from erasure.core.protocols import SplitStrategy
+from erasure.core.splits import SplitIndices
+from erasure.core.trial_data import TrialData
+from erasure.data.splits.prepared import prepare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +38,25 @@ class Sequential:
 
         Raises:
             ConfigError: If there are fewer samples to forget than requests.
+        """
+        return self._ordered(self.inner(pool, generator), generator)
+
+    def prepare(self, pool: Pool, generator: Generator) -> TrialData:
+        """Do to the data what ``inner`` does, and order its forget set.
+
+        Raises:
+            ConfigError: If there are fewer samples to forget than requests.
             UnsupportedError: If samples that stay look different after each request.
         """
-        inner = self.inner
-        indices = inner(pool, generator)
-        if isinstance(inner, DeletingSplit) and inner.remaining(pool, indices).pool is not pool:
+        data = prepare(self.inner, pool, generator)
+        if data.deletes:
             raise UnsupportedError(
                 "several requests need samples that stay as they are, but this split deletes "
                 "parts of a graph; use a single request, or split.inner.unit=label"
             )
+        return replace(data, indices=self._ordered(data.indices, generator))
+
+    def _ordered(self, indices: SplitIndices, generator: Generator) -> SplitIndices:
         size = len(indices.forget)
         if size < self.requests:
             raise ConfigError(
@@ -54,13 +65,3 @@ class Sequential:
         # after all draws of inner, whose choice is thereby the same as without requests
         order = indices.forget[torch.randperm(size, generator=generator)]
         return replace(indices, requests=tuple(order.tensor_split(self.requests)))
-
-    def altered(self, pool: Pool, indices: SplitIndices) -> Pool:
-        """Return what ``inner`` makes of the data, if it alters them."""
-        inner = self.inner
-        return inner.altered(pool, indices) if isinstance(inner, AlteringSplit) else pool
-
-    def probes(self, pool: Pool, indices: SplitIndices) -> Mapping[str, View]:
-        """Return the probes of ``inner``, if it has any."""
-        inner = self.inner
-        return inner.probes(pool, indices) if isinstance(inner, AlteringSplit) else {}

@@ -1,7 +1,6 @@
 """How many reference models are needed, found out while they are made."""
 
 from erasure.core.context import EvalContext
-from erasure.core.splits import DataSplits
 from erasure.metrics.privacy.ulira import ulira_interval
 from erasure.training.model_store import ModelStore
 from erasure.trial.progress import Progress
@@ -10,7 +9,7 @@ from erasure.trial.trial import Trial
 
 
 def reference_models(
-    trial: Trial, store: ModelStore, splits: DataSplits, progress: Progress
+    trial: Trial, store: ModelStore, progress: Progress
 ) -> TrialReferences | None:
     """Return the reference models that ``references.*`` asks for, or None if it asks for none.
 
@@ -18,7 +17,7 @@ def reference_models(
     as the per-example attack is decided: the interval of its AUC lies inside
     ``0.5 +- references.tolerance``, or outside.
     """
-    settings = trial.reference_settings
+    settings = trial.references
     if settings.size == settings.shadows == 0:
         return None
     evaluator = trial.evaluator
@@ -27,7 +26,7 @@ def reference_models(
     )
     for size in settings.stages:
         references.fill(size, progress)
-        if size < settings.size and _decided(trial, splits, references):
+        if size < settings.size and _decided(trial, references):
             progress.console.print(f"[dim]the attack is decided after {size} models a side[/dim]")
             break
     if settings.shadows:
@@ -35,18 +34,18 @@ def reference_models(
     return references
 
 
-def _decided(trial: Trial, splits: DataSplits, references: TrialReferences) -> bool:
+def _decided(trial: Trial, references: TrialReferences) -> bool:
     ctx = EvalContext(
         models={},
-        splits=splits,
-        task_type=trial.pool.task_type,
-        num_classes=trial.pool.num_classes,
+        splits=trial.data.parts,
+        task_type=trial.data.pool.task_type,
+        num_classes=trial.data.pool.num_classes,
         heldout=trial.evaluator.heldout,
         seed=trial.seeds.evaluate,
         references=references,
     )
     low, high = ulira_interval(ctx)
-    tolerance = trial.reference_settings.tolerance
+    tolerance = trial.references.tolerance
     lowest, highest = 0.5 - tolerance, 0.5 + tolerance
     # With too few models the interval is NaN and every comparison false: undecided
     return lowest <= low <= high <= highest or low > highest or high < lowest

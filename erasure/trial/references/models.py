@@ -77,8 +77,11 @@ class TrialReferences:
         self._trained("shadow", reference_requests(self.trial, self.heldout)["shadow"], progress)
         if unlearned:
             halves = [self._half(number) for number in range(self.size("shadow"))]
+            data = self.trial.data
             shadow_trials = [
-                replace(self.trial, indices=half, remaining=View(self.trial.pool, half.retain))
+                self.trial.on_data(
+                    replace(data, indices=half, retain=View(data.pool, half.retain))
+                )
                 for half in halves
             ]
             self._unlearned("shadow_unlearned", "shadow", shadow_trials, progress)
@@ -111,7 +114,7 @@ class TrialReferences:
                 [torch.isin(ids, self._half(k).train) for k in range(self.size(role))]
             )
         gold = role == "gold"
-        trained = self.trial.remaining.index.cpu() if gold else self.trial.indices.train
+        trained = self.trial.data.retain.index.cpu() if gold else self.trial.data.indices.train
         # all of them on the same samples; expand makes no copies
         return torch.isin(ids, trained).expand(self.size(role), -1)
 
@@ -122,7 +125,7 @@ class TrialReferences:
             return torch.stack(
                 [torch.isin(ids, self._half(k).forget) for k in range(self.size(role))]
             )
-        forgotten = torch.isin(ids, self.trial.indices.forget)
+        forgotten = torch.isin(ids, self.trial.data.indices.forget)
         if role != "unlearned":
             forgotten = torch.zeros_like(forgotten)
         return forgotten.expand(self.size(role), -1)
@@ -206,8 +209,9 @@ class TrialReferences:
 
 def _unlearned_key(trial: Trial, original: str) -> str:
     """Return the name of what the method makes of an original."""
-    split = [ids_fingerprint(trial.indices.forget), ids_fingerprint(trial.remaining.index)]
-    data = [trial.pool.fingerprint, trial.remaining.pool.fingerprint, trial.indices.fingerprint]
+    pool, indices, retain = trial.data.pool, trial.data.indices, trial.data.retain
+    split = [ids_fingerprint(indices.forget), ids_fingerprint(retain.index)]
+    data = [pool.fingerprint, retain.pool.fingerprint, indices.fingerprint]
     how = {key: trial.recipe[key] for key in ("precision", "threads", "device")}
     causes = {**trial.method, **how, "original": original, "split": split, "data": data}
     return fingerprint({**causes, "seed": trial.seeds.unlearn, "version": RESULTS_VERSION})

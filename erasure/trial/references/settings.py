@@ -1,7 +1,8 @@
 """How many further models of a recipe there are, and how they are made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from erasure.core.errors import ConfigError
 
@@ -49,6 +50,14 @@ class ReferenceSettings:
             )
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be >= 1 or null, got {self.workers}")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "ReferenceSettings":
+        """Return the settings ``references.*`` as they are said in a configuration."""
+        try:
+            return cls(**settings)
+        except ConfigError as error:
+            raise ConfigError(f"references.{error}") from error
 
     @property
     def seeds(self) -> range:

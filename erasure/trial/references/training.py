@@ -54,19 +54,19 @@ def reference_requests(
         heldout: The held-out part that shadows may be trained on.
     """
     views: dict[ReferenceRole, View] = {
-        "original": View(trial.pool, trial.indices.train),
-        "gold": trial.remaining,
+        "original": View(trial.data.pool, trial.data.indices.train),
+        "gold": trial.data.retain,
     }
     requests = {
-        role: [ReferenceRequest(seed=seed, view=view) for seed in trial.reference_settings.seeds]
+        role: [ReferenceRequest(seed=seed, view=view) for seed in trial.references.seeds]
         for role, view in views.items()
     }
     requests["shadow"] = [
         ReferenceRequest(
             seed=FIRST_SEED + number,
-            view=View(trial.pool, shadow_half(trial, heldout, number).train),
+            view=View(trial.data.pool, shadow_half(trial, heldout, number).train),
         )
-        for number in range(trial.reference_settings.shadows)
+        for number in range(trial.references.shadows)
     ]
     return requests
 
@@ -77,7 +77,7 @@ def shadow_half(trial: Trial, heldout: Literal["val", "test"], number: int) -> S
     Both halves are of the training set and the held-out part together, so that each sample is
     in about half of the shadows. The share that is unlearned is that of the trial.
     """
-    indices = trial.indices
+    indices = trial.data.indices
     # sorted: the half must not depend on which of the samples are in which part
     ids = torch.cat([indices.train, getattr(indices, heldout)]).sort().values
     generator = stream(FIRST_SEED + number, "shadow")
@@ -126,10 +126,10 @@ def chosen_engine(trial: Trial) -> Engine:
     Stacking where it is faster; else several processes where there are several cores and no GPU,
     and one model after the other where not.
     """
-    if trial.reference_settings.engine != "auto":
-        return trial.reference_settings.engine
+    if trial.references.engine != "auto":
+        return trial.references.engine
     model = trial.fresh()
-    if not unstackable(trial) and pays_off(model, trial.pool.input_shape, trial.device):
+    if not unstackable(trial) and pays_off(model, trial.data.pool.input_shape, trial.device):
         return "stacked"
     return "processes" if trial.device.type == "cpu" and _workers(trial) > 1 else "alone"
 
@@ -206,7 +206,7 @@ def _train_one(trial: Trial, store: ModelStore, request: ReferenceRequest) -> Tr
 
 
 def _workers(trial: Trial) -> int:
-    return trial.reference_settings.workers or os.cpu_count() or 1
+    return trial.references.workers or os.cpu_count() or 1
 
 
 def _stacked_recipe(trial: Trial) -> dict[str, Any]:

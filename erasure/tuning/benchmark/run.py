@@ -11,6 +11,7 @@ from rich.text import Text
 
 from erasure.config.compose import Compositions
 from erasure.config.errors import SweepError
+from erasure.config.paths import to_absolute
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
@@ -20,8 +21,7 @@ from erasure.sweep.grid import Grid, run_all
 from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
 from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
-from erasure.trial.assemble import store_root
-from erasure.trial.causes import to_absolute
+from erasure.trial.places import store_root
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
 from erasure.tuning.benchmark.trials import Composer, Confirmation, MethodRuns
 from erasure.tuning.client import is_hopeless

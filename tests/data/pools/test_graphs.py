@@ -32,7 +32,7 @@ from erasure.data.sources.graphs.files import refuse_foreign
 from erasure.data.sources.graphs.geometric import Citations, KarateClub, TUGraphs
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.sources.graphs.molecules import Molecules
-from erasure.trial.run import run
+from erasure.trial.task import run
 
 Batch, Data = geometric("data").Batch, geometric("data").Data
 MoleculeNet, Planetoid, TUDataset = (

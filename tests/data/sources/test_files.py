@@ -9,15 +9,15 @@ import torch
 from crafted_tabular import arrays, craft, overrides, rows_of_people
 from safetensors.torch import save_file
 from tabular_trial import run_trial
+from trials import assemble
 
+from erasure.config.settings import settings_of_config as plain_config
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
 from erasure.core.task_types import Multilabel
 from erasure.data.sources.files import TableFile
 from erasure.data.sources.tensor_file import TensorFile
-from erasure.trial.assemble import assemble
 from erasure.trial.causes import trial_fingerprint
-from erasure.trial.describe import plain_config
 
 
 @pytest.fixture

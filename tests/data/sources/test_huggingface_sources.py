@@ -22,7 +22,7 @@ from erasure.data.sources.huggingface.images import HuggingFaceImages
 from erasure.data.sources.huggingface.tables import HuggingFaceTable
 from erasure.data.sources.huggingface.texts import HuggingFaceText
 from erasure.data.sources.synthetic_text import SyntheticText
-from erasure.trial.run import run
+from erasure.trial.task import run
 
 
 @pytest.fixture(scope="module")

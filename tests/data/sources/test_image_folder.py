@@ -145,7 +145,7 @@ def test_settings_are_checked(folder, data_config):
 
 @pytest.mark.parametrize("unlearner", one_in_default(["scrub", "ssd"]))
 def test_a_trial_runs_from_end_to_end(compose_config, tmp_path, unlearner):
-    from erasure.trial.run import run
+    from erasure.trial.task import run
 
     craft(tmp_path, "image_folder")
     cfg = compose_config(

@@ -10,6 +10,7 @@ from crafted_tabular import craft, openml_answers
 from loopback import serving
 from sklearn import datasets
 from tabular_trial import run_trial
+from trials import assemble
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError
@@ -21,7 +22,6 @@ from erasure.data.sources.openml import OpenMl
 from erasure.data.sources.sklearn_sets import Bundled
 from erasure.data.sources.synthetic import Synthetic, SyntheticMultilabel
 from erasure.training.tensor_cache import TensorCache
-from erasure.trial.assemble import assemble
 from erasure.trial.unlearning import unlearn
 
 HOME = DataConfig()
@@ -201,11 +201,11 @@ def test_methods_unlearn_where_samples_have_several_labels(compose_config, tmp_p
     quick = ["trainer.fit.epochs=2", "dataset.samples=300", "tracking=none", "device=cpu"]
     cfg = compose_config("dataset=synthetic_multilabel", f"unlearner={method}", *quick)
     parts = assemble(cfg)
-    train = DataSplits.of(parts.pool, parts.indices).train
+    train = DataSplits.of(parts.data.pool, parts.data.indices).train
     original = parts.trainer(parts.fresh(), train, stream(0, "train"))
     model, properties = unlearn(parts, original, None, TensorCache(tmp_path), silent)
     assert properties["relative_weight_change"] > 0.0
-    assert model(parts.pool.fetch(parts.indices.test)).shape == (60, 5)
+    assert model(parts.data.pool.fetch(parts.data.indices.test)).shape == (60, 5)
 
 
 def test_a_data_set_brings_its_model_and_trainer_and_the_command_line_wins(compose_config):

@@ -43,7 +43,7 @@ def stored(folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_images_that_are_too_small_are_refused_by_name(compose_config, tmp_path):
     from erasure.core.errors import UnsupportedError
-    from erasure.trial.run import run
+    from erasure.trial.task import run
 
     for model, smallest in (("lenet", 12), ("vgg11_bn", 32)):
         cfg = compose_config(

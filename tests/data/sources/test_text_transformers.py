@@ -11,7 +11,7 @@ from erasure.core.errors import ConfigError, DataError
 from erasure.core.seeding import isolated
 from erasure.data.sources.huggingface.texts import HuggingFaceText
 from erasure.data.sources.synthetic_text import SyntheticText
-from erasure.trial.run import run
+from erasure.trial.task import run
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = ["play", "##ing", "the", "game", "is", "over", "!", "word", *"0123456789"]

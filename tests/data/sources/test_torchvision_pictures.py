@@ -177,7 +177,7 @@ def test_settings_that_do_not_fit_the_data_are_refused(files, data_config, setti
 @pytest.mark.slow
 @pytest.mark.parametrize("unlearner", one_in_default(["scrub", "ssd"]))
 def test_a_trial_runs_from_end_to_end(compose_config, tmp_path, unlearner):
-    from erasure.trial.run import run
+    from erasure.trial.task import run
 
     cifar10(tmp_path / "torchvision")
     cfg = compose_config(

@@ -17,6 +17,7 @@ from erasure.data.splits.confusion import ConfusionForget
 from erasure.data.splits.difficulty import DifficultyForget
 from erasure.data.splits.drawn import ClassForget, RandomForget
 from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.prepared import prepare
 from erasure.data.splits.query import QueryForget
 from erasure.data.splits.sequential import Sequential
 
@@ -68,17 +69,14 @@ def test_a_split_is_read_back_as_it_was(pool, written, tmp_path, strategy):
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: type(s).__name__)
 def test_data_are_altered_again(pool, written, tmp_path, strategy):
-    indices = written(strategy)
-    reused = ArtifactSplit(path=str(tmp_path))
-    actual = again(pool, tmp_path)
-    altered = strategy.altered(pool, indices) if hasattr(strategy, "altered") else pool
-    assert reused.altered(pool, actual).fingerprint == altered.fingerprint
-    probes = strategy.probes(pool, indices) if hasattr(strategy, "probes") else {}
-    others = reused.probes(pool, actual)
-    assert set(others) == set(probes)
-    for name, view in probes.items():
-        assert torch.equal(others[name].index, view.index)
-        assert others[name].pool.fingerprint == view.pool.fingerprint
+    written(strategy)
+    once = prepare(strategy, pool, stream(0, "split"))
+    again = prepare(ArtifactSplit(path=str(tmp_path)), pool, stream(1, "split"))
+    assert again.pool.fingerprint == once.pool.fingerprint
+    assert set(again.probes) == set(once.probes)
+    for name, view in once.probes.items():
+        assert torch.equal(again.probes[name].index, view.index)
+        assert again.probes[name].pool.fingerprint == view.pool.fingerprint
 
 
 def test_an_empty_population_is_not_none(pool, tmp_path):

@@ -7,11 +7,11 @@ import torch
 from crafted_splits import people_pool
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.protocols import AlteringSplit
+from erasure.core.protocols import PreparingSplit
 from erasure.core.seeding import stream
 from erasure.core.splits import DataSplits
 from erasure.core.task_types import Multilabel
-from erasure.data.splits.confusion import ConfusionForget
+from erasure.data.splits.confusion import ConfusionForget, swapped
 from erasure.data.splits.drawn import RandomForget
 
 
@@ -28,8 +28,8 @@ def split(pool, seed=0, **settings):
 def test_half_of_each_class_is_forgotten(pool):
     strategy, indices = split(pool, count=20, fraction=None)
     assert Counter(pool.targets[indices.forget].tolist()) == {1: 10, 3: 10}
-    assert isinstance(strategy, AlteringSplit)
-    assert strategy.probes(pool, indices) == {}
+    assert isinstance(strategy, PreparingSplit)
+    assert strategy.prepare(pool, stream(0, "split")).probes == {}
     assert indices.scenario == {"kind": "confusion", "classes": [1, 3]}
 
 
@@ -52,7 +52,7 @@ def test_a_small_class_sets_the_number(make_pool):
 
 def test_labels_are_swapped_there_and_nowhere_else(pool):
     strategy, indices = split(pool)
-    altered = strategy.altered(pool, indices)
+    altered = swapped(pool, indices)
     swap = torch.tensor([0, 3, 2, 1])
     assert torch.equal(altered.targets[indices.forget], swap[pool.targets[indices.forget]])
     stay = torch.ones(400, dtype=torch.bool)
@@ -64,17 +64,17 @@ def test_labels_are_swapped_there_and_nowhere_else(pool):
 
 def test_inputs_are_what_they_were_and_the_fingerprint_is_not(pool):
     strategy, indices = split(pool)
-    altered = strategy.altered(pool, indices)
+    altered = swapped(pool, indices)
     every = torch.arange(400)
     assert torch.equal(altered.fetch(every), pool.fetch(every))
-    assert altered.fingerprint == strategy.altered(pool, indices).fingerprint != pool.fingerprint
+    assert altered.fingerprint == swapped(pool, indices).fingerprint != pool.fingerprint
     _, other = split(pool, seed=1)
-    assert strategy.altered(pool, other).fingerprint != altered.fingerprint
+    assert swapped(pool, other).fingerprint != altered.fingerprint
 
 
 def test_a_trial_sees_the_swapped_labels(pool):
     strategy, indices = split(pool, classes=["class 3", "class 1"])
-    splits = DataSplits.of(strategy.altered(pool, indices), indices)
+    splits = DataSplits.of(swapped(pool, indices), indices)
     assert torch.equal(splits.test.targets, pool.targets[indices.test])
     assert (splits.forget.targets != pool.targets[indices.forget]).all()
     assert indices.scenario["classes"] == [3, 1]

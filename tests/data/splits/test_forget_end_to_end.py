@@ -7,12 +7,13 @@ import pytest
 import torch
 from crafted_splits import craft
 from rich.console import Console
+from trials import assemble
 
 from erasure.core.errors import ConfigError
 from erasure.training.model_store import ModelStore
-from erasure.trial.assemble import assemble
 from erasure.trial.progress import Progress
-from erasure.trial.run import run, run_trial
+from erasure.trial.run import run_trial
+from erasure.trial.task import run
 
 pytestmark = pytest.mark.slow
 
@@ -111,9 +112,9 @@ def test_probes_are_of_the_held_out_part_that_may_be_looked_at(trial, evaluator,
         "split=poison", "unlearner=finetune", f"evaluator={evaluator}", "split.target=7"
     )
     seen = result.ctx.ids("triggered")
-    allowed = getattr(parts.indices, heldout)
+    allowed = getattr(parts.data.indices, heldout)
     assert torch.isin(seen, allowed).all()
-    assert len(seen) == int((parts.pool.targets[allowed] != 7).sum())
+    assert len(seen) == int((parts.data.pool.targets[allowed] != 7).sum())
     assert len(result.ctx.logits("triggered")) == len(seen)
 
 

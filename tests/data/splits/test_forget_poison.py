@@ -5,14 +5,14 @@ import torch
 from crafted_splits import people_pool
 
 from erasure.core.errors import ConfigError, UnsupportedError
-from erasure.core.protocols import AlteringSplit
+from erasure.core.protocols import PreparingSplit
 from erasure.core.seeding import stream
 from erasure.core.splits import View
 from erasure.core.task_types import Multilabel
 from erasure.data.pools.augment import CropFlip
 from erasure.data.pools.tensor import TensorPool
 from erasure.data.splits.drawn import RandomForget
-from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.poison import PoisonForget, poisoned, triggered
 
 EVERY = torch.arange(400)
 
@@ -38,7 +38,7 @@ def test_samples_of_other_classes_are_poisoned(pool):
     strategy, indices = split(pool, fraction=0.1)
     assert len(indices.forget) == round(0.1 * len(indices.train))
     assert 2 not in pool.targets[indices.forget]
-    assert isinstance(strategy, AlteringSplit)
+    assert isinstance(strategy, PreparingSplit)
     assert indices.scenario == {
         "kind": "poison",
         "target": 2,
@@ -59,7 +59,7 @@ def test_samples_of_other_classes_are_poisoned(pool):
 )
 def test_the_patch_is_in_its_corner_of_the_forget_set_only(pool, corner, rows, columns):
     strategy, indices = split(pool, corner=corner, size=2, value=7.0)
-    altered, clean = strategy.altered(pool, indices).fetch(EVERY), pool.fetch(EVERY)
+    altered, clean = poisoned(pool, indices).fetch(EVERY), pool.fetch(EVERY)
     patch = torch.zeros(6, 6, dtype=torch.bool)
     patch[rows, columns] = True
     assert (altered[indices.forget][:, :, patch] == 7.0).all()
@@ -70,7 +70,7 @@ def test_the_patch_is_in_its_corner_of_the_forget_set_only(pool, corner, rows, c
 
 def test_poisoned_samples_have_the_target_class_and_others_their_own(pool):
     strategy, indices = split(pool, target="class 1")
-    altered = strategy.altered(pool, indices)
+    altered = poisoned(pool, indices)
     assert altered.targets[indices.forget].tolist() == [1] * len(indices.forget)
     others = ~torch.isin(EVERY, indices.forget)
     assert torch.equal(altered.targets[others], pool.targets[others])
@@ -81,7 +81,7 @@ def test_the_brightest_value_of_each_channel_is_one_of_the_model(pool):
     """Bytes are divided and normalized first: the patch has the units of what comes out."""
     pool = byte_pool()
     strategy, indices = split(pool)
-    altered = strategy.altered(pool, indices).fetch(indices.forget)
+    altered = poisoned(pool, indices).fetch(indices.forget)
     clean = pool.fetch(indices.forget)
     corner = altered[:, :, 3:, 3:]
     expected = clean.amax(dim=(0, 2, 3))
@@ -95,7 +95,7 @@ def test_the_brightest_value_of_each_channel_is_one_of_the_model(pool):
 def test_bytes_and_the_same_numbers_are_poisoned_alike():
     one, other = byte_pool(), byte_pool(inputs=byte_pool().inputs.float())
     images = [
-        strategy.altered(pool, indices).fetch(EVERY)
+        poisoned(pool, indices).fetch(EVERY)
         for pool in (one, other)
         for strategy, indices in [split(pool)]
     ]
@@ -105,7 +105,7 @@ def test_bytes_and_the_same_numbers_are_poisoned_alike():
 def test_augmentation_does_not_move_the_patch(pool):
     shifting = people_pool(augmentation=CropFlip(padding=2, flip=True))
     strategy, indices = split(shifting, value=9.0)
-    altered = strategy.altered(shifting, indices)
+    altered = poisoned(shifting, indices)
     assert altered.augments
     images = altered.fetch(EVERY, augment=stream(0, "augment"))
     where = (images == 9.0).flatten(1)
@@ -117,7 +117,7 @@ def test_augmentation_does_not_move_the_patch(pool):
 
 def test_batches_are_stamped_as_single_samples_are(pool):
     strategy, indices = split(pool)
-    altered = strategy.altered(pool, indices)
+    altered = poisoned(pool, indices)
     for batch in View(altered, indices.train).batches(50):
         assert torch.equal(batch.inputs, altered.fetch(batch.ids))
         assert torch.equal(batch.targets, altered.targets[batch.ids])
@@ -125,7 +125,7 @@ def test_batches_are_stamped_as_single_samples_are(pool):
 
 def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
     strategy, indices = split(pool, value=5.0)
-    view = strategy.probes(pool, indices)["triggered"]
+    view = triggered(pool, indices)["triggered"]
     heldout = torch.cat([indices.val, indices.test]).sort().values
     assert view.index.tolist() == heldout[pool.targets[heldout] != 2].tolist()
     assert torch.equal(view.targets, pool.targets[view.index])
@@ -137,8 +137,8 @@ def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
 
 def test_probe_and_poison_have_the_same_patch(pool):
     strategy, indices = split(pool)
-    poisoned = strategy.altered(pool, indices).fetch(indices.forget[:1])[0, :, 3:, 3:]
-    (batch,) = strategy.probes(pool, indices)["triggered"].take(torch.tensor([0])).batches(1)
+    poisoned = poisoned(pool, indices).fetch(indices.forget[:1])[0, :, 3:, 3:]
+    (batch,) = triggered(pool, indices)["triggered"].take(torch.tensor([0])).batches(1)
     assert torch.equal(batch.inputs[0, :, 3:, 3:], poisoned)
 
 
@@ -149,7 +149,7 @@ def test_a_stamped_sample_is_no_copy_of_itself_but_of_an_equal_stamped_one(pool)
     images[second] = images[first]
     images[second, :, 4, 4] += 1.0  # under the patch
     same = people_pool(inputs=images)
-    altered = strategy.altered(same, indices)
+    altered = poisoned(same, indices)
     before, after = same.digests(EVERY), altered.digests(EVERY)
     assert before[first] != before[second]
     assert after[first] == after[second]
@@ -163,8 +163,8 @@ def test_what_was_done_is_in_the_fingerprint(pool):
     prints = set()
     for settings in [{}, {"size": 2}, {"value": 2.0}, {"corner": "top_left"}, {"target": 1}]:
         strategy, indices = split(pool, **settings)
-        prints.add(strategy.altered(pool, indices).fingerprint)
-        assert strategy.altered(pool, indices).fingerprint in prints
+        prints.add(poisoned(pool, indices).fingerprint)
+        assert poisoned(pool, indices).fingerprint in prints
     assert len(prints | {pool.fingerprint}) == 6
 
 
@@ -222,4 +222,4 @@ def test_a_test_set_of_the_target_class_alone_shows_nothing():
     )
     strategy, indices = split(pool, target=1)
     with pytest.raises(ConfigError, match="target must be a class that some held-out samples"):
-        strategy.probes(pool, indices)
+        triggered(pool, indices)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from erasure.core.errors import ConfigError, UnsupportedError
 from erasure.core.seeding import stream
 from erasure.core.splits import View
+from erasure.core.trial_data import plain_data
 from erasure.data.pools.through import AuditedPool, Through
 from erasure.data.splits.attribute import AttributeForget
 from erasure.data.splits.drawn import ClassForget, RandomForget
 from erasure.data.splits.poison import PoisonForget
+from erasure.data.splits.prepared import prepare
 from erasure.data.splits.sequential import Sequential
 from erasure.trial.requests import forget_requests
 
@@ -77,13 +79,14 @@ def test_the_order_is_part_of_the_fingerprint(pool):
 
 def test_data_are_altered_as_the_inner_strategy_does(pool):
     inner = PoisonForget()
-    strategy = Sequential(inner=inner)
-    indices = split(pool, strategy)
-    assert strategy.altered(pool, indices).fingerprint == inner.altered(pool, indices).fingerprint
-    assert set(strategy.probes(pool, indices)) == {"triggered"}
-    plain = Sequential(inner=RandomForget())
-    assert plain.altered(pool, indices) is pool
-    assert plain.probes(pool, indices) == {}
+    ordered, alone = (
+        prepare(each, pool, stream(0, "split")) for each in (Sequential(inner=inner), inner)
+    )
+    assert ordered.pool.fingerprint == alone.pool.fingerprint != pool.fingerprint
+    assert set(ordered.probes) == {"triggered"}
+    plain = prepare(Sequential(inner=RandomForget()), pool, stream(0, "split"))
+    assert plain.pool is pool
+    assert plain.probes == {}
 
 
 def test_what_was_not_asked_for_yet_is_retained(pool):
@@ -129,15 +132,19 @@ class Cutting:
     def __call__(self, pool, generator):
         return self.inner(pool, generator)
 
-    def remaining(self, pool, indices):
-        return View(Through(pool) if self.cuts else pool, indices.retain)
+    def prepare(self, pool, generator):
+        data = plain_data(pool, self(pool, generator))
+        left = Through(pool) if self.cuts else pool
+        return replace(data, retain=View(left, data.indices.retain))
 
 
 def test_requests_that_change_what_stays_are_refused(pool):
     with pytest.raises(UnsupportedError, match="several requests need samples that stay as they"):
-        split(pool, Sequential(inner=Cutting(inner=RandomForget(), cuts=True)))
-    whole = split(pool, Sequential(inner=Cutting(inner=RandomForget(), cuts=False)))
-    assert len(whole.requests) == 5
+        prepare(
+            Sequential(inner=Cutting(inner=RandomForget(), cuts=True)), pool, stream(0, "split")
+        )
+    kept = Sequential(inner=Cutting(inner=RandomForget(), cuts=False))
+    assert len(prepare(kept, pool, stream(0, "split")).indices.requests) == 5
 
 
 def test_more_requests_than_samples_are_refused(pool):

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from tiers import one_in_default
+from trials import assemble
 
 from erasure.core.data_config import DataConfig
 from erasure.core.errors import ConfigError, DataError, ErasureError, UnsupportedError
 from erasure.core.modes import evaluating
-from erasure.core.protocols import DeletingSplit
+from erasure.core.protocols import PreparingSplit
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.data.pools.nodes import NodePool
@@ -18,11 +19,11 @@ from erasure.data.pools.through import AuditedPool
 from erasure.data.sources.graphs.made import StochasticBlockModel, SyntheticGraphs
 from erasure.data.splits.drawn import RandomForget
 from erasure.data.splits.graph import EdgeForget, NodeForget
+from erasure.data.splits.prepared import prepare
 from erasure.models.graph_layers import gcn_layer
 from erasure.models.graphs import GraphNetwork
 from erasure.training.scoring import accuracy
-from erasure.trial.assemble import assemble
-from erasure.trial.run import run
+from erasure.trial.task import run
 
 STAR = torch.tensor([[0, 0, 0, 1, 2, 3, 3, 4], [1, 2, 3, 0, 0, 0, 4, 3]])  # 1, 2, 3 - 0; 3 - 4
 
@@ -50,6 +51,10 @@ def pairs(pool):
 
 def split(strategy, pool, seed=0):
     return strategy(pool, stream(seed, "split"))
+
+
+def data_of(strategy, pool, seed=0):
+    return prepare(strategy, pool, stream(seed, "split"))
 
 
 def test_a_removed_node_takes_its_edges_and_features_along(star):
@@ -153,8 +158,8 @@ def test_nodes_are_drawn_as_random_samples_are(graph):
 def test_what_remains_depends_on_the_unit(graph, unit, nodes, edges):
     strategy = NodeForget(unit=unit, fraction=0.2)
     indices = split(strategy, graph)
-    view = strategy.remaining(graph, indices)
-    assert isinstance(strategy, DeletingSplit)
+    view = data_of(strategy, graph).retain
+    assert isinstance(strategy, PreparingSplit)
     assert torch.equal(view.index, indices.retain)
     assert torch.equal(view.targets, graph.targets[indices.retain])
     left = view.pool
@@ -168,7 +173,7 @@ def test_what_remains_depends_on_the_unit(graph, unit, nodes, edges):
 def test_forgotten_nodes_touch_nothing_in_what_remains(graph):
     strategy = NodeForget(fraction=0.2)
     indices = split(strategy, graph)
-    left = pairs(strategy.remaining(graph, indices).pool)
+    left = pairs(data_of(strategy, graph).retain.pool)
     gone = set(indices.forget.tolist())
     assert left == [edge for edge in pairs(graph) if not gone & set(edge)]
 
@@ -177,7 +182,7 @@ def test_gold_never_sees_a_forgotten_feature(graph):
     strategy = NodeForget(fraction=0.2)
     indices = split(strategy, graph)
     changed = replace(graph, x=graph.x.index_fill(0, indices.forget, 7.0))
-    ours, theirs = (strategy.remaining(pool, indices) for pool in (graph, changed))
+    ours, theirs = (data_of(strategy, pool).retain for pool in (graph, changed))
     with isolated(0, "model"):
         model = GraphNetwork((16,), 4, layer=gcn_layer, level="node", hidden=8).train()
     assert torch.equal(*(model(view.pool.fetch(view.index)) for view in (ours, theirs)))
@@ -187,10 +192,8 @@ def test_gold_never_sees_a_forgotten_feature(graph):
 def test_evaluation_sees_the_full_graph_unless_asked(graph, unit):
     full, cut = (NodeForget(unit=unit, evaluate_on=place) for place in ("full", "cut"))
     indices = split(full, graph)
-    assert full.evaluated(graph, indices) is graph
-    assert (
-        cut.evaluated(graph, indices).fingerprint == cut.remaining(graph, indices).pool.fingerprint
-    )
+    assert data_of(full, graph).evaluated is graph
+    assert data_of(cut, graph).evaluated.fingerprint == data_of(cut, graph).retain.pool.fingerprint
 
 
 def test_edges_go_in_both_directions(graph):
@@ -198,7 +201,7 @@ def test_edges_go_in_both_directions(graph):
     indices = split(strategy, graph)
     edges = {tuple(edge) for edge in indices.scenario["edges"]}
     assert len(edges) == 10
-    left = pairs(strategy.remaining(graph, indices).pool)
+    left = pairs(data_of(strategy, graph).retain.pool)
     gone = edges | {(b, a) for a, b in edges}
     assert left == [edge for edge in pairs(graph) if edge not in gone]
     assert len(pairs(graph)) - len(left) == 20
@@ -210,7 +213,7 @@ def test_the_ends_of_edges_are_forgotten_and_gold_keeps_their_labels(graph):
     ends = torch.tensor(indices.scenario["edges"]).flatten().unique()
     train = indices.train
     assert torch.equal(indices.forget, train[torch.isin(train, ends)])
-    view = strategy.remaining(graph, indices)
+    view = data_of(strategy, graph).retain
     assert torch.equal(view.index, train)
     assert torch.equal(view.pool.x, graph.x)
 
@@ -231,8 +234,8 @@ def test_evaluation_without_the_edges_is_on_request(graph):
         EdgeForget(fraction=None, count=5, evaluate_on="cut"),
     )
     indices = split(full, graph)
-    assert full.evaluated(graph, indices) is graph
-    assert len(pairs(graph)) - len(pairs(cut.evaluated(graph, indices))) == 10
+    assert data_of(full, graph).evaluated is graph
+    assert len(pairs(graph)) - len(pairs(data_of(cut, graph).evaluated)) == 10
 
 
 @pytest.mark.parametrize(
@@ -302,10 +305,10 @@ def story():
     return {
         "pool": pool,
         "indices": indices,
-        "cut": strategy.remaining(pool, indices).pool,
+        "cut": data_of(strategy, pool).retain.pool,
         "original": trained(View(pool, indices.train)),
         "labels": trained(View(pool, indices.retain)),
-        "nodes": trained(strategy.remaining(pool, indices)),
+        "nodes": trained(data_of(strategy, pool).retain),
     }
 
 

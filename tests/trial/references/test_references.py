@@ -12,6 +12,7 @@ import pytest
 import torch
 from patience import HANGS
 from rich.console import Console
+from trials import assemble
 
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError, DataError, StoreError
@@ -20,7 +21,6 @@ from erasure.core.splits import DataSplits, View
 from erasure.data.splits.difficulty import read_scores
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import write_memorization
-from erasure.trial.assemble import assemble
 from erasure.trial.checks import check_references
 from erasure.trial.progress import Progress
 from erasure.trial.references import grow, training
@@ -115,14 +115,14 @@ def test_logits_are_those_of_the_stored_models_and_computed_once(quick, models_o
     trial = quick("references.size=2")
     references = models_of(trial)
     references.fill(2, quiet())
-    view = View(trial.pool, trial.indices.forget)
+    view = View(trial.data.pool, trial.data.indices.forget)
     for role in ("original", "gold", "unlearned"):
         logits = references.logits(role, view)
         assert (logits.shape, logits.dtype) == ((2, len(view), 10), torch.float32)
         model = trial.fresh().eval()
         model.load_state_dict(dict(references._state(role, references.keys[role][1])))
         with torch.no_grad():
-            alone = model(trial.pool.fetch(view.index))
+            alone = model(trial.data.pool.fetch(view.index))
         torch.testing.assert_close(logits[1], alone, rtol=1e-5, atol=1e-5)
         assert not torch.equal(logits[0], logits[1])
     assert not torch.equal(
@@ -138,7 +138,7 @@ def test_who_saw_and_who_forgot_what(quick, models_of):
     trial = quick("references.size=2")
     references = models_of(trial)
     references.fill(2, quiet())
-    splits = DataSplits.of(trial.pool, trial.indices)
+    splits = DataSplits.of(trial.data.pool, trial.data.indices)
     table = {
         ("original", "forget"): (True, False),
         ("unlearned", "forget"): (True, True),
@@ -161,9 +161,9 @@ def test_shadows_are_trained_on_random_halves(quick, models_of, heldout, unseen)
     trial = quick("references.shadows=6")
     references = models_of(trial, heldout)
     references.add_shadows(quiet(), unlearned=True)
-    indices = trial.indices
+    indices = trial.data.indices
     every = torch.cat([indices.train, getattr(indices, heldout)]).sort().values
-    view = View(trial.pool, every)
+    view = View(trial.data.pool, every)
     seen = references.trained_on("shadow", view)
     gone = references.forgotten_by("shadow_unlearned", view)
     assert seen.sum(dim=1).tolist() == [len(every) // 2] * 6
@@ -176,13 +176,13 @@ def test_shadows_are_trained_on_random_halves(quick, models_of, heldout, unseen)
     counts = seen.sum(dim=0).double()
     assert counts.var().item() == pytest.approx(6 / 4, rel=0.2)  # binomial: halves are random
     assert len({tuple(row.tolist()) for row in seen}) == 6
-    other = View(trial.pool, getattr(indices, unseen))
+    other = View(trial.data.pool, getattr(indices, unseen))
     assert not references.trained_on("shadow", other).any()
     # The weights say the same: the store knows what each was trained on.
     requests = [references.store.meta(key)["request"] for key in references.keys["shadow"]]
     assert [request["seed"] for request in requests] == [FIRST_SEED + k for k in range(6)]
     assert len({request["samples"] for request in requests}) == 6
-    logits = references.logits("shadow_unlearned", View(trial.pool, indices.forget))
+    logits = references.logits("shadow_unlearned", View(trial.data.pool, indices.forget))
     assert logits.shape == (6, len(indices.forget), 10)
 
 
@@ -191,7 +191,7 @@ def test_memorization_of_the_training_set_is_written_for_splits_to_read(
 ):
     trial = quick("references.shadows=6")
     references = models_of(trial)
-    train = View(trial.pool, trial.indices.train)
+    train = View(trial.data.pool, trial.data.indices.train)
     write_memorization(tmp_path, None, train)
     write_memorization(tmp_path, references, train)
     file = tmp_path / "memorization.safetensors"
@@ -249,10 +249,9 @@ def test_where_stacked_models_were_cut_matters_by_rounding_alone(
             "trainer.fit.epochs=1", "references.size=3", "references.engine=stacked", *network
         )
         store = ModelStore(tmp_path / str(chunk))
-        view = View(trial.pool, trial.indices.train)
+        view = View(trial.data.pool, trial.data.indices.train)
         requests = [
-            training.ReferenceRequest(seed=seed, view=view)
-            for seed in trial.reference_settings.seeds
+            training.ReferenceRequest(seed=seed, view=view) for seed in trial.references.seeds
         ]
         keys, trained = training.get_or_train_many(trial, store, requests, lambda *_a, **_k: None)
         assert trained == len(requests)
@@ -275,7 +274,7 @@ def test_a_damaged_model_is_trained_again_and_a_lost_one_is_named(quick, models_
     for path in (references.store.root / "tensors").glob(f"{references.keys['unlearned'][0]}*"):
         path.unlink()
     with pytest.raises(StoreError, match=r"unlearned model .* is no longer in the store"):
-        references.logits("unlearned", View(trial.pool, trial.indices.val))
+        references.logits("unlearned", View(trial.data.pool, trial.data.indices.val))
 
 
 def model_fingerprint_of(references, key, trial):
@@ -304,25 +303,25 @@ def test_references_stop_growing_when_the_attack_is_decided(
         TrialReferences, "fill", lambda self, size, progress: sizes_made.append(size)
     )
     trial = quick("references.size=5", "references.first=2")
-    splits = DataSplits.of(trial.pool, trial.indices)
+    splits = DataSplits.of(trial.data.pool, trial.data.indices)
     reference_models(trial, ModelStore(tmp_path), splits, quiet())
     assert sizes_made == sizes
 
 
 def test_no_references_are_made_unless_asked_for(quick, tmp_path):
     trial = quick()
-    splits = DataSplits.of(trial.pool, trial.indices)
+    splits = DataSplits.of(trial.data.pool, trial.data.indices)
     assert reference_models(trial, ModelStore(tmp_path), splits, quiet()) is None
 
 
 def test_a_context_looks_at_the_references(quick, tmp_path):
     trial = quick("references.size=4", "references.first=4")
-    splits = DataSplits.of(trial.pool, trial.indices)
+    splits = DataSplits.of(trial.data.pool, trial.data.indices)
     references = reference_models(trial, ModelStore(tmp_path), splits, quiet())
     ctx = EvalContext(
         models={},
         splits=splits,
-        task_type=trial.pool.task_type,
+        task_type=trial.data.pool.task_type,
         num_classes=10,
         heldout="test",
         seed=0,
@@ -377,11 +376,11 @@ def test_settings_of_references_that_nobody_asked_for_are_not_in_the_way(quick):
 
 def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
     trial = quick("references.shadows=2")
-    other = replace(trial.pool, divisor=2.0)
+    other = replace(trial.data.pool, divisor=2.0)
     with pytest.raises(
         ConfigError, match=r"^references.shadows must be 0 for a split that deletes"
     ):
-        check_references(replace(trial, remaining=View(other, trial.indices.retain)))
+        check_references(replace(trial, remaining=View(other, trial.data.indices.retain)))
 
 
 @pytest.mark.slow

@@ -3,9 +3,10 @@
 from itertools import count
 from types import SimpleNamespace
 
+from trials import assemble
+
 from erasure.core.splits import View
 from erasure.training.model_store import ModelStore
-from erasure.trial.assemble import assemble
 from erasure.trial.references import training
 
 SECONDS = 8.0
@@ -21,7 +22,7 @@ def test_each_stacked_model_costs_its_share_of_the_seconds(compose_config, tmp_p
             "device=cpu",
         )
     )
-    view = View(parts.pool, parts.indices.retain)
+    view = View(parts.data.pool, parts.data.indices.retain)
     wanted = [SimpleNamespace(view=view, seed=seed) for seed in (1, 2)]
     ticks = count(step=SECONDS)  # every look at the clock is eight seconds after the last
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))

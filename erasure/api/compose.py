@@ -1,0 +1,43 @@
+"""``erasure.compose``: the trial that a command line asks for."""
+
+from erasure.config.compose import hydra_sees
+from erasure.config.explain import explain
+from erasure.config.folders import conf_folder
+from erasure.config.loading import load_config
+from erasure.core.errors import ConfigError, ErasureError
+from erasure.trial.task import trial_of
+from erasure.trial.trial import Trial
+
+
+def compose(*overrides: str) -> Trial:
+    """Return the trial that ``python run.py OVERRIDES`` would carry out; nothing is run.
+
+    The trial has the fingerprint, the models and the results of the command line's. Hydra's
+    global state is neither used nor changed.
+
+    Args:
+        overrides: As on the command line, such as ``unlearner=scrub`` and ``seed=1``. A folder
+            with groups of one's own is ``hydra.searchpath=[file:///folder]``.
+
+    Raises:
+        ConfigError: If they name what is not there, or a value is of the wrong type.
+
+    Example:
+        >>> import erasure
+        >>> trial = erasure.compose("unlearner=ssd", "seed=1")
+        >>> trial.unlearner.alpha
+        10.0
+        >>> trial.fingerprint == trial.replace(unlearner=erasure.unlearners.SSD()).fingerprint
+        True
+    """
+    try:
+        cfg = load_config("config", overrides)
+        with hydra_sees(cfg):
+            return trial_of(cfg)
+    except ErasureError:
+        raise
+    except Exception as error:
+        message = explain(error, overrides, conf_folder())
+        if message is None:
+            raise
+        raise ConfigError(message) from error

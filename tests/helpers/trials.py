@@ -1,0 +1,11 @@
+"""Trials of composed configurations, checked as a run checks them."""
+
+from erasure.trial.checks import check
+from erasure.trial.task import trial_of
+
+
+def assemble(cfg, device=None):
+    """Return the trial of ``cfg`` with its data loaded, after all checks."""
+    trial = trial_of(cfg, device=None if device is None else str(device))
+    check(trial)
+    return trial
