@@ -49,7 +49,10 @@ def settings_of(component: Any, key: str) -> Any:
     Raises:
         ConfigError: If it is none of these.
     """
-    return canonical({key: _settings(component, key)})[key]
+    is_code = inspect.isclass(component) or inspect.isfunction(component)
+    # at the top only: inside, a class or a function would be called where it is meant itself
+    settings = {"_target_": _name(component, key)} if is_code else _settings(component, key)
+    return canonical({key: settings})[key]
 
 
 def _settings(value: Any, key: str) -> Any:
@@ -64,15 +67,18 @@ def _settings(value: Any, key: str) -> Any:
 
 def _component(value: Any, key: str) -> dict[str, Any]:
     if is_dataclass(value) and not isinstance(value, type):
-        named = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        # a function that is there by default cannot be set in YAML, and need not be
+        named = {
+            field.name: getattr(value, field.name)
+            for field in fields(value)
+            if field.init and not inspect.isfunction(field.default)
+        }
         return {"_target_": _name(type(value), key), **_settings(named, key)}
     if isinstance(value, partial):
         if value.args:
             raise ConfigError(f"{key} must have its settings by name, got {value.args!r} without")
         settings = _settings(value.keywords, key)
         return {"_target_": _name(value.func, key), "_partial_": True, **settings}
-    if inspect.isclass(value) or inspect.isfunction(value):
-        return {"_target_": _name(value, key)}
     raise ConfigError(
         f"{key} must be a dataclass, whose fields are its settings, or a class with settings as "
         f"in functools.partial(Class, width=3); got a {type(value).__name__}"

@@ -111,9 +111,9 @@ def _plain(value: Any) -> Any:
 
 def _option(group: str, name: str) -> DictConfig:
     """Return the settings of an option as its file and the files it names have them."""
-    # the trainer has to be there, because an unlearner may choose another
-    chosen = [f"+trainer={name if group == 'trainer' else 'adam'}"]
-    chosen += [] if group == "trainer" else [f"+{group}={name}"]
+    # model and trainer have to be there, because another option may choose others of them
+    needed = {"model": "mlp", "trainer": "adam"}
+    chosen = [f"+{each}={option}" for each, option in {**needed, group: name}.items()]
     cfg = load_config(None, chosen)
     OmegaConf.set_struct(cfg, value=False)
     return cast("DictConfig", cfg[group])
