@@ -55,7 +55,7 @@ def test_what_misses_something_is_absent_with_the_reason():
         result["gap/avg"]
     with pytest.raises(KeyError, match="ua/forgot was not measured"):
         result["ua/forgot"]
-    assert repr(result).startswith("Measurements({'forget/accuracy': ")
+    assert repr(result).startswith("EvaluationResult({'forget/accuracy': ")
 
 
 @pytest.mark.slow

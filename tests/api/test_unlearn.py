@@ -220,6 +220,8 @@ WRONG = [
     ({"method": "finetune", "fit": {"epochs": 0}}, "no weight changed"),
     ({"method": "retrain", "trainer": "adma", "fresh": print}, "did you mean adam"),
     ({"method": "retrain", "trainer": "adam", "fresh": partial(nn.Linear, 2, 2)}, "fresh must"),
+    ({"method": "retrain", "trainer": "adam", "fresh": list}, "fresh must"),
+    ({"method": lambda task: None}, "function must return an nn.Module, got NoneType"),
     ({"device": "gpu"}, "device"),
 ]
 
