@@ -5,7 +5,7 @@ import pytest
 from hydra import version
 from hydra.core.global_hydra import GlobalHydra
 
-from erasure.config import loading, options
+from erasure.config import loading
 from erasure.config.options import build_option, option_names, with_settings
 from erasure.core.errors import ConfigError
 from erasure.training.fit import Fit

@@ -59,7 +59,7 @@ def composed():
     return compose
 
 
-@pytest.mark.parametrize(("group", "option"), options())
+@pytest.mark.parametrize(("group", "option"), list(options()))
 def test_a_component_made_of_yaml_is_turned_back_into_it(composed, group, option):
     """Out of settings comes an object, out of the object the settings, and the same trial.
 
