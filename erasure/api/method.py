@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeAlias
 
 from erasure.config.build import check_arguments, owner
-from erasure.config.options import build_option
+from erasure.config.options import build_option, with_settings
 from erasure.core.errors import ConfigError
 from erasure.core.task import Unlearner
 
@@ -64,10 +64,12 @@ def _made(method: Any, settings: Mapping[str, Any]) -> Any:
                 f"{name}.{key} must be an object here, got a mapping; only the settings of a "
                 "method that is named by its YAML file can be set one by one"
             )
+    if not inspect.isclass(method):
+        return with_settings(method, settings, name)
     try:
         with owner(name, settings):
-            return method(**settings) if inspect.isclass(method) else replace(method, **settings)
-    except TypeError as error:  # a field without default, or no dataclass
+            return method(**settings)
+    except TypeError as error:  # a field without default
         raise ConfigError(f"{name} cannot be built: {error}") from error
 
 

@@ -1,11 +1,11 @@
 """Reading somebody's data into tensors, once and in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import (
     DataLoader,
     Dataset,
@@ -34,7 +34,7 @@ LABEL_KEYS = ("labels", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
+class LabelledSamples:
     """All samples of a part: ``inputs`` ``(n, ...)``, or several by name, and ``targets`` (n,)."""
 
     inputs: Inputs
@@ -47,7 +47,7 @@ class Samples:
                 raise DataError(f"{len(rows)} {name} for {len(self.targets)} labels")
 
 
-def read(data: Any, device: torch.device) -> Samples:
+def read(data: Any, device: torch.device) -> LabelledSamples:
     """Read every sample of ``data`` once, in order, and hold it on ``device``.
 
     Raises:
@@ -59,7 +59,7 @@ def read(data: Any, device: torch.device) -> Samples:
     targets: Tensor = joined([_labels(labels, device) for _, labels in pairs])
     if len(targets) == 0:
         raise DataError("there are no samples")
-    return Samples(inputs=inputs, targets=targets)
+    return LabelledSamples(inputs=inputs, targets=targets)
 
 
 def joined(parts: Sequence[Any]) -> Any:
@@ -102,7 +102,7 @@ def _in_order(data: Any) -> DataLoader[Any]:
             "data must be a map-style Dataset of (input, label) pairs, a DataLoader, a pair of "
             f"tensors (inputs, labels) or a View, got {type(data).__name__}"
         )
-    return DataLoader(data, batch_size=READ_AT_ONCE)
+    return _sequential(data, READ_AT_ONCE)
 
 
 def _without_shuffling(loader: DataLoader[Any]) -> DataLoader[Any]:
@@ -118,8 +118,15 @@ def _without_shuffling(loader: DataLoader[Any]) -> DataLoader[Any]:
             f"a DataLoader must visit every sample of its data set, and one with "
             f"{type(sampler).__name__} may not; pass the data set or a Subset of it"
         )
-    size = loader.batch_size or READ_AT_ONCE
-    return DataLoader(dataset, batch_size=size, collate_fn=loader.collate_fn)
+    return _sequential(dataset, loader.batch_size or READ_AT_ONCE, loader.collate_fn)
+
+
+def _sequential(
+    dataset: Dataset[Any], size: int, collate: Callable[[list[Any]], Any] | None = None
+) -> DataLoader[Any]:
+    # with a generator of its own, from which it draws a seed for workers that it has not
+    generator = Generator().manual_seed(0)
+    return DataLoader(dataset, batch_size=size, collate_fn=collate, generator=generator)
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

@@ -49,7 +49,10 @@ def settings_of(component: Any, key: str) -> Any:
     Raises:
         ConfigError: If it is none of these.
     """
-    return canonical({key: _settings(component, key)})[key]
+    is_code = inspect.isclass(component) or inspect.isfunction(component)
+    # at the top only: inside, a class or a function would be called where it is meant itself
+    settings = {"_target_": _name(component, key)} if is_code else _settings(component, key)
+    return canonical({key: settings})[key]
 
 
 def _settings(value: Any, key: str) -> Any:
@@ -64,26 +67,22 @@ def _settings(value: Any, key: str) -> Any:
 
 def _component(value: Any, key: str) -> dict[str, Any]:
     if is_dataclass(value) and not isinstance(value, type):
-        values = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-        code = {field.name for field in fields(value) if _is_code(field.default)}
-        named = {k: v for k, v in values.items() if k not in code or not _is_code(v)}
+        # a function that is there by default cannot be set in YAML, and need not be
+        named = {
+            field.name: getattr(value, field.name)
+            for field in fields(value)
+            if field.init and not inspect.isfunction(field.default)
+        }
         return {"_target_": _name(type(value), key), **_settings(named, key)}
     if isinstance(value, partial):
         if value.args:
             raise ConfigError(f"{key} must have its settings by name, got {value.args!r} without")
         settings = _settings(value.keywords, key)
         return {"_target_": _name(value.func, key), "_partial_": True, **settings}
-    if _is_code(value):
-        # itself, not what a call of it returns
-        return {"_target_": _name(value, key), "_partial_": True}
     raise ConfigError(
         f"{key} must be a dataclass, whose fields are its settings, or a class with settings as "
         f"in functools.partial(Class, width=3); got a {type(value).__name__}"
     )
-
-
-def _is_code(value: Any) -> bool:
-    return inspect.isclass(value) or inspect.isfunction(value)
 
 
 def _name(target: Any, key: str) -> str:
@@ -163,30 +162,24 @@ def _defaults(target: Any) -> dict[str, Any]:
 
 def _each_default(target: Any) -> list[tuple[str, Any]]:
     """Return the settings that ``target`` has where nothing is said, those that are plain data."""
+    if is_dataclass(target):
+        values = {}
+        for field in fields(target):
+            if field.init and field.default is not MISSING:
+                values[field.name] = field.default
+            elif field.init and field.default_factory is not MISSING:
+                values[field.name] = field.default_factory()
+    else:
+        try:
+            parameters = inspect.signature(target).parameters.values()
+        except (TypeError, ValueError):  # written in C
+            return []
+        values = {p.name: p.default for p in parameters if p.default is not p.empty}
     hints = hints_of(target)
     plain = []
-    for name, value in _values_unset(target).items():
-        if _is_code(value):
-            continue  # a hook for other code, such as what a trainer keeps its stages by
+    for name, value in values.items():
         try:
             plain.append((name, _typed(_settings(value, name), hints.get(name))))
         except ConfigError:
             continue  # no plain data: it cannot be set in YAML either
     return plain
-
-
-def _values_unset(target: Any) -> dict[str, Any]:
-    """Return the default values of a dataclass or of anything else that has a signature."""
-    if not is_dataclass(target):
-        try:
-            parameters = inspect.signature(target).parameters.values()
-        except (TypeError, ValueError):  # written in C
-            return {}
-        return {p.name: p.default for p in parameters if p.default is not p.empty}
-    values = {}
-    for field in fields(target):
-        if field.init and field.default is not MISSING:
-            values[field.name] = field.default
-        elif field.init and field.default_factory is not MISSING:
-            values[field.name] = field.default_factory()
-    return values

@@ -1,6 +1,7 @@
 """One option of a group, built from its YAML file without a command line or a whole trial."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Integral, Real
@@ -11,7 +12,7 @@ from hydra.core.object_type import ObjectType
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from erasure.config.build import build, check_arguments
+from erasure.config.build import build, check_arguments, owner
 from erasure.config.canonical import canonical
 from erasure.config.loading import load_config, loader
 from erasure.core.errors import ConfigError
@@ -43,9 +44,27 @@ def build_option(group: str, name: str, settings: Mapping[str, Any] | None = Non
     root = OmegaConf.create({name: _option(group, name)})
     node = cast("DictConfig", OmegaConf.merge(root, {name: values}))[name]
     check_arguments(get_object(str(node["_target_"])), objects, name)
-    for overridden in objects.keys() & node.keys():
-        del node[overridden]
-    return build(node, name, **objects)
+    built = build(node, name)
+    # afterwards, because Hydra would make plain mappings of dataclasses
+    return with_settings(built, objects, name) if objects else built
+
+
+def with_settings(component: Any, settings: Mapping[str, Any], key: str) -> Any:
+    """Return a dataclass with other values in some of its fields.
+
+    Args:
+        component: The object.
+        settings: The new values by name.
+        key: What it is called in messages.
+
+    Raises:
+        ConfigError: If it has no such setting, or does not take a value.
+    """
+    check_arguments(type(component), settings, key)
+    if not is_dataclass(component) or isinstance(component, type):
+        raise ConfigError(f"{key} is no dataclass, whose settings could be replaced")
+    with owner(key, settings):
+        return replace(component, **settings)
 
 
 def option_names(group: str) -> list[str]:
@@ -173,9 +192,9 @@ def _plain(value: Any) -> Any:
 
 def _option(group: str, name: str) -> DictConfig:
     """Return the settings of an option as its file and the files it names have them."""
-    # the trainer has to be there, because an unlearner may choose another
-    chosen = [f"+trainer={name if group == 'trainer' else 'adam'}"]
-    chosen += [] if group == "trainer" else [f"+{group}={name}"]
+    # model and trainer have to be there, because another option may choose others of them
+    needed = {"model": "mlp", "trainer": "adam"}
+    chosen = [f"+{each}={option}" for each, option in {**needed, group: name}.items()]
     cfg = load_config(None, chosen)
     OmegaConf.set_struct(cfg, value=False)
     return cast("DictConfig", cfg[group])

@@ -35,6 +35,9 @@ DATA_TAG = "store.data"
 WITHOUT_TARGET = ("seeds", "references", "store", "data")
 """Groups of settings that are no component."""
 
+BUILT_ONCE = ("split", "trainer", "unlearner", "evaluator", "objective")
+"""Components that a trial keeps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
@@ -221,14 +224,22 @@ class Trial:
             return self.trainer.compose(fresh, pool.task_type)
         return fresh
 
+    def component(self, group: str) -> Any:
+        """Return what a group of settings builds, such as ``dataset`` or ``tracking``.
+
+        Raises:
+            ConfigError: If a setting is wrong.
+        """
+        return getattr(self, group) if group in BUILT_ONCE else self._built(group)
+
     def check_components(self) -> None:
         """Build what needs no data.
 
         Raises:
             ConfigError: If a setting is wrong.
         """
-        build(self.settings["dataset"], "dataset")
-        _ = self.split, self.trainer, self.unlearner, self.evaluator, self.objective
+        for group in ("dataset", *BUILT_ONCE):
+            self.component(group)
 
     def _built(self, group: str) -> Any:
         return build(self.settings[group], group)

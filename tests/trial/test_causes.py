@@ -177,7 +177,7 @@ MOVES_A_TRIAL = (
     "training.fit",
     "training.gradients",
     "training.trainers",
-    "trial.assemble",
+    "trial.trial",
     "trial.models",
     "trial.requests",
     "trial.run",

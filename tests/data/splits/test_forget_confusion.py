@@ -51,7 +51,7 @@ def test_a_small_class_sets_the_number(make_pool):
 
 
 def test_labels_are_swapped_there_and_nowhere_else(pool):
-    strategy, indices = split(pool)
+    _strategy, indices = split(pool)
     altered = swapped(pool, indices)
     swap = torch.tensor([0, 3, 2, 1])
     assert torch.equal(altered.targets[indices.forget], swap[pool.targets[indices.forget]])
@@ -63,7 +63,7 @@ def test_labels_are_swapped_there_and_nowhere_else(pool):
 
 
 def test_inputs_are_what_they_were_and_the_fingerprint_is_not(pool):
-    strategy, indices = split(pool)
+    _strategy, indices = split(pool)
     altered = swapped(pool, indices)
     every = torch.arange(400)
     assert torch.equal(altered.fetch(every), pool.fetch(every))
@@ -73,7 +73,7 @@ def test_inputs_are_what_they_were_and_the_fingerprint_is_not(pool):
 
 
 def test_a_trial_sees_the_swapped_labels(pool):
-    strategy, indices = split(pool, classes=["class 3", "class 1"])
+    _strategy, indices = split(pool, classes=["class 3", "class 1"])
     splits = DataSplits.of(swapped(pool, indices), indices)
     assert torch.equal(splits.test.targets, pool.targets[indices.test])
     assert (splits.forget.targets != pool.targets[indices.forget]).all()

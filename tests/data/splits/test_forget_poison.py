@@ -58,7 +58,7 @@ def test_samples_of_other_classes_are_poisoned(pool):
     ],
 )
 def test_the_patch_is_in_its_corner_of_the_forget_set_only(pool, corner, rows, columns):
-    strategy, indices = split(pool, corner=corner, size=2, value=7.0)
+    _strategy, indices = split(pool, corner=corner, size=2, value=7.0)
     altered, clean = poisoned(pool, indices).fetch(EVERY), pool.fetch(EVERY)
     patch = torch.zeros(6, 6, dtype=torch.bool)
     patch[rows, columns] = True
@@ -69,7 +69,7 @@ def test_the_patch_is_in_its_corner_of_the_forget_set_only(pool, corner, rows, c
 
 
 def test_poisoned_samples_have_the_target_class_and_others_their_own(pool):
-    strategy, indices = split(pool, target="class 1")
+    _strategy, indices = split(pool, target="class 1")
     altered = poisoned(pool, indices)
     assert altered.targets[indices.forget].tolist() == [1] * len(indices.forget)
     others = ~torch.isin(EVERY, indices.forget)
@@ -80,7 +80,7 @@ def test_poisoned_samples_have_the_target_class_and_others_their_own(pool):
 def test_the_brightest_value_of_each_channel_is_one_of_the_model(pool):
     """Bytes are divided and normalized first: the patch has the units of what comes out."""
     pool = byte_pool()
-    strategy, indices = split(pool)
+    _strategy, indices = split(pool)
     altered = poisoned(pool, indices).fetch(indices.forget)
     clean = pool.fetch(indices.forget)
     corner = altered[:, :, 3:, 3:]
@@ -104,7 +104,7 @@ def test_bytes_and_the_same_numbers_are_poisoned_alike():
 
 def test_augmentation_does_not_move_the_patch(pool):
     shifting = people_pool(augmentation=CropFlip(padding=2, flip=True))
-    strategy, indices = split(shifting, value=9.0)
+    _strategy, indices = split(shifting, value=9.0)
     altered = poisoned(shifting, indices)
     assert altered.augments
     images = altered.fetch(EVERY, augment=stream(0, "augment"))
@@ -116,7 +116,7 @@ def test_augmentation_does_not_move_the_patch(pool):
 
 
 def test_batches_are_stamped_as_single_samples_are(pool):
-    strategy, indices = split(pool)
+    _strategy, indices = split(pool)
     altered = poisoned(pool, indices)
     for batch in View(altered, indices.train).batches(50):
         assert torch.equal(batch.inputs, altered.fetch(batch.ids))
@@ -124,7 +124,7 @@ def test_batches_are_stamped_as_single_samples_are(pool):
 
 
 def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
-    strategy, indices = split(pool, value=5.0)
+    _strategy, indices = split(pool, value=5.0)
     view = triggered(pool, indices)["triggered"]
     heldout = torch.cat([indices.val, indices.test]).sort().values
     assert view.index.tolist() == heldout[pool.targets[heldout] != 2].tolist()
@@ -136,15 +136,15 @@ def test_probes_are_held_out_samples_of_other_classes_under_true_labels(pool):
 
 
 def test_probe_and_poison_have_the_same_patch(pool):
-    strategy, indices = split(pool)
-    poisoned = poisoned(pool, indices).fetch(indices.forget[:1])[0, :, 3:, 3:]
+    _strategy, indices = split(pool)
+    patch = poisoned(pool, indices).fetch(indices.forget[:1])[0, :, 3:, 3:]
     (batch,) = triggered(pool, indices)["triggered"].take(torch.tensor([0])).batches(1)
-    assert torch.equal(batch.inputs[0, :, 3:, 3:], poisoned)
+    assert torch.equal(batch.inputs[0, :, 3:, 3:], patch)
 
 
 def test_a_stamped_sample_is_no_copy_of_itself_but_of_an_equal_stamped_one(pool):
     images = pool.inputs.clone()
-    strategy, indices = split(pool)
+    _strategy, indices = split(pool)
     first, second = indices.forget[:2].tolist()
     images[second] = images[first]
     images[second, :, 4, 4] += 1.0  # under the patch
@@ -162,7 +162,7 @@ def test_a_stamped_sample_is_no_copy_of_itself_but_of_an_equal_stamped_one(pool)
 def test_what_was_done_is_in_the_fingerprint(pool):
     prints = set()
     for settings in [{}, {"size": 2}, {"value": 2.0}, {"corner": "top_left"}, {"target": 1}]:
-        strategy, indices = split(pool, **settings)
+        _strategy, indices = split(pool, **settings)
         prints.add(poisoned(pool, indices).fingerprint)
         assert poisoned(pool, indices).fingerprint in prints
     assert len(prints | {pool.fingerprint}) == 6
@@ -220,6 +220,6 @@ def test_a_test_set_of_the_target_class_alone_shows_nothing():
     pool = TensorPool(
         inputs=people_pool().inputs, targets=targets, class_names=("a", "b"), official=codes
     )
-    strategy, indices = split(pool, target=1)
+    _strategy, indices = split(pool, target=1)
     with pytest.raises(ConfigError, match="target must be a class that some held-out samples"):
         triggered(pool, indices)

@@ -191,7 +191,6 @@ def test_gold_never_sees_a_forgotten_feature(graph):
 @pytest.mark.parametrize("unit", ["node", "feature"])
 def test_evaluation_sees_the_full_graph_unless_asked(graph, unit):
     full, cut = (NodeForget(unit=unit, evaluate_on=place) for place in ("full", "cut"))
-    indices = split(full, graph)
     assert data_of(full, graph).evaluated is graph
     assert data_of(cut, graph).evaluated.fingerprint == data_of(cut, graph).retain.pool.fingerprint
 
@@ -233,7 +232,6 @@ def test_evaluation_without_the_edges_is_on_request(graph):
         EdgeForget(fraction=None, count=5),
         EdgeForget(fraction=None, count=5, evaluate_on="cut"),
     )
-    indices = split(full, graph)
     assert data_of(full, graph).evaluated is graph
     assert len(pairs(graph)) - len(pairs(data_of(cut, graph).evaluated)) == 10
 

@@ -303,21 +303,19 @@ def test_references_stop_growing_when_the_attack_is_decided(
         TrialReferences, "fill", lambda self, size, progress: sizes_made.append(size)
     )
     trial = quick("references.size=5", "references.first=2")
-    splits = DataSplits.of(trial.data.pool, trial.data.indices)
-    reference_models(trial, ModelStore(tmp_path), splits, quiet())
+    reference_models(trial, ModelStore(tmp_path), quiet())
     assert sizes_made == sizes
 
 
 def test_no_references_are_made_unless_asked_for(quick, tmp_path):
     trial = quick()
-    splits = DataSplits.of(trial.data.pool, trial.data.indices)
-    assert reference_models(trial, ModelStore(tmp_path), splits, quiet()) is None
+    assert reference_models(trial, ModelStore(tmp_path), quiet()) is None
 
 
 def test_a_context_looks_at_the_references(quick, tmp_path):
     trial = quick("references.size=4", "references.first=4")
     splits = DataSplits.of(trial.data.pool, trial.data.indices)
-    references = reference_models(trial, ModelStore(tmp_path), splits, quiet())
+    references = reference_models(trial, ModelStore(tmp_path), quiet())
     ctx = EvalContext(
         models={},
         splits=splits,
@@ -371,16 +369,18 @@ def test_what_cannot_be_stacked_is_refused_before_anything_is_trained(quick, set
 
 
 def test_settings_of_references_that_nobody_asked_for_are_not_in_the_way(quick):
-    assert quick("references.engine=stacked", "precision=bf16").reference_settings.size == 0
+    assert quick("references.engine=stacked", "precision=bf16").references.size == 0
 
 
 def test_shadows_are_refused_where_forgetting_changes_what_stays(quick):
     trial = quick("references.shadows=2")
     other = replace(trial.data.pool, divisor=2.0)
+    retain = View(other, trial.data.indices.retain)
+    deleting = trial.on_data(replace(trial.data, retain=retain))
     with pytest.raises(
         ConfigError, match=r"^references.shadows must be 0 for a split that deletes"
     ):
-        check_references(replace(trial, remaining=View(other, trial.data.indices.retain)))
+        check_references(deleting)
 
 
 @pytest.mark.slow
