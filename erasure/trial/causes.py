@@ -58,6 +58,7 @@ MOVES_NOTHING = (
     "erasure.trial.places",
     "erasure.trial.progress",
     "erasure.trial.recorded",
+    "erasure.trial.replaced",
     "erasure.trial.table",
     "erasure.trial.task",
     "erasure.trial.why",

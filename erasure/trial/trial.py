@@ -1,6 +1,6 @@
 """One trial: a value that says what is learned, forgotten and measured, before anything runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pkgutil import resolve_name
@@ -10,9 +10,6 @@ import torch
 from torch import nn
 
 from erasure.config.build import build
-from erasure.config.canonical import canonical, settings_of
-from erasure.config.options import option_like
-from erasure.core.errors import ConfigError
 from erasure.core.protocols import ComposingTrainer, SplitStrategy, Trainer
 from erasure.core.seeding import isolated
 from erasure.core.task import Fresh, Unlearner
@@ -23,17 +20,15 @@ from erasure.results.record import TrialRecord
 from erasure.training.compute import device_kind, resolve_device
 from erasure.trial.causes import files, method_code, model_code
 from erasure.trial.data import trial_data
-from erasure.trial.describe import GROUPS, describe
+from erasure.trial.describe import describe
 from erasure.trial.objective import Objective
 from erasure.trial.outcome import FinishedRun
 from erasure.trial.places import data_config
 from erasure.trial.references.settings import ReferenceSettings
+from erasure.trial.replaced import options_of, replaced
 
 DATA_TAG = "store.data"
 """Tag of a trial that holds the fingerprint of its data."""
-
-WITHOUT_TARGET = ("seeds", "references", "store", "data")
-"""Groups of settings that are no component."""
 
 BUILT_ONCE = ("split", "trainer", "unlearner", "evaluator", "objective")
 """Components that a trial keeps."""
@@ -77,21 +72,16 @@ class Trial:
             components: By name of the group or setting: an object such as
                 ``unlearner=SSD(alpha=5.0)``, a class or ``functools.partial`` of one for
                 ``model``, plain data, or a number such as ``seed=1``, which moves all seeds.
+                Groups that are no component, such as ``references={"size": 8}``, keep the
+                settings that are not named.
 
         Raises:
-            ConfigError: If there is no such group, or a component is not made of settings.
+            ConfigError: If there is no such group or setting, or a component is not made of
+                settings.
         """
-        settings = dict(self.settings)
-        for name, component in components.items():
-            if name not in settings:
-                allowed = ", ".join(sorted(settings))
-                raise ConfigError(f"{name} is no part of a trial; there are {allowed}")
-            settings[name] = _stated(component, name)
-        if "seed" in components and "seeds" not in components:
-            settings["seeds"] = dict.fromkeys(settings["seeds"], settings["seed"])
-        changed = canonical(settings)
-        options = {**self.options, **_options(changed, components)}
-        return replace(self, settings=changed, options=options)
+        settings = replaced(self.settings, components)
+        options = {**self.options, **options_of(settings, components)}
+        return replace(self, settings=settings, options=options)
 
     def seeded(self, seed: int) -> "Trial":
         """Return the same trial with another seed for training and unlearning."""
@@ -243,24 +233,3 @@ class Trial:
 
     def _built(self, group: str) -> Any:
         return build(self.settings[group], group)
-
-
-def _options(settings: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
-    """Return the names of the options that stand for components, by their classes."""
-    components = {group: settings[group] for group in groups if group in GROUPS}
-    return {
-        group: option_like(group, component)
-        for group, component in components.items()
-        if isinstance(component, Mapping) and "_target_" in component
-    }
-
-
-def _stated(component: Any, name: str) -> Any:
-    """Return the settings of what takes the place of the group or setting ``name``."""
-    settings = settings_of(component, name)
-    if isinstance(settings, Mapping):
-        # a model is built late, with what the data say: a class or partial is what builds it
-        late = ("_partial_",) if name == "model" else ()
-        left_out = (*late, *(("_target_",) if name in WITHOUT_TARGET else ()))
-        return {key: value for key, value in settings.items() if key not in left_out}
-    return settings
