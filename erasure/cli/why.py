@@ -8,10 +8,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from erasure.cli.hydra import conf_folder, outside_configs, reported
+from erasure.config.command import tool_command
 
 EXAMPLES = """examples:
-  python run.py why unlearner=ssd unlearner.alpha=10
-  python -m erasure why experiment=baselines seed=1
+  {why} unlearner=ssd unlearner.alpha=10
+  {why} experiment=baselines seed=1
 """
 
 
@@ -26,12 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m erasure why",
+        prog=tool_command("why"),
         description="Tell why a trial would run, or that it would be read back. Nothing is run.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(why=tool_command("why")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("overrides", nargs="*", help="as for python run.py")
+    parser.add_argument("overrides", nargs="*", help="as for a trial")
     parser.add_argument("--config-dir", type=Path, help="a folder with groups of your own")
     return parser
 

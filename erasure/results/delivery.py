@@ -8,6 +8,7 @@ from erasure.core.errors import ErasureError
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import RunLostError, Tracker
+from erasure.schema import tool_words
 
 PAUSES = (1.0, 4.0)
 """Seconds between attempts."""
@@ -62,10 +63,11 @@ def deliver(
             problem = error
     log.warning(
         "%s: the result is safe in %s but not tracked (%s); later, "
-        "`python -m erasure deliver replay --store %s --uri %s` sends it",
+        "`%s --store %s --uri %s` sends it",
         result.trial.name,
         results.folder(result.trial.fingerprint),
         problem,
+        " ".join(tool_words("deliver", "replay")),
         results.root.parent,
         tracker.uri,
     )
