@@ -30,6 +30,13 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
     return reported(lambda: _single_run(task), arguments)
 
 
+def import_from_here() -> None:
+    """Let a configuration name a class in a file of the folder where the command is typed."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: no file here stands in for an installed package
+
+
 def conf_folder() -> Path:
     """Return the folder of the YAML groups: beside the package in a checkout, else inside it."""
     package = Path(__file__).parents[1]

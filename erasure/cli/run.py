@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erasure.cli.hydra import launch
+from erasure.cli.hydra import import_from_here, launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,9 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         sys.argv[1:] = arguments  # Hydra reads them there, and so do the processes it starts
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)  # a method of one's own is a file where the command is typed
+    import_from_here()
     return launch(task)
 
 

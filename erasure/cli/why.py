@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from erasure.cli.hydra import conf_folder, outside_configs, reported
+from erasure.cli.hydra import conf_folder, import_from_here, outside_configs, reported
 from erasure.config.command import tool_command
 
 EXAMPLES = """examples:
@@ -19,6 +19,7 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 whatever there is to tell."""
     options = _parser().parse_args(arguments)
+    import_from_here()
     overrides = [*options.overrides]
     if options.config_dir is not None:
         overrides.append(f"hydra.searchpath=[file://{options.config_dir.absolute()}]")
