@@ -12,6 +12,7 @@ from erasure.results.outage import attempt, outage, probe, remember
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import UNOPENED, RunLostError, Tracker
+from erasure.schema import tool_words
 
 PAUSES = (1.0, 4.0)
 """Seconds between attempts."""
@@ -109,7 +110,7 @@ def deliver(
 
 def replay_command(tracker: Tracker, results: ResultStore) -> str:
     """Return the command line that sends all results that wait."""
-    command = ["python", "-m", "erasure", "deliver", "replay"]
+    command = tool_words("deliver", "replay")
     options = ["--store", str(results.root.parent), "--uri", tracker.uri]
     named = (
         ["--experiment", tracker.experiment] if tracker.experiment not in ("", "erasure") else []
