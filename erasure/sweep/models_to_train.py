@@ -8,12 +8,19 @@ import torch
 from omegaconf import DictConfig
 
 from erasure.config.compose import hydra_sees
+from erasure.core.errors import ConfigError
+from erasure.core.fingerprint import fingerprint
 from erasure.core.splits import View
 from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.assemble import assemble, build_tracker
+from erasure.trial.describe import plain_config
+from erasure.trial.measurable import too_few_samples
 from erasure.trial.references.training import reference_requests, store_requests
 from erasure.trial.trial import Trial
+
+MEASURED = ("dataset", "split", "evaluator", "objective", "seeds")
+"""Settings that decide how many samples there are for a value."""
 
 ROLE_NAMES = {
     "original": ("original", "originals"),
@@ -63,6 +70,34 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
     # what only checks takes no GPU; the names of models are those on the real device
     trial = assemble(cfg, device=torch.device("cpu"))
     return models_of(_on(trial, str(cfg.device)))
+
+
+def require_measurable(configs: Sequence[DictConfig]) -> None:
+    """Refuse trials whose data have too few samples for their objective.
+
+    Raises:
+        ConfigError: With the metric's own reason, and what to set.
+    """
+    asked_before: set[str] = set()
+    for config in configs:
+        with hydra_sees(config):
+            # methods share their data: one trial of each data set and seed says it for all of them
+            plain = plain_config(config)
+            what = fingerprint({key: plain[key] for key in MEASURED if key in plain})
+            if what not in asked_before:
+                asked_before.add(what)
+                _require_measurable(config)
+
+
+def _require_measurable(cfg: DictConfig) -> None:
+    trial = assemble(cfg, device=torch.device("cpu"))
+    for name, reason in too_few_samples(trial).items():
+        key = "metrics" if name in trial.objective.metrics else "constraints"
+        raise ConfigError(
+            f"objective.{key}[{name}] cannot be measured with seed={cfg.seed}: {reason}. Take "
+            "more samples (split.base, or another split or dataset), a smaller min_n of the "
+            "metric, or an objective without it"
+        )
 
 
 def models_of(trial: Trial) -> list[RequiredModel]:
