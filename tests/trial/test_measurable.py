@@ -16,6 +16,7 @@ from erasure.trial.measurable import too_few_samples
 from erasure.trial.objective import Objective
 
 COUNTS = "forget has 36 samples, and val 4 to compare them with (those of the classes in forget)"
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("standard", "full")]
 FEW = ("dataset=iris", "model=mlp", "split=class", "evaluator=fast", "seed=100")
 
 
@@ -50,10 +51,11 @@ def names_of(evaluator):
     ["fast", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("standard", "full"))],
 )
 def test_nothing_is_refused_that_a_model_has_a_value_for(compose_config, kind, split):
-    cfg = compose_config(*FEW, f"evaluator={kind}", f"split={split}", "evaluator.heldout=val")
-    evaluator: Evaluator = build(cfg.evaluator, "evaluator")
+    whole = compose_config(f"evaluator={kind}", "evaluator.heldout=val")
+    evaluator: Evaluator = build(whole.evaluator, "evaluator")
     every = Objective(metrics=dict.fromkeys(names_of(evaluator), "minimize"))
-    trial = replace(assemble(cfg), evaluator=evaluator, objective=every)
+    trial = assemble(compose_config(*FEW, f"split={split}"))
+    trial = replace(trial, evaluator=evaluator, objective=every)
     refused = too_few_samples(trial)
     evaluation = evaluator(
         EvalContext(
