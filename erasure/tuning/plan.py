@@ -23,6 +23,9 @@ from erasure.tuning.command import SweepCommand
 from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
 from erasure.tuning.settings import StudySettings
 
+SAME_SAMPLES = ("unlearner", "model", "trainer")
+"""Groups whose settings change neither what is forgotten nor what is evaluated."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
@@ -80,6 +83,11 @@ class StudyPlan:
             except KeyError:
                 continue  # not among the choices: the sampler draws it
         return drawn
+
+    @property
+    def samples_are_fixed(self) -> bool:
+        """Whether every setting is measured on the same samples: the data are not searched."""
+        return all(name.partition(".")[0] in SAME_SAMPLES for name in self.space)
 
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""

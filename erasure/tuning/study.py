@@ -19,7 +19,7 @@ from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
 from erasure.sweep.grid import keep_config
-from erasure.sweep.models_to_train import required_models
+from erasure.sweep.models_to_train import require_measurable, required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
@@ -125,6 +125,7 @@ def _check_and_open(
     for plan in plans:
         _rehearse(plan, search.settings)
     models = {plan.name: required_models(_samples(plan)) for plan in plans}
+    require_measurable([c for plan in plans if plan.samples_are_fixed for c in _samples(plan)])
     clients = _open(search, records, plans)
     search.console.print(Text(outlook(clients, models, records.store)), soft_wrap=True)
     return clients
