@@ -1,6 +1,7 @@
 """The records of a sweep: results on disk, the tracker, and a folder of its own."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from typing import Protocol
 
 from rich.console import Console
 
+from erasure.config.axes import Axes
 from erasure.config.build import build
 from erasure.config.command import typed_command
 from erasure.config.compose import hydra_sees
-from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine
 from erasure.launch.run import Run
@@ -201,7 +202,11 @@ def _identity(runs: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
 def _name(runs: Sequence[Run], axes: Axes) -> str:
     if not axes:
         return runs[0].label
-    counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
+    # axes that step together and several grids are no product
+    is_product = math.prod(map(len, axes.values())) == len(runs)
+    counts = (" × " if is_product else ", ").join(
+        _counted(key, len(choices)) for key, choices in axes.items()
+    )
     datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
     return f"{counts} on {', '.join(datasets)}"
 

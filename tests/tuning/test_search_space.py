@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from erasure.cli.hydra import conf_folder
+from erasure.config.overrides import override_value
 from erasure.core.errors import ConfigError
-from erasure.tuning.search_space import Axis, override_value, search_space
+from erasure.tuning.search_space import Axis, search_space
 
 SPACES = sorted(path.stem for path in (conf_folder() / "search").glob("*.yaml"))
 
