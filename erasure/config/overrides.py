@@ -3,7 +3,8 @@
 import decimal
 import fnmatch
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -99,14 +100,26 @@ class SweepOverride:
             return _axis_of_range(sweep)
         return None
 
-    def _values(self) -> Iterator[str]:
+    def _values(self) -> Iterable[str]:
         sweep = self.parsed.value()
-        # Hydra adds up what a step is in binary, and so has 0.9 in range(0,0.9,0.3)
-        if isinstance(sweep, RangeSweep) and not sweep.shuffle:
-            return (str(value) for value in _range_values(sweep))
+        if isinstance(sweep, RangeSweep):
+            # not Hydra's: it adds steps up in binary, and has 1.1 in range(0.1,1.1,0.1)
+            numbers = _range_values(sweep)
+            if sweep.shuffle:
+                random.shuffle(numbers)
+            return map(repr, numbers)
         if isinstance(sweep, Glob) and not self._is_group():
-            return (override_value(path) for path in matching_files(sweep.include, sweep.exclude))
+            return self._files(sweep)
         return self.parsed.sweep_string_iterator()
+
+    def _files(self, sweep: Glob) -> list[str]:
+        paths = matching_files(*map(_texts, (sweep.include, sweep.exclude)))
+        if not paths:
+            raise ConfigError(
+                f"{self.key} must match a file, which none below {Path.cwd()} does; "
+                f"got {self.value_text}"
+            )
+        return [override_value(path) for path in paths]
 
     def _is_group(self) -> bool:
         return bool(self.loader.get_group_options(self.key, results_filter=None))
@@ -166,13 +179,18 @@ def matching_files(include: Sequence[str], exclude: Sequence[str]) -> list[str]:
         include: Patterns such as ``requests/*.csv``; ``**`` stands for any folders.
         exclude: Patterns of paths or of names that are left out.
     """
-    paths = {path for pattern in include for path in glob.glob(pattern, recursive=True)}  # noqa: PTH207  # keeps the path as it was typed
-    return sorted(
-        path
-        for path in paths
-        if Path(path).is_file()
-        and not any(fnmatch.fnmatch(name, p) for p in exclude for name in (path, Path(path).name))
-    )
+    # pathlib would not keep a path as it was typed
+    paths = {path for pattern in include for path in glob.glob(pattern, recursive=True)}  # noqa: PTH207
+    return sorted(path for path in paths if Path(path).is_file() and not _matches(path, exclude))
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    names = (path, Path(path).name)
+    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def _texts(patterns: Sequence[Any]) -> list[str]:
+    return [str(p.text if isinstance(p, QuotedString) else p) for p in patterns]
 
 
 def _is_escaped(text: str, index: int) -> bool:
@@ -180,7 +198,7 @@ def _is_escaped(text: str, index: int) -> bool:
     return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
-def _range_values(sweep: RangeSweep) -> list[int] | list[float]:
+def _range_values(sweep: RangeSweep) -> list[float]:
     """Return the numbers of a range without its end, as decimals are added on paper."""
     start, stop, step = sweep.start or 0, sweep.stop, sweep.step
     if stop is None or not step:

@@ -81,9 +81,7 @@ def settle_conditions(space: Space, base: Config) -> Space:
     settled: dict[str, Axis] = {}
     waiting = dict(space)
     while waiting:
-        ready = [
-            name for name, axis in waiting.items() if not axis.conditions.keys() & waiting.keys()
-        ]
+        ready = [n for n, axis in waiting.items() if not axis.conditions.keys() & waiting.keys()]
         if not ready:
             circle = [f"{name} on {', '.join(axis.conditions)}" for name, axis in waiting.items()]
             raise ConfigError(f"axes of a search space depend on each other: {'; '.join(circle)}")
