@@ -192,9 +192,10 @@ def _groups(paired: Any) -> Groups:
     groups = list(paired) if listed and not isinstance(paired[0], str) else [paired]
     if not listed or not all(_is_group(group) for group in groups):
         raise ConfigError(
-            "hydra.sweeper.zip must be a list of two keys or more, [model,trainer.epochs], or a "
-            f"list of such lists, got {paired!r}"
+            "hydra.sweeper.zip must be a list of two keys or more, [model,trainer.fit.epochs], "
+            f"or a list of such lists, got {paired!r}"
         )
+    groups = [[key.lstrip("+") for key in group] for group in groups]
     keys = [key for group in groups for key in group]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:

@@ -106,7 +106,7 @@ class SweepOverride:
             # not Hydra's: it adds steps up in binary, and has 1.1 in range(0.1,1.1,0.1)
             numbers = _range_values(sweep)
             if sweep.shuffle:
-                random.shuffle(numbers)
+                random.Random().shuffle(numbers)  # the generator of others is left alone
             return map(repr, numbers)
         if isinstance(sweep, Glob) and not self._is_group():
             return self._files(sweep)
