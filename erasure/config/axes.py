@@ -1,7 +1,8 @@
 """The combinations of values a sweep spans: axes, axes that step together, and several grids."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -134,8 +135,26 @@ def override_texts(params: Mapping[str, Any]) -> list[str]:
     """Return ``params`` as overrides: text as on a command line, other values in its grammar."""
     return [
         f"{key}={value if isinstance(value, str) else override_value(value)}"
-        for key, value in params.items()
+        for key, value in flat(params).items()
     ]
+
+
+def flat(
+    params: Mapping[str, Any], is_value: Callable[[Mapping[str, Any]], bool] = operator.not_
+) -> dict[str, Any]:
+    """Return ``params`` by dotted setting, however they are nested.
+
+    Args:
+        params: Settings, dotted or nested.
+        is_value: Tells which mappings are values; without it, empty ones.
+    """
+    settings: dict[str, Any] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping) and not is_value(value):
+            settings |= {f"{key}.{name}": v for name, v in flat(value, is_value).items()}
+        else:
+            settings[str(key)] = value
+    return settings
 
 
 def swept(axes: Axes) -> dict[str, Sequence[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from erasure.config.axes import Axes, AxisProduct, SweeperAxes, override_texts, products_of
+from erasure.config.axes import Axes, AxisProduct, SweeperAxes, flat, override_texts, products_of
 from erasure.config.overrides import Loader, SweepOverride, parse_overrides
 from erasure.core.errors import ConfigError
 from erasure.tuning.search_space import Axis, Space, is_axis, read_axes_of
@@ -53,7 +53,11 @@ def read_commands(
         ConfigError: If a seed is set, or an axis makes no sense.
     """
     parts = [
-        _read(loader, {**_flat(sweeper.params), **_flat(mapping)}, [*texts, *arguments])
+        _read(
+            loader,
+            {**flat(sweeper.params, is_axis), **flat(mapping, is_axis)},
+            [*texts, *arguments],
+        )
         for mapping, texts in sweeper.entries()
     ]
     drawn = {key for _, space, _ in parts for key in space}
@@ -88,18 +92,6 @@ def _read(
     set_keys = {key.partition("@")[0].lstrip("~") for key in axes}
     added = {key: [text] for key, text in DEFAULTS.items() if key not in set_keys}
     return {**added, **axes}, space, dropped
-
-
-def _flat(params: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return axes and values by dotted setting."""
-    flat: dict[str, Any] = {}
-    for key, value in params.items():
-        name = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping) and not is_axis(value):
-            flat.update(_flat(value, name))
-        else:
-            flat[name] = value
-    return flat
 
 
 def _refuse_seed(override: SweepOverride) -> None:

@@ -92,5 +92,5 @@ def test_grids_of_another_form_are_refused(read, grids):
 
 
 def test_values_in_files_are_spelled_for_hydra(read):
-    params = {"a": "1,2", "b": [r"\d", None, True], "c": 0.5}
-    assert combinations(read(params=params))[0] == r"a=1 b=['\d',null,true] c=0.5"
+    params = {"a": "1,2", "b": [r"\d", None, True], "c": {"d": 0.5, "e.f": {"g": False}}}
+    assert combinations(read(params=params))[0] == r"a=1 b=['\d',null,true] c.d=0.5 c.e.f.g=false"
