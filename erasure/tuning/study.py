@@ -25,7 +25,7 @@ from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 from erasure.trial.places import store_root
 from erasure.tuning.client import StudyClient, open_study
-from erasure.tuning.command import read_command
+from erasure.tuning.command import read_commands
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
 from erasure.tuning.records import outlook, search_settings, study_records, study_summary
@@ -83,8 +83,8 @@ def compose_studies(search: Search, arguments: Sequence[str]) -> list[StudyPlan]
     Raises:
         ConfigError: If one makes no sense.
     """
-    command = read_command(search.loader, search.settings.params, arguments)
-    return plan_studies(search.loader, search.master, command, search.settings)
+    commands = read_commands(search.loader, search.settings.axes, arguments)
+    return plan_studies(search.loader, search.master, commands, search.settings)
 
 
 def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[RunResult]:
@@ -140,7 +140,7 @@ def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
     constrained = bool(plan.objective.constraints)
     sampler = build_sampler(settings.sampler, plan.space, plan.name, 0, constrained=constrained)
     pruner = build_pruner(settings.pruner, len(plan.seeds))
-    rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
+    rehearse(sampler, pruner, plan.space, plan.objective.directions)
 
 
 def _open(search: Search, records: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:

@@ -1,5 +1,6 @@
 """The best trial, and the command that repeats it."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,4 +146,12 @@ def _is_made(key: str, tags: Mapping[str, str]) -> bool:
 
 
 def _spelled(value: str) -> str:
-    return {"None": "null", "True": "true", "False": "false", "": "''"}.get(value, value)
+    special = {"None": "null", "True": "true", "False": "false", "": "''"}
+    if value in special:
+        return special[value]
+    # lists and mappings stay as they are, and so does what Hydra reads without quotation marks
+    if value[0] in "[{" or re.fullmatch(r"[-\w./:+@%*?|\\]+", value):
+        return value
+    # in quotation marks a backslash is one, but before such a mark
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), value)
+    return f"'{escaped}'"
