@@ -15,6 +15,7 @@ from erasure.schema import (
     REASON_TAG,
     STORE_TAG,
     SWEEP_TAG,
+    is_yardstick,
 )
 from multirun_analysis.read.conditions import TrialSetup, label
 from multirun_analysis.read.frame import SEEDS, Results, SweepRun
@@ -27,7 +28,6 @@ from multirun_analysis.read.tracking import default_uri, open_source
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCES = ("Retrain", "Identity")
 OBJECTIVE = "objective.metrics."
 
 
@@ -106,7 +106,7 @@ def _records(selection: Selection, listed: Mapping[str, ListedTrial]) -> list[di
             "block": labels.block,
             "method": labels.method,
             "condition": labels.condition,
-            "reference": _is_reference(target, setup.tags.get("unlearner", "")),
+            "reference": is_yardstick(target, setup.tags.get("unlearner", "")),
         }
         for row, setup, labels in zip(rows, setups, label(setups), strict=True)
     ]
@@ -175,13 +175,6 @@ def _whole(text: str | None) -> int | None:
         return int(text or "")
     except ValueError:
         return None
-
-
-def _is_reference(target: str, unlearner: str) -> bool:
-    """Tell whether a method is a yardstick: it retrains, or does nothing."""
-    # a trial that never ran wrote no configuration, its choice has to do
-    name = target.rpartition(".")[2] or unlearner.capitalize()
-    return name in REFERENCES
 
 
 def _same_in_all(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
