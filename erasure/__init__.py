@@ -10,7 +10,11 @@ __version__ = "0.1.0"
 PUBLIC = ("datasets", "metrics", "models", "splits", "testing", "unlearners")
 """Modules that are there after ``import erasure``, loaded when they are first looked at."""
 
-FUNCTIONS = {"evaluate": "erasure.api.evaluate", "unlearn": "erasure.api.unlearn"}
+FUNCTIONS = {
+    "evaluate": "erasure.api.evaluate",
+    "leaderboard": "erasure.api.leaderboard",
+    "unlearn": "erasure.api.unlearn",
+}
 """Functions and classes that are there as well, by the module that defines each."""
 
 torchvision_import.install()

@@ -156,7 +156,7 @@ def _numbered(clusters: Sequence[Hashable] | None, n: int) -> Codes | None:
     import pandas as pd
 
     # pandas knows every kind of missing label, and numbers it -1
-    numbers = pd.factorize(pd.Series(clusters))[0].astype(np.intp)
+    numbers: Codes = np.asarray(pd.factorize(pd.Series(clusters))[0], dtype=np.intp)
     if len(numbers) != n:
         raise ValueError(f"clusters must be {n} labels, got {len(numbers)}")
     return numbers
