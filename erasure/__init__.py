@@ -7,7 +7,7 @@ from erasure.core import torchvision_import
 
 __version__ = "0.1.0"
 
-PUBLIC = ("datasets", "metrics", "models", "splits", "testing", "unlearners")
+PUBLIC = ("datasets", "metrics", "models", "splits", "testing", "training", "unlearners")
 """Modules that are there after ``import erasure``, loaded when they are first looked at."""
 
 FUNCTIONS = {

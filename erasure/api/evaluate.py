@@ -9,8 +9,8 @@ from torch import nn
 
 from erasure.api.data import views_of
 from erasure.api.devices import device_of, on_device
-from erasure.api.measurements import Measurements
 from erasure.api.recipe import Build, OwnRecipe
+from erasure.api.result import EvaluationResult
 from erasure.api.samples import Data
 from erasure.api.surroundings import undisturbed
 from erasure.config.options import build_option
@@ -55,7 +55,7 @@ def evaluate(
     seed: int = 0,
     device: str | torch.device | None = None,
     batch_size: int = 1024,
-) -> Measurements:
+) -> EvaluationResult:
     """Measure an unlearned model, and with the same metrics what it is compared with.
 
     Nothing is stored, tracked, written or shown, and no global state is changed. What cannot be
@@ -121,7 +121,7 @@ def evaluate(
         with untouched(models, "a metric"):
             # into the dictionary that the context holds, from which guard metrics read it
             costs |= _changes(ctx)
-            return Measurements(evaluator(ctx))
+            return EvaluationResult(evaluator(ctx))
 
 
 def _metrics(metrics: Metrics | None, task_type: TaskType) -> dict[str, Metric]:

@@ -57,8 +57,11 @@ class OwnRecipe:
         if isinstance(self.trainer, ComposingTrainer):
             build = self.trainer.compose(build, self.task_type)
         network = build(salt)
-        if _shapes(network) != _shapes(self.original):
-            raise ConfigError("fresh must build the network of model, got one of other weights")
+        if not isinstance(network, nn.Module) or _shapes(network) != _shapes(self.original):
+            raise ConfigError(
+                "fresh must build the network of model with untrained weights, got "
+                f"{type(network).__name__} with others"
+            )
         return network.to(device_of(self.original))
 
     def train(self, view: View) -> nn.Module:

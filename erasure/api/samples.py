@@ -34,7 +34,7 @@ LABEL_KEYS = ("labels", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
+class LabelledSamples:
     """All samples of a part: ``inputs`` ``(n, ...)``, or several by name, and ``targets`` (n,)."""
 
     inputs: Inputs
@@ -47,7 +47,7 @@ class Samples:
                 raise DataError(f"{len(rows)} {name} for {len(self.targets)} labels")
 
 
-def read(data: Any, device: torch.device) -> Samples:
+def read(data: Any, device: torch.device) -> LabelledSamples:
     """Read every sample of ``data`` once, in order, and hold it on ``device``.
 
     Raises:
@@ -59,7 +59,7 @@ def read(data: Any, device: torch.device) -> Samples:
     targets: Tensor = joined([_labels(labels, device) for _, labels in pairs])
     if len(targets) == 0:
         raise DataError("there are no samples")
-    return Samples(inputs=inputs, targets=targets)
+    return LabelledSamples(inputs=inputs, targets=targets)
 
 
 def joined(parts: Sequence[Any]) -> Any:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from erasure.core.seeding import isolated
 from erasure.testing.surroundings import Surroundings, seed_everything
 
 
@@ -17,8 +18,13 @@ def undisturbed(seed: int) -> Iterator[None]:
     """
     before = Surroundings.capture()
     try:
-        seed_everything(seed % 2**32)  # numpy takes no more
-        with torch.inference_mode(mode=False), torch.enable_grad():
+        # isolated as well, for the generators of GPUs, which torch seeds with its own
+        with (
+            isolated(seed, "python"),
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):
+            seed_everything(seed % 2**32)  # numpy takes no more
             yield
     finally:
         before.restore()

@@ -13,6 +13,7 @@ from erasure.api.recipe import Build, MissingView, OwnRecipe
 from erasure.api.samples import Data
 from erasure.api.surroundings import undisturbed
 from erasure.config.options import build_option
+from erasure.core.errors import ConfigError
 from erasure.core.protocols import Trainer
 from erasure.core.seeding import isolated, stream
 from erasure.core.task import UnlearningTask
@@ -88,7 +89,7 @@ def unlearn(
             task_type=pool.task_type,
         )
         task = UnlearningTask(
-            model=copy.deepcopy(original),
+            model=_copy(original),
             forget=views["forget"],
             retain=views["retain"],
             val=views["val"] if "val" in views else MissingView(pool, recipe.method),
@@ -100,7 +101,10 @@ def unlearn(
         )
         # as a trial does it, so that equal data and seeds give what the command line gives
         with untouched({"original": original}, "method"), isolated(seed, "unlearn", "layers"):
-            unlearned = unlearner(task)
+            unlearned: Any = unlearner(task)
+        if not isinstance(unlearned, nn.Module):
+            kind = type(unlearned).__name__
+            raise ConfigError(f"{recipe.method} must return an nn.Module, got {kind}")
         require_effect(unlearner, original, unlearned)
         return _as_before(unlearned, model)
 
@@ -109,6 +113,13 @@ def _trainer(trainer: str | Trainer | None) -> Trainer | None:
     return (
         cast("Trainer", build_option("trainer", trainer)) if isinstance(trainer, str) else trainer
     )
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """Return a copy without the gradients that a training may have left."""
+    copied = copy.deepcopy(model)
+    copied.zero_grad(set_to_none=True)
+    return copied
 
 
 def _as_before(unlearned: nn.Module, model: nn.Module) -> nn.Module:

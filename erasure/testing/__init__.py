@@ -4,8 +4,9 @@
 """
 
 from erasure.testing.checks import UnlearnerCheck, check_unlearner, unlearner_checks
-from erasure.testing.fixed import fixed_task
+from erasure.testing.fixed import fixed_task, split_joint
 from erasure.testing.metric_checks import MetricCheck, check_metric, metric_checks
+from erasure.testing.replay import replayed_draws
 from erasure.testing.toy import ToyModel, toy_context, toy_task
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "check_unlearner",
     "fixed_task",
     "metric_checks",
+    "replayed_draws",
+    "split_joint",
     "toy_context",
     "toy_task",
     "unlearner_checks",

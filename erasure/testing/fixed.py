@@ -1,19 +1,16 @@
 """Running a method on given batches, without configuration or store, for parity checks."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
 
-from erasure.core.columns import Column
-from erasure.core.fingerprint import tensor_fingerprint
-from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.core.task_types import Multiclass, TaskType
+from erasure.data.pools.samples import SamplePool
+from erasure.testing.given_batches import Order, given_views
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
 """Batches ``(inputs, targets)`` in the order in which they are to be visited."""
@@ -29,11 +26,13 @@ def fixed_task(
     initial: nn.Module | None = None,
     kind: TaskType | None = None,
     seed: int = 0,
+    orders: Mapping[str, Sequence[Order]] | None = None,
 ) -> UnlearningTask:
     """Return a task whose every pass visits exactly the given batches in the given order.
 
-    Batch sizes and shuffling of a method have no effect on it, so that the same batches can be
-    fed to somebody else's code and the resulting weights compared one by one.
+    So do parts of forget and retain, and both together: first the one, then the other. Batch
+    sizes and shuffling of a method have no effect on it, so that the same batches can be fed to
+    somebody else's code and the resulting weights compared one by one.
 
     Args:
         model: The original; the method works on this object.
@@ -44,20 +43,26 @@ def fixed_task(
         initial: A model with weights that never saw data, for methods that ask for those the
             original started from, or for others, such as an untrained teacher.
         kind: What the labels mean; several classes unless said otherwise.
-        seed: Seed of the draws that are left: noise, random labels.
+        seed: Seed of the draws that are left: noise, random labels; see :func:`replayed_draws`.
+        orders: Passes that differ from one another, by what is visited: ``forget``, ``retain``,
+            ``val``, or ``joint`` for forget and retain in common batches. For each shuffled pass
+            a list of batches, each a list of numbers of samples: 0 for the first sample of the
+            part and so on; in ``joint`` those of forget come first. A pass that a method does not
+            shuffle, such as a teacher's, visits the batches of ``forget`` and ``retain`` as they
+            are.
 
     Raises:
-        ValueError: When a method asks for ``initial`` weights, or for training from scratch, and
-            this task has none.
+        ValueError: If ``orders`` names no part, or a number is none of its samples. When a method
+            makes more passes than there are orders, or asks for ``initial`` weights or for
+            training from scratch, and this task has none.
     """
-    pool = _FixedPool.of([*forget, *retain, *val], num_classes, kind or Multiclass())
-    sizes = [sum(len(targets) for _, targets in part) for part in (forget, retain, val)]
-    bounds = [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
-    views = [
-        _FixedView(pool, torch.arange(start, stop), lengths=tuple(len(t) for _, t in part))
-        # bounds has one more than there are parts
-        for start, stop, part in zip(bounds, bounds[1:], (forget, retain, val), strict=False)
-    ]
+    inputs, targets = (torch.cat(column) for column in zip(*[*forget, *retain, *val], strict=True))
+    names = tuple(str(number) for number in range(num_classes))
+    task_type = kind or Multiclass()
+    pool = SamplePool(inputs=inputs, targets=targets, class_names=names, task_type=task_type)
+    parts = {"forget": forget, "retain": retain, "val": val}
+    lengths = {name: [len(labels) for _, labels in part] for name, part in parts.items()}
+    views = given_views(pool, lengths, orders or {})
 
     def fresh(salt: str = "") -> nn.Module:
         if initial is None:
@@ -69,9 +74,9 @@ def fixed_task(
 
     return UnlearningTask(
         model=model,
-        forget=views[0],
-        retain=views[1],
-        val=views[2],
+        forget=views["forget"],
+        retain=views["retain"],
+        val=views["val"],
         task_type=pool.task_type,
         num_classes=num_classes,
         generator=Generator().manual_seed(seed),
@@ -80,70 +85,20 @@ def fixed_task(
     )
 
 
-@dataclass(frozen=True)
-class _FixedView(View):
-    """A view that is visited in batches of its own, whatever size and order are asked for."""
+def split_joint(batches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[Pairs, Pairs, Order]:
+    """Return forget batches, retain batches and the joint order of batches that mix both.
 
-    lengths: tuple[int, ...] = ()
+    Args:
+        batches: ``(inputs, targets, flags)`` of one pass, where flags ``(B,)`` are true for
+            samples to forget.
 
-    def batches(
-        self, size: int, *, generator: Generator | None = None, augment: bool = False
-    ) -> Iterator[Batch]:
-        del size, generator, augment  # what makes this view fixed
-        for ids, targets in zip(
-            self.index.split(list(self.lengths)),
-            self.targets.split(list(self.lengths)),
-            strict=True,
-        ):
-            yield Batch(self.pool.fetch(ids), targets, ids)
-
-    def num_batches(self, size: int) -> int:
-        del size
-        return len(self.lengths)
-
-
-@dataclass(frozen=True)
-class _FixedPool:
-    inputs: Tensor
-    targets: Tensor
-    num_classes: int
-    task_type: TaskType
-    attributes: Mapping[str, Column] = field(default_factory=dict)
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    official: Tensor | None = None
-
-    @classmethod
-    def of(cls, batches: Pairs, num_classes: int, kind: TaskType) -> "_FixedPool":
-        inputs, targets = (torch.cat(column) for column in zip(*batches, strict=True))
-        return cls(inputs, targets, num_classes, kind)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return tuple(str(number) for number in range(self.num_classes))
-
-    @property
-    def augments(self) -> bool:
-        return False
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(self.inputs.shape[1:])
-
-    @property
-    def fingerprint(self) -> str:
-        return tensor_fingerprint(self.inputs, self.targets)
-
-    def fetch(self, index: Tensor, *, augment: Generator | None = None) -> Tensor:
-        del augment  # the batches are as they were given
-        return self.inputs[index]
-
-    def stream(
-        self, batches: Sequence[Tensor], *, augment: Generator | None = None
-    ) -> Iterator[Tensor]:
-        return (self.fetch(index, augment=augment) for index in batches)
-
-    def digests(self, index: Tensor) -> Tensor:
-        return index
-
-    def sketch(self, index: Tensor) -> Tensor:
-        return self.inputs[index].flatten(1)
+    Returns:
+        What :func:`fixed_task` takes as ``forget``, ``retain`` and one of ``orders["joint"]``.
+    """
+    flags = [flag.bool() for _, _, flag in batches]
+    forget = [(x[f], y[f]) for (x, y, _), f in zip(batches, flags, strict=True) if f.any()]
+    retain = [(x[~f], y[~f]) for (x, y, _), f in zip(batches, flags, strict=True) if not f.all()]
+    flat = torch.cat(flags)
+    # samples to forget have the first numbers, in the order in which they come
+    numbers = torch.where(flat, flat.cumsum(0) - 1, flat.sum() + (~flat).cumsum(0) - 1)
+    return forget, retain, [part.tolist() for part in numbers.split([len(f) for f in flags])]

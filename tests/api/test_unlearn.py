@@ -51,7 +51,13 @@ def test_there_are_as_many_methods_as_files():
     assert set(NEEDS) <= set(METHODS)
 
 
-@pytest.mark.parametrize("name", METHODS)
+BY_DEFAULT = {*NEEDS, "scrub", "ssd", "salun", "certified_linear"}
+CASES = [
+    pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow) for name in METHODS
+]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_method_works_with_two_sets_of_samples_or_says_what_it_misses(name):
     model, parts, _ = own_parts()
     call = partial(
@@ -214,6 +220,8 @@ WRONG = [
     ({"method": "finetune", "fit": {"epochs": 0}}, "no weight changed"),
     ({"method": "retrain", "trainer": "adma", "fresh": print}, "did you mean adam"),
     ({"method": "retrain", "trainer": "adam", "fresh": partial(nn.Linear, 2, 2)}, "fresh must"),
+    ({"method": "retrain", "trainer": "adam", "fresh": list}, "fresh must"),
+    ({"method": lambda task: None}, "function must return an nn.Module, got NoneType"),
     ({"device": "gpu"}, "device"),
 ]
 

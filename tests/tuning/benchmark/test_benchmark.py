@@ -18,9 +18,9 @@ from patience import wait_until
 from rich.console import Console
 from studies import opened, planned, settings
 
-from erasure.config.folders import conf_folder
 from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.errors import SweepError
+from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
 from erasure.core.errors import ConfigError
 from erasure.trial.objective import Objective

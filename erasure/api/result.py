@@ -23,7 +23,7 @@ REMEDIES = {
 """What to pass, by the reason for which a metric could not be computed."""
 
 
-class Measurements(Mapping[str, float]):
+class EvaluationResult(Mapping[str, float]):
     """The numbers of an unlearned model by the names of metrics, and what they compare with.
 
     What could not be computed is not among the numbers.
@@ -50,7 +50,7 @@ class Measurements(Mapping[str, float]):
         return len(_numbers(self._values("unlearned")))
 
     def __repr__(self) -> str:
-        return f"Measurements({_numbers(self._values('unlearned'))})"
+        return f"EvaluationResult({_numbers(self._values('unlearned'))})"
 
     @property
     def original(self) -> dict[str, float]:
