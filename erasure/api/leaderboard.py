@@ -56,8 +56,17 @@ def leaderboard(
 
     Example:
         >>> import erasure
-        >>> table = erasure.leaderboard(results, by="gap/avg")  # doctest: +SKIP
-        >>> table[["method", "gap/avg", "gap/avg sd"]]  # doctest: +SKIP
+        >>> from erasure.results.record import TrialRecord, TrialResult
+        >>> def result(alpha, seed, gap):
+        ...     params = {"unlearner.alpha": str(alpha)}
+        ...     tags = {"unlearner": "ssd", "seed.train": str(seed)}
+        ...     name = f"ssd {alpha} {seed}"
+        ...     trial = TrialRecord(name=name, fingerprint=name, params=params, tags=tags)
+        ...     return TrialResult(trial=trial, outcome="finished", metrics={"gap/avg": gap})
+        >>> results = [result(1, 0, 0.25), result(1, 1, 0.75), result(5, 0, 0.125)]
+        >>> table = erasure.leaderboard(results, by={"gap/avg": "minimize"})
+        >>> list(table["method"]), list(table["gap/avg"]), list(table["gap/avg n"])
+        (['ssd (alpha=5)', 'ssd (alpha=1)'], [0.125, 0.5], [1, 2])
     """
     if not results:
         raise ConfigError("results must have at least one trial, got none")
