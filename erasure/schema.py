@@ -66,6 +66,9 @@ MAIN_METRICS = (
 )
 """Metrics a reader wants side by side; those that were not measured are left out."""
 
+YARDSTICKS = ("Retrain", "Identity")
+"""Classes of the methods that others are measured by, and that are no candidates for the best."""
+
 METHOD_COLORS = {
     "identity": "#999999",
     "retrain": "#009E73",
@@ -111,6 +114,16 @@ def color_index(unlearner: str) -> int:
 def color_of(unlearner: str) -> str:
     """Return the color of a method as ``#RRGGBB``; a function of its name alone."""
     return METHOD_COLORS.get(unlearner, OTHER_COLORS[color_index(unlearner)])
+
+
+def is_yardstick(target: str, unlearner: str) -> bool:
+    """Tell whether a method is a yardstick: it retrains, or does nothing.
+
+    Args:
+        target: Path of its class, empty if it is unknown, as of a trial that never ran.
+        unlearner: The option that was chosen; it decides where the class is unknown.
+    """
+    return (target.rpartition(".")[2] or unlearner.capitalize()) in YARDSTICKS
 
 
 def format_number(value: float) -> str:
