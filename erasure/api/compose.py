@@ -1,5 +1,7 @@
 """``erasure.compose``: the trial that a command line asks for."""
 
+from threading import Lock
+
 from erasure.config.compose import hydra_sees
 from erasure.config.explain import explain
 from erasure.config.folders import conf_folder
@@ -7,6 +9,9 @@ from erasure.config.loading import load_config
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
+
+# Meanwhile what Hydra keeps for the whole process is ours: what ``${hydra:...}`` is, and a version
+_ONE_AT_A_TIME = Lock()
 
 
 def compose(*overrides: str) -> Trial:
@@ -30,14 +35,15 @@ def compose(*overrides: str) -> Trial:
         >>> trial.fingerprint == trial.replace(unlearner=erasure.unlearners.SSD()).fingerprint
         True
     """
-    try:
-        cfg = load_config("config", overrides)
-        with hydra_sees(cfg):
-            return trial_of(cfg)
-    except ErasureError:
-        raise
-    except Exception as error:
-        message = explain(error, overrides, conf_folder())
-        if message is None:
+    with _ONE_AT_A_TIME:
+        try:
+            cfg = load_config("config", overrides)
+            with hydra_sees(cfg):
+                return trial_of(cfg)
+        except ErasureError:
             raise
-        raise ConfigError(message) from error
+        except Exception as error:
+            message = explain(error, overrides, conf_folder())
+            if message is None:
+                raise
+            raise ConfigError(message) from error

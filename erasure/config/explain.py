@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize_config_dir, version
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
@@ -69,12 +69,16 @@ def _all_keys(key: str, arguments: Sequence[str], conf: Path) -> list[str]:
     overrides = [a for a in arguments if "=" in a and not re.match(pattern, a)]
     kept = [a for a in overrides if not a.startswith(("-", "hydra")) and not _is_sweep(a)]
     # the command that failed is still open, and Hydra opens no second one
-    GlobalHydra.instance().clear()
+    before, version_before = GlobalHydra.instance().hydra, version.getbase()
+    GlobalHydra.instance().hydra = None
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
             cfg = compose("config", kept)
     except (HydraException, OmegaConfBaseException):
         return []  # something else is wrong as well; the key is named all the same
+    finally:  # what is open may be another program, which only asked for a trial
+        GlobalHydra.instance().hydra = before  # another instance by now
+        version.VersionBase.instance().version_base = version_before
     flat = OmegaConf.to_container(cfg, resolve=False)
     return sorted(_paths(flat))
 

@@ -1,17 +1,19 @@
 """One option of a group, built from its YAML file without a command line or a whole trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, cast
 
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.object_type import ObjectType
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from erasure.config.build import build, check_arguments, owner
+from erasure.config.canonical import canonical
 from erasure.config.loading import load_config, loader
 from erasure.core.errors import ConfigError
 
@@ -71,24 +73,84 @@ def option_names(group: str) -> list[str]:
     return [name for name in names if not name.startswith("_") and name not in NEEDS_A_CLASS]
 
 
-def option_like(group: str, target: str) -> str:
-    """Return the option of a group whose class ``target`` is, or the name of the class.
+def option_like(group: str, settings: Mapping[str, Any]) -> str:
+    """Return the option of a group that a component is, or the name of its class.
+
+    That is the option with these very settings; where there is none, the one option with its
+    class, or of several the one that is called like it.
 
     Args:
         group: A folder of ``conf``.
-        target: The public name of a class, as in ``_target_``.
+        settings: The component, in canonical form.
     """
+    target = str(settings["_target_"])
+    same_class = {
+        name: stated
+        for name in option_names(group)
+        if (stated := _stated(group, name)).get("_target_") == target
+    }
+    equal = [name for name, stated in same_class.items() if _agree(stated, settings)]
+    if equal:  # what leaves the least open says the most
+        return min(equal, key=lambda name: _left_open(same_class[name]))
     class_name = target.rpartition(".")[2]
-    same = [name for name in option_names(group) if _target_of(group, name) == target]
-    # of several options with one class that which is called like it
-    alike = [name for name in same if name.replace("_", "") == class_name.lower()]
-    return next(iter([*alike, *same]), class_name)
+    alike = [name for name in same_class if name.replace("_", "") == class_name.lower()]
+    candidates = alike or list(same_class)
+    return candidates[0] if len(candidates) == 1 else class_name
 
 
 @lru_cache(maxsize=1024)
-def _target_of(group: str, name: str) -> str:
-    named = OmegaConf.select(_option(group, name), "_target_", throw_on_missing=False)
-    return str(named or "")
+def _stated(group: str, name: str) -> Mapping[str, Any]:
+    """Return what an option says in its files, in canonical form."""
+    content = OmegaConf.to_container(_content(f"{group}/{name}"), resolve=False)
+    return cast("dict[str, Any]", canonical({group: content})[group])
+
+
+def _content(path: str) -> DictConfig:
+    """Return a file of a group with those that it starts from.
+
+    It is not composed: a data set chooses a model, which Hydra allows nowhere but in a whole
+    configuration.
+    """
+    loaded = loader().repository.load_config(path)
+    if loaded is None:
+        return OmegaConf.create()
+    folder = path.rpartition("/")[0]
+    parts: list[Any] = []
+    for default in loaded.defaults_list or ():
+        if isinstance(default, ConfigDefault) and not default.is_self():
+            parts.append(_content(f"{folder}/{default.path}"))
+        elif isinstance(default, GroupDefault) and not default.is_override():
+            inner = _content(f"{str(default.group).strip('/')}/{default.value}")
+            place = str(default.package or "")
+            parts.append(_nested(inner, place.split(".")) if place else inner)
+    return cast("DictConfig", OmegaConf.merge(*parts, loaded.config))
+
+
+def _nested(content: DictConfig, names: Sequence[str]) -> Mapping[str, Any]:
+    value: Any = content
+    for name in reversed(names):
+        value = {name: value}
+    return cast("Mapping[str, Any]", value)
+
+
+def _agree(stated: Any, settings: Any) -> bool:
+    """Tell whether settings are those that are stated, as far as these say anything."""
+    if isinstance(stated, Mapping) and isinstance(settings, Mapping):
+        return stated.keys() == settings.keys() and all(
+            _agree(value, settings[name]) for name, value in stated.items()
+        )
+    return _is_open(stated) or bool(stated == settings)
+
+
+def _left_open(stated: Any) -> int:
+    if isinstance(stated, Mapping):
+        return sum(_left_open(value) for value in stated.values())
+    return int(_is_open(stated))
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value is to be set, or refers to one that stands elsewhere."""
+    return isinstance(value, str) and (value == "???" or "${" in value)
 
 
 def _sorted_by_kind(

@@ -249,7 +249,7 @@ def _options(settings: Mapping[str, Any], groups: Iterable[str]) -> dict[str, st
     """Return the names of the options that stand for components, by their classes."""
     components = {group: settings[group] for group in groups if group in GROUPS}
     return {
-        group: option_like(group, str(component["_target_"]))
+        group: option_like(group, component)
         for group, component in components.items()
         if isinstance(component, Mapping) and "_target_" in component
     }
