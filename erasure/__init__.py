@@ -14,6 +14,7 @@ FUNCTIONS = {
     "Trial": "erasure.trial.trial",
     "compose": "erasure.api.compose",
     "evaluate": "erasure.api.evaluate",
+    "leaderboard": "erasure.api.leaderboard",
     "unlearn": "erasure.api.unlearn",
 }
 """Functions and classes that are there as well, by the module that defines each."""

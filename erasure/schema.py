@@ -7,6 +7,9 @@ alone, so that a leaderboard loads neither torch nor Hydra.
 import hashlib
 import math
 import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 Direction = Literal["max", "min", "closer_to_gold", "closer_to_ideal", "info"]
@@ -42,6 +45,12 @@ SAMPLES_FILE = "per_sample.parquet"
 SWEEP_FILE = "sweep.json"
 SUMMARY_FILE = "summary.csv"
 
+MULTIRUN = ("-m", "--multirun")
+"""What makes a sweep of the command of a trial."""
+
+TUNES = "hydra/sweeper=optuna"
+"""What makes a search of a sweep; ``erasure tune`` is short for both."""
+
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 """Where trials are tracked unless a setting or a variable names another place."""
 
@@ -56,6 +65,9 @@ MAIN_METRICS = (
     "cost/speedup",
 )
 """Metrics a reader wants side by side; those that were not measured are left out."""
+
+YARDSTICKS = ("Retrain", "Identity")
+"""Classes of the methods that others are measured by, and that are no candidates for the best."""
 
 METHOD_COLORS = {
     "identity": "#999999",
@@ -104,6 +116,16 @@ def color_of(unlearner: str) -> str:
     return METHOD_COLORS.get(unlearner, OTHER_COLORS[color_index(unlearner)])
 
 
+def is_yardstick(target: str, unlearner: str) -> bool:
+    """Tell whether a method is a yardstick: it retrains, or does nothing.
+
+    Args:
+        target: Path of its class, empty if it is unknown, as of a trial that never ran.
+        unlearner: The option that was chosen; it decides where the class is unknown.
+    """
+    return (target.rpartition(".")[2] or unlearner.capitalize()) in YARDSTICKS
+
+
 def format_number(value: float) -> str:
     """Return a number as a person wants to read it: ``0.934``, ``1.2e+04``, a dash for NaN.
 
@@ -119,3 +141,48 @@ def format_number(value: float) -> str:
 def without_password(text: str) -> str:
     """Return a text, an address or a command, in which no address gives its password away."""
     return PASSWORD.sub(r"\1:***@", text)
+
+
+def console_words() -> list[str] | None:
+    """Return how our own command was started, or None where it was a script such as ``run.py``."""
+    program = Path(sys.argv[0])
+    if program.name == "erasure":
+        return ["erasure"]
+    # what Python makes of `python -m erasure`
+    if program.parts[-2:] == ("erasure", "__main__.py"):
+        return ["python", "-m", "erasure"]
+    return None
+
+
+def trial_words(arguments: Sequence[str]) -> list[str]:
+    """Return the command that takes ``arguments`` of ``run.py``, as it works where the user is.
+
+    Whoever typed ``python run.py -m ...`` is shown such commands, whoever typed
+    ``erasure sweep ...`` those.
+    """
+    program = console_words()
+    if program is None:
+        script = sys.argv[0]
+        is_script = script.endswith(".py") and Path(script).name != "__main__.py"
+        return ["python", script if is_script else "run.py", *arguments]
+    if list(arguments[:1]) == ["why"]:
+        return [*program, *arguments]
+    swept = [word for word in arguments if word not in MULTIRUN]
+    if len(swept) == len(arguments):
+        return [*program, "run", *arguments]
+    if TUNES not in swept:
+        return [*program, "sweep", *swept]
+    return [*program, "tune", *(word for word in swept if word != TUNES)]
+
+
+def tool_words(*arguments: str) -> list[str]:
+    """Return the command that has ``store``, ``studies`` and others, as it works here."""
+    return [*(console_words() or ["python", "-m", "erasure"]), *arguments]
+
+
+def single_run_words(sweep: Sequence[str]) -> list[str]:
+    """Return the command of a sweep as one that runs a single trial of the same settings."""
+    for program in (["erasure"], ["python", "-m", "erasure"]):
+        if list(sweep[: len(program)]) == program:
+            return [*program, "run", *sweep[len(program) + 1 :]]
+    return [word for word in sweep if word not in MULTIRUN]

@@ -18,16 +18,23 @@ EXAMPLES = """examples:
   python -m multirun_analysis compare scrub finetune       two methods, seed by seed
   python -m multirun_analysis compare 1f9a8104 ab81a5cc    two runs, settings and results
   python -m multirun_analysis best --metric mia/loss/auc   a trial and its command
-  python -m multirun_analysis report --output report       a web page, tables, figures
+  python -m multirun_analysis --output report              a web page, tables, figures
   python -m multirun_analysis --tracking-uri http://host:5000 --parent c2542709
 
 In a notebook: from multirun_analysis import load, leaderboard, aggregate
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 1 for nothing to show, 2 for misuse."""
-    parser = _parser()
+def main(
+    arguments: Sequence[str] | None = None, program: str = "python -m multirun_analysis"
+) -> int:
+    """Run the command line and return the exit code: 1 for nothing to show, 2 for misuse.
+
+    Args:
+        arguments: What was typed after the name of the program, None for that of this process.
+        program: Its name, as help shows it.
+    """
+    parser = _parser(program)
     # intermixed: the names of compare may follow its options
     options = parser.parse_intermixed_args(arguments)
     command = options.command or ("report" if options.output else "leaderboard")
@@ -125,12 +132,12 @@ _ACTIONS: dict[str, Callable[["Results", argparse.Namespace], None]] = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m multirun_analysis",
+        prog=program,
         usage="%(prog)s [leaderboard | compare A B | best | report --output DIR] [options]",
         description="From tracked trials to results: tables, comparisons, reports.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace("python -m multirun_analysis", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

@@ -1,1 +1,1 @@
-"""The command line: Hydra for trials and sweeps, and ``python -m erasure`` for all else."""
+"""The command line: one file per command of ``erasure``; trials and sweeps start under Hydra."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from erasure.config.command import tool_command
 from erasure.core.errors import ConfigError
 from erasure.results.delivery import Replayed, replay
 from erasure.results.mlflow.tracker import MLflowTracker
@@ -14,7 +15,7 @@ from erasure.results.store import ResultStore
 
 EXAMPLE = """\
 example:
-  python -m erasure deliver replay --store store --uri sqlite:///mlruns/mlflow.db
+  {deliver} replay --store store --uri sqlite:///mlruns/mlflow.db
 
 exit codes:
   0  every result is tracked    1  some could not be sent    2  a setting is wrong
@@ -40,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(prog="python -m erasure deliver", description=__doc__)
+    top = argparse.ArgumentParser(prog=tool_command("deliver"), description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     replay_parser = commands.add_parser(
         "replay",
         help="send what the store holds and no run does",
         description="Send every result of a store that no tracking run holds yet.",
-        epilog=EXAMPLE,
+        epilog=EXAMPLE.format(deliver=tool_command("deliver")),
         formatter_class=shape,
     )
     replay_parser.add_argument(

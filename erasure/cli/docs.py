@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from erasure.config.command import tool_command
 from erasure.config.folders import conf_folder
 
 PAGES = ("datasets", "layout", "methods", "metrics")
@@ -14,10 +15,13 @@ PAGES = ("datasets", "layout", "methods", "metrics")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or say which differ from what would be made, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m erasure docs", description=__doc__)
+    parser = argparse.ArgumentParser(prog=tool_command("docs"), description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the pages that differ")
     options = parser.parse_args(arguments)
     makers = [import_module(f"erasure.cli.pages.{name}") for name in PAGES]
+    if missing := [str(maker.PAGE) for maker in makers if not maker.PAGE.is_file()]:
+        sys.stderr.write(f"error: there is no {missing[0]} here; go to the top of a checkout\n")
+        return 2
     differing = [maker.PAGE for maker in makers if _update(maker, write=options.write)]
     outcome = "written" if options.write else "differs; --write writes it"
     for page in differing:

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from erasure.schema import console_words, trial_words
+
 GROUPS = (
     ("dataset", "what to learn from"),
     ("split", "what to hold out, and what to forget"),
@@ -26,16 +28,17 @@ GROUPS = (
     ("hydra/launcher", "where the trials of a sweep run"),
 )
 
-EXAMPLES = """\
-  python run.py unlearner=scrub
-  python run.py unlearner=neggrad_plus unlearner.alpha=0.9 unlearner.fit.epochs=3
-  python run.py split=class split.classes=[3] dataset=digits model=cnn trainer=one_cycle
-  python run.py --multirun unlearner=identity,retrain,finetune,scrub seed=0,1,2
-  python run.py --multirun experiment=baselines
-  python run.py --multirun hydra/sweeper=optuna unlearner=scrub,ssd hydra.sweeper.n_trials=20
-  python run.py why unlearner=scrub
-  python run.py unlearner=custom unlearner._target_=mypackage.MyMethod
-"""
+EXAMPLES = (
+    "unlearner=scrub",
+    "unlearner=neggrad_plus unlearner.alpha=0.9 unlearner.fit.epochs=3",
+    "split=class split.classes=[3] dataset=digits model=cnn trainer=one_cycle",
+    "--multirun unlearner=identity,retrain,finetune,scrub seed=0,1,2",
+    "--multirun experiment=baselines",
+    "--multirun hydra/sweeper=optuna unlearner=scrub,ssd hydra.sweeper.n_trials=20",
+    "why unlearner=scrub",
+    "unlearner=custom unlearner._target_=mypackage.MyMethod",
+)
+"""Arguments of ``run.py``, as a shell takes them."""
 
 SETTINGS = """\
   seed=0                        one for all, or seeds.split, .train, .unlearn, .evaluate
@@ -62,16 +65,25 @@ def show_help(conf: Path, outside: Sequence[str] = ()) -> None:
     """Print the groups below ``conf`` and in outside packages, each option with its summary."""
     console = Console(highlight=False)
     console.print(Text("erasure: machine-unlearning experiments, swept, measured alike, tracked"))
-    console.print(Text("\npython run.py [--multirun] [group=option ...] [setting=value ...]\n"))
+    console.print(Text(f"\n{_usage()} [group=option ...] [setting=value ...]\n"))
     folders = [conf, *_folders(outside)]
     for group, meaning in GROUPS:
         options = sorted({path for folder in folders for path in (folder / group).glob("*.yaml")})
         if options:
             _show_group(console, group, meaning, options)
-    titled = (("settings", SETTINGS), ("options", OPTIONS), ("examples", EXAMPLES))
+    # joined and not quoted: bash takes the brackets of a list as they are
+    examples = "".join(f"  {' '.join(trial_words(line.split()))}\n" for line in EXAMPLES)
+    titled = (("settings", SETTINGS), ("options", OPTIONS), ("examples", examples))
     for title, text in titled:
         console.print(Text(title, style="bold"))
         console.print(Text(text), soft_wrap=True)  # a command must stay one line
+
+
+def _usage() -> str:
+    program = console_words()
+    if program is None:
+        return " ".join([*trial_words([]), "[--multirun]"])
+    return " ".join([*program, "run|sweep|tune"])
 
 
 def _show_group(console: Console, group: str, meaning: str, options: Sequence[Path]) -> None:

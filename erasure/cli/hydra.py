@@ -4,6 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erasure.config.folders import conf_folder, outside_configs
@@ -24,6 +25,13 @@ def launch(task: "Callable[[DictConfig], Any]") -> int:
     if "--multirun" in arguments or "-m" in arguments:
         return reported(lambda: _under_hydra(task), arguments)
     return reported(lambda: _single_run(task), arguments)
+
+
+def import_from_here() -> None:
+    """Let a configuration name a class in a file of the folder where the command is typed."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: no file here stands in for an installed package
 
 
 def _single_run(task: "Callable[[DictConfig], Any]") -> None:

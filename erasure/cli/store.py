@@ -11,14 +11,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from erasure.config.command import tool_command
 from erasure.core.errors import ErasureError
 from erasure.training.model_store import ModelStore
 
 EXAMPLES = """examples:
-  python -m erasure store ls
-  python -m erasure store verify --root store
-  python -m erasure store gc --unused-days 30          shows what would go
-  python -m erasure store gc --unused-days 30 --yes    removes it
+  {store} ls
+  {store} verify --root store
+  {store} gc --unused-days 30          shows what would go
+  {store} gc --unused-days 30 --yes    removes it
 """
 
 
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m erasure store",
+        prog=tool_command("store"),
         description="Look after the store of trained models.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(store=tool_command("store")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("ls", "verify", "gc"))

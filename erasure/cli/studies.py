@@ -9,17 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from erasure.cli.hydra import reported
-from erasure.config.folders import conf_folder
+from erasure.config.command import run_command, tool_command
+from erasure.config.folders import conf_folder, in_checkout
 from erasure.core.errors import ConfigError
+from erasure.schema import TUNES
 from erasure.sweep.progress import plain_console
 from erasure.sweep.summary import format_number
 from erasure.tuning.recipe import KeptStudy, kept_studies
 
-EXAMPLES = """examples:
-  python run.py -m hydra/sweeper=optuna unlearner=scrub,ssd     search, on validation data
-  python -m erasure studies status                                which studies there are
-  python -m erasure studies recipe --study scrub-digits_noisy-mlp-random-1f3c09aa
-  python run.py -m recipe=digits_noisy/mlp/random/scrub seed=10,11,12
+EXAMPLES = """search on validation data, list the studies, write the best, use it:
+  {search}
+  {studies} status
+  {studies} recipe --study scrub-digits_noisy-mlp-random-1f3c09aa
+  {use}
 """
 
 
@@ -35,9 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--store", type=Path, default=Path("store"), help="the store (store)")
     shared.add_argument("--storage", help="hydra.sweeper.storage, if the sweep had one")
     parser = argparse.ArgumentParser(
-        prog="python -m erasure studies",
+        prog=tool_command("studies"),
         description="Look after the studies of tuning sweeps.",
-        epilog=EXAMPLES,
+        epilog=_examples(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -48,8 +50,16 @@ def _parser() -> argparse.ArgumentParser:
     which = recipe.add_mutually_exclusive_group(required=True)
     which.add_argument("--study", help="name of a study")
     which.add_argument("--sweep", help="id of a sweep, or its beginning: all of its studies")
-    recipe.add_argument("--output", type=Path, help="folder of YAML groups (the one in use)")
+    recipe.add_argument("--output", type=Path, help="folder of YAML groups (conf)")
     return parser
+
+
+def _examples() -> str:
+    return EXAMPLES.format(
+        search=run_command("-m", TUNES, "unlearner=scrub,ssd"),
+        studies=tool_command("studies"),
+        use=run_command("-m", "recipe=digits_noisy/mlp/random/scrub", "seed=10,11,12"),
+    )
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -81,14 +91,17 @@ def _recipe(options: argparse.Namespace) -> None:
             "name; choose with --study"
         )
     console = Console(soft_wrap=True)
+    # the groups of an installed package are not to be written to
+    output = options.output or (conf_folder() if in_checkout() else Path("conf"))
     for recipe in recipes:
-        path = recipe.write(options.output or conf_folder())
+        path = recipe.write(output)
         console.print(f"written to {path}", markup=False)
-    elsewhere = bool(options.output) and options.output.resolve() != conf_folder().resolve()
-    folder = f" --config-dir {options.output}" if elsewhere else ""
+    elsewhere = output.resolve() != conf_folder().resolve()
+    folder = ["--config-dir", str(output)] if elsewhere else []
     console.print("\nconfirm on other seeds and the test set:")
     for recipe in recipes:
-        console.print(f"  python run.py{folder} -m recipe={recipe.name} seed=10,11,12")
+        command = run_command(*folder, "-m", f"recipe={recipe.name}", "seed=10,11,12")
+        console.print(f"  {command}", markup=False)
         shipped = conf_folder() / "recipe" / f"{recipe.name}.yaml"
         if elsewhere and shipped.is_file():
             console.print(f"  but {shipped} has the same name and comes first", markup=False)

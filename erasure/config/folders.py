@@ -10,8 +10,12 @@ ENTRY_POINTS = "erasure.conf"
 def conf_folder() -> Path:
     """Return the folder of the YAML groups: beside the package in a checkout, else inside it."""
     package = Path(__file__).parents[1]
-    beside = package.parent / "conf"
-    return beside if (beside / "config.yaml").is_file() else package / "conf"
+    return package.parent / "conf" if in_checkout() else package / "conf"
+
+
+def in_checkout() -> bool:
+    """Tell whether this is a source tree, and not the package as it is installed."""
+    return (Path(__file__).parents[2] / "conf" / "config.yaml").is_file()
 
 
 def outside_configs() -> list[str]:

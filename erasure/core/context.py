@@ -110,7 +110,7 @@ class EvalContext:
         if who not in self.models:
             raise NotComputableError("skipped", f"missing_{who}")
         if len(self.splits.part(self._allowed(part))) == 0:
-            raise NotComputableError("degenerate", "empty_split")
+            raise NotComputableError("degenerate", "empty_split", f"{part} has no samples")
         return _finite(self._whole(part, who))
 
     def features(self, part: str, who: Who | None = None) -> Tensor:
@@ -215,7 +215,7 @@ class EvalContext:
         if value is None:
             raise NotComputableError("skipped", f"missing_{who or self.subject}:{name}")
         if value.status != "ok":
-            raise NotComputableError(value.status, value.reason)
+            raise NotComputableError(value.status, value.reason, value.counts)
         return value
 
     def _allowed(self, part: str) -> str:

@@ -36,6 +36,8 @@ class MetricValue:
     """A value with its uncertainty, or the reason why there is none.
 
     ``value`` is NaN exactly when ``status`` is not ``ok``; there are no sentinel numbers.
+    ``counts`` says how many samples there are and how many are needed, if that alone is the
+    reason: then no model would have a value, whatever its weights.
     """
 
     value: float
@@ -44,6 +46,7 @@ class MetricValue:
     n: int | None = None
     status: Status = "ok"
     reason: str = ""
+    counts: str = ""
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,14 +55,22 @@ class MetricValue:
 
 
 class NotComputableError(Exception):
-    """A value is not defined for these inputs."""
+    """A value is not defined for these inputs.
 
-    def __init__(self, status: Status, reason: str) -> None:
+    Args:
+        status: What it becomes.
+        reason: Why, as one word.
+        counts: How many samples there are and how many are needed, where no model was looked at
+            and no model would change it. A study is refused for it before anything is trained.
+    """
+
+    def __init__(self, status: Status, reason: str, counts: str = "") -> None:
         super().__init__(f"{status}: {reason}")
         self.status: Status = status
         self.reason = reason
+        self.counts = counts
 
 
-def not_computed(status: Status, reason: str) -> MetricValue:
+def not_computed(status: Status, reason: str, counts: str = "") -> MetricValue:
     """Return the value of a metric that could not be computed."""
-    return MetricValue(value=math.nan, status=status, reason=reason)
+    return MetricValue(value=math.nan, status=status, reason=reason, counts=counts)

@@ -65,6 +65,7 @@ def _entry(meaning: Meaning, value: MetricValue) -> dict[str, Any]:
         "n": value.n,
         "extras": value.extras,
         "description": meaning.description,
+        **({"counts": value.counts} if value.counts else {}),
     }
     return {key: _plain(item) for key, item in entry.items()}
 

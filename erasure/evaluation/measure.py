@@ -43,14 +43,15 @@ def measure_value(compute: Compute, ctx: EvalContext) -> MetricValue:
     try:
         return _as_value(compute(ctx))
     except NotComputableError as error:
-        return not_computed(error.status, error.reason)
+        return not_computed(error.status, error.reason, error.counts)
 
 
 def _measure_together(declared: Values, ctx: EvalContext) -> dict[str, MetricValue]:
     try:
         measured = {name: _as_value(value) for name, value in declared.compute(ctx).items()}
     except NotComputableError as error:
-        return dict.fromkeys(declared.meanings, not_computed(error.status, error.reason))
+        nothing = not_computed(error.status, error.reason, error.counts)
+        return dict.fromkeys(declared.meanings, nothing)
     if set(measured) != set(declared.meanings):
         names = f"measured {sorted(measured)}, but declares {sorted(declared.meanings)}"
         raise UndeclaredNamesError(names)

@@ -129,8 +129,8 @@ def _transformers(model: str) -> Any:
         import transformers
     except ImportError as error:
         raise UnsupportedError(
-            f'model {model} needs transformers: pip install "erasure[text]"; model=text_bow reads '
-            f"texts without it"
+            f'model {model} needs transformers: pip install "erasure-unlearning[text]"; '
+            "model=text_bow reads texts without it"
         ) from error
     return transformers
 

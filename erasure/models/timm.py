@@ -67,8 +67,8 @@ def _timm() -> Any:
         import timm
     except ModuleNotFoundError as error:
         raise UnsupportedError(
-            'model timm needs the package timm: pip install "erasure[timm]"; model=torchvision '
-            "does without"
+            'model timm needs the package timm: pip install "erasure-unlearning[timm]"; '
+            "model=torchvision does without"
         ) from error
     return timm
 

@@ -12,9 +12,13 @@ from erasure.results.outage import attempt, outage, probe, remember
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import UNOPENED, RunLostError, Tracker
+from erasure.schema import tool_words
 
 PAUSES = (1.0, 4.0)
 """Seconds between attempts."""
+
+LONG_ATTEMPT = 10.0
+"""Seconds after which a failed attempt is the last: a locked database was waited for already."""
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ def deliver(
         time.sleep(pause)
         if problem and probe(tracker):
             break  # it does not answer at all: another attempt costs time and nothing else
+        began = time.monotonic()
         try:
             # searched before one is opened: an earlier attempt may have got half of the way
             run = run or tracker.find(result) or _start(tracker, result, parent)
@@ -93,6 +98,8 @@ def deliver(
             problem, run = str(error), ""
         except TrackingError as error:
             problem = remember(tracker, error)
+            if time.monotonic() - began > LONG_ATTEMPT:
+                break
         except ConfigError as error:
             problem = str(error)
             break  # a setting does not mend itself
@@ -109,7 +116,7 @@ def deliver(
 
 def replay_command(tracker: Tracker, results: ResultStore) -> str:
     """Return the command line that sends all results that wait."""
-    command = ["python", "-m", "erasure", "deliver", "replay"]
+    command = tool_words("deliver", "replay")
     options = ["--store", str(results.root.parent), "--uri", tracker.uri]
     named = (
         ["--experiment", tracker.experiment] if tracker.experiment not in ("", "erasure") else []

@@ -97,7 +97,8 @@ class SweepSummary:
             unlimited = console.options.update(max_width=10_000)
             fits = console.measure(wide, options=unlimited).maximum <= console.width
             console.print(
-                "\nmean ± standard deviation over n trials, best first\n", style="italic"
+                "\nmean ± standard deviation over training seeds, best first, yardsticks last\n",
+                style="italic",
             )
             console.print(wide if fits else narrow)
             console.print()
@@ -155,7 +156,9 @@ def _cells(row: SettingRow, metrics: Sequence[str]) -> list[str]:
 def _markdown_table(board: Leaderboard) -> list[str]:
     header = ["unlearner", "n", *board.metrics]
     lines = [header, ["---"] * len(header)]
-    lines += [_cells(row, board.metrics) for row in board.rows]
+    for row in board.rows:
+        label, *numbers = _cells(row, board.metrics)
+        lines.append([f"*{label}*" if row.is_yardstick else label, *numbers])
     return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
 
 
@@ -175,5 +178,5 @@ def _table(board: Leaderboard, between: str, gap: int) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in board.rows:
         cells = (cell.replace(" ± ", f"{between}±") for cell in _cells(row, board.metrics))
-        table.add_row(*cells)
+        table.add_row(*cells, style="italic dim" if row.is_yardstick else "")
     return table

@@ -1,18 +1,17 @@
 """The story of a sweep: what to run, what is done already, run the rest, sum it up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from erasure.config.axes import Axes, SweeperAxes, merged, read_products, swept
 from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.errors import SweepError
-from erasure.config.overrides import Axes, read_axes, swept
 from erasure.core.errors import ConfigError
 from erasure.launch.dispatch import dispatch, hands_out_one_by_one, patience
 from erasure.launch.interrupts import INTERRUPTED, Stop, check_time
@@ -57,10 +56,8 @@ class Grid:
             )
 
 
-def run_grid(
-    grid: Grid, params: Mapping[str, Any] | None, arguments: Sequence[str]
-) -> list[RunResult]:
-    """Run every trial that ``params`` and ``arguments`` span, except those that finished before.
+def run_grid(grid: Grid, sweeper: SweeperAxes, arguments: Sequence[str]) -> list[RunResult]:
+    """Run every trial that ``sweeper`` and ``arguments`` span, except those that finished before.
 
     Returns:
         One result per run, in the order of the grid.
@@ -70,10 +67,10 @@ def run_grid(
             and the sweep is summed up, if a trial has no result.
         KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
     """
-    axes = read_axes(grid.loader, params, arguments)
+    products = read_products(grid.loader, sweeper, arguments)
     with grid.console.status("composing the trials"):
-        runs = plan(Compositions(loader=grid.loader, master=grid.master), axes)
-    return run_all(grid, runs, axes, Stop.after(grid.max_hours))
+        runs = plan(Compositions(loader=grid.loader, master=grid.master), products)
+    return run_all(grid, runs, merged(products), Stop.after(grid.max_hours))
 
 
 def run_all(grid: Grid, runs: Sequence[Run], axes: Axes, stop: Stop) -> list[RunResult]:

@@ -1,9 +1,10 @@
 """What identifies a grid: its name, its command, and what varies in it."""
 
+import math
 from collections.abc import Sequence
 
+from erasure.config.axes import Axes
 from erasure.config.command import typed_command
-from erasure.config.overrides import Axes
 from erasure.launch.run import Run
 from erasure.results.tracker import Sweep
 from erasure.trial.describe import GROUPS
@@ -33,7 +34,11 @@ def identify(runs: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
 def _name(runs: Sequence[Run], axes: Axes) -> str:
     if not axes:
         return runs[0].label
-    counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
+    # axes that step together and several grids are no product
+    is_product = math.prod(map(len, axes.values())) == len(runs)
+    counts = (" × " if is_product else ", ").join(
+        _counted(key, len(choices)) for key, choices in axes.items()
+    )
     datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
     return f"{counts} on {', '.join(datasets)}"
 

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 
 from erasure.config.compose import hydra_sees
+from erasure.config.settings import settings_of_config
+from erasure.core.errors import ConfigError
+from erasure.core.fingerprint import fingerprint
 from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.checks import check as check_trial
+from erasure.trial.measurable import too_few_samples
 from erasure.trial.places import build_tracker
 from erasure.trial.references.training import reference_requests, store_requests
 from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
+
+MEASURED = ("dataset", "split", "evaluator", "objective", "seeds")
+"""Settings that decide how many samples there are for a value."""
 
 ROLE_NAMES = {
     "original": ("original", "originals"),
@@ -63,6 +70,34 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
     build_tracker(trial.settings)
     check_trial(trial)
     return models_of(trial)
+
+
+def require_measurable(configs: Sequence[DictConfig]) -> None:
+    """Refuse trials whose data have too few samples for their objective.
+
+    Raises:
+        ConfigError: With the metric's own reason, and what to set.
+    """
+    asked_before: set[str] = set()
+    for config in configs:
+        with hydra_sees(config):
+            # methods share their data: one trial of each data set and seed says it for all of them
+            plain = settings_of_config(config)
+            what = fingerprint({key: plain[key] for key in MEASURED if key in plain})
+            if what not in asked_before:
+                asked_before.add(what)
+                _require_measurable(config)
+
+
+def _require_measurable(cfg: DictConfig) -> None:
+    trial = trial_of(cfg, device="cpu")
+    for name, reason in too_few_samples(trial).items():
+        key = "metrics" if name in trial.objective.metrics else "constraints"
+        raise ConfigError(
+            f"objective.{key}[{name}] cannot be measured with seed={cfg.seed}: {reason}. Take "
+            "more samples (split.base, or another split or dataset), a smaller min_n of the "
+            "metric, or an objective without it"
+        )
 
 
 def models_of(trial: Trial) -> list[RequiredModel]:

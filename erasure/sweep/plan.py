@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
+from erasure.config.axes import AxisProduct, varying
 from erasure.config.compose import Compositions, hydra_sees
-from erasure.config.overrides import Axes, product, swept
 from erasure.launch.run import Run
 from erasure.trial.describe import GROUPS
 from erasure.trial.task import trial_of
 
 
-def plan(compositions: Compositions, axes: Axes) -> list[Run]:
-    """Compose every trial of the grid and drop those that equal an earlier one.
+def plan(compositions: Compositions, products: Sequence[AxisProduct]) -> list[Run]:
+    """Compose every trial of a grid, or of several, and drop those that equal an earlier one.
 
     Raises:
         HydraException: If a trial cannot be composed; the message names the override.
     """
-    varying = tuple(choice for choices in swept(axes).values() for choice in choices)
+    names = varying(products)
     runs: dict[str, Run] = {}
-    for overrides in product(axes):
-        run = plan_one(compositions, overrides, number=len(runs), varying=varying)
+    for overrides in (each for product in products for each in product.overrides()):
+        run = plan_one(compositions, overrides, number=len(runs), varying=names)
         runs.setdefault(run.record.fingerprint, run)  # a duplicate gives its number to the next
     return list(runs.values())
 

@@ -11,9 +11,9 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
+from erasure.config.axes import Axes
 from erasure.config.build import build
 from erasure.config.compose import hydra_sees
-from erasure.config.overrides import Axes
 from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.core.fingerprint import combine

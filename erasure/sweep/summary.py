@@ -1,33 +1,30 @@
-"""The numbers of a sweep: mean and spread over seeds, best first."""
+"""The numbers of a sweep: mean and spread over training seeds, best first.
+
+What a number is, and which row comes first, is the analysis' business: the table of a sweep and
+that of its report cannot differ. Of the analysis it takes what needs numpy alone.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
+import numpy as np
+
+from erasure.schema import MAIN_METRICS, is_yardstick
+from erasure.schema import format_number as format_number  # noqa: PLC0414 - sweeps import it here
 from erasure.sweep.run_results import RunResult
 from erasure.trial.objective import Objective
-
-MAIN = (
-    "forget/accuracy",
-    "retain/accuracy",
-    "test/accuracy",
-    "val/accuracy",
-    "mia/loss/auc",
-    "gap/avg",
-    "cost/unlearn_seconds",
-    "cost/speedup",
-)
-"""Metrics a reader wants side by side; those that were not measured are left out."""
+from multirun_analysis.statistics.seeds import number_labels, over_seeds
+from multirun_analysis.tables.ranking import OrderKey, objective_costs, order_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A metric over the seeds of a variant.
+    """A metric of a variant over its training seeds.
 
     Args:
-        mean: Mean of the measured values.
-        deviation: Sample standard deviation, NaN for a single value.
+        mean: Mean of the training seeds.
+        deviation: Sample standard deviation between them, NaN for a single one.
         count: Number of measured values.
     """
 
@@ -50,12 +47,14 @@ class SettingRow:
         finished: Number of finished trials.
         total: Number of trials.
         spreads: By metric; a metric nobody measured is missing.
+        is_yardstick: Whether it is retraining or doing nothing, and no candidate for the best.
     """
 
     label: str
     finished: int
     total: int
     spreads: Mapping[str, Spread]
+    is_yardstick: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ class Leaderboard:
 
     Args:
         metrics: Its columns.
-        rows: Best first by the first metric of the objective; without a value, last.
+        rows: Best first by the objective; without a value, last; yardsticks after methods.
     """
 
     metrics: Sequence[str]
@@ -74,48 +73,56 @@ class Leaderboard:
 def leaderboard(run_results: Sequence[RunResult], objective: Objective) -> Leaderboard:
     """Return mean and spread of every variant in ``run_results``."""
     measured = {name for run_result in run_results for name in run_result.metrics}
-    columns = dict.fromkeys([*MAIN, *objective.metrics])
+    columns = dict.fromkeys([*MAIN_METRICS, *objective.metrics])
     metrics = [name for name in columns if name in measured]
     variants: dict[str, list[RunResult]] = {}
     for run_result in run_results:
         variants.setdefault(run_result.run.variant, []).append(run_result)
     rows = [_row(label, same_setting, metrics) for label, same_setting in variants.items()]
-    return Leaderboard(metrics=metrics, rows=sorted(rows, key=lambda row: _rank(row, objective)))
+    return Leaderboard(metrics=metrics, rows=sorted(rows, key=lambda row: _order(row, objective)))
 
 
-def format_number(value: float) -> str:
-    """Return a number as a person wants to read it."""
-    # smaller ones would read 0.000, larger ones have digits that say nothing
-    plain = value == 0 or 0.0005 <= abs(value) < 1000
-    return f"{value:.3f}" if plain else f"{value:.3g}"
+def spread(values: Sequence[float], seeds: Sequence[Hashable] | None = None) -> Spread | None:
+    """Return mean and spread of what was measured, or None if nothing was.
+
+    Args:
+        values: One per trial; NaN and infinity are nothing.
+        seeds: Training seed of each value: values with the same one share their models and are
+            averaged first. None if all are of different ones.
+    """
+    numbers = None if seeds is None else number_labels(seeds)
+    one_cell = np.zeros(len(values), dtype=np.intp)
+    cell = over_seeds(np.array(values, dtype=np.float64), numbers, one_cell, 1)
+    if not cell.n_ok[0]:
+        return None
+    return Spread(mean=float(cell.mean[0]), deviation=float(cell.sd[0]), count=int(cell.n_ok[0]))
 
 
 def _row(label: str, run_results: Sequence[RunResult], metrics: Sequence[str]) -> SettingRow:
-    spreads = {
-        name: spread([r.metrics[name] for r in run_results if name in r.metrics])
+    seeds = [_training_seed(run_result) for run_result in run_results]
+    values = {
+        name: [run_result.metrics.get(name, math.nan) for run_result in run_results]
         for name in metrics
     }
+    spreads = {name: spread(of_metric, seeds) for name, of_metric in values.items()}
+    record = run_results[0].run.record
+    target = record.params.get("unlearner._target_", "")
     return SettingRow(
         label=label,
         finished=sum(r.state == "finished" for r in run_results),
         total=len(run_results),
         spreads={name: spread for name, spread in spreads.items() if spread is not None},
+        is_yardstick=is_yardstick(target, record.tags.get("unlearner", "")),
     )
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Return mean and spread of what was measured, or None if nothing was; NaN is nothing."""
-    measured = [value for value in values if not math.isnan(value)]
-    if not measured:
-        return None
-    deviation = stdev(measured) if len(measured) > 1 else math.nan
-    return Spread(mean=fmean(measured), deviation=deviation, count=len(measured))
+def _training_seed(run_result: RunResult) -> str:
+    """Return the seed of training; without one of its own it is the seed of all stages."""
+    tags = run_result.run.record.tags
+    return tags.get("seed.train", tags.get("seed", ""))
 
 
-def _rank(row: SettingRow, objective: Objective) -> tuple[float, ...]:
-    """Return a key that sorts better rows first, metric by metric of the objective."""
-    key: list[float] = []
-    for name, direction in objective.metrics.items():
-        mean = row.spreads[name].mean if name in row.spreads else math.inf  # unmeasured: last
-        key.append(-mean if direction == "maximize" and name in row.spreads else mean)
-    return tuple(key)
+def _order(row: SettingRow, objective: Objective) -> OrderKey:
+    means = {name: spread.mean for name, spread in row.spreads.items()}
+    costs = objective_costs(means, objective.metrics)
+    return order_key(costs, is_yardstick=row.is_yardstick, name=row.label)

@@ -17,8 +17,9 @@ Counter = Callable[[], float]
 def energy_counter(device: torch.device) -> Counter | None:
     """Return the energy counter of ``device``, or None if there is none that can be read.
 
-    It is that of NVML, which GPUs have from Volta on, and needs ``pip install erasure[energy]``.
-    It counts everything that the GPU does, for other processes too.
+    It is that of NVML, which GPUs have from Volta on, and needs
+    ``pip install "erasure-unlearning[energy]"``. It counts everything that the GPU does, for
+    other processes too.
     """
     if device.type != "cuda":
         return None

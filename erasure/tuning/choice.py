@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from erasure.config.overrides import override_value
 from erasure.trial.objective import Objective
-from erasure.tuning.search_space import Space, Value, override_value
+from erasure.tuning.search_space import Space, Value
 from erasure.tuning.storage import CONSTRAINTS
 
 RULE = "minimum L2 norm of the first two objectives on the Pareto front, ties by the third"

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from erasure.core.errors import ConfigError
 from erasure.results.provenance import host, is_alive, process_tags
+from erasure.tuning.conditions import draw
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.sampler import quiet_optuna
 from erasure.tuning.search_space import Value
@@ -116,8 +117,7 @@ class StudyClient:
             # whose it is before what is drawn: who dies in between leaves a trial with an owner
             trial.set_user_attr(OWNER, _this_process())
             trial.set_user_attr(SEEN, time.time())
-            space = self.plan.space
-            settings = {name: axis.suggest(trial, name) for name, axis in space.items()}
+            settings = draw(self.plan.space, trial)
         return ClaimedTrial(trial=trial, settings=settings, taken_over=dead is not None)
 
     def tell(self, claimed: ClaimedTrial, outcome: TrialOutcome) -> None:

@@ -1,17 +1,18 @@
 """Studies of a tuning sweep, composed and checked before anything runs."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 
+from erasure.config.axes import varying
 from erasure.config.build import build
 from erasure.config.compose import Compositions, add_overrides, hydra_sees
-from erasure.config.overrides import product, swept
+from erasure.config.overrides import Loader, override_value
 from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
@@ -20,8 +21,13 @@ from erasure.trial.causes import trial_fingerprint
 from erasure.trial.objective import Objective
 from erasure.trial.task import trial_of
 from erasure.tuning.command import SweepCommand
-from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
+from erasure.tuning.conditions import active_settings, drawn_defaults, settle_conditions
+from erasure.tuning.search_space import Axis, Space, Value, search_space
 from erasure.tuning.settings import StudySettings
+from erasure.tuning.space_checks import check_space
+
+SAME_SAMPLES = ("unlearner", "model", "trainer")
+"""Groups whose settings change neither what is forgotten nor what is evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +60,11 @@ class StudyPlan:
         return {str(k): str(v) for k, v in self.base.hydra.runtime.choices.items()}
 
     @property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The search space as Optuna knows it."""
-        return {name: axis.distribution for name, axis in self.space.items()}
-
-    @property
     def study_config(self) -> dict[str, Any]:
         """What must be the same when the study goes on, as plain data."""
-        space = {name: distribution_to_json(d) for name, d in self.distributions.items()}
         return {
             "fixed": self.fixed,
-            "space": space,
+            "space": {name: _drawn_from(axis) for name, axis in self.space.items()},
             "objective": dict(self.objective.metrics),
             "constraints": dict(self.objective.constraints),
             "seeds": list(self.seeds),
@@ -73,19 +73,17 @@ class StudyPlan:
     @property
     def defaults(self) -> dict[str, Value]:
         """What to draw to come closest to the settings the method has by itself."""
-        drawn = {}
-        for name, axis in self.space.items():
-            try:
-                drawn[name] = axis.nearest(OmegaConf.select(self.base, name))
-            except KeyError:
-                continue  # not among the choices: the sampler draws it
-        return drawn
+        return drawn_defaults(self.space, self.base)
+
+    @property
+    def samples_are_fixed(self) -> bool:
+        """Whether every setting is measured on the same samples: the data are not searched."""
+        return all(name.partition(".")[0] in SAME_SAMPLES for name in self.space)
 
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""
-        return set(settings) == set(self.space) and all(
-            OmegaConf.select(self.base, name) == value for name, value in settings.items()
-        )
+        own = {name: OmegaConf.select(self.base, name) for name in self.space}
+        return dict(settings) == active_settings(self.space, own)
 
     def run(
         self,
@@ -131,25 +129,41 @@ class StudyPlan:
 
 
 def plan_studies(
-    loader: ConfigLoader, master: DictConfig, command: SweepCommand, settings: StudySettings
+    loader: Loader,
+    master: DictConfig,
+    commands: Sequence[SweepCommand],
+    settings: StudySettings,
 ) -> list[StudyPlan]:
-    """Compose every study that ``command`` names.
+    """Compose every study that ``commands`` name, each of them once.
 
     Raises:
         HydraException: If one cannot be composed; the message names the override.
         ConfigError: If its search space names what is not there, or it would look at test data.
     """
-    several = swept(command.axes)
-    varying = {choice for choices in several.values() for choice in choices}
+    names = varying([command.product for command in commands])
     plans: dict[str, StudyPlan] = {}
     compositions = Compositions(loader=loader, master=master)
-    for overrides in product(command.axes):
-        chosen = [override for override in overrides if override in varying]
+    each = ((command, o) for command in commands for o in command.product.overrides())
+    for command, overrides in each:
+        chosen = [override for override in overrides if override in names]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
             plan = _plan(base, overrides, chosen, command, settings, loader)
-        plans.setdefault(plan.name, plan)
+        same_name = plans.setdefault(plan.name, plan)
+        if same_name.study_config != plan.study_config:
+            plan = _renamed(plan, command)
+            plans[plan.name] = plan
     return list(plans.values())
+
+
+def _renamed(plan: StudyPlan, command: SweepCommand) -> StudyPlan:
+    """Return a study that an earlier one has the name of, but that draws something else."""
+    drawn = ", ".join(command.space) or "the space of the method"
+    return replace(
+        plan,
+        name=f"{plan.name}-{fingerprint(plan.study_config)[:4]}",
+        label=f"{plan.label} · over {drawn}",
+    )
 
 
 def _plan(  # one call, all by name in plan_studies
@@ -158,12 +172,12 @@ def _plan(  # one call, all by name in plan_studies
     varying: Sequence[str],
     command: SweepCommand,
     settings: StudySettings,
-    loader: ConfigLoader,
+    loader: Loader,
 ) -> StudyPlan:
     choices = base.hydra.runtime.choices
     unlearner = str(choices.get("unlearner") or "custom")
     _refuse_test(base, choices)
-    space = _space(unlearner, command, loader)
+    space = settle_conditions(_space(unlearner, command, loader), base)
     check_space(base, space, unlearner)
     objective: Objective = build(base.objective, "objective")
     others = [override for override in varying if not override.startswith("unlearner=")]
@@ -186,6 +200,15 @@ def _plan(  # one call, all by name in plan_studies
         seeds=seeds,
         fixed=fixed,
     )
+
+
+def _drawn_from(axis: Axis) -> str:
+    """Return a distribution and the conditions of an axis as text that equals another's or not."""
+    distribution = distribution_to_json(axis.distribution)
+    if not axis.when:
+        return distribution
+    conditions = {name: list(values) for name, values in axis.conditions.items()}
+    return json.dumps({**json.loads(distribution), "when": conditions}, sort_keys=True)
 
 
 def _unset(plain: Mapping[str, Any], base: DictConfig) -> dict[str, Any]:
@@ -211,7 +234,7 @@ def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
         )
 
 
-def _space(unlearner: str, command: SweepCommand, loader: ConfigLoader) -> Space:
+def _space(unlearner: str, command: SweepCommand, loader: Loader) -> Space:
     """Return the axes of the method, or those of the command line if it has none of its own."""
     try:
         axes = search_space(unlearner, loader)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from erasure.config.overrides import parsed_value
 from erasure.core.errors import ConfigError
 from erasure.results.provenance import git_tags
 from erasure.trial.objective import Objective
@@ -122,7 +123,7 @@ class Recipe:
     def _fixed(self) -> tuple[dict[str, str], DictConfig]:
         """Return what was fixed and belongs to the task: options of groups, and settings."""
         options = dict(self.choices)
-        settings: list[str] = []
+        body = OmegaConf.create()
         for override in self.overrides:
             key, _, value = override.lstrip("+").partition("=")
             group, _, package = key.partition("@")
@@ -130,8 +131,8 @@ class Recipe:
             if package and package.split(".")[0] in CHOICES:
                 options[key] = value
             elif "." in group and group.split(".")[0] in CHOICES:
-                settings.append(f"{key}={value}")
-        return options, OmegaConf.from_dotlist(settings)
+                OmegaConf.update(body, group, parsed_value(override), force_add=True)
+        return options, body
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial
 from erasure.config.build import build
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.trial.objective import Direction
+from erasure.tuning.conditions import active_settings, draw
 from erasure.tuning.search_space import Space, Value
 from erasure.tuning.storage import CONSTRAINTS
 
@@ -86,7 +87,7 @@ def is_by_seed(pruner: BasePruner) -> bool:
 def rehearse(
     sampler: BaseSampler,
     pruner: BasePruner,
-    space: Mapping[str, BaseDistribution],
+    space: Space,
     directions: Sequence[Direction],
 ) -> None:
     """Draw from a study in memory, so that what does not go together shows before a trial runs.
@@ -104,7 +105,9 @@ def rehearse(
             study = optuna.create_study(directions=list(directions), sampler=sampler)
             for _ in range(2):
                 # the second draw has a trial to learn from, as all later ones have
-                study.tell(study.ask(dict(space)), [0.5] * len(directions))
+                trial = study.ask()
+                draw(space, trial)
+                study.tell(trial, [0.5] * len(directions))
     except ErasureError:
         raise
     except Exception as error:
@@ -150,8 +153,10 @@ class PointGridSampler(BaseSampler):
             raise ConfigError(f"points must be at least 1, got {points}")
         axes = space()
         values = [axis.points(points) for axis in axes.values()]
-        self._names = list(axes)
-        self._cells: list[tuple[Value, ...]] = list(itertools.product(*values))
+        combinations = itertools.product(*values)
+        cells = (_without_inactive(axes, cell) for cell in combinations)
+        # combinations that differ only in axes that are not there are one
+        self._cells = list({tuple(cell.items()): cell for cell in cells}.values())
         random.Random(study_seed).shuffle(self._cells)
 
     @property
@@ -186,7 +191,14 @@ class PointGridSampler(BaseSampler):
         """Return the value that the combination of this trial has."""
         # modulo: a study that was given more trials than there are cells begins anew
         cell = self._cells[(trial.number - 1) % len(self._cells)]
-        return cell[self._names.index(param_name)]
+        return cell[param_name]
+
+
+def _without_inactive(axes: Space, cell: Sequence[Value]) -> dict[str, Value]:
+    """Return what is drawn of a combination, by name."""
+    drawn = dict(zip(axes, cell, strict=True))
+    settings = {name: axes[name].setting(value) for name, value in drawn.items()}
+    return {name: drawn[name] for name in active_settings(axes, settings)}
 
 
 def _constraints(trial: FrozenTrial) -> Sequence[float]:

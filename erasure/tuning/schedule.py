@@ -15,6 +15,7 @@ from erasure.launch.run import Run
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import EarlierResults, RunResult
 from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome, is_hopeless
+from erasure.tuning.outcomes import unmeasured, without_values
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
 from erasure.tuning.search_space import Value
 
@@ -183,19 +184,27 @@ class Schedule:
         run_result = active.run_results[seed_index]
         seed = active.client.plan.seeds[seed_index]
         if run_result.state != "finished":
-            return _without_values(run_result, seed)
+            return without_values(run_result, seed)
         seconds = run_result.metrics.get("cost/unlearn_seconds", math.nan)
         if self.cap is not None and seconds > self.cap:  # False for NaN: unknown is not too long
             reason = f"seed {seed}: the method took {seconds:.3g} s, more than {self.cap:g} s"
             return TrialOutcome(state=TrialState.PRUNED, reason=reason, seconds=seconds)
-        names = active.client.plan.objective.names
-        unmeasured = [name for name in names if math.isnan(_value(run_result, name))]
-        if unmeasured:
-            reason = f"seed {seed}: {', '.join(unmeasured)} was not measured"
-            return TrialOutcome(state=TrialState.FAIL, reason=reason)
+        missing = self._unmeasured(active, seed_index)
+        if missing:
+            return TrialOutcome(state=TrialState.FAIL, reason=f"seed {seed}: {missing}")
         if active.waiting() or active.running:
             return self._between_seeds(active, seed_index)
         return _complete(active)
+
+    def _unmeasured(self, active: ActiveTrial, seed_index: int) -> str:
+        """Return why a seed that finished has no value, and end the study if none can have one."""
+        run_result, plan = active.run_results[seed_index], active.client.plan
+        artifacts = self.records.results.artifacts(run_result.run.record.fingerprint)
+        reason, for_all = unmeasured(run_result, plan.objective, artifacts)
+        if reason and for_all and plan.samples_are_fixed:
+            self._full.add(plan.name)
+            reason += "; the study ends, because no setting of it can be measured"
+        return reason
 
     def _between_seeds(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
         pruner = active.client.study.pruner
@@ -214,14 +223,6 @@ class Schedule:
         return TrialOutcome(
             state=TrialState.PRUNED, reason=f"seed {seed}: others did better by then"
         )
-
-
-def _without_values(run_result: RunResult, seed: int) -> TrialOutcome:
-    outcome = run_result.result.outcome if run_result.result else "failed"
-    # Diverging is what a setting does: Optuna learns from pruned trials, and not from failed ones
-    state = TrialState.PRUNED if outcome in ("pruned", "diverged") else TrialState.FAIL
-    kind = "diverged: " if outcome == "diverged" else ""
-    return TrialOutcome(state=state, reason=f"seed {seed}: {kind}{run_result.reason}")
 
 
 def _complete(active: ActiveTrial) -> TrialOutcome:

@@ -1,13 +1,10 @@
 """Search spaces: the settings a study draws, and what it draws them from."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
-from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -16,8 +13,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from erasure.config.build import build
-from erasure.config.settings import settings_of_config
+from erasure.config.overrides import Loader
+from erasure.config.selection import read_yaml
 from erasure.core.errors import ConfigError
 
 Value: TypeAlias = float | int | str | bool | None
@@ -36,6 +33,7 @@ class Axis:
         step: Distance between two neighbouring values; None allows every value.
         choices: The values, instead of a range.
         one_minus: Draw ``1 - value`` instead, for weights close to one.
+        when: The axis is there only if each of these settings has this value, or one of these.
     """
 
     low: float | None = None
@@ -45,6 +43,7 @@ class Axis:
     step: float | None = None
     choices: Sequence[Value] | None = None
     one_minus: bool = False
+    when: Mapping[str, Value | Sequence[Value]] | None = None
 
     def __post_init__(self) -> None:
         ranged = self.low is not None and self.high is not None
@@ -52,23 +51,66 @@ class Axis:
             raise ConfigError("an axis of a search space needs either low and high, or choices")
         if self.choices is not None and len(self.choices) == 0:
             raise ConfigError("choices must not be empty")
-        if ranged and not cast("float", self.low) < cast("float", self.high):
-            raise ConfigError(f"low must be < high, got {self.low} and {self.high}")
-        if self.log and not cast("float", self.low) > 0:
-            raise ConfigError(f"low must be > 0 on a logarithmic axis, got {self.low}")
+        if ranged:
+            self._check_range(cast("float", self.low), cast("float", self.high))
+        if self.one_minus and (self.int or self.choices is not None):
+            raise ConfigError("one_minus must be of a range of numbers that need not be whole")
+        if self.when is not None and not (isinstance(self.when, Mapping) and self.when):
+            raise ConfigError(f"when must map settings to values, got {self.when!r}")
+        if not all(self.conditions.values()):
+            raise ConfigError(f"when must allow a value of each setting, got {self.when!r}")
+
+    def _check_range(self, low: float, high: float) -> None:
+        if not low < high:
+            raise ConfigError(f"low must be < high, got {low} and {high}")
+        if self.log and not low > 0:
+            raise ConfigError(f"low must be > 0 on a logarithmic axis, got {low}")
         if self.step is not None and (self.log or self.step <= 0):
             raise ConfigError(f"step must be > 0 and on a linear axis, got {self.step}")
+        numbers = (low, high) if self.step is None else (low, high, self.step)
+        if self.int and any(number % 1 for number in numbers):
+            raise ConfigError(f"low, high and step of whole numbers must be whole, got {numbers}")
 
     @property
     def distribution(self) -> BaseDistribution:
         """What Optuna draws from; with ``one_minus`` it draws one minus the setting."""
         if self.choices is not None:
             return CategoricalDistribution(list(self.choices))
-        low, high = cast("float", self.low), cast("float", self.high)
+        low, high = self._ends
         if self.int:
             step = round(self.step or 1)
             return IntDistribution(round(low), round(high), log=self.log, step=step)
         return FloatDistribution(low, high, log=self.log, step=self.step)
+
+    @property
+    def conditions(self) -> Mapping[str, Sequence[Value]]:
+        """The settings this axis depends on, each with the values it must have one of."""
+        return {
+            name: list(values)
+            if isinstance(values, Sequence) and not isinstance(values, str)
+            else [values]
+            for name, values in (self.when or {}).items()
+        }
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Lowest and highest value; where there are steps, the last one that is not above."""
+        low, high = cast("float", self.low), cast("float", self.high)
+        if self.step is None:
+            return low, high
+        exact_low, exact_high, step = (Decimal(str(number)) for number in (low, high, self.step))
+        return low, self._at((exact_high - exact_low) // step)
+
+    def _at(self, index: Decimal | Count) -> float:
+        # in decimals: 3 x 0.1 is the 0.3 that one writes and not 0.30000000000000004
+        step = Decimal(str(self.step))
+        return float(Decimal(str(self.low)) + index * step)
+
+    def _on_step(self, drawn: float) -> float:
+        """Return the value with a step that is closest to a number."""
+        low, high = self._ends
+        inside = min(max(drawn, low), high)
+        return self._at(round((inside - low) / cast("float", self.step)))
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Draw a value for the setting ``name``, or return what the trial drew before."""
@@ -78,13 +120,18 @@ class Axis:
         if isinstance(drawn_from, IntDistribution):
             low, high, step = drawn_from.low, drawn_from.high, drawn_from.step
             return trial.suggest_int(name, low, high, log=drawn_from.log, step=step)
-        continuous = cast("FloatDistribution", drawn_from)
-        start, end, spacing = continuous.low, continuous.high, continuous.step
-        return self.setting(trial.suggest_float(name, start, end, log=self.log, step=spacing))
+        start, end = self._ends
+        return self.setting(trial.suggest_float(name, start, end, log=self.log, step=self.step))
 
     def setting(self, drawn: Value) -> Value:
         """Return the setting that belongs to a drawn value."""
-        return 1.0 - float(cast("float", drawn)) if self.one_minus else drawn
+        if self.choices is not None:
+            return drawn
+        number = cast("float", drawn)
+        if self.step is None or self.int:
+            return 1.0 - number if self.one_minus else drawn
+        number = self._on_step(number)
+        return float(1 - Decimal(str(number))) if self.one_minus else number
 
     def nearest(self, setting: Value) -> Value:
         """Return the drawn value that comes closest to a setting.
@@ -99,11 +146,18 @@ class Axis:
         if isinstance(setting, bool | str) or setting is None:
             raise KeyError(setting)
         drawn = 1.0 - setting if self.one_minus else setting
-        inside = min(max(drawn, cast("float", self.low)), cast("float", self.high))
-        if self.step is not None or self.int:
-            step, low = self.step or 1, cast("float", self.low)
-            inside = low + round((inside - low) / step) * step
+        low, high = self._ends
+        inside = min(max(drawn, low), high) if self.step is None else self._on_step(drawn)
         return round(inside) if self.int else float(inside)
+
+    def has(self, setting: Value) -> bool:
+        """Tell whether a setting can be drawn; of a range without steps no single value can."""
+        try:
+            nearest = self.nearest(setting)
+        except KeyError:
+            return False
+        is_discrete = self.choices is not None or self.int or self.step is not None
+        return is_discrete and self.setting(nearest) == setting
 
     def points(self, count: Count) -> list[Value]:
         """Return values that cover the axis evenly, ``count`` of a range or all choices.
@@ -112,7 +166,7 @@ class Axis:
         """
         if self.choices is not None:
             return list(self.choices)
-        low, high = cast("float", self.low), cast("float", self.high)
+        low, high = self._ends
         shares = [index / (count - 1) for index in range(count)] if count > 1 else [0.5]
         if self.log:  # clipped: the power of the whole may round past the end
             drawn_values = [min(max(low * (high / low) ** share, low), high) for share in shares]
@@ -123,14 +177,11 @@ class Axis:
         return list(dict.fromkeys(self.nearest(setting) for setting in settings))
 
 
-ABSENT = object()
-"""A setting that is not there; None is a value that settings have."""
-
 Space: TypeAlias = Mapping[str, Axis]
 """Axes by dotted setting."""
 
 
-def search_space(unlearner: str, loader: ConfigLoader) -> Space:
+def search_space(unlearner: str, loader: Loader) -> Space:
     """Return the axes of a method, ``search/<unlearner>.yaml`` on Hydra's search path.
 
     Args:
@@ -141,13 +192,12 @@ def search_space(unlearner: str, loader: ConfigLoader) -> Space:
         ConfigError: If there is none, or one of its axes makes no sense.
     """
     path = f"search/{unlearner}"
-    for source in loader.get_sources():
-        if source.available() and source.is_config(path):
-            axes = OmegaConf.to_container(source.load_config(path).config) or {}
-            return dict(read_axes_of(cast("Mapping[str, Any]", axes), f"{path}.yaml"))
-    raise ConfigError(
-        f"unlearner={unlearner} has no search space: there is no search/{unlearner}.yaml"
-    )
+    axes = read_yaml(loader, path)
+    if axes is None:
+        raise ConfigError(
+            f"unlearner={unlearner} has no search space: there is no search/{unlearner}.yaml"
+        )
+    return dict(read_axes_of(axes, f"{path}.yaml"))
 
 
 def read_axes_of(nodes: Mapping[str, Any], where: str) -> Iterator[tuple[str, Axis]]:
@@ -176,64 +226,6 @@ def is_axis(node: Mapping[str, Any]) -> bool:
     """Tell whether a mapping is an axis, by its keys, and not a level above some."""
     # fields alone, but none of these three: an axis that Axis refuses with a reason
     return bool({"low", "high", "choices"} & set(node)) or set(node) <= _FIELDS
-
-
-def override_value(value: Value) -> str:
-    """Return a value as an override has it."""
-    special = {None: "null", True: "true", False: "false"}
-    if value is None or isinstance(value, bool):
-        return special[value]
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return repr(value)
-
-
-def check_space(base: DictConfig, space: Space, unlearner: str) -> None:
-    """Refuse axes of what is no setting of ``base``, or whose ends cannot be built.
-
-    Raises:
-        ConfigError: With one message that names the axis.
-    """
-    for name, axis in space.items():
-        value = OmegaConf.select(base, name, default=ABSENT)
-        if value is ABSENT:
-            close = get_close_matches(name, _settings(base), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(
-                f"{name} in the search space of unlearner={unlearner} is not a setting{hint}"
-            )
-        if isinstance(value, DictConfig):
-            raise ConfigError(
-                f"{name} cannot be drawn: it is a group; several values of it, as in "
-                f"{name}=a,b, are studies of their own"
-            )
-        _check_ends(base, name, [axis.setting(drawn) for drawn in axis.points(2)])
-
-
-def _check_ends(base: DictConfig, name: str, ends: Sequence[Value]) -> None:
-    """Build the method at the ends of an axis, so that a bad range shows before a trial runs."""
-    if not name.startswith("unlearner.") or OmegaConf.is_missing(base.unlearner, "_target_"):
-        return
-    if "_target_" not in base.unlearner:
-        return
-    for end in ends:
-        node = copy.deepcopy(base.unlearner)
-        OmegaConf.update(node, name.removeprefix("unlearner."), end)
-        try:
-            build(node, "unlearner")
-        except ConfigError as error:
-            raise ConfigError(f"{error}; the search space allows {name}={end}") from error
-
-
-def _settings(base: DictConfig) -> list[str]:
-    plain = settings_of_config(base)
-
-    def paths(value: Any, path: str) -> list[str]:
-        if isinstance(value, Mapping):
-            return [leaf for key, inner in value.items() for leaf in paths(inner, f"{path}.{key}")]
-        return [path]
-
-    return [leaf for key, value in plain.items() for leaf in paths(value, key)]
 
 
 _FIELDS = {field.name for field in fields(Axis)}

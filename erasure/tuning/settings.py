@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from erasure.config.axes import SweeperAxes
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import check_time
 
@@ -24,6 +25,8 @@ class StudySettings:
         max_trial_seconds: A trial whose method takes longer is pruned.
         max_failures: A study ends when a larger share of at least ten trials failed.
         params: Axes that are added or replaced; None takes one away, an override fixes it.
+        zip: Keys that step together from study to study.
+        grids: Overrides of each of several sets of studies.
         sampler: The node of ``hydra/sweeper/sampler``.
         pruner: The node of ``hydra/sweeper/pruner``.
 
@@ -40,6 +43,8 @@ class StudySettings:
     max_trial_seconds: float | None = None
     max_failures: float = 1.0
     params: Mapping[str, Any] | None = None
+    zip: Sequence[Any] | None = None
+    grids: Sequence[Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,6 +64,11 @@ class StudySettings:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value.strip()):
                 raise ConfigError(f"hydra.sweeper.{name} must be null or text, got {value!r}")
+
+    @property
+    def axes(self) -> SweeperAxes:
+        """What is said about axes."""
+        return SweeperAxes(params=self.params or {}, paired=self.zip, grids=self.grids)
 
 
 def check_seeds(name: str, seeds: object) -> None:

@@ -19,13 +19,13 @@ from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.local import ComposedLauncher
 from erasure.launch.run import Run
 from erasure.sweep.grid import keep_config
-from erasure.sweep.models_to_train import required_models
+from erasure.sweep.models_to_train import require_measurable, required_models
 from erasure.sweep.progress import plain_console
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 from erasure.trial.places import store_root
 from erasure.tuning.client import StudyClient, open_study
-from erasure.tuning.command import read_command
+from erasure.tuning.command import read_commands
 from erasure.tuning.plan import StudyPlan, plan_studies
 from erasure.tuning.progress import study_progress
 from erasure.tuning.records import outlook, search_settings, study_records, study_summary
@@ -83,8 +83,8 @@ def compose_studies(search: Search, arguments: Sequence[str]) -> list[StudyPlan]
     Raises:
         ConfigError: If one makes no sense.
     """
-    command = read_command(search.loader, search.settings.params, arguments)
-    return plan_studies(search.loader, search.master, command, search.settings)
+    commands = read_commands(search.loader, search.settings.axes, arguments)
+    return plan_studies(search.loader, search.master, commands, search.settings)
 
 
 def run_plans(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> list[RunResult]:
@@ -125,6 +125,7 @@ def _check_and_open(
     for plan in plans:
         _rehearse(plan, search.settings)
     models = {plan.name: required_models(_samples(plan)) for plan in plans}
+    require_measurable([c for plan in plans if plan.samples_are_fixed for c in _samples(plan)])
     clients = _open(search, records, plans)
     search.console.print(Text(outlook(clients, models, records.store)), soft_wrap=True)
     return clients
@@ -139,7 +140,7 @@ def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
     constrained = bool(plan.objective.constraints)
     sampler = build_sampler(settings.sampler, plan.space, plan.name, 0, constrained=constrained)
     pruner = build_pruner(settings.pruner, len(plan.seeds))
-    rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
+    rehearse(sampler, pruner, plan.space, plan.objective.directions)
 
 
 def _open(search: Search, records: SweepRecords, plans: Sequence[StudyPlan]) -> list[StudyClient]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from erasure.config.command import run_command, tool_command
 from erasure.sweep.files import SweepSummary
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial, overrides_of, pareto_front, settings_of
@@ -73,7 +73,7 @@ class StudyResult:
         plan = self.client.plan
         kept = [override for override in plan.overrides if override not in DEFAULTS.values()]
         settings = overrides_of(settings_of(self.best, plan.space))
-        return shlex.join(["python", "run.py", "-m", *kept, *settings, "seed=10,11,12"])
+        return run_command("-m", *kept, *settings, "seed=10,11,12")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +176,8 @@ def _show_commands(console: Console, commands: Sequence[str], runs: SweepSummary
     for command in commands:
         console.print(Text(f"  {command}"), soft_wrap=True)
     console.print("\nas recipes:")
-    console.print(
-        Text(f"  python -m erasure studies recipe --sweep {runs.fingerprint}"), soft_wrap=True
-    )
+    recipes = tool_command("studies", "recipe", "--sweep", runs.fingerprint)
+    console.print(Text(f"  {recipes}"), soft_wrap=True)
 
 
 def _header(studies: Sequence[StudyResult]) -> list[str]:

@@ -4,7 +4,7 @@ Hydra imports this module whenever it starts, so nothing heavy may be imported a
 the sweeper does is in ``erasure.sweep``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -17,15 +17,19 @@ class GridSweeper(Sweeper):
 
     Args:
         params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
+        zip: Keys that step together.
+        grids: Overrides of each of several grids.
         max_hours: Wall time after which no trial is started.
     """
 
     def __init__(
         self,
         params: Mapping[str, Any] | None = None,
+        zip: Sequence[Any] | None = None,  # noqa: A002  # the key of the YAML file
+        grids: Sequence[Any] | None = None,
         max_hours: float | None = None,
     ) -> None:
-        self.params = params
+        self.axes: dict[str, Any] = {"params": params or {}, "paired": zip, "grids": grids}
         self.max_hours = max_hours
 
     def setup(
@@ -42,6 +46,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials that ``arguments`` ask for and return one result for each."""
+        from erasure.config.axes import SweeperAxes
         from erasure.config.errors import shown_by_hydra
         from erasure.sweep.grid import Grid, run_grid
 
@@ -54,4 +59,4 @@ class GridSweeper(Sweeper):
                 master=self.config,
                 max_hours=self.max_hours,
             )
-            return run_grid(grid, self.params, arguments)
+            return run_grid(grid, SweeperAxes(**self.axes), arguments)

@@ -27,6 +27,8 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: A trial whose method takes longer is pruned.
         max_failures: A study ends when a larger share of its trials failed.
         params: Axes that are added or replaced.
+        zip: Keys that step together.
+        grids: Overrides of each of several sets of studies.
     """
 
     def __init__(  # the keys of the YAML file
@@ -43,6 +45,8 @@ class OptunaSweeper(Sweeper):
         max_trial_seconds: float | None = None,
         max_failures: float = 1.0,
         params: Mapping[str, Any] | None = None,
+        zip: Sequence[Any] | None = None,  # noqa: A002  # the key of the YAML file
+        grids: Sequence[Any] | None = None,
     ) -> None:
         self.settings = {
             "sampler": sampler,
@@ -56,6 +60,8 @@ class OptunaSweeper(Sweeper):
             "max_trial_seconds": max_trial_seconds,
             "max_failures": max_failures,
             "params": params,
+            "zip": zip,
+            "grids": grids,
         }
 
     def setup(

@@ -1,34 +1,17 @@
 """From an MLflow database or server to tidy tables."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from erasure.schema import (
-    CHOICE_TAGS,
-    COMMAND_TAG,
-    COMMIT_TAG,
-    DIRTY_TAG,
-    FINGERPRINT_TAG,
-    HOST_TAG,
-    OUTCOME_TAG,
-    PARENT_TAG,
-    REASON_TAG,
-    STORE_TAG,
-    SWEEP_TAG,
-)
-from multirun_analysis.read.conditions import TrialSetup, label
-from multirun_analysis.read.frame import SEEDS, Results, SweepRun
+from erasure.schema import COMMAND_TAG, COMMIT_TAG, FINGERPRINT_TAG, SWEEP_TAG
+from multirun_analysis.read.conditions import TrialSetup
+from multirun_analysis.read.frame import Results, SweepRun
 from multirun_analysis.read.measurements import measure
+from multirun_analysis.read.rows import objectives_of, row_of, run_table, with_labels
 from multirun_analysis.read.selection import Selection, refuse_mixed, select
 from multirun_analysis.read.source import RawRun
 from multirun_analysis.read.sweep_files import ListedTrial
 from multirun_analysis.read.tracking import default_uri, open_source
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-REFERENCES = ("Retrain", "Identity")
-OBJECTIVE = "objective.metrics."
 
 
 def load(
@@ -70,11 +53,11 @@ def load(
     ]
     outcomes = {record["run_id"]: (record["outcome"], record["reason"]) for record in records}
     measured = measure(uri, selection.runs, outcomes)
-    objectives = _objectives(selection.runs)
+    objectives = objectives_of(selection.runs)
     if len(objectives) > 1:
         notes.append("the trials were ranked by several objectives")
     return Results(
-        runs=_frame(records),
+        runs=run_table(records),
         values=measured.values,
         params={run.run_id: run.params for run in selection.runs},
         schema=measured.schema,
@@ -96,20 +79,9 @@ def _records(selection: Selection, listed: Mapping[str, ListedTrial]) -> list[di
         TrialSetup(tags=listed_trial.tags, settings=listed_trial.settings, complete=False)
         for listed_trial in untracked
     ]
-    rows = [_of_run(run) for run in selection.runs]
+    rows = [row_of(run) for run in selection.runs]
     rows += [_of_listed(listed_trial, selection) for listed_trial in untracked]
-    return [
-        {
-            **row,
-            **_choices(setup.tags),
-            "target": (target := setup.settings.get("unlearner._target_", "")),
-            "block": labels.block,
-            "method": labels.method,
-            "condition": labels.condition,
-            "reference": _is_reference(target, setup.tags.get("unlearner", "")),
-        }
-        for row, setup, labels in zip(rows, setups, label(setups), strict=True)
-    ]
+    return with_labels(rows, setups)
 
 
 def _setup(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
@@ -117,33 +89,6 @@ def _setup(run: RawRun, listed: ListedTrial | None) -> TrialSetup:
     if run.params or listed is None:
         return TrialSetup(tags=run.tags, settings=run.params, complete=bool(run.params))
     return TrialSetup(tags=run.tags, settings=listed.settings, complete=False)
-
-
-def _of_run(run: RawRun) -> dict[str, Any]:
-    tags, params = run.tags, run.params
-    # cuda:0 and cuda:1 are the same hardware
-    device = params.get("device", "unknown device").partition(":")[0]
-    threads = params.get("threads", "?")
-    host = tags.get(HOST_TAG, "unknown host")
-    return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "parent": tags.get(PARENT_TAG, ""),
-        "experiment": run.experiment,
-        "outcome": tags.get(OUTCOME_TAG, "running"),
-        # a reason may have several lines, a cell of a table has one
-        "reason": " ".join(tags.get(REASON_TAG, "").split()),
-        "commit": tags.get(COMMIT_TAG, ""),
-        "dirty": tags.get(DIRTY_TAG) == "true",
-        "host": host,
-        "device": device,
-        "hardware": f"{host}, device={device}, threads={threads}",
-        "started": run.started,
-        "fingerprint": tags[FINGERPRINT_TAG],
-        "store_original": tags.get(f"{STORE_TAG}original", ""),
-        "store_gold": tags.get(f"{STORE_TAG}gold", ""),
-        "artifact_uri": run.artifact_uri,
-    }
 
 
 def _of_listed(trial: ListedTrial, selection: Selection) -> dict[str, Any]:
@@ -164,26 +109,6 @@ def _of_listed(trial: ListedTrial, selection: Selection) -> dict[str, Any]:
     }
 
 
-def _choices(tags: Mapping[str, str]) -> dict[str, Any]:
-    seeds = {name: _whole(tags.get(name.replace("_", "."))) for name in SEEDS}
-    named = {name: tags.get(name, "") for name in CHOICE_TAGS}
-    return {**named, "seed": _whole(tags.get("seed")), **seeds}
-
-
-def _whole(text: str | None) -> int | None:
-    try:
-        return int(text or "")
-    except ValueError:
-        return None
-
-
-def _is_reference(target: str, unlearner: str) -> bool:
-    """Tell whether a method is a yardstick: it retrains, or does nothing."""
-    # a trial that never ran wrote no configuration, its choice has to do
-    name = target.rpartition(".")[2] or unlearner.capitalize()
-    return name in REFERENCES
-
-
 def _same_in_all(finished: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {
         "commits": [record["commit"][:12] or "unknown" for record in finished],
@@ -202,20 +127,6 @@ def _remarks(finished: Sequence[Mapping[str, Any]], selection: Selection) -> lis
     return notes
 
 
-def _objectives(runs: Sequence[RawRun]) -> list[dict[str, str]]:
-    """Return the distinct objectives of the runs."""
-    objectives = []
-    for run in runs:
-        chosen = {
-            key.removeprefix(OBJECTIVE): value
-            for key, value in run.params.items()
-            if key.startswith(OBJECTIVE)
-        }
-        if chosen and chosen not in objectives:
-            objectives.append(chosen)
-    return objectives
-
-
 def _sweep(run: RawRun, selection: Selection) -> SweepRun:
     listed = selection.listed[run.run_id]
     return SweepRun(
@@ -229,12 +140,3 @@ def _sweep(run: RawRun, selection: Selection) -> SweepRun:
         artifact_uri=run.artifact_uri,
         overrides={trial.fingerprint: list(trial.overrides) for trial in listed},
     )
-
-
-def _frame(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
-    import pandas as pd
-
-    frame = pd.DataFrame(list(records))
-    integer_columns = ("seed", *SEEDS)
-    # nullable: one unknown seed would turn a column of whole numbers into floats
-    return frame.astype(dict.fromkeys(integer_columns, "Int64"))

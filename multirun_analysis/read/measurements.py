@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from erasure.schema import METRICS_FILE, ROLES
@@ -63,12 +63,28 @@ def measure(
             f"no run has a {METRICS_FILE} that can be read, so nobody knows what its metrics "
             f"mean; the first, {first.name}, should have it at {first.artifact_uri}"
         )
+    collected = collect(runs, files, outcomes)
+    return replace(collected, notes=notes)
+
+
+def collect(
+    runs: Sequence[RawRun],
+    files: Mapping[str, Entries],
+    outcomes: Mapping[str, tuple[str, str]],
+) -> Measurements:
+    """Collect the values of runs whose files were read.
+
+    Args:
+        runs: The runs.
+        files: What ``metrics.json`` says, by run id.
+        outcomes: As in :func:`measure`.
+    """
     declared = _declared(files.values())
     rows = [row for run in runs for row in _rows(run, files.get(run.run_id), declared)]
     schema = _schema(files.values(), {str(row[2]) for row in rows})
     keys = [key for key in _keys(files.values()) if key[1] in schema]
     why = {run: _why(outcome, run in files) for run, outcome in outcomes.items()}
-    return Measurements(values=_completed(rows, keys, why), schema=schema, notes=notes)
+    return Measurements(values=_completed(rows, keys, why), schema=schema, notes=[])
 
 
 def role_of(name: str, declared: Iterable[str] = ()) -> Key:

@@ -111,7 +111,7 @@ def _page(data: ReportData) -> Page:
 
 def _made() -> str:
     try:
-        release = version("erasure")
+        release = version("erasure-unlearning")
     except PackageNotFoundError:  # run from a source tree that was not installed
         release = "(not installed)"
     now = dt.datetime.now(tz=dt.UTC)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multirun_analysis.statistics.seeds import over_seeds
 from multirun_analysis.statistics.values import (
     Codes,
     Floats,
     Numbers,
     as_floats,
-    moments,
     require,
     require_share,
 )
@@ -117,24 +117,20 @@ def _t_intervals(
     from scipy import stats
 
     require_share("level", level)
-    units, owners, unknown = _units(floats, clusters, codes)
-    cell = moments(units, owners, cells)
-    n = np.bincount(codes, minlength=cells)
-    n_ok = np.bincount(codes[np.isfinite(floats)], minlength=cells)
-    unknown_counts = np.bincount(codes[unknown], minlength=cells)
+    cell = over_seeds(floats, _numbered(clusters, len(floats)), codes, cells)
     # at least 1 degree of freedom, so that cells refused below have a finite factor
-    t = stats.t.ppf((1 + level) / 2, np.maximum(cell.count - 1, 1))
+    t = stats.t.ppf((1 + level) / 2, np.maximum(cell.units - 1, 1))
     word = "value" if clusters is None else "cluster"
     intervals = []
     for i in range(cells):
         count, mean, sd = (
-            int(cell.count[i]),
+            int(cell.units[i]),
             float(cell.mean[i]),
             float(cell.sd[i]),
         )
-        reason = _refusal(word, count, sd, int(unknown_counts[i]))
+        reason = _refusal(word, count, sd, int(cell.unknown[i]))
         half = float("nan") if reason else float(t[i]) * sd / count**0.5
-        if unknown_counts[i]:
+        if cell.unknown[i]:
             # a mean without the values of unknown clusters would be one over fewer values
             count, mean, sd = 0, float("nan"), float("nan")
         intervals.append(
@@ -145,34 +141,25 @@ def _t_intervals(
                 high=mean + half,
                 level=level,
                 units=count,
-                n_ok=int(n_ok[i]),
-                n=int(n[i]),
+                n_ok=int(cell.n_ok[i]),
+                n=int(cell.n[i]),
                 reason=reason,
             )
         )
     return intervals
 
 
-def _units(
-    floats: Floats, clusters: Sequence[Hashable] | None, codes: Codes
-) -> tuple[Floats, Codes, np.ndarray]:
-    """Return the units, the cell of each, and which values are of an unknown cluster."""
-    ok = np.isfinite(floats)
+def _numbered(clusters: Sequence[Hashable] | None, n: int) -> Codes | None:
+    """Return the number of the cluster of each of ``n`` values, -1 where it is missing."""
     if clusters is None:
-        return floats[ok], codes[ok], np.zeros(len(ok), dtype=bool)
+        return None
     import pandas as pd
 
-    # a missing label has the code -1
-    labels, names = pd.factorize(pd.Series(clusters))
-    if len(labels) != len(floats):
-        raise ValueError(f"clusters must be {len(floats)} labels, got {len(labels)}")
-    usable = ok & (labels >= 0)
-    # 1 where no label is known, as the cell is found again by dividing by it
-    width = max(len(names), 1)
-    # cell and cluster packed into one number, so that each pair of them is a unit
-    pairs, unit = np.unique(codes[usable] * width + labels[usable], return_inverse=True)
-    means = np.bincount(unit, weights=floats[usable]) / np.bincount(unit)
-    return means, pairs // width, ok & (labels < 0)
+    # pandas knows every kind of missing label, and numbers it -1
+    numbers: Codes = np.asarray(pd.factorize(pd.Series(clusters))[0], dtype=np.intp)
+    if len(numbers) != n:
+        raise ValueError(f"clusters must be {n} labels, got {len(numbers)}")
+    return numbers
 
 
 def _refusal(word: str, count: int, sd: float, unknown: int) -> str:

@@ -1,10 +1,12 @@
 """The best trial, and the command that repeats it."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from erasure.schema import single_run_words, trial_words
 from multirun_analysis.errors import AnalysisError
 from multirun_analysis.read.frame import MetricMeaning, Results, SweepRun
 from multirun_analysis.statistics import one_metric, to_cost
@@ -113,9 +115,9 @@ def _costs(wide: "pd.DataFrame", meaning: MetricMeaning, optimize: str) -> "np.n
 
 
 def _from_sweep(sweep: SweepRun, overrides: Sequence[str]) -> str:
-    words = shlex.split(sweep.command)
+    words = single_run_words(shlex.split(sweep.command))
     # what the sweep swept gives way to the overrides of the trial
-    kept = [word for word in words if word not in ("-m", "--multirun") and not _is_override(word)]
+    kept = [word for word in words if not _is_override(word)]
     return shlex.join([*kept, *overrides])
 
 
@@ -132,7 +134,7 @@ def _from_settings(tags: Mapping[str, str], params: Mapping[str, str]) -> str:
         for key, value in params.items()
         if key.partition(".")[0] in (*GROUPS, *SETTINGS) and not _is_made(key, tags)
     ]
-    return shlex.join(["python", "run.py", *chosen, *settings])
+    return shlex.join(trial_words([*chosen, *settings]))
 
 
 def _is_made(key: str, tags: Mapping[str, str]) -> bool:
@@ -144,4 +146,12 @@ def _is_made(key: str, tags: Mapping[str, str]) -> bool:
 
 
 def _spelled(value: str) -> str:
-    return {"None": "null", "True": "true", "False": "false", "": "''"}.get(value, value)
+    special = {"None": "null", "True": "true", "False": "false", "": "''"}
+    if value in special:
+        return special[value]
+    # lists and mappings stay as they are, and so does what Hydra reads without quotation marks
+    if value[0] in "[{" or re.fullmatch(r"[-\w./:+@%*?|\\]+", value):
+        return value
+    # in quotation marks a backslash is one, but before such a mark
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), value)
+    return f"'{escaped}'"

@@ -10,6 +10,7 @@ from multirun_analysis.tables.aggregation import aggregate, main_metrics
 from multirun_analysis.tables.board import Board
 from multirun_analysis.tables.cells import BoardCell, Line
 from multirun_analysis.tables.provenance import provenance_of
+from multirun_analysis.tables.ranking import objective_costs, order_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,37 +30,61 @@ def leaderboard(
         AnalysisError: If no run has a metric.
     """
     chosen = main_metrics(results) if metrics is None else list(dict.fromkeys(metrics))
-    ranked_by = _ranked_by(results, chosen)
-    wanted = [*chosen, *([ranked_by] if ranked_by not in ("", *chosen) else [])]
-    table = aggregate(results, wanted, level=level)
-    lines = _lines(results, table)
-    order = {
-        block: position for position, block in enumerate(dict.fromkeys(results.runs["block"]))
-    }
-    costs = table[table["metric"] == ranked_by].set_index(["block", "method", "role"])["cost"]
-
-    def sort_key(line: tuple[Line, str]) -> tuple[Any, ...]:
-        row, role = line
-        cost = costs.get((row.block, row.method, role), math.nan)
-        # False sorts first: methods, yardsticks, gold, original
-        kind = row.model, role == "original", row.reference
-        return order[row.block], *kind, math.isnan(cost), cost, row.method
-
+    ranked_by = ranking_metrics(results, chosen)
+    table = aggregate(results, list(dict.fromkeys([*chosen, *ranked_by])), level=level)
     return Board(
         metrics={name: results.schema[name] for name in chosen},
-        lines=[row for row, _ in sorted(lines, key=sort_key)],
+        lines=_sorted(results, table, ranked_by),
         level=level,
-        ranked_by=ranked_by,
+        ranked_by=next(iter(ranked_by), ""),
         silent=_silent(table, chosen),
         provenance=provenance_of(results),
         notes=results.notes,
     )
 
 
-def _ranked_by(results: Results, metrics: Sequence[str]) -> str:
-    wanted = [*results.objective, "gap/avg", *metrics]
-    judged = (n for n in wanted if n in results.schema and results.schema[n].direction != "info")
-    return next(judged, "")
+def ranking_metrics(results: Results, metrics: Sequence[str]) -> dict[str, str]:
+    """Return the metrics that order the rows, the most important first, and which way.
+
+    Those of the objective, ``minimize`` or ``maximize``, as a sweep ranks by them. Without an
+    objective it is the average gap, or the first of ``metrics`` that is judged, with an empty
+    direction: then the meaning of the metric says what is better.
+    """
+    measured = {name: way for name, way in results.objective.items() if name in results.schema}
+    if measured:
+        return measured
+    candidates = (name for name in ("gap/avg", *metrics) if name in results.schema)
+    judged = (name for name in candidates if results.schema[name].direction != "info")
+    return dict.fromkeys(list(judged)[:1], "")
+
+
+def row_costs(
+    table: "pd.DataFrame", ranked_by: Mapping[str, str]
+) -> dict[tuple[str, str, str], tuple[float, ...]]:
+    """Return what rows of :func:`aggregate` are ranked by, by block, method and role."""
+    means: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in table.to_dict("records"):
+        metric = row["metric"]
+        if metric in ranked_by:
+            # an empty direction is that of the metric's meaning, which cost has applied
+            value = row["mean"] if ranked_by[metric] else row["cost"]
+            means.setdefault((row["block"], row["method"], row["role"]), {})[metric] = value
+    return {key: objective_costs(values, ranked_by) for key, values in means.items()}
+
+
+def _sorted(results: Results, table: "pd.DataFrame", ranked_by: Mapping[str, str]) -> list[Line]:
+    """Return the lines by block: methods, yardsticks, gold, original, each best first."""
+    blocks = {block: number for number, block in enumerate(dict.fromkeys(results.runs["block"]))}
+    costs = row_costs(table, ranked_by)
+
+    def sort_key(line_and_role: tuple[Line, str]) -> tuple[Any, ...]:
+        line, role = line_and_role
+        key = costs.get((line.block, line.method, role), ())
+        ranks = order_key(key, is_yardstick=line.reference, name=line.method)
+        # False sorts first
+        return blocks[line.block], line.model, role == "original", ranks
+
+    return [line for line, _ in sorted(_lines(results, table), key=sort_key)]
 
 
 def _silent(table: "pd.DataFrame", metrics: Sequence[str]) -> dict[str, list[str]]:

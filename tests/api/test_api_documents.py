@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 SECTIONS = ("A trial", "Many trials", "A search", "A model and data of one's own")
 
 
-@pytest.mark.parametrize("name", ["unlearn", "evaluate"])
+@pytest.mark.parametrize("name", ["unlearn", "evaluate", "leaderboard"])
 def test_the_examples_of_docstrings_are_true(name):
     module = import_module(f"erasure.api.{name}")
     with undisturbed(0):

@@ -60,14 +60,14 @@ DRIVER = """
 import contextlib, io, json, sys
 sys.path.insert(0, sys.argv[1])
 from erasure.cli.hydra import launch
-from run import main
+from erasure.cli.run import task
 answers = {}
 for case in json.loads(sys.stdin.read()):
     sys.argv = ["run.py", *case.split(), "evaluator=fast"]
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = launch(main)
+            code = launch(task)
         except BaseException as error:
             code = repr(error)
     answers[case] = (code, out.getvalue(), err.getvalue())

@@ -9,7 +9,7 @@ CALLS = ("prepare", "start", "find", "finish", "has", "reap", "start_sweep", "fi
 
 
 class SwitchedTracker:
-    """Keeps runs in memory: by id, the fingerprint, the parent, and the outcome if any."""
+    """Keeps runs in memory: by id, the fingerprint, the parent, and the outcome if it has one."""
 
     experiment, save_model, parent = "erasure", False, ""
 

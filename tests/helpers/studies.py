@@ -18,7 +18,7 @@ from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.sweep.records import SweepRecords
 from erasure.tuning.client import open_study
-from erasure.tuning.command import read_command
+from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies
 from erasure.tuning.sampler import build_pruner, build_sampler
 from erasure.tuning.schedule import Schedule
@@ -40,8 +40,8 @@ def planned(*arguments, **changes):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = copy.deepcopy(_master())
-        command = read_command(loader, wanted.params, arguments)
-        return plan_studies(loader, master, command, wanted)
+        commands = read_commands(loader, wanted.axes, arguments)
+        return plan_studies(loader, master, commands, wanted)
 
 
 @cache

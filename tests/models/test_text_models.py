@@ -90,7 +90,7 @@ def test_models_of_texts_refuse_other_data():
 def test_the_missing_library_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(
-        UnsupportedError, match=r'needs transformers: pip install "erasure\[text\]"'
+        UnsupportedError, match=r'needs transformers: pip install "erasure-unlearning\[text\]"'
     ):
         transformer(architecture="bert", **TOLD)
 

@@ -12,7 +12,7 @@ from erasure.core.seeding import isolated
 from erasure.models.layers import head, weighted_layers
 from erasure.models.timm import timm_model
 
-timm = pytest.importorskip("timm", reason='needs the extra: pip install "erasure[timm]"')
+timm = pytest.importorskip("timm", reason='needs pip install "erasure-unlearning[timm]"')
 
 CIFAR = (3, 32, 32)
 
@@ -117,5 +117,5 @@ def test_samples_that_are_no_images_are_refused():
 
 def test_without_timm_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(UnsupportedError, match=r'pip install "erasure\[timm\]"'):
+    with pytest.raises(UnsupportedError, match=r'pip install "erasure-unlearning\[timm\]"'):
         built(CIFAR)

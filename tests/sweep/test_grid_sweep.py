@@ -46,6 +46,16 @@ def test_params_are_defaults_that_the_command_line_replaces(app):
     assert seeds(app) == [("mild", 0), ("mild", 1)]
 
 
+def test_paired_axes_and_several_grids_are_one_sweep(app, capsys):
+    grids = "hydra.sweeper.grids=['unlearner=good,poor seed=0,1','unlearner=good seed=1,2']"
+    zipped = "hydra.sweeper.zip=[unlearner,seed]"
+    assert app.run(grids, "hydra.sweeper.params={unlearner.lr:'0.5'}") == 0
+    assert seeds(app) == [("good", 0), ("good", 1), ("good", 2), ("poor", 0), ("poor", 1)]
+    assert "2 unlearners, 3 seeds" in app.notes("sweeps")[0]["name"]
+    assert app.run(grids.replace(" seed=1,2", ""), zipped) == 0
+    assert "2 trials: 2 finished" in capsys.readouterr().out  # the second grid repeats one
+
+
 def test_a_sweep_without_values_is_one_trial(app):
     assert app.run("seed=3") == 0
     assert seeds(app) == [("good", 3)]

@@ -84,8 +84,8 @@ def test_a_model_that_is_worse_than_others_is_stopped(assembled, study):
         made.watching(right, silent)(3, 9)
     ((step, value),) = study.trials[0].intermediate_values.items()
     shares = [
-        (assembled.pool.targets[part] == 1).double().mean().item()
-        for part in (assembled.indices.forget, assembled.indices.val)
+        (assembled.data.pool.targets[part] == 1).double().mean().item()
+        for part in (assembled.data.indices.forget, assembled.data.indices.val)
     ]
     assert step == 103
     assert value == pytest.approx(1 - sum(shares) / 2)

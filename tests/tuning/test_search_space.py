@@ -1,15 +1,21 @@
 """Axes of search spaces, and the spaces of all methods."""
 
+from decimal import Decimal
+
 import optuna
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from erasure.config.folders import conf_folder
+from erasure.config.overrides import SweepOverride, override_value, parsed_value
 from erasure.core.errors import ConfigError
-from erasure.tuning.search_space import Axis, override_value, search_space
+from erasure.tuning.search_space import Axis, search_space
 
 SPACES = sorted(path.stem for path in (conf_folder() / "search").glob("*.yaml"))
 
@@ -88,7 +94,9 @@ def test_points_cover_an_axis_evenly():
     "wrong",
     [{}, {"low": 1.0}, {"low": 2.0, "high": 1.0}, {"low": 0.0, "high": 1.0, "log": True},
      {"low": 0.0, "high": 1.0, "choices": [1]}, {"choices": []},
-     {"low": 0.0, "high": 1.0, "step": 0}, {"low": 1, "high": 2, "log": True, "step": 1}],
+     {"low": 0, "high": 1, "step": 0.5, "int": True}, {"low": 1, "high": 2.5, "int": True},
+     {"choices": [1], "one_minus": True}, {"low": 0.0, "high": 1.0, "step": 0},
+     {"low": 1, "high": 2, "log": True, "step": 1}],
 )  # fmt: skip
 def test_an_axis_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ConfigError):
@@ -101,3 +109,63 @@ def test_an_axis_that_makes_no_sense_is_refused(wrong):
 )
 def test_values_are_spelled_as_overrides(value, text):
     assert override_value(value) == text
+
+
+NUMBERS = st.integers(-50, 50) | st.decimals(-5, 5, places=2).map(float)
+STEPS = st.integers(1, 9) | st.sampled_from([0.1, 0.05, 0.25, 0.3, 0.7, 1.5])
+
+
+@given(NUMBERS, st.integers(1, 40), STEPS, st.sampled_from([0, 0.5, 0.99]))
+@example(0, 4, 0.3, 0.5)
+@example(0.1, 3, 0.1, 0)
+def test_a_range_has_the_values_of_a_grid_in_a_study(start, count, step, rest):
+    exact = Decimal(str(start)) + Decimal(str(step)) * (count - 1 + Decimal(str(rest)))
+    stop = int(exact) if isinstance(start, int) and exact == int(exact) else float(exact)
+    text = f"a=range({start},{stop},{step})"
+    override = OverridesParser.create().parse_override(text)
+    range_override = SweepOverride(parsed=override, loader=None)
+    if rest == 0 and count == 1:
+        with pytest.raises(ConfigError, match="has no value"):
+            range_override.axis()
+        return
+    grid = [parsed_value(choice) for choice in range_override.choices()]
+    axis = Axis(**range_override.axis())
+    drawn_from = axis.distribution
+    if isinstance(drawn_from, CategoricalDistribution):
+        assert list(drawn_from.choices) == grid
+        return
+    # as samplers draw: in binary, 3 x 0.1 is 0.30000000000000004
+    steps = round((drawn_from.high - drawn_from.low) / drawn_from.step)
+    assert [axis.setting(drawn_from.low + k * drawn_from.step) for k in range(steps + 1)] == grid
+    assert [axis.nearest(value) for value in grid] == grid
+    assert all(drawn_from._contains(drawn_from.to_internal_repr(value)) for value in grid)
+    assert axis.points(len(grid)) == grid
+
+
+def test_what_a_study_draws_of_a_range_is_in_the_grid():
+    axis = Axis(low=0, high=1, step=0.1)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = {axis.suggest(study.ask(), "a") for _ in range(60)}
+    assert drawn == {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}
+    steps = {axis.setting(trial.params["a"]) for trial in study.trials}
+    assert steps == drawn
+
+
+@pytest.mark.parametrize(
+    ("axis", "setting", "nearest"),
+    [
+        (Axis(low=0, high=1, step=0.6), 1.0, 0.6),
+        (Axis(low=0, high=1, step=0.7), 9, 0.7),
+        (Axis(low=1, high=8, int=True, step=4), 8, 5),
+        (Axis(low=0, high=1, step=0.3), 1.0, 0.9),
+    ],
+)
+def test_steps_that_do_not_divide_a_range_end_below_its_high(axis, setting, nearest):
+    assert axis.nearest(setting) == nearest
+    assert axis.points(20)[-1] == nearest
+    assert axis.distribution.high == nearest
+
+
+def test_one_minus_a_step_is_what_one_writes():
+    axis = Axis(low=0.1, high=0.9, step=0.1, one_minus=True)
+    assert [axis.setting(drawn) for drawn in axis.points(9)][-3:] == [0.3, 0.2, 0.1]

@@ -1,5 +1,7 @@
 """Studies composed from a command line, and checked before anything runs."""
 
+import shlex
+
 import pytest
 from studies import planned
 
@@ -36,6 +38,33 @@ def test_a_run_is_the_trial_that_its_overrides_say(plans, compose_config):
     again = compose_config(*overrides, hydra=True)
     assert trial_of(again).record == run.record
     assert plans[1].base.seed == 0  # the plan itself is left as it was
+
+
+def test_text_arrives_elsewhere_as_it_is_here(plans, compose_config):
+    run = plans[1].run(7, {"tracking.note": r"\d+ it's 'a\' \\"}, 4, 1, {})
+    assert run.config.tracking.note == r"\d+ it's 'a\' \\"
+    overrides = [o for o in shlex.split(shlex.join(run.overrides)) if not o.startswith("hydra")]
+    again = compose_config(*overrides, hydra=True)
+    assert again.tracking.note == run.config.tracking.note
+    assert trial_of(again).record == run.record
+
+
+def test_paired_keys_and_several_grids_are_studies():
+    shared = ("tracking=none", "unlearner.alpha=interval(1,2)")
+    plans = planned(*shared, "unlearner=ssd,lfssd", "threads=1,2", zip=["unlearner", "threads"])
+    assert [plan.label for plan in plans] == ["ssd · threads=1", "lfssd · threads=2"]
+    grids = ["unlearner=ssd unlearner.dampening=1", "unlearner=lfssd", "unlearner=lfssd"]
+    ssd, lfssd = planned(*shared, grids=grids)
+    assert (ssd.label, lfssd.label) == ("ssd · unlearner.dampening=1", "lfssd")
+    assert set(lfssd.space) - set(ssd.space) == {"unlearner.dampening"}
+
+
+def test_studies_of_two_grids_that_differ_in_what_they_draw_have_two_names():
+    grids = ["unlearner.alpha=interval(1,2)", "unlearner.alpha=interval(1,3)"]
+    one, other = planned("tracking=none", "unlearner=ssd", grids=grids)
+    assert other.name.startswith(f"{one.name}-")
+    assert (one.label, other.label) == ("ssd", "ssd · over unlearner.alpha")
+    assert (one.space["unlearner.alpha"].high, other.space["unlearner.alpha"].high) == (2, 3)
 
 
 def test_the_name_says_what_is_fixed_and_not_what_is_drawn():

@@ -113,7 +113,7 @@ def test_every_pruner_builds(name):
     rehearse(
         build_sampler(node("sampler", "tpe"), SPACE, "s", 0),
         pruner,
-        {name: axis.distribution for name, axis in SPACE.items()},
+        SPACE,
         ["minimize"],
     )
 
@@ -130,7 +130,7 @@ def test_what_does_not_go_together_is_refused(sampler, pruner, message):
         rehearse(
             build_sampler(node("sampler", sampler), SPACE, "s", 0),
             build_pruner(node("pruner", pruner), 1),
-            {name: axis.distribution for name, axis in SPACE.items()},
+            SPACE,
             ["minimize", "minimize"],
         )
 

@@ -1,5 +1,6 @@
 """Trials claimed, run and ended: counts, seeds, failures, pruning, processes that die."""
 
+import json
 import threading
 
 import optuna
@@ -11,7 +12,7 @@ from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import Stop
 from erasure.results.provenance import host
 from erasure.tuning import schedule
-from erasure.tuning.storage import OWNER, SEEN
+from erasure.tuning.storage import OWNER, REASON, SEEN
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +284,36 @@ def test_a_trial_that_another_process_finished_is_told_and_given_back_without_ha
     runner.all()
     assert states(client) == ["COMPLETE"] * 2
     assert client.trials[0].value == 0.5
+
+
+def without_objective(runner, entry):
+    """Let every run finish without the objective, for the reason that ``entry`` gives."""
+    while (run := runner.begin()) is not None:
+        folder = runner.results.artifacts(run.record.fingerprint)
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"gap/avg": entry}), encoding="utf-8")
+        runner.end(run)
+
+
+@pytest.mark.parametrize(
+    ("entry", "states_of_study", "reason"),
+    [
+        (
+            {"status": "degenerate", "reason": "too_few", "counts": "3 of 10"},
+            1,
+            "too_few: 3 of 10",
+        ),
+        ({"status": "skipped", "reason": "missing_references"}, 1, "missing_references"),
+        ({"status": "degenerate", "reason": "nonfinite_logits"}, 3, "nonfinite_logits"),
+    ],
+)
+def test_a_study_ends_after_the_first_setting_if_none_can_be_measured(
+    ssd, tmp_path, entry, states_of_study, reason
+):
+    client = opened(ssd, total=3)
+    runner = Runner([client], tmp_path, lambda cfg: {"other": 1.0})
+    without_objective(runner, entry)
+    assert states(client) == ["FAIL"] * states_of_study
+    why = client.trials[0].user_attrs[REASON]
+    assert why.startswith(f"seed 100: gap/avg was not measured ({reason})")
+    assert why.endswith("no setting of it can be measured") == (states_of_study == 1)

@@ -97,10 +97,13 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _range(axis: Any) -> str:
     if not isinstance(axis, Mapping):
         return ""
+    conditions = [f"{name} is {values}" for name, values in (axis.get("when") or {}).items()]
+    when = f", when {' and '.join(conditions)}" if conditions else ""
     if "choices" in axis:
-        return ", ".join(str(choice) for choice in axis["choices"])
+        return ", ".join(str(choice) for choice in axis["choices"]) + when
     flags = [name for name in ("log", "int") if axis.get(name)]
-    return f"{axis['low']:g} to {axis['high']:g}" + (f" ({', '.join(flags)})" if flags else "")
+    text = f" ({', '.join(flags)})" if flags else ""
+    return f"{axis['low']:g} to {axis['high']:g}{text}{when}"
 
 
 def _papers(references: str) -> str:

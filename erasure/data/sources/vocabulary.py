@@ -174,7 +174,7 @@ def _tokenizer(data_config: DataConfig, name: str, revision: str | None) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"tokenizer must be {WORDS} unless transformers is installed, got {name!r}; "
-            f'pip install "erasure[text]"'
+            f'pip install "erasure-unlearning[text]"'
         ) from error
 
     folder, local = data_config.root / "hf-models", _local(data_config, name)

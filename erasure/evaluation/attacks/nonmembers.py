@@ -14,6 +14,14 @@ ENOUGH = 10
 """Held-out samples of the forgotten population from which on they alone are the non-members."""
 
 
+RULES = {
+    "population": "those of the forgotten population",
+    "classes": "those of the classes in forget",
+    "all": "all of them",
+}
+"""Which held-out samples they are, for a reader."""
+
+
 @dataclass(frozen=True)
 class NonMembers:
     """A choice of held-out samples.
@@ -50,10 +58,15 @@ def non_members(ctx: EvalContext, *, min_n: int = 1) -> NonMembers:
     """
     forget_labels, heldout_labels = ctx.targets("forget"), ctx.targets(ctx.heldout)
     if min(len(forget_labels), len(heldout_labels)) == 0:
-        raise NotComputableError("degenerate", "empty_split")
+        counts = f"forget has {len(forget_labels)} samples, {ctx.heldout} {len(heldout_labels)}"
+        raise NotComputableError("degenerate", "empty_split", counts)
     choice = _choice(ctx, forget_labels, heldout_labels)
     if min(len(forget_labels), len(choice)) < min_n:
-        raise NotComputableError("degenerate", "too_few")
+        counts = (
+            f"forget has {len(forget_labels)} samples, and {ctx.heldout} {len(choice)} to compare "
+            f"them with ({RULES[choice.rule]}); {min_n} of each are needed"
+        )
+        raise NotComputableError("degenerate", "too_few", counts)
     return choice
 
 

@@ -66,7 +66,8 @@ class MIAEntropyLR:
         chosen = non_members(ctx, min_n=self.min_n).chosen
         forget, retain, heldout = (entropies(ctx, part) for part in ctx.parts)
         if len(retain) < self.min_n:
-            raise NotComputableError("degenerate", "too_few")
+            counts = f"retain has {len(retain)} samples; {self.min_n} are needed"
+            raise NotComputableError("degenerate", "too_few", counts)
         generator = stream(ctx.seed, "mia_entropy_lr")
         fold = torch.cat(
             [torch.randperm(len(side), generator=generator) % FOLDS for side in (retain, heldout)]

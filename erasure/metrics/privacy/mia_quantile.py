@@ -91,7 +91,8 @@ class MIAQuantile:
         require_multiclass(ctx)
         chosen = non_members(ctx, min_n=self.min_n).chosen
         if len(chosen) < self.min_heldout:
-            raise NotComputableError("degenerate", "too_few")
+            counts = f"{ctx.heldout} has {len(chosen)} samples; {self.min_heldout} are needed"
+            raise NotComputableError("degenerate", "too_few", counts)
         forget, heldout = (_side(ctx, part) for part in ("forget", ctx.heldout))
         generator = stream(ctx.seed, "mia_quantile")
         # All held-out samples train the regression; only the chosen ones count as non-members.

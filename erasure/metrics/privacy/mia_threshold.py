@@ -86,7 +86,12 @@ class MIAThreshold:
         num_members = len(classes) - int(chosen.sum().item())
         member = torch.arange(len(classes)) < num_members
         if min(num_members, len(classes) - num_members) < self.min_n:
-            raise NotComputableError("degenerate", "too_few")
+            held_out = len(classes) - num_members
+            counts = (
+                f"{self.members} has {num_members} samples, {ctx.heldout} {held_out}; "
+                f"{self.min_n} of each are needed"
+            )
+            raise NotComputableError("degenerate", "too_few", counts)
         values: dict[str, MetricValue] = {}
         for signal in SIGNALS:
             sides = (

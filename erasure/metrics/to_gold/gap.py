@@ -91,7 +91,7 @@ def _average(names: Sequence[str], ctx: EvalContext) -> MetricValue:
             # Without the retrained model all gaps are missing, and no metric is to blame.
             all_missing = error.reason == "missing_gold"
             reason = error.reason if all_missing else f"{name}:{error.reason}"
-            raise NotComputableError(error.status, reason) from error
+            raise NotComputableError(error.status, reason, error.counts) from error
         signed[name] = value - gold
     value = math.fsum(abs(difference) for difference in signed.values()) / len(signed)
     return MetricValue(value=value, n=len(signed), extras={"signed": signed})

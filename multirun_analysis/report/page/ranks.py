@@ -59,9 +59,8 @@ def _section(parts: Sequence[Part]) -> Section:
 
 
 def _ranked_metrics(data: ReportData) -> list[str]:
-    judged = [name for name in data.board.metrics if name in data.judged]
-    first = [data.board.ranked_by] if data.board.ranked_by else []
-    return list(dict.fromkeys([*first, *judged]))
+    names = dict.fromkeys([data.board.ranked_by, *data.board.metrics])
+    return [name for name in names if name in data.judged]
 
 
 def ranking(data: ReportData, metric: str) -> Ranking:

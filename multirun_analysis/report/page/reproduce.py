@@ -2,7 +2,7 @@
 
 import shlex
 
-from erasure.schema import without_password
+from erasure.schema import console_words, without_password
 from multirun_analysis.errors import AnalysisError
 from multirun_analysis.report.page.data import ReportData
 from multirun_analysis.report.page.parts import Code, Items, Part, Section
@@ -67,7 +67,9 @@ def _best(data: ReportData) -> list[Part]:
 
 def _report(data: ReportData) -> str:
     results = data.results
-    words = ["python", "-m", "multirun_analysis", "report", "--output", "report"]
+    program = console_words()
+    words = [*program, "report"] if program else ["python", "-m", "multirun_analysis", "report"]
+    words += ["--output", "report"]
     words += ["--tracking-uri", without_password(results.uri)]
     for sweep in results.sweeps[:MOST_SWEEPS]:
         words += ["--parent", sweep.run_id]

@@ -73,7 +73,7 @@ def _overall(data: ReportData) -> list[str]:
     """Return what holds for all blocks together."""
     runs, metric = data.results.runs, data.board.ranked_by
     sentences = []
-    if len(data.board.blocks) > 1 and metric:
+    if len(data.board.blocks) > 1 and metric in data.judged:
         ranks_found = ranking(data, metric)
         ranks = [f"{method} {rank:.2f}" for method, rank in ranks_found.average_ranks.items()]
         if len(ranks_found.ranks):
@@ -113,8 +113,13 @@ def _leader(data: ReportData, block: str, lines: list[Line]) -> str:
         return f"{sentence}; without an interval, {record['interval']}."
     half = format_number((record["high"] - record["low"]) / 2)
     rest = [data.record(block, board.ranked_by, line.method) for line in scored[1:]]
-    # not >: a method without an interval has NaN ends, and nothing excludes it
-    near = [row["method"] for row in rest if not row["cost_low"] > record["cost_high"]]
+    # rows are ranked by means where there is an objective, and by costs where there is none
+    by_mean = board.ranked_by in data.results.objective
+    low, high = ("low", "high") if by_mean else ("cost_low", "cost_high")
+    # a method without an interval has NaN ends, and nothing excludes it
+    near = [
+        row["method"] for row in rest if not (row[low] > record[high] or row[high] < record[low])
+    ]
     if not rest:
         return f"{sentence} ± {half}; it is the only method."
     if not near:

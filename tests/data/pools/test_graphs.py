@@ -315,7 +315,7 @@ def test_without_rdkit_the_message_says_what_to_install(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torch_geometric.utils.from_smiles", missing)
     write_molecules(tmp_path, "bace")
-    with pytest.raises(DataError, match=r"pip install 'erasure\[graphs\]'"):
+    with pytest.raises(DataError, match=r'pip install "erasure-unlearning\[graphs\]"'):
         Molecules(name="bace")(data_config(tmp_path))
 
 

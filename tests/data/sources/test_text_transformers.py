@@ -21,7 +21,7 @@ PIECES += [f"##{digit}" for digit in range(10)]
 def test_a_missing_library_is_told_with_the_setting_that_needs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(
-        ConfigError, match=r'tokenizer must be words .*pip install "erasure\[text\]"'
+        ConfigError, match=r'tokenizer must be words .*pip install "erasure-unlearning\[text\]"'
     ):
         SyntheticText(tokenizer="org/tiny")(DataConfig())
 

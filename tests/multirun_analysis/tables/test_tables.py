@@ -7,8 +7,10 @@ import statistics
 
 import pandas as pd
 import pytest
-from tracked import FORGET, GOLD_FORGET, SECONDS
+from tracked import FORGET, GOLD_FORGET, SECONDS, SEEDS, entries, roles, trial_of
 
+import erasure
+from erasure.results.record import TrialResult
 from erasure.schema import format_number, without_password
 from multirun_analysis import AnalysisError, aggregate, leaderboard, load
 from multirun_analysis.read.frame import MetricMeaning
@@ -118,6 +120,39 @@ def test_yardsticks_are_never_best_and_come_last(board):
     assert set(methods[-4:-2]) == {"identity", "retrain"}
     assert methods[0] == "scrub (alpha=0.5)"
     assert board.ranked_by == "gap/avg"
+
+
+def test_python_has_the_numbers_of_the_tracked_sweep(table, board):
+    """The same trials, once written to MLflow and loaded, and once handed over in memory."""
+    methods = [("scrub", "0.5"), ("scrub", "0.9")]
+    methods += [(name, "") for name in ("identity", "retrain", "finetune", "grad_ascent")]
+    in_memory = [
+        TrialResult(
+            trial=trial_of(name, alpha, seed),
+            outcome="diverged" if (name, seed) == ("grad_ascent", 3) else "finished",
+            metrics={
+                key: entry["value"]
+                for key, entry in entries(roles(name, alpha, seed)).items()
+                if entry["value"] is not None
+            },
+        )
+        for name, alpha in methods
+        for seed in SEEDS
+        if (name, seed) != ("grad_ascent", 4)  # never started
+    ]
+    settings = erasure.leaderboard(
+        in_memory, metrics=["forget/accuracy", "mia/loss/auc", "gap/avg"]
+    )
+    lines = [line for line in board.lines if not line.model]
+    assert list(settings["method"]) == [line.method for line in lines]
+    assert list(settings["reference"]) == [line.reference for line in lines]
+    tracked = table[table["role"] == "unlearned"].set_index(["method", "metric"])
+    for _, row in settings.iterrows():
+        for metric in ("forget/accuracy", "mia/loss/auc", "gap/avg"):
+            cell = tracked.loc[(row["method"], metric)]
+            for name, suffix in (("mean", ""), ("sd", " sd"), ("low", " low"), ("high", " high")):
+                assert row[metric + suffix] == pytest.approx(cell[name], rel=0, abs=0, nan_ok=True)
+            assert row[f"{metric} n"] == cell["n_ok"]
 
 
 def test_a_metric_no_run_has_is_refused_with_names_that_are_near(results):

@@ -49,10 +49,10 @@ class Molecules:
     """A collection of MoleculeNet with one label per molecule: bace, bbbp or hiv.
 
     Files placed by hand belong into ``<data.root>/<name>/raw``. There are no checksums for them.
-    Molecules are read from SMILES by RDKit (``pip install 'erasure[graphs]'``); those it cannot
-    read, and those without a label, are left out, and how many there are is said. An atom has
-    the nine numbers of the Open Graph Benchmark, a bond its three. The attribute ``line`` is the
-    line of the file, from 0, that a molecule is from.
+    Molecules are read from SMILES by RDKit (``pip install "erasure-unlearning[graphs]"``); those
+    it cannot read, and those without a label, are left out, and how many there are is said. An
+    atom has the nine numbers of the Open Graph Benchmark, a bond its three. The attribute
+    ``line`` is the line of the file, from 0, that a molecule is from.
 
     Args:
         name: Which collection.
@@ -164,7 +164,8 @@ def _reader() -> Callable[[str], Any]:
         from_smiles("C")
     except ImportError as error:
         raise DataError(
-            "molecules are read by RDKit, which is not installed: pip install 'erasure[graphs]'"
+            "molecules are read by RDKit, which is not installed: "
+            'pip install "erasure-unlearning[graphs]"'
         ) from error
     return cast("Callable[[str], Any]", from_smiles)
 
