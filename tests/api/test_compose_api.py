@@ -1,7 +1,9 @@
 """``erasure.compose`` composes what the command line does, and leaves nothing behind."""
 
+import doctest
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
 from hydra import compose, initialize_config_dir, version
@@ -79,3 +81,8 @@ def test_the_package_alone_imports_neither_torch_nor_hydra(python):
     )
     assert python("-c", code).stdout.split("\n")[0] == "[] True"
     assert "torch" in sys.modules  # here, where trials run
+
+
+def test_the_examples_are_true():
+    result = doctest.testmod(import_module("erasure.api.compose"))
+    assert (result.failed, result.attempted) == (0, 4)
