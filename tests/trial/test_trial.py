@@ -23,9 +23,11 @@ NEEDS_MORE = {
         "confusion": ["split.classes=[1,2]"],
         "difficulty": [],
         "ids": ["split.path=ids.txt"],
-        "query": ["split.query='class == 1'"],
+        "query": ["split.where='class == 1'"],
         "subclass": ["split.values=[1]"],
     },
+    # an object of a relative place has the absolute one
+    "tracking": {"mlflow": ["tracking.uri=sqlite:////there/mlflow.db"]},
 }
 """What options cannot be built without, by group."""
 
