@@ -17,20 +17,21 @@ from omegaconf import DictConfig, OmegaConf
 from erasure.core.errors import ConfigError, ErasureError
 
 
-def build(node: DictConfig, key: str, **offered: Any) -> Any:
+def build(node: DictConfig | Mapping[str, Any], key: str, **offered: Any) -> Any:
     """Instantiate the ``_target_`` of ``node`` and everything inside it.
 
     This is the only place that instantiates. Before it does, every setting is checked against
     the signature of its target, so that a message names what is wrong.
 
     Args:
-        node: A config with a ``_target_``.
+        node: A config with a ``_target_``, or the same as plain data.
         key: Its path, for messages.
         offered: Arguments the target gets if it accepts them and the config does not set them.
 
     Raises:
         ConfigError: If a name, type or value is wrong.
     """
+    node = node if isinstance(node, DictConfig) else OmegaConf.create(dict(node))
     plain = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
     if "_target_" not in plain:
         raise ConfigError(f"{key} must be an option with a _target_, got {plain!r}")

@@ -1,4 +1,4 @@
-"""When a sweep starts nothing new: its hours are over, or Ctrl-C was pressed once."""
+"""When a sweep starts nothing new: its hours are over, something failed, or Ctrl-C."""
 
 import math
 import signal
@@ -14,6 +14,7 @@ from rich.console import Console
 from erasure.core.errors import ConfigError
 
 INTERRUPTED = "interrupted"
+FIRST_FAILURE = "stopped at the first failure (hydra.sweeper.stop_at_first_failure)"
 
 
 @dataclass
@@ -22,22 +23,30 @@ class Stop:
 
     Args:
         deadline: Value of :func:`time.monotonic` after which nothing is.
+        at_first_failure: Whether nothing is once something failed.
         reason: Empty as long as something is.
     """
 
     deadline: float = math.inf
+    at_first_failure: bool = False
     reason: str = ""
 
     @classmethod
-    def after(cls, hours: float | None) -> "Stop":
+    def after(cls, hours: float | None, *, at_first_failure: bool = False) -> "Stop":
         """Return a stop that is due in so many hours from now, or never."""
-        return cls() if hours is None else cls(deadline=time.monotonic() + 3600 * hours)
+        deadline = math.inf if hours is None else time.monotonic() + 3600 * hours
+        return cls(deadline=deadline, at_first_failure=at_first_failure)
 
     def is_due(self) -> bool:
         """Tell whether nothing new is to be started; once due, it stays so."""
         if not self.reason and time.monotonic() > self.deadline:
             self.reason = "hydra.sweeper.max_hours is over"
         return bool(self.reason)
+
+    def hear_of_failure(self) -> None:
+        """Take note that something failed, which ends a sweep that wants no more of it."""
+        if self.at_first_failure:
+            self.reason = self.reason or FIRST_FAILURE
 
 
 @contextmanager
@@ -58,6 +67,16 @@ def patient(stop: Stop, console: Console) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def check_switch(name: str, value: object) -> None:
+    """Refuse what is neither true nor false.
+
+    Raises:
+        ConfigError: The message names ``hydra.sweeper.<name>``.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"hydra.sweeper.{name} must be true or false, got {value!r}")
 
 
 def check_time(name: str, value: object) -> None:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from erasure.config.compose import hydra_sees
 from erasure.core.splits import View
+from erasure.launch.run import Run
 from erasure.training.compute import device_kind
 from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.assemble import assemble, build_tracker
@@ -36,20 +37,20 @@ class RequiredModel:
     key: str
 
 
-def required_models(configs: Sequence[DictConfig]) -> list[RequiredModel]:
-    """Refuse trials that cannot run, and return the models that all of them need.
+def required_models(runs: Sequence[Run]) -> list[RequiredModel]:
+    """Refuse runs that cannot be carried out, and return the models that all of them need.
 
     Raises:
         ErasureError: If one cannot run.
     """
     required: list[RequiredModel] = []
-    for config in configs:
-        with hydra_sees(config):
-            required.extend(check(config))
+    for run in runs:
+        with hydra_sees(run.config):
+            required.extend(check(run.config))
     return required
 
 
-def check(cfg: DictConfig) -> list[RequiredModel]:
+def check(cfg: Any) -> list[RequiredModel]:
     """Refuse a trial that cannot run, without running it, and return the models it needs.
 
     They are those that the trial asks for itself; what a method trains besides them is known

@@ -5,47 +5,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from rich.console import Console
 
 from erasure.config.build import build
-from erasure.config.command import typed_command
 from erasure.config.compose import hydra_sees
-from erasure.config.overrides import Axes
 from erasure.core.errors import ConfigError, TrackingError
-from erasure.core.fingerprint import combine
 from erasure.launch.run import Run
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
-from erasure.sweep.files import SweepSummary
+from erasure.sweep.files import SummaryTable, SweepSummary
 from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.sweep.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
 from erasure.trial.assemble import build_tracker, current_data_fingerprint, store_root
-from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
 from erasure.trial.trial import DATA_TAG
-
-
-class Summary(Protocol):
-    """What is left of a sweep when it is over."""
-
-    @property
-    def tracking_run(self) -> str:
-        """The tracking run of the sweep."""
-
-    @property
-    def missing(self) -> int:
-        """How much has no result; with any, the run is shown as failed."""
-
-    def write(self, folder: Path) -> None:
-        """Write files into ``folder``."""
-
-    def markdown(self) -> str:
-        """Return the description of the tracking run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +72,12 @@ class SweepRecords:
     def _counts(self, run: Run, result: TrialResult) -> bool:
         """Tell whether a finished result is what ``run`` asks for; loading the data comes last."""
         artifacts = self.results.artifacts(run.record.fingerprint)
-        return (
-            self.tracker.has(result.run)
-            and not missing_artifacts(artifacts, run.config)
-            and _same_data(run, result)
-        )
+        with hydra_sees(run.config):
+            return (
+                self.tracker.has(result.run)
+                and not missing_artifacts(artifacts, run.config)
+                and _same_data(run, result)
+            )
 
     def earlier_results(self, runs: Sequence[Run]) -> EarlierResults:
         """Return what is there of ``runs`` that are about to be carried out."""
@@ -117,25 +95,24 @@ class SweepRecords:
         with self.store.lock(f"sweep-{self.sweep.fingerprint}"):
             return self.tracker.start_sweep(self.sweep)
 
-    def summarize(self, run_results: Sequence[RunResult], tracking_run: str) -> SweepSummary:
-        """Return the summary of ``run_results``."""
+    def summarize(self, table: SummaryTable, tracking_run: str) -> SweepSummary:
+        """Return the summary of a sweep, of which its source says ``table``."""
         return SweepSummary(
             name=self.sweep.name,
             fingerprint=self.sweep.fingerprint,
             command=self.sweep.command,
             tracking_run=tracking_run,
-            run_results=run_results,
-            board=leaderboard(run_results, self.objective),
+            table=table,
         )
 
-    def close(self, summary: Summary, console: Console) -> None:
+    def close(self, summary: SweepSummary, console: Console) -> None:
         """Write the summary, here and to the tracker, which does not fail a sweep."""
         # The file first: without it, or if the tracker refuses, the same command comes here again
         summary.write(self.folder)
         try:
             self.tracker.reap(self.results.is_claimed)
             self.tracker.finish_sweep(
-                summary.tracking_run, summary.markdown(), self.folder, failed=summary.missing
+                summary.tracking_run, summary.markdown(), self.folder, failed=summary.table.missing
             )
         except TrackingError as error:
             console.print(
@@ -158,61 +135,22 @@ def _same_data(run: Run, result: TrialResult) -> bool:
     """Tell whether the data are still those that a finished trial was about."""
     if DATA_TAG not in result.trial.tags:
         return True
-    with hydra_sees(run.config):
-        return result.trial.tags[DATA_TAG] == current_data_fingerprint(run.config)
+    return result.trial.tags[DATA_TAG] == current_data_fingerprint(run.config)
 
 
-def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
-    """Build the records of a sweep; its first run says where the store and the tracker are.
-
-    Args:
-        runs: The runs.
-        axes: What is swept.
-    """
-    cfg = runs[0].config
-    root = store_root(cfg)
-    # sorted: the order of the axes does not make another sweep
-    identity = combine(sorted(run.record.fingerprint for run in runs))
-    return SweepRecords(
-        sweep=_identity(runs, axes, identity),
-        tracker=build_tracker(cfg),
-        results=ResultStore(root),
-        objective=build(cfg.objective, "objective"),
-        resume=bool(cfg.resume),
-        store=ModelStore(root),
-        folder=root / "sweeps" / identity,
-    )
-
-
-def _identity(runs: Sequence[Run], axes: Axes, fingerprint: str) -> Sweep:
-    command = typed_command()
-    overrides = {key: _values(choices) for key, choices in axes.items()}
-    space = [f"- `{key}`: {values}" for key, values in overrides.items()]
-    return Sweep(
-        fingerprint=fingerprint,
-        name=_name(runs, axes),
-        command=command,
-        overrides=overrides,
-        total=len(runs),
-        description="\n".join([f"{len(runs)} trials", "", *space, "", "```", command, "```"]),
-    )
-
-
-def _name(runs: Sequence[Run], axes: Axes) -> str:
-    if not axes:
-        return runs[0].label
-    counts = " × ".join(_counted(key, len(choices)) for key, choices in axes.items())
-    datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
-    return f"{counts} on {', '.join(datasets)}"
-
-
-def _counted(key: str, count: int) -> str:
-    plural = key in GROUPS or key == "seed"
-    return f"{count} {key}s" if plural else f"{count} values of {key}"
-
-
-def _values(choices: Sequence[str]) -> str:
-    return ", ".join(choice.partition("=")[2] for choice in choices)
+def open_records(cfg: Any, sweep: Sweep) -> SweepRecords:
+    """Build the records of ``sweep``; a configuration says where store and tracker are."""
+    with hydra_sees(cfg):
+        root = store_root(cfg)
+        return SweepRecords(
+            sweep=sweep,
+            tracker=build_tracker(cfg),
+            results=ResultStore(root),
+            objective=build(cfg.objective, "objective"),
+            resume=bool(cfg.resume),
+            store=ModelStore(root),
+            folder=root / "sweeps" / sweep.fingerprint,
+        )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from erasure.tuning.sampler import quiet_optuna
 from erasure.tuning.search_space import Value
 from erasure.tuning.storage import (
     CONSTRAINTS,
+    DEATHS,
     OWNER,
     REASON,
     SEARCH_SETTINGS,
@@ -135,6 +136,14 @@ class StudyClient:
     def give_back(self, claimed: ClaimedTrial) -> None:
         """Leave a trial to whoever comes next, because it could not be brought to its end."""
         claimed.trial.set_user_attr(OWNER, {})
+
+    def count_death(self, claimed: ClaimedTrial, seed_index: int) -> int:
+        """Count that the process with a seed of a trial died, and return how often it did."""
+        trial, index = claimed.trial, str(seed_index)
+        deaths = dict(trial.user_attrs.get(DEATHS, {}))
+        deaths[index] = deaths.get(index, 0) + 1
+        trial.set_user_attr(DEATHS, deaths)
+        return int(deaths[index])
 
     def heartbeat(self, claimed: ClaimedTrial) -> None:
         """Say that this process still works on a trial."""

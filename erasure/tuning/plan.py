@@ -1,22 +1,20 @@
 """Studies of a tuning sweep, composed and checked before anything runs."""
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.distributions import BaseDistribution, distribution_to_json
 
 from erasure.config.build import build
-from erasure.config.compose import Compositions, add_overrides, hydra_sees
+from erasure.config.compose import Compositions, hydra_sees, own_seeds, select, varied
 from erasure.config.overrides import product, swept
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
+from erasure.sweep.plan import composed_run
 from erasure.trial.causes import trial_fingerprint
-from erasure.trial.describe import describe, plain_config
+from erasure.trial.describe import plain_config
 from erasure.trial.objective import Objective
 from erasure.tuning.command import SweepCommand
 from erasure.tuning.search_space import Space, Value, check_space, override_value, search_space
@@ -41,7 +39,7 @@ class StudyPlan:
     name: str
     label: str
     overrides: tuple[str, ...]
-    base: DictConfig
+    base: Any
     space: Space
     objective: Objective
     seeds: tuple[int, ...]
@@ -75,7 +73,7 @@ class StudyPlan:
         drawn = {}
         for name, axis in self.space.items():
             try:
-                drawn[name] = axis.nearest(OmegaConf.select(self.base, name))
+                drawn[name] = axis.nearest(select(self.base, name))
             except KeyError:
                 continue  # not among the choices: the sampler draws it
         return drawn
@@ -83,7 +81,7 @@ class StudyPlan:
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""
         return set(settings) == set(self.space) and all(
-            OmegaConf.select(self.base, name) == value for name, value in settings.items()
+            select(self.base, name) == value for name, value in settings.items()
         )
 
     def run(
@@ -111,26 +109,13 @@ class StudyPlan:
         }
         # ++ sets what is there and adds what is not
         overrides = [f"++{key}={override_value(value)}" for key, value in changes.items()]
-        config = copy.deepcopy(self.base)
-        with open_dict(config), read_write(config.hydra):
-            for key, value in changes.items():
-                OmegaConf.update(config, key, value)
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        add_overrides(config, overrides)
-        with hydra_sees(config):
-            record = describe(config, self.choices)
-        return Run(
-            number=number,
-            overrides=(*self.overrides, *overrides),
-            config=config,
-            record=record,
-            label=record.name,
-            variant=f"{self.label} · trial {trial}",
-        )
+        config = varied(self.base, changes, number, overrides)
+        run = composed_run(config, number, (*self.overrides, *overrides))
+        return replace(run, variant=f"{self.label} · trial {trial}")
 
 
 def plan_studies(
-    loader: ConfigLoader, master: DictConfig, command: SweepCommand, settings: StudySettings
+    compositions: Compositions, command: SweepCommand, settings: StudySettings
 ) -> list[StudyPlan]:
     """Compose every study that ``command`` names.
 
@@ -141,23 +126,22 @@ def plan_studies(
     several = swept(command.axes)
     varying = {choice for choices in several.values() for choice in choices}
     plans: dict[str, StudyPlan] = {}
-    compositions = Compositions(loader=loader, master=master)
     for overrides in product(command.axes):
         chosen = [override for override in overrides if override in varying]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
-            plan = _plan(base, overrides, chosen, command, settings, loader)
+            plan = _plan(base, overrides, chosen, command, settings, compositions.loader)
         plans.setdefault(plan.name, plan)
     return list(plans.values())
 
 
 def _plan(  # one call, all by name in plan_studies
-    base: DictConfig,
+    base: Any,
     overrides: tuple[str, ...],
     varying: Sequence[str],
     command: SweepCommand,
     settings: StudySettings,
-    loader: ConfigLoader,
+    loader: Any,
 ) -> StudyPlan:
     choices = base.hydra.runtime.choices
     unlearner = str(choices.get("unlearner") or "custom")
@@ -169,7 +153,7 @@ def _plan(  # one call, all by name in plan_studies
     # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
     plain = {key: value for key, value in plain_config(base).items() if key != "seed"}
     seeds = tuple(settings.seeds)
-    fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
+    fixed = fingerprint([trial_fingerprint({**plain, "seeds": own_seeds(base)}), list(seeds)])
     groups = [str(choices.get(g) or "") for g in ("dataset", "model", "split")]
     named = "-".join([part for part in (unlearner, *groups) if part])
     name = f"{named}-{fixed[:8]}"
@@ -187,12 +171,6 @@ def _plan(  # one call, all by name in plan_studies
     )
 
 
-def _unset(plain: Mapping[str, Any], base: DictConfig) -> dict[str, Any]:
-    """Return the seeds of the stages that do not follow ``seed``."""
-    raw = OmegaConf.to_container(base.seeds, resolve=False)
-    return {k: v for k, v in plain["seeds"].items() if raw[k] != "${seed}"}  # type: ignore[index]
-
-
 def _suffix(varying: Sequence[str]) -> list[str]:
     return [
         override.partition("=")[2] if override.startswith("unlearner=") else override
@@ -200,8 +178,8 @@ def _suffix(varying: Sequence[str]) -> list[str]:
     ]
 
 
-def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
-    heldout = OmegaConf.select(base, "evaluator.heldout")
+def _refuse_test(base: Any, choices: Mapping[str, Any]) -> None:
+    heldout = select(base, "evaluator.heldout")
     if heldout == "test":
         raise ConfigError(
             f"evaluator must not look at the test set while tuning, got evaluator="
@@ -210,7 +188,7 @@ def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
         )
 
 
-def _space(unlearner: str, command: SweepCommand, loader: ConfigLoader) -> Space:
+def _space(unlearner: str, command: SweepCommand, loader: Any) -> Space:
     """Return the axes of the method, or those of the command line if it has none of its own."""
     try:
         axes = search_space(unlearner, loader)

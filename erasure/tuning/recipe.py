@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from erasure.config.compose import nested_yaml
 from erasure.core.errors import ConfigError
 from erasure.results.provenance import git_tags
 from erasure.trial.objective import Objective
@@ -90,12 +90,10 @@ class Recipe:
 
     def text(self) -> str:
         """Return the YAML file: provenance as comments, choices, and settings."""
-        options, body = self._fixed()
-        for name, value in self.settings.items():
-            OmegaConf.update(body, name, value, force_add=True)
+        options, fixed = self._fixed()
         lines = ["# @package _global_", *(f"# {line}" for line in self._provenance()), "defaults:"]
         lines += [f"  - override /{group}: {option}" for group, option in options.items()]
-        return "\n".join(lines) + "\n" + (OmegaConf.to_yaml(body) if body else "")
+        return "\n".join(lines) + "\n" + nested_yaml(fixed, self.settings)
 
     def _provenance(self) -> Iterator[str]:
         unlearner = self.choices["unlearner"]
@@ -119,7 +117,7 @@ class Recipe:
         beaten = "" if default is None else f" (defaults: {default:.4f})"
         return f"{name} {self.scores[name]:.4f}{beaten}"
 
-    def _fixed(self) -> tuple[dict[str, str], DictConfig]:
+    def _fixed(self) -> tuple[dict[str, str], list[str]]:
         """Return what was fixed and belongs to the task: options of groups, and settings."""
         options = dict(self.choices)
         settings: list[str] = []
@@ -131,7 +129,7 @@ class Recipe:
                 options[key] = value
             elif "." in group and group.split(".")[0] in CHOICES:
                 settings.append(f"{key}={value}")
-        return options, OmegaConf.from_dotlist(settings)
+        return options, settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from erasure.core.errors import ConfigError
-from erasure.launch.interrupts import check_time
+from erasure.launch.interrupts import check_switch, check_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class StudySettings:
         max_hours: Wall time after which no trial is started any more.
         max_trial_seconds: A trial whose method takes longer is pruned.
         max_failures: A study ends when a larger share of at least ten trials failed.
+        stop_at_first_failure: Whether no trial is started any more once one failed.
         params: Axes that are added or replaced; None takes one away, an override fixes it.
         sampler: The node of ``hydra/sweeper/sampler``.
         pruner: The node of ``hydra/sweeper/pruner``.
@@ -39,6 +40,7 @@ class StudySettings:
     max_hours: float | None = None
     max_trial_seconds: float | None = None
     max_failures: float = 1.0
+    stop_at_first_failure: bool = False
     params: Mapping[str, Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class StudySettings:
         check_seeds("seeds", self.seeds)
         for name in ("max_hours", "max_trial_seconds"):
             check_time(name, getattr(self, name))
+        check_switch("stop_at_first_failure", self.stop_at_first_failure)
         if not _is_number(self.max_failures) or not 0 < self.max_failures <= 1:
             raise ConfigError(
                 f"hydra.sweeper.max_failures must be in (0, 1], got {self.max_failures!r}"

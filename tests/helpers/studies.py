@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from erasure.cli.hydra import conf_folder
+from erasure.config.compose import Compositions
 from erasure.config.schema import register_schema
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import JobResult
@@ -17,6 +18,7 @@ from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.sweep.records import SweepRecords
+from erasure.sweep.run import RunQueue
 from erasure.tuning.client import open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import plan_studies
@@ -41,7 +43,7 @@ def planned(*arguments, **changes):
         loader = GlobalHydra.instance().config_loader()
         master = copy.deepcopy(_master())
         command = read_command(loader, wanted.params, arguments)
-        return plan_studies(loader, master, command, wanted)
+        return plan_studies(Compositions(loader=loader, master=master), command, wanted)
 
 
 @cache
@@ -86,19 +88,26 @@ class Runner:
         defaults = {"cap": None, "max_failures": 1.0}
         self.schedule = Schedule(
             clients=clients,
-            records=records,
             lock=contextlib.nullcontext,
             tuning={},
             stop=self.stop,
-            on_outcome=lambda active, outcome: self.outcomes.append(
-                (active.client.plan.label, active.claimed.trial.number, outcome)
-            ),
             **{**defaults, **changes},
         )
+        self.queue = RunQueue(source=self, records=records)
+
+    def ask(self):
+        return self.schedule.ask()
+
+    def tell(self, run, run_result):
+        trial_end = self.schedule.tell(run, run_result)
+        if trial_end is not None:
+            active, outcome = trial_end
+            number = active.claimed.trial.number
+            self.outcomes.append((active.client.plan.label, number, outcome))
 
     def begin(self):
         """Take the next run without finishing it."""
-        return self.schedule.next()
+        return self.queue.next_run()
 
     def end(self, run):
         """Finish a run: with metrics, or with an outcome that has none."""
@@ -118,9 +127,9 @@ class Runner:
             self.results.save(result)
         error = "the worker died" if outcome == "dead" else ""
         job_result = JobResult(
-            number=run.number, seconds=1.0, error=error, log=Path("log"), returned=None
+            number=run.number, seconds=1.0, error=error, log=Path("log"), died=outcome == "dead"
         )
-        self.schedule.record(run, job_result, "")
+        self.queue.record(run, job_result)
 
     def all(self):
         while (run := self.begin()) is not None:

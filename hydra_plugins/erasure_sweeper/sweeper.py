@@ -1,10 +1,9 @@
-"""``hydra/sweeper=grid``: every combination of the given values, resumed by fingerprint.
+"""``hydra/sweeper=grid``, ``optuna`` and ``benchmark``: one sweeper, whose runs have a source.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the sweeper does is in ``erasure.sweep``.
+the sweeper does is in ``erasure.sweep`` and ``erasure.tuning``.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -12,21 +11,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class GridSweeper(Sweeper):
-    """Run a grid of trials; see :func:`erasure.sweep.grid.run_grid`.
+class ErasureSweeper(Sweeper):
+    """Carry out the runs of a source; see :func:`erasure.sweep.run.run_sweep`.
 
     Args:
-        params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
-        max_hours: Wall time after which no trial is started.
+        source: Where runs come from: ``grid``, ``optuna`` or ``benchmark``.
+        settings: The other keys of ``conf/hydra/sweeper/<source>.yaml``.
     """
 
-    def __init__(
-        self,
-        params: Mapping[str, Any] | None = None,
-        max_hours: float | None = None,
-    ) -> None:
-        self.params = params
-        self.max_hours = max_hours
+    def __init__(self, *, source: str, **settings: Any) -> None:
+        self.source = source
+        self.settings = settings
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -41,17 +36,18 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the trials that ``arguments`` ask for and return one result for each."""
+        """Run what ``arguments`` ask for and return one result for each run."""
+        from erasure.config.compose import Compositions
         from erasure.config.errors import shown_by_hydra
-        from erasure.sweep.grid import Grid, run_grid
+        from hydra_plugins.erasure_sweeper._sources import Command
 
         if self.launcher is None or self.config is None or self.hydra_context is None:
             raise RuntimeError("Hydra did not call setup")
         with shown_by_hydra():
-            grid = Grid(
+            loader = self.hydra_context.config_loader
+            command = Command(
+                compositions=Compositions(loader=loader, master=self.config),
                 launcher=self.launcher,
-                loader=self.hydra_context.config_loader,
-                master=self.config,
-                max_hours=self.max_hours,
+                arguments=arguments,
             )
-            return run_grid(grid, self.params, arguments)
+            return command.run(self.source, self.settings)
