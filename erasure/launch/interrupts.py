@@ -33,9 +33,24 @@ class Stop:
 
     @classmethod
     def after(cls, hours: float | None, *, at_first_failure: bool = False) -> "Stop":
-        """Return a stop that is due in so many hours from now, or never."""
+        """Return a stop that is due in so many hours from now, or never.
+
+        Raises:
+            ConfigError: If a value is not allowed.
+        """
+        check_time("max_hours", hours)
+        if not isinstance(at_first_failure, bool):
+            raise ConfigError(
+                "hydra.sweeper.stop_at_first_failure must be true or false, "
+                f"got {at_first_failure!r}"
+            )
         deadline = math.inf if hours is None else time.monotonic() + 3600 * hours
         return cls(deadline=deadline, at_first_failure=at_first_failure)
+
+    @property
+    def may_come(self) -> bool:
+        """Whether it is ever due without Ctrl-C."""
+        return self.at_first_failure or self.deadline < math.inf
 
     def is_due(self) -> bool:
         """Tell whether nothing new is to be started; once due, it stays so."""
@@ -67,16 +82,6 @@ def patient(stop: Stop, console: Console) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def check_switch(name: str, value: object) -> None:
-    """Refuse what is neither true nor false.
-
-    Raises:
-        ConfigError: The message names ``hydra.sweeper.<name>``.
-    """
-    if not isinstance(value, bool):
-        raise ConfigError(f"hydra.sweeper.{name} must be true or false, got {value!r}")
 
 
 def check_time(name: str, value: object) -> None:

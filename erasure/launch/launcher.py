@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from rich.console import Console
 
@@ -17,14 +17,31 @@ from erasure.launch.run import Run
 LONGEST_REASON = 240
 """Characters of an error; launchers append whole logs to theirs."""
 
-NextRun: TypeAlias = Callable[[], Run | None]
-"""Returns a run to carry out, or None if there is none now."""
-
 OnEnd: TypeAlias = Callable[[Run, JobResult], None]
 """Called with each run that ended, and how its process did; the result is looked up elsewhere."""
 
 ToJob: TypeAlias = Callable[[Run, str], Job]
 """Returns what a process has to do for a run below a tracking run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handout:
+    """The runs of a sweep, as a launcher takes them.
+
+    Args:
+        next_run: Returns a run to carry out, or None if there is none now; called whenever there
+            is room for one.
+        on_end: Called with each run that ended.
+        like: Examples of the runs to come.
+        tracking_run: The tracking run of the sweep, below which runs are tracked.
+        batch: Most runs to take at once, for launchers that take many; None is all there are.
+    """
+
+    next_run: Callable[[], Run | None]
+    on_end: OnEnd
+    like: Sequence[Run]
+    tracking_run: str
+    batch: int | None = None
 
 
 class Launcher(Protocol):
@@ -37,24 +54,8 @@ class Launcher(Protocol):
     def warm_up(self, like: Sequence[Run]) -> None:
         """Begin to get ready for runs like these; return at once."""
 
-    def run(
-        self,
-        next_run: NextRun,
-        on_end: OnEnd,
-        *,
-        like: Sequence[Run],
-        tracking_run: str,
-        batch: int | None,
-    ) -> None:
-        """Carry out what ``next_run`` returns, as long as it does.
-
-        Args:
-            next_run: Called for a run whenever there is room for one.
-            on_end: Called with each run that ended.
-            like: Examples of the runs to come.
-            tracking_run: The tracking run of the sweep, below which runs are tracked.
-            batch: Most runs to take at once, where :attr:`takes_all`; None is all there are.
-        """
+    def run(self, handout: Handout) -> None:
+        """Carry out runs as long as there are any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,37 +69,25 @@ class InProcess:
 
     call: Callable[[Any], Any]
     to_job: ToJob
-
-    @property
-    def takes_all(self) -> bool:
-        """Return that a sweep can end between any two."""
-        return False
+    takes_all: ClassVar[bool] = False
 
     def warm_up(self, like: Sequence[Run]) -> None:
         """Do nothing: what runs need is here."""
 
-    def run(
-        self,
-        next_run: NextRun,
-        on_end: OnEnd,
-        *,
-        like: Sequence[Run],  # noqa: ARG002  # the protocol has it
-        tracking_run: str,
-        batch: int | None,  # noqa: ARG002
-    ) -> None:
-        """Carry out what ``next_run`` returns; a run that exits does not take others along."""
+    def run(self, handout: Handout) -> None:
+        """Carry out runs; one that exits does not take others along."""
         if gc.get_freeze_count() == 0:  # else what was imported is searched for garbage always
             gc.collect()
             gc.freeze()
-        while (run := next_run()) is not None:
+        while (run := handout.next_run()) is not None:
             began = time.monotonic()
             error = "it ended without a result"
             try:
-                self.call(self.to_job(run, tracking_run).payload)
+                self.call(self.to_job(run, handout.tracking_run).payload)
             except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever the trial raised
                 error = error_line(raised)
             seconds = time.monotonic() - began
-            on_end(run, JobResult(number=run.number, seconds=seconds, error=error))
+            handout.on_end(run, JobResult(number=run.number, seconds=seconds, error=error))
 
 
 def patience(launcher: Launcher, stop: Stop, console: Console) -> AbstractContextManager[object]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from erasure.launch.jobs import Job, JobResult, NextJob, run_jobs, start_server
-from erasure.launch.launcher import NextRun, OnEnd, ToJob
+from erasure.launch.launcher import Handout, ToJob
 from erasure.launch.run import Run
 from erasure.launch.slots import Resources
 from erasure.launch.worker import pack
@@ -26,40 +26,28 @@ class LocalWorkers:
     to_job: ToJob
     resources: Resources
     preload: Sequence[str] = ()
-
-    @property
-    def takes_all(self) -> bool:
-        """Return that a sweep can end between any two."""
-        return False
+    takes_all: ClassVar[bool] = False
 
     def warm_up(self, like: Sequence[Run]) -> None:
         """Start the process to fork from; see :func:`start_server`."""
         start_server(self.preload, _threads(like))
 
-    def run(
-        self,
-        next_run: NextRun,
-        on_end: OnEnd,
-        *,
-        like: Sequence[Run],
-        tracking_run: str,
-        batch: int | None,  # noqa: ARG002  # the protocol has it
-    ) -> None:
-        """Run what ``next_run`` returns in slots fit for runs like those of ``like``."""
+    def run(self, handout: Handout) -> None:
+        """Carry out runs in slots fit for those that are like the ones to come."""
         running: dict[int, Run] = {}
 
         def next_job() -> Job | None:
-            run = next_run()
+            run = handout.next_run()
             if run is None:
                 return None
             running[run.number] = run
-            return self.to_job(run, tracking_run)
+            return self.to_job(run, handout.tracking_run)
 
         def end(job_result: JobResult) -> None:
-            on_end(running.pop(job_result.number), job_result)
+            handout.on_end(running.pop(job_result.number), job_result)
 
-        cpu_only = all(run.cpu_only for run in like)
-        self.run_jobs(next_job, end, threads=_threads(like), cpu_only=cpu_only)
+        cpu_only = all(run.cpu_only for run in handout.like)
+        self.run_jobs(next_job, end, threads=_threads(handout.like), cpu_only=cpu_only)
 
     def run_jobs(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.table import Table
 
 from erasure.sweep.run_results import RunResult
 
@@ -138,3 +139,13 @@ def _record(run_result: RunResult) -> dict[str, Any]:
         "run": run_result.result.run if run_result.result else "",
         **run_result.metrics,
     }
+
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+    """Return a table for the terminal, whose first ``left`` columns are text."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column, name in enumerate(header):
+        table.add_column(name, justify="left" if column < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table

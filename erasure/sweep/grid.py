@@ -1,15 +1,14 @@
 """A sweep over a list of runs: every combination of the swept values, or what Python lists."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 from erasure.config.command import typed_command
 from erasure.config.overrides import Axes, swept
 from erasure.core.fingerprint import combine
-from erasure.launch.interrupts import Stop, check_switch, check_time
+from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.tracker import Sweep
 from erasure.sweep.grid_table import GridTable
@@ -20,28 +19,6 @@ from erasure.sweep.source import Ended, Outlook
 from erasure.sweep.summary import format_number, leaderboard
 from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridSettings:
-    """How to sweep; the fields are the keys of ``conf/hydra/sweeper/grid.yaml``.
-
-    Args:
-        params: Overrides of every sweep, key to value or ``a,b,c``; the command line wins.
-        max_hours: Wall time after which no trial is started any more.
-        stop_at_first_failure: Whether no trial is started any more once one failed.
-
-    Raises:
-        ConfigError: If a value is not allowed.
-    """
-
-    params: Mapping[str, Any] | None = None
-    max_hours: float | None = None
-    stop_at_first_failure: bool = False
-
-    def __post_init__(self) -> None:
-        check_time("max_hours", self.max_hours)
-        check_switch("stop_at_first_failure", self.stop_at_first_failure)
 
 
 @dataclass(kw_only=True)

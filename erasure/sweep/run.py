@@ -9,7 +9,7 @@ from rich.text import Text
 from erasure.core.errors import ErasureError
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.jobs import JobResult
-from erasure.launch.launcher import Launcher, patience
+from erasure.launch.launcher import Handout, Launcher, patience
 from erasure.launch.run import Run
 from erasure.sweep.files import SummaryTable
 from erasure.sweep.progress import progress
@@ -138,6 +138,13 @@ def _carry_out(
     source = queue.source
     if outlook.done >= outlook.total:
         return None
+    handout = Handout(
+        next_run=queue.next_run,
+        on_end=queue.record,
+        like=outlook.like,
+        tracking_run=tracking_run,
+        batch=source.batch,
+    )
     error: BaseException | None = None
     bar = progress(outlook.total, outlook.done, source.best, console)
     with patience(launcher, stop, console), bar as show, source.opened():
@@ -149,13 +156,7 @@ def _carry_out(
 
         queue.show = show_and_stop
         try:
-            launcher.run(
-                queue.next_run,
-                queue.record,
-                like=outlook.like,
-                tracking_run=tracking_run,
-                batch=source.batch,
-            )
+            launcher.run(handout)
         except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
             error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         queue.record_unreported()

@@ -16,16 +16,10 @@ from erasure.sweep.run_results import RunResult
 from erasure.sweep.source import Ended, EndState, Outlook
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial
-from erasure.tuning.client import StudyClient, TrialOutcome, open_study
+from erasure.tuning.client import StudyClient, TrialOutcome, open_study, sampler_of
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.records import conditions, outlook, search_settings, tuning_sweep
-from erasure.tuning.sampler import (
-    build_pruner,
-    build_sampler,
-    is_pruning,
-    most_trials,
-    rehearse,
-)
+from erasure.tuning.sampler import build_pruner, is_pruning, rehearse
 from erasure.tuning.schedule import ActiveTrial, Schedule
 from erasure.tuning.search_space import Value
 from erasure.tuning.settings import StudySettings
@@ -132,18 +126,10 @@ class Studies:
         with study_lock(root):
             return [
                 open_study(
-                    plan=plan,
-                    storage=storage,
-                    total=trials_of(plan, settings),
-                    sampler=partial(
-                        build_sampler,
-                        settings.sampler,
-                        plan.space,
-                        plan.name,
-                        constrained=bool(plan.objective.constraints),
-                    ),
-                    pruner=build_pruner(settings.pruner, len(plan.seeds)),
-                    search_settings=search_settings(plan, settings, self.records),
+                    plan,
+                    storage,
+                    settings,
+                    search_settings(plan, settings, self.records),
                     shared=is_server(url),
                 )
                 for plan in self.plans
@@ -193,22 +179,13 @@ class Studies:
         )
 
 
-def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
-    """Return the trials of a study; one without anything to draw needs a single one."""
-    if not plan.space:
-        return 1
-    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0)
-    return most_trials(sampler, settings.n_trials)
-
-
 def _samples(plan: StudyPlan) -> list[Run]:
     """Return one run for each seed of a study."""
     return [plan.run(0, {}, 0, index, {}) for index in range(len(plan.seeds))]
 
 
 def _rehearse(plan: StudyPlan, settings: StudySettings) -> None:
-    constrained = bool(plan.objective.constraints)
-    sampler = build_sampler(settings.sampler, plan.space, plan.name, 0, constrained=constrained)
+    sampler = sampler_of(plan, settings)(0)
     pruner = build_pruner(settings.pruner, len(plan.seeds))
     rehearse(sampler, pruner, plan.distributions, plan.objective.directions)
 

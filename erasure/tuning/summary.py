@@ -9,11 +9,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from erasure.launch.interrupts import FIRST_FAILURE
-from erasure.sweep.files import markdown_table, num_trained, to_csv
+from erasure.sweep.files import markdown_table, num_trained, plain_table, to_csv
 from erasure.sweep.run_results import RunResult
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial, overrides_of, pareto_front, settings_of
@@ -156,11 +155,7 @@ class StudyTable:
 
     def show(self, console: Console) -> None:
         """Print the table, what failed and why, and the commands that go on from here."""
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for column, name in enumerate(_header(self.studies)):
-            table.add_column(name, justify="right" if column else "left", no_wrap=True)
-        for result in self.studies:
-            table.add_row(*_row(result))
+        table = plain_table(_header(self.studies), [_row(result) for result in self.studies])
         console.print()
         console.print(table)
         for result in self.studies:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hydra.core.utils import JobReturn, configure_log
 from hydra.plugins.launcher import Launcher as AnyHydraLauncher
@@ -22,7 +22,7 @@ from erasure.config.hydra_job import (
     run_here,
 )
 from erasure.launch.jobs import Job, JobResult, jobs_from
-from erasure.launch.launcher import InProcess, Launcher, NextRun, OnEnd, error_line
+from erasure.launch.launcher import Handout, InProcess, Launcher, error_line
 from erasure.launch.local import LocalWorkers
 from erasure.launch.run import Run
 
@@ -53,28 +53,17 @@ class AllAtOnce:
     """
 
     launcher: AnyHydraLauncher
-
-    @property
-    def takes_all(self) -> bool:
-        """Return that a sweep cannot end between two."""
-        return True
+    takes_all: ClassVar[bool] = True
 
     def warm_up(self, like: Sequence[Run]) -> None:
         """Do nothing: it gets ready by itself."""
 
-    def run(
-        self,
-        next_run: NextRun,
-        on_end: OnEnd,
-        *,
-        like: Sequence[Run],  # noqa: ARG002  # the protocol has it
-        tracking_run: str,
-        batch: int | None,
-    ) -> None:
-        """Hand over what ``next_run`` returns, ``batch`` runs at a time."""
-        while runs := list(islice(iter(next_run, None), batch)):
-            for run, job_result in zip(runs, self._launch(runs, tracking_run), strict=True):
-                on_end(run, job_result)
+    def run(self, handout: Handout) -> None:
+        """Hand over runs, as many at a time as a batch has."""
+        while runs := list(islice(iter(handout.next_run, None), handout.batch)):
+            returned = self._launch(runs, handout.tracking_run)
+            for run, job_result in zip(runs, returned, strict=True):
+                handout.on_end(run, job_result)
 
     def _launch(self, runs: Sequence[Run], tracking_run: str) -> list[JobResult]:
         overrides = [[*run.overrides, parent_override(tracking_run)] for run in runs]

@@ -4,6 +4,7 @@ Hydra imports this module whenever it starts, so nothing heavy may be imported a
 the sweeper does is in ``erasure.sweep`` and ``erasure.tuning``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -16,11 +17,24 @@ class ErasureSweeper(Sweeper):
 
     Args:
         source: Where runs come from: ``grid``, ``optuna`` or ``benchmark``.
-        settings: The other keys of ``conf/hydra/sweeper/<source>.yaml``.
+        params: Overrides of every sweep, or axes of every study; the command line wins.
+        max_hours: Wall time after which no trial is started any more.
+        stop_at_first_failure: Whether no trial is started any more once one failed.
+        settings: The keys of ``conf/hydra/sweeper/<source>.yaml`` that the others lack.
     """
 
-    def __init__(self, *, source: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        source: str,
+        params: Mapping[str, Any] | None = None,
+        max_hours: float | None = None,
+        stop_at_first_failure: bool = False,
+        **settings: Any,
+    ) -> None:
         self.source = source
+        self.reading = {"params": params}
+        self.ends = {"max_hours": max_hours, "stop_at_first_failure": stop_at_first_failure}
         self.settings = settings
 
     def setup(
@@ -39,15 +53,18 @@ class ErasureSweeper(Sweeper):
         """Run what ``arguments`` ask for and return one result for each run."""
         from erasure.config.compose import Compositions
         from erasure.config.errors import shown_by_hydra
-        from hydra_plugins.erasure_sweeper._sources import Command
+        from hydra_plugins.erasure_sweeper._sources import run_command
 
         if self.launcher is None or self.config is None or self.hydra_context is None:
             raise RuntimeError("Hydra did not call setup")
+        loader = self.hydra_context.config_loader
         with shown_by_hydra():
-            loader = self.hydra_context.config_loader
-            command = Command(
+            return run_command(
+                self.source,
+                self.launcher,
+                **self.ends,  # type: ignore[arg-type]  # checked in there
                 compositions=Compositions(loader=loader, master=self.config),
-                launcher=self.launcher,
                 arguments=arguments,
+                reading=self.reading,
+                settings=self.settings,
             )
-            return command.run(self.source, self.settings)

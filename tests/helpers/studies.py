@@ -22,7 +22,6 @@ from erasure.sweep.run import RunQueue
 from erasure.tuning.client import open_study
 from erasure.tuning.command import read_command
 from erasure.tuning.plan import plan_studies
-from erasure.tuning.sampler import build_pruner, build_sampler
 from erasure.tuning.schedule import Schedule
 from erasure.tuning.settings import StudySettings
 
@@ -42,7 +41,7 @@ def planned(*arguments, **changes):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = copy.deepcopy(_master())
-        command = read_command(loader, wanted.params, arguments)
+        command = read_command(loader, None, arguments)
         return plan_studies(Compositions(loader=loader, master=master), command, wanted)
 
 
@@ -53,21 +52,10 @@ def _master():
 
 def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, search_settings=None):
     """Open the study of a plan, in memory unless told otherwise."""
-    return open_study(
-        plan=plan,
-        storage=storage or optuna.storages.InMemoryStorage(),
-        total=total,
-        sampler=lambda number: build_sampler(
-            sampler,
-            plan.space,
-            plan.name,
-            number,
-            constrained=bool(plan.objective.constraints),
-        ),
-        pruner=build_pruner(pruner, len(plan.seeds)),
-        search_settings={"pruner": dict(pruner), **(search_settings or {})},
-        shared=False,
-    )
+    search = settings(n_trials=total, sampler=sampler, pruner=pruner)
+    kept = {"pruner": dict(pruner), **(search_settings or {})}
+    storage = storage or optuna.storages.InMemoryStorage()
+    return open_study(plan, storage, search, kept, shared=False)
 
 
 class Runner:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
+from erasure.launch.launcher import Handout
 from hydra_plugins.erasure_launcher._launchers import AllAtOnce
 
 TRIALS = [SimpleNamespace(number=number, overrides=(f"seed={number}",)) for number in (3, 5)]
@@ -33,13 +34,14 @@ def ended(value):
 
 def ends(launcher, batch=None):
     reported, waiting = [], iter(TRIALS)
-    AllAtOnce(launcher=launcher).run(
-        lambda: next(waiting, None),
-        lambda run, job_result: reported.append((run.number, job_result)),
+    handout = Handout(
+        next_run=lambda: next(waiting, None),
+        on_end=lambda run, job_result: reported.append((run.number, job_result)),
         like=TRIALS,
         tracking_run="7e3",
         batch=batch,
     )
+    AllAtOnce(launcher=launcher).run(handout)
     return reported
 
 

@@ -14,12 +14,11 @@ from rich.text import Text
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
-from erasure.launch.launcher import Launcher
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
 from erasure.sweep.grid import Grid
 from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
-from erasure.sweep.run import GOES_ON, SweepError, run_sweep
+from erasure.sweep.run import GOES_ON, SweepError
 from erasure.sweep.run_results import RunResult
 from erasure.sweep.source import Source
 from erasure.training.model_store import ModelStore
@@ -27,11 +26,11 @@ from erasure.trial.assemble import store_root
 from erasure.trial.causes import to_absolute
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
 from erasure.tuning.benchmark.trials import Composer, Confirmation, MethodRuns
-from erasure.tuning.client import is_hopeless
+from erasure.tuning.client import is_hopeless, trials_of
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.recipe import KeptStudy, kept_studies, recipe_name
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.study import Studies, trials_of
+from erasure.tuning.study import Studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +42,16 @@ class Benchmark:
         settings: How to search.
         composer: Composes the confirming trials, and has their seeds.
         stop: Due when no trial may be started any more, by either half.
-        launcher: Carries out the runs of both halves.
+        sweep: Carries out the runs of a source.
         console: Where to say how it goes.
-        on_start: Called before the first run of either half.
     """
 
     plans: Sequence[StudyPlan]
     settings: StudySettings
     composer: Composer
     stop: Stop
-    launcher: Launcher
+    sweep: Callable[[Source], list[RunResult]]
     console: Console
-    on_start: Callable[[], None] = lambda: None
 
     @property
     def confirmation(self) -> Confirmation:
@@ -66,14 +63,13 @@ class Benchmark:
         """The store."""
         return store_root(self.plans[0].base)
 
-    def sweep(self, source: Source, title: str) -> tuple[list[RunResult], str]:
+    def half(self, source: Source, title: str) -> tuple[list[RunResult], str]:
         """Run one half and return its results, or what went wrong."""
         self.console.print(title, style="bold")
         try:
-            results = run_sweep(source, self.launcher, self.stop, self.console, self.on_start)
+            return self.sweep(source), ""
         except SweepError as error:
             return [], str(error)
-        return results, ""
 
 
 def run_benchmark(benchmark: Benchmark) -> list[RunResult]:
@@ -96,7 +92,7 @@ def run_benchmark(benchmark: Benchmark) -> list[RunResult]:
         methods = benchmark.composer.untuned(plans)
     _check(benchmark, methods)
     studies = Studies.of(plans, settings, benchmark.stop)
-    _, tuning_problem = benchmark.sweep(studies, "tuning, on validation data")
+    _, tuning_problem = benchmark.half(studies, "tuning, on validation data")
     kept = _finished(benchmark, tuning_problem)
     folder = _folder(benchmark)
     recipes = [study.recipe().write(folder) for study in kept.values() if study.best]
@@ -104,7 +100,7 @@ def run_benchmark(benchmark: Benchmark) -> list[RunResult]:
         methods = benchmark.composer.tuned(methods, kept)
     evaluator = benchmark.confirmation.evaluator
     title = f"\nconfirming on other seeds, evaluator={evaluator}"
-    run_results, confirming_problem = benchmark.sweep(_confirming(benchmark, methods), title)
+    run_results, confirming_problem = benchmark.half(_confirming(benchmark, methods), title)
     table = _table(benchmark, methods, recipes)
     table.write(folder)
     table.show(console, folder)

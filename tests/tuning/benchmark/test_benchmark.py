@@ -70,7 +70,7 @@ def begun(plans, composer):
         settings=settings(n_trials=4),
         composer=composer,
         stop=Stop(),
-        launcher=SimpleNamespace(),
+        sweep=lambda _: pytest.fail("it was tuned"),
         console=Console(quiet=True),
     )
 
@@ -156,9 +156,7 @@ def test_bad_settings_name_their_key(changes, message):
         ((*GIVEN, "evaluator=standard"), (7,), "must not look at the test set"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused_before_tuning(compositions, monkeypatch, overrides,
-                                                          seeds, message):  # fmt: skip
-    monkeypatch.setattr(benchmark, "run_sweep", lambda *_: pytest.fail("it was tuned"))
+def test_what_cannot_be_compared_is_refused_before_tuning(compositions, overrides, seeds, message):
     command = read_command(compositions.loader, None, overrides)
 
     def compare():
