@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from erasure.tuning.plan import StudyPlan
     from erasure.tuning.settings import StudySettings
 
+EVERY_SOURCE = ("params", "max_hours", "stop_at_first_failure")
+"""Keys that each source has, and that the sweeper itself takes."""
+
 CONFIRMATION = {"confirm_seeds": "seeds", "confirm_evaluator": "evaluator", "output": "output"}
 """Keys of a benchmark that are about its second half, and what they are in it."""
 
@@ -163,6 +166,6 @@ def _refuse_unknown(keys: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse a key that the source does not have."""
     for key in keys:
         if key not in names:
-            close = get_close_matches(key, names, n=1)
+            close = get_close_matches(key, [*names, *EVERY_SOURCE], n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ConfigError(f"hydra.sweeper.{key} is no setting of this hydra/sweeper{hint}")
