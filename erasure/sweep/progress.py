@@ -48,7 +48,8 @@ def progress(
             if timed and not estimated and tally.left:
                 estimated = True
                 console.print(_estimate(ended, tally), soft_wrap=True)
-            bar.update(task, completed=tally.done, description=tally.text(best()))
+            if console.is_terminal:  # the best of a study is looked up in its storage
+                bar.update(task, completed=tally.done, description=tally.text(best()))
 
         yield show
 

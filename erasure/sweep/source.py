@@ -54,7 +54,7 @@ class Ended:
 class Source(Protocol):
     """Where the runs of a sweep come from: a list, or studies.
 
-    It knows nothing of launchers, Ctrl-C, or the terminal.
+    It knows nothing of processes, of other sources, or of the terminal.
     """
 
     @property

@@ -92,7 +92,7 @@ def test_a_list_is_carried_out_in_this_process_and_read_back_then(tmp_path):
 
 def test_one_failure_does_not_end_a_sweep(tmp_path):
     swept = Swept(tmp_path, [1, 2, 3], fails=[2])
-    with pytest.raises(SweepError, match="^1 of 3 trials failed$"):
+    with pytest.raises(SweepError, match=r"^1 of 3 trials failed$"):
         swept.run()
     assert swept.ran == [1, 2, 3]
     assert "number 2: ValueError: too odd" in swept.out.getvalue()
