@@ -36,7 +36,7 @@ class Job:
     Args:
         number: Tells it from other jobs.
         payload: What the call is made with; any process can unpickle it.
-        log: File for everything the job prints, in a folder that is there.
+        log: File for everything the job prints.
     """
 
     number: int

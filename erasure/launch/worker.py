@@ -45,6 +45,7 @@ def work(
 
 def _print_to(log: Path) -> None:
     """Send standard output and error, C libraries included, to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     # the descriptors themselves: CUDA, faulthandler and child processes write past sys.stdout

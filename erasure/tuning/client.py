@@ -48,12 +48,10 @@ class ClaimedTrial:
     Args:
         trial: The trial.
         settings: What was drawn.
-        taken_over: Whether another process began it and died.
     """
 
     trial: Trial
     settings: Mapping[str, Value]
-    taken_over: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +112,7 @@ class StudyClient:
             trial.set_user_attr(SEEN, time.time())
             space = self.plan.space
             settings = {name: axis.suggest(trial, name) for name, axis in space.items()}
-        return ClaimedTrial(trial=trial, settings=settings, taken_over=dead is not None)
+        return ClaimedTrial(trial=trial, settings=settings)
 
     def tell(self, claimed: ClaimedTrial, outcome: TrialOutcome) -> None:
         """Write down how a trial ended."""

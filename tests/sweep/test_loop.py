@@ -2,7 +2,8 @@
 
 import io
 import json
-from pathlib import Path
+import os
+from functools import partial
 
 import pytest
 from omegaconf import OmegaConf
@@ -11,7 +12,9 @@ from rich.console import Console
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import Job, JobResult
 from erasure.launch.launcher import InProcess
+from erasure.launch.local import LocalWorkers
 from erasure.launch.run import Run
+from erasure.launch.slots import Resources
 from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
@@ -66,12 +69,13 @@ class Swept:
             TrialResult(trial=record, outcome="finished", metrics=metrics, run=NOWHERE)
         )
 
-    def run(self):
-        def to_job(run, tracking_run):
-            return Job(number=run.number, payload=run.config["number"], log=Path("log"))
-
-        launcher = InProcess(call=self.call, to_job=to_job)
+    def run(self, launcher=None):
+        launcher = launcher or InProcess(call=self.call, to_job=self.to_job)
         return run_sweep(self.grid, launcher, self.stop, Console(file=self.out, width=200))
+
+    def to_job(self, run, tracking_run):
+        log = self.results.root / f"{run.number}.log"
+        return Job(number=run.number, payload=run.config["number"], log=log)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +92,25 @@ def test_a_list_is_carried_out_in_this_process_and_read_back_then(tmp_path):
     assert larger.ran == [3]
     files = json.loads((tmp_path / "sweeps" / "sweep.json").read_text())
     assert [trial["name"] for trial in files["trials"]] == ["number 3", "number 2", "number 1"]
+
+
+@pytest.mark.slow
+def test_processes_carry_out_what_is_no_configuration(tmp_path):
+    swept = Swept(tmp_path, [1, 2, 3], fails=[2])
+    resources = Resources(n_jobs=2, gpus="none")
+    call = partial(carry_out, tmp_path)
+    workers = LocalWorkers(call=call, to_job=swept.to_job, resources=resources)
+    with pytest.raises(SweepError, match=r"^1 of 3 trials failed$"):
+        swept.run(workers)
+    out = swept.out.getvalue()
+    assert "number 2: the worker died (exit code 7) (log: " in out
+    assert "3 trials: 2 finished, 1 failed" in out
+
+
+def carry_out(root, number):
+    if number == 2:
+        os._exit(7)
+    Swept(root, [number]).call(number)
 
 
 def test_one_failure_does_not_end_a_sweep(tmp_path):
