@@ -25,7 +25,7 @@ ToJob: TypeAlias = Callable[[Run, str], Job]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handout:
+class LaunchRequest:
     """The runs of a sweep, as a launcher takes them.
 
     Args:
@@ -54,7 +54,7 @@ class Launcher(Protocol):
     def warm_up(self, like: Sequence[Run]) -> None:
         """Begin to get ready for runs like these; return at once."""
 
-    def run(self, handout: Handout) -> None:
+    def run(self, request: LaunchRequest) -> None:
         """Carry out runs as long as there are any."""
 
 
@@ -74,20 +74,20 @@ class InProcess:
     def warm_up(self, like: Sequence[Run]) -> None:
         """Do nothing: what runs need is here."""
 
-    def run(self, handout: Handout) -> None:
+    def run(self, request: LaunchRequest) -> None:
         """Carry out runs; one that exits does not take others along."""
         if gc.get_freeze_count() == 0:  # else what was imported is searched for garbage always
             gc.collect()
             gc.freeze()
-        while (run := handout.next_run()) is not None:
+        while (run := request.next_run()) is not None:
             began = time.monotonic()
             error = "it ended without a result"
             try:
-                self.call(self.to_job(run, handout.tracking_run).payload)
+                self.call(self.to_job(run, request.tracking_run).payload)
             except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever the trial raised
                 error = error_line(raised)
             seconds = time.monotonic() - began
-            handout.on_end(run, JobResult(number=run.number, seconds=seconds, error=error))
+            request.on_end(run, JobResult(number=run.number, seconds=seconds, error=error))
 
 
 def patience(launcher: Launcher, stop: Stop, console: Console) -> AbstractContextManager[object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from erasure.launch.jobs import Job, JobResult, NextJob, run_jobs, start_server
-from erasure.launch.launcher import Handout, ToJob
+from erasure.launch.launcher import LaunchRequest, ToJob
 from erasure.launch.run import Run
 from erasure.launch.slots import Resources
 from erasure.launch.worker import pack
@@ -32,22 +32,22 @@ class LocalWorkers:
         """Start the process to fork from; see :func:`start_server`."""
         start_server(self.preload, _threads(like))
 
-    def run(self, handout: Handout) -> None:
+    def run(self, request: LaunchRequest) -> None:
         """Carry out runs in slots fit for those that are like the ones to come."""
         running: dict[int, Run] = {}
 
         def next_job() -> Job | None:
-            run = handout.next_run()
+            run = request.next_run()
             if run is None:
                 return None
             running[run.number] = run
-            return self.to_job(run, handout.tracking_run)
+            return self.to_job(run, request.tracking_run)
 
         def end(job_result: JobResult) -> None:
-            handout.on_end(running.pop(job_result.number), job_result)
+            request.on_end(running.pop(job_result.number), job_result)
 
-        cpu_only = all(run.cpu_only for run in handout.like)
-        self.run_jobs(next_job, end, threads=_threads(handout.like), cpu_only=cpu_only)
+        cpu_only = all(run.cpu_only for run in request.like)
+        self.run_jobs(next_job, end, threads=_threads(request.like), cpu_only=cpu_only)
 
     def run_jobs(
         self,

@@ -15,7 +15,7 @@ from erasure.sweep.grid_table import GridTable
 from erasure.sweep.models_to_train import required_models, summarize_models
 from erasure.sweep.records import SweepRecords, open_records
 from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import Ended, Outlook
+from erasure.sweep.source import ProgressLine, Workload
 from erasure.sweep.summary import format_number, leaderboard
 from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
@@ -55,12 +55,12 @@ class Grid:
         self._width = max((len(run.label) for run in self._waiting), default=0)
         return self._waiting
 
-    def check(self) -> Outlook:
+    def check(self) -> Workload:
         """Refuse a run that cannot work, and say how many are left and what they train."""
         models = summarize_models(required_models(self._waiting), self.records.store)
         total, num_left = len(self.runs), len(self._waiting)
         text = _outlook(total, num_left)
-        return Outlook(
+        return Workload(
             text=f"{text}; {models}" if models else text,
             like=list(self._waiting),
             total=total,
@@ -75,10 +75,10 @@ class Grid:
         """Return the next run of the list."""
         return self._waiting.pop(0) if self._waiting and not self.stop.is_due() else None
 
-    def tell(self, run: Run, run_result: RunResult) -> Ended:
+    def tell(self, run: Run, run_result: RunResult) -> ProgressLine:
         """Take note of what came of a run."""
         self._add(run_result)
-        return ended_run(run, run_result, self.records.objective, self._width)
+        return run_line(run, run_result, self.records.objective, self._width)
 
     def best(self) -> str:
         """Return the best value of the first metric of the objective."""
@@ -110,17 +110,17 @@ class Grid:
             self._best = value
 
 
-def ended_run(run: Run, run_result: RunResult, objective: Objective, width: int) -> Ended:
+def run_line(run: Run, run_result: RunResult, objective: Objective, width: int) -> ProgressLine:
     """Return what is shown of a run that ended, with its name in ``width`` characters."""
     head = f"{run.label:<{width}}   "
     if run_result.state != "finished":
-        return Ended(
-            line=f"{head}{run_result.state}: {run_result.reason}", outcome=run_result.state
+        return ProgressLine(
+            text=f"{head}{run_result.state}: {run_result.reason}", outcome=run_result.state
         )
     pairs = zip(objective.metrics, objective.values(run_result.metrics), strict=True)
     values = "   ".join(f"{name} {format_number(value)}" for name, value in pairs)
-    return Ended(
-        line=f"{head}{values}   {run_result.seconds:.1f} s",
+    return ProgressLine(
+        text=f"{head}{values}   {run_result.seconds:.1f} s",
         outcome="finished",
         seconds=run_result.seconds,
         trained=run_result.trained,

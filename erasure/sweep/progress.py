@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from erasure.sweep.source import Ended
+from erasure.sweep.source import ProgressLine
 
 
 def plain_console() -> Console:
@@ -24,7 +24,7 @@ def plain_console() -> Console:
 @contextmanager
 def progress(
     total: int, done: int, best: Callable[[], str], console: Console
-) -> Iterator[Callable[[Ended], None]]:
+) -> Iterator[Callable[[ProgressLine], None]]:
     """Yield a function to call with each run, or trial of a study, that ends.
 
     Args:
@@ -40,14 +40,14 @@ def progress(
     with bar if console.is_terminal else nullcontext():
         task = bar.add_task(tally.text(best()), total=total, completed=done)
 
-        def show(ended: Ended) -> None:
+        def show(line: ProgressLine) -> None:
             nonlocal estimated
-            tally.add(ended)
-            console.print(_line(ended, tally), soft_wrap=True)
-            timed = ended.outcome == "finished" and not ended.read_back
+            tally.add(line)
+            console.print(_text(line, tally), soft_wrap=True)
+            timed = line.outcome == "finished" and not line.read_back
             if timed and not estimated and tally.left:
                 estimated = True
-                console.print(_estimate(ended, tally), soft_wrap=True)
+                console.print(_estimate(line, tally), soft_wrap=True)
             if console.is_terminal:  # the best of a study is looked up in its storage
                 bar.update(task, completed=tally.done, description=tally.text(best()))
 
@@ -79,12 +79,12 @@ class Tally:
         """Number of those that have not ended."""
         return max(0, self.total - self.done)
 
-    def add(self, ended: Ended) -> None:
+    def add(self, line: ProgressLine) -> None:
         """Count one more."""
         self.done += 1
         # what was read back took no time and says nothing about the pace
-        self._ran += not ended.read_back
-        self.failed += ended.outcome == "failed"
+        self._ran += not line.read_back
+        self.failed += line.outcome == "failed"
 
     def remaining(self) -> float:
         """Return the seconds left at the pace so far, NaN before the first one ended."""
@@ -107,25 +107,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _line(ended: Ended, tally: Tally) -> Text:
+def _text(line: ProgressLine, tally: Tally) -> Text:
     position = f"[{tally.done:>{len(str(tally.total))}}/{tally.total}]"
-    if ended.outcome != "finished":
-        return Text(f"{position} {ended.line}", style="red")
+    if line.outcome != "finished":
+        return Text(f"{position} {line.text}", style="red")
     # a trial of a study takes its seeds one after the other: how long it goes on is of interest
-    timed = ended.seeds is not None and tally.left and not math.isnan(tally.remaining())
+    timed = line.seeds is not None and tally.left and not math.isnan(tally.remaining())
     left = f"   {duration(tally.remaining())} left" if timed else ""
-    return Text(f"{position} {ended.line}{left}")
+    return Text(f"{position} {line.text}{left}")
 
 
-def _estimate(ended: Ended, tally: Tally) -> Text:
+def _estimate(line: ProgressLine, tally: Tally) -> Text:
     """Say what the first one took and what the others will."""
-    seeds = "" if ended.seeds is None else f" with {ended.seeds} seed{'s' * (ended.seeds != 1)}"
-    models = "1 model was" if ended.trained == 1 else f"{ended.trained} models were"
-    models = f", for which {models} trained" if ended.trained else ""
-    less = ", and less once the models are in the store" if ended.trained else ""
+    seeds = "" if line.seeds is None else f" with {line.seeds} seed{'s' * (line.seeds != 1)}"
+    models = "1 model was" if line.trained == 1 else f"{line.trained} models were"
+    models = f", for which {models} trained" if line.trained else ""
+    less = ", and less once the models are in the store" if line.trained else ""
     rest = "1 more takes" if tally.left == 1 else f"{tally.left} more take"
     return Text(
-        f"the first trial took {duration(ended.seconds)}{seeds}{models}; {rest} "
+        f"the first trial took {duration(line.seconds)}{seeds}{models}; {rest} "
         f"about {duration(tally.remaining())} at this pace{less}",
         style="dim",
     )

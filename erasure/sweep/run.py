@@ -9,13 +9,13 @@ from rich.text import Text
 from erasure.core.errors import ErasureError
 from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.jobs import JobResult
-from erasure.launch.launcher import Handout, Launcher, patience
+from erasure.launch.launcher import Launcher, LaunchRequest, patience
 from erasure.launch.run import Run
 from erasure.sweep.files import SummaryTable
 from erasure.sweep.progress import progress
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.sweep.source import Ended, Outlook, Source
+from erasure.sweep.source import ProgressLine, Source, Workload
 from erasure.trial.table import show_address
 
 GOES_ON = "; the same command goes on"
@@ -48,15 +48,15 @@ def run_sweep(
     """
     records = source.records
     with console.status("checking"):
-        outlook = _check(source, launcher)
-    console.print(Text(outlook.text), soft_wrap=True)
-    is_done = outlook.done >= outlook.total and records.is_closed()
+        workload = _check(source, launcher)
+    console.print(Text(workload.text), soft_wrap=True)
+    is_done = workload.done >= workload.total and records.is_closed()
     table, error = (source.table([], "") if is_done else None), None
     if table is None or not table.is_written(records.folder):
         on_start()
         tracking_run = records.open()
         queue = RunQueue(source=source, records=records)
-        error = _carry_out(queue, launcher, outlook, tracking_run, stop, console)
+        error = _carry_out(queue, launcher, workload, tracking_run, stop, console)
         table = source.table(queue.run_results, stop.reason)
         records.close(records.summarize(table, tracking_run), console)
     table.show(console)
@@ -81,7 +81,7 @@ class RunQueue:
 
     source: Source
     records: SweepRecords
-    show: Callable[[Ended], None] = lambda _: None
+    show: Callable[[ProgressLine], None] = lambda _: None
     run_results: list[RunResult] = field(default_factory=list)
     _handed_out: dict[int, tuple[Run, EarlierResults]] = field(default_factory=dict)
 
@@ -112,12 +112,12 @@ class RunQueue:
 
     def _tell(self, run: Run, run_result: RunResult) -> None:
         self.run_results.append(run_result)
-        ended = self.source.tell(run, run_result)
-        if ended is not None:
-            self.show(ended)
+        line = self.source.tell(run, run_result)
+        if line is not None:
+            self.show(line)
 
 
-def _check(source: Source, launcher: Launcher) -> Outlook:
+def _check(source: Source, launcher: Launcher) -> Workload:
     """Refuse what cannot run, while the launcher gets ready: both take seconds."""
     source.records.check()
     left = source.left()
@@ -129,34 +129,34 @@ def _check(source: Source, launcher: Launcher) -> Outlook:
 def _carry_out(
     queue: RunQueue,
     launcher: Launcher,
-    outlook: Outlook,
+    workload: Workload,
     tracking_run: str,
     stop: Stop,
     console: Console,
 ) -> BaseException | None:
     """Run what is left, and return what ended the sweep early."""
     source = queue.source
-    if outlook.done >= outlook.total:
+    if workload.done >= workload.total:
         return None
-    handout = Handout(
+    request = LaunchRequest(
         next_run=queue.next_run,
         on_end=queue.record,
-        like=outlook.like,
+        like=workload.like,
         tracking_run=tracking_run,
         batch=source.batch,
     )
     error: BaseException | None = None
-    bar = progress(outlook.total, outlook.done, source.best, console)
+    bar = progress(workload.total, workload.done, source.best, console)
     with patience(launcher, stop, console), bar as show, source.opened():
 
-        def show_and_stop(ended: Ended) -> None:
-            if ended.outcome == "failed":
+        def show_and_stop(line: ProgressLine) -> None:
+            if line.outcome == "failed":
                 stop.hear_of_failure()
-            show(ended)
+            show(line)
 
         queue.show = show_and_stop
         try:
-            launcher.run(handout)
+            launcher.run(request)
         except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
             error, stop.reason = caught, stop.reason or str(caught) or INTERRUPTED
         queue.record_unreported()

@@ -10,11 +10,11 @@ from erasure.sweep.files import SummaryTable
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
 
-EndState: TypeAlias = Literal["finished", "failed", "pruned", "not run"]
+LineState: TypeAlias = Literal["finished", "failed", "pruned", "not run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Workload:
     """What a sweep is about to do.
 
     Args:
@@ -31,11 +31,11 @@ class Outlook:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A run that ended, or a trial of a study, as it is shown.
+class ProgressLine:
+    """What is shown of a run that ended, or of a trial of a study.
 
     Args:
-        line: What it is and what came of it.
+        text: What it is and what came of it.
         outcome: How it ended.
         seconds: Wall time it took.
         trained: Number of models that were trained for it.
@@ -43,8 +43,8 @@ class Ended:
         seeds: Number of seeds that the time is for, if it is a trial of a study.
     """
 
-    line: str
-    outcome: EndState
+    text: str
+    outcome: LineState
     seconds: float = 0.0
     trained: int = 0
     read_back: bool = False
@@ -68,7 +68,7 @@ class Source(Protocol):
     def left(self) -> Sequence[Run]:
         """Look up what is done, and return the runs that are left, as far as they are listed."""
 
-    def check(self) -> Outlook:
+    def check(self) -> Workload:
         """Refuse what cannot run, before anything does.
 
         Raises:
@@ -81,7 +81,7 @@ class Source(Protocol):
     def ask(self) -> Run | None:
         """Return a run to carry out, or None if there is none now."""
 
-    def tell(self, run: Run, run_result: RunResult) -> Ended | None:
+    def tell(self, run: Run, run_result: RunResult) -> ProgressLine | None:
         """Take note of what came of a run, and return what there is to show of it."""
 
     def best(self) -> str:

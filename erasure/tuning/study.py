@@ -13,7 +13,7 @@ from erasure.launch.run import Run
 from erasure.sweep.models_to_train import required_models
 from erasure.sweep.records import SweepRecords, open_records
 from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import Ended, EndState, Outlook
+from erasure.sweep.source import LineState, ProgressLine, Workload
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial
 from erasure.tuning.client import StudyClient, TrialOutcome, open_study, sampler_of
@@ -26,7 +26,7 @@ from erasure.tuning.settings import StudySettings
 from erasure.tuning.storage import is_server, open_storage, storage_url, study_lock
 from erasure.tuning.summary import StudyResult, StudyTable
 
-OUTCOMES: Mapping[TrialState, EndState] = {
+OUTCOMES: Mapping[TrialState, LineState] = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -66,7 +66,7 @@ class Studies:
         """Return nothing: what is left is drawn as it goes."""
         return []
 
-    def check(self) -> Outlook:
+    def check(self) -> Workload:
         """Refuse what cannot work before anything runs, and open the studies."""
         for plan in self.plans:
             _rehearse(plan, self.settings)
@@ -77,7 +77,7 @@ class Studies:
         ended = [client.num_ended for client in self._clients]
         # a study may have more than is asked for by now
         most = [max(c.total, done) for c, done in zip(self._clients, ended, strict=True)]
-        return Outlook(
+        return Workload(
             text=outlook(self._clients, models, self.records.store),
             like=[run for runs in samples.values() for run in runs],
             total=sum(most),
@@ -98,10 +98,10 @@ class Studies:
         """Return the next run of a study."""
         return self._schedule.ask()
 
-    def tell(self, run: Run, run_result: RunResult) -> Ended | None:
+    def tell(self, run: Run, run_result: RunResult) -> ProgressLine | None:
         """Tell a study what came of a run, and return its trial if that is over."""
         trial_end = self._schedule.tell(run, run_result)
-        return None if trial_end is None else self._ended(*trial_end)
+        return None if trial_end is None else self._line(*trial_end)
 
     def best(self) -> str:
         """Return the best values of each study."""
@@ -157,7 +157,7 @@ class Studies:
         with hydra_sees(self.plans[0].base):
             return storage_url(self.settings.storage, self.records.store.root)
 
-    def _ended(self, active: ActiveTrial, outcome: TrialOutcome) -> Ended:
+    def _line(self, active: ActiveTrial, outcome: TrialOutcome) -> ProgressLine:
         """Return what is shown of a trial that ended."""
         plan, run_results = active.client.plan, list(active.run_results.values())
         width = max(len(each.label) for each in self.plans)
@@ -166,11 +166,11 @@ class Studies:
             pairs = zip(plan.objective.metrics, outcome.values, strict=True)
             values = "   ".join(f"{name} {format_number(value)}" for name, value in pairs)
             best = best_trial(active.client.trials, plan.objective)
-            line = values if best is None else f"{values}   best {_join(best.values)}"
+            text = values if best is None else f"{values}   best {_join(best.values)}"
         else:
-            line = f"{OUTCOMES[outcome.state]}: {outcome.reason}"
-        return Ended(
-            line=head + line,
+            text = f"{OUTCOMES[outcome.state]}: {outcome.reason}"
+        return ProgressLine(
+            text=head + text,
             outcome=OUTCOMES[outcome.state],
             seconds=sum(run_result.seconds for run_result in run_results),
             trained=sum(run_result.trained for run_result in run_results),

@@ -129,7 +129,7 @@ class StudyTable:
         """Return the table of studies, with what makes it fair and what each has found."""
         lines: list[str] = []
         if self.stopped:
-            lines += [f"**Ended early**: {self.stopped}. The same command goes on.", ""]
+            lines += [f"**ProgressLine early**: {self.stopped}. The same command goes on.", ""]
         lines += markdown_table(_header(self.studies), [_row(result) for result in self.studies])
         lines += ["", *(f"- {key}: {value}" for key, value in self.conditions.items())]
         for result in self.studies:

@@ -22,7 +22,7 @@ from erasure.config.hydra_job import (
     run_here,
 )
 from erasure.launch.jobs import Job, JobResult, jobs_from
-from erasure.launch.launcher import Handout, InProcess, Launcher, error_line
+from erasure.launch.launcher import InProcess, Launcher, LaunchRequest, error_line
 from erasure.launch.local import LocalWorkers
 from erasure.launch.run import Run
 
@@ -58,12 +58,12 @@ class AllAtOnce:
     def warm_up(self, like: Sequence[Run]) -> None:
         """Do nothing: it gets ready by itself."""
 
-    def run(self, handout: Handout) -> None:
+    def run(self, request: LaunchRequest) -> None:
         """Hand over runs, as many at a time as a batch has."""
-        while runs := list(islice(iter(handout.next_run, None), handout.batch)):
-            returned = self._launch(runs, handout.tracking_run)
+        while runs := list(islice(iter(request.next_run, None), request.batch)):
+            returned = self._launch(runs, request.tracking_run)
             for run, job_result in zip(runs, returned, strict=True):
-                handout.on_end(run, job_result)
+                request.on_end(run, job_result)
 
     def _launch(self, runs: Sequence[Run], tracking_run: str) -> list[JobResult]:
         overrides = [[*run.overrides, parent_override(tracking_run)] for run in runs]

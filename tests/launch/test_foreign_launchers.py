@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from erasure.launch.launcher import Handout
+from erasure.launch.launcher import LaunchRequest
 from hydra_plugins.erasure_launcher._launchers import AllAtOnce
 
 TRIALS = [SimpleNamespace(number=number, overrides=(f"seed={number}",)) for number in (3, 5)]
@@ -34,14 +34,14 @@ def ended(value):
 
 def ends(launcher, batch=None):
     reported, waiting = [], iter(TRIALS)
-    handout = Handout(
+    request = LaunchRequest(
         next_run=lambda: next(waiting, None),
         on_end=lambda run, job_result: reported.append((run.number, job_result)),
         like=TRIALS,
         tracking_run="7e3",
         batch=batch,
     )
-    AllAtOnce(launcher=launcher).run(handout)
+    AllAtOnce(launcher=launcher).run(request)
     return reported
 
 

@@ -11,7 +11,7 @@ from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.sweep.files import SweepSummary
-from erasure.sweep.grid import Grid, ended_run
+from erasure.sweep.grid import Grid, run_line
 from erasure.sweep.grid_table import GridTable
 from erasure.sweep.progress import Tally, progress
 from erasure.sweep.run_results import RunResult
@@ -152,7 +152,7 @@ def test_the_terminal_table_is_whole_at_any_width(width):
 
 
 def shown(run_result, width=0):
-    return ended_run(run_result.run, run_result, GAP, width)
+    return run_line(run_result.run, run_result, GAP, width)
 
 
 def grid(objective, tell=()):
