@@ -88,15 +88,16 @@ class Grid:
 
     def table(
         self,
-        run_results: Sequence[RunResult],  # noqa: ARG002  # each was told of
+        run_results: Sequence[RunResult],
         stopped: str,  # noqa: ARG002
     ) -> GridTable:
         """Return means over seeds, with every run of the list, in its order."""
-        untold = [run for run in self.runs if run.number not in self._by_number]
+        reported = {**self._by_number, **{each.run.number: each for each in run_results}}
+        untold = [run for run in self.runs if run.number not in reported]
         # another process with a sweep of its own may have finished what this one did not begin
         elsewhere = self.records.finished_before(untold)
         not_run = {r.number: RunResult(run=r, state="not run", reason="not run") for r in untold}
-        by_number = {**not_run, **elsewhere, **self._by_number}
+        by_number = {**not_run, **elsewhere, **reported}
         every = [by_number[run.number] for run in self.runs]
         return GridTable(run_results=every, board=leaderboard(every, self.records.objective))
 
