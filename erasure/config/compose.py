@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -100,6 +100,40 @@ def add_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
         kept = [str(line) for line in lines or () if _key(str(line)) not in how.exclude_keys]
         joined = str(how.item_sep).join(sorted(kept))
         config.hydra.job.override_dirname = re.sub("=", str(how.kv_sep), joined)
+
+
+def varied(
+    config: DictConfig, changes: Mapping[str, Any], number: int, overrides: Sequence[str]
+) -> DictConfig:
+    """Return a copy of ``config`` for the job ``number`` with other values of settings.
+
+    Args:
+        config: A composed configuration, which is left as it is.
+        changes: Values by dotted setting.
+        number: Hydra's ``hydra.job.num``.
+        overrides: The changes as overrides.
+    """
+    copied = copy.deepcopy(config)
+    with open_dict(copied), read_write(copied.hydra):
+        for key, value in changes.items():
+            OmegaConf.update(copied, key, value)
+        copied.hydra.job.id, copied.hydra.job.num = str(number), number
+    add_overrides(copied, overrides)
+    return copied
+
+
+def own_seeds(config: DictConfig) -> dict[str, Any]:
+    """Return the seeds of the stages that do not follow ``seed``."""
+    raw = cast("dict[str, Any]", OmegaConf.to_container(config.seeds, resolve=False))
+    return {stage: config.seeds[stage] for stage, value in raw.items() if value != "${seed}"}
+
+
+def nested_yaml(settings: Mapping[str, Any]) -> str:
+    """Return settings by dotted path as nested YAML."""
+    body = OmegaConf.create()
+    for name, value in settings.items():
+        OmegaConf.update(body, name, value, force_add=True)
+    return OmegaConf.to_yaml(body) if body else ""
 
 
 def _shape_of(override: Override, plain: Sequence[Override]) -> str:

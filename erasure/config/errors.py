@@ -8,11 +8,10 @@ from hydra.errors import CompactHydraException
 from erasure.core.errors import ErasureError
 
 
-class SweepError(ErasureError, CompactHydraException):
-    """A sweep cannot start, or some of its trials have no result.
+class CompactError(ErasureError, CompactHydraException):
+    """An error of a sweep, which Hydra shows as its message alone, and exits with 1.
 
-    A sweeper runs outside of the task function, and Hydra handles its errors: this kind is
-    shown as its message alone, and the program exits with 1.
+    A sweeper runs outside of the task function, and Hydra handles its errors.
     """
 
 
@@ -21,7 +20,5 @@ def shown_by_hydra() -> Iterator[None]:
     """Turn errors a user can mend into the kind that Hydra shows without a traceback."""
     try:
         yield
-    except SweepError:
-        raise
     except ErasureError as error:
-        raise SweepError(str(error)) from error
+        raise CompactError(str(error)) from error

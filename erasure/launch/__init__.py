@@ -1,1 +1,1 @@
-"""Processes: the local launcher, its workers and slots, and when to stop."""
+"""Processes: who carries out runs, in which slots, and when to stop; nothing of Hydra."""

@@ -1,4 +1,4 @@
-"""When a sweep starts nothing new: its hours are over, or Ctrl-C was pressed once."""
+"""When a sweep starts nothing new: its hours are over, something failed, or Ctrl-C."""
 
 import math
 import signal
@@ -14,6 +14,7 @@ from rich.console import Console
 from erasure.core.errors import ConfigError
 
 INTERRUPTED = "interrupted"
+FIRST_FAILURE = "stopped at the first failure (hydra.sweeper.stop_at_first_failure)"
 
 
 @dataclass
@@ -22,22 +23,45 @@ class Stop:
 
     Args:
         deadline: Value of :func:`time.monotonic` after which nothing is.
+        at_first_failure: Whether nothing is once something failed.
         reason: Empty as long as something is.
     """
 
     deadline: float = math.inf
+    at_first_failure: bool = False
     reason: str = ""
 
     @classmethod
-    def after(cls, hours: float | None) -> "Stop":
-        """Return a stop that is due in so many hours from now, or never."""
-        return cls() if hours is None else cls(deadline=time.monotonic() + 3600 * hours)
+    def after(cls, hours: float | None, *, at_first_failure: bool = False) -> "Stop":
+        """Return a stop that is due in so many hours from now, or never.
+
+        Raises:
+            ConfigError: If a value is not allowed.
+        """
+        check_time("max_hours", hours)
+        if not isinstance(at_first_failure, bool):
+            raise ConfigError(
+                "hydra.sweeper.stop_at_first_failure must be true or false, "
+                f"got {at_first_failure!r}"
+            )
+        deadline = math.inf if hours is None else time.monotonic() + 3600 * hours
+        return cls(deadline=deadline, at_first_failure=at_first_failure)
+
+    @property
+    def may_come(self) -> bool:
+        """Whether it is ever due without Ctrl-C."""
+        return self.at_first_failure or self.deadline < math.inf
 
     def is_due(self) -> bool:
         """Tell whether nothing new is to be started; once due, it stays so."""
         if not self.reason and time.monotonic() > self.deadline:
             self.reason = "hydra.sweeper.max_hours is over"
         return bool(self.reason)
+
+    def hear_of_failure(self) -> None:
+        """Take note that something failed, which ends a sweep that wants no more of it."""
+        if self.at_first_failure:
+            self.reason = self.reason or FIRST_FAILURE
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Trials in processes of their own, several at a time: the parent's side."""
+"""Jobs in processes of their own, several at a time: the parent's side."""
 
 import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from pathlib import Path
+from typing import Any, TypeAlias
 
-import cloudpickle  # type: ignore[import-untyped]
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
-
-from erasure.config.compose import hydra_sees
 from erasure.core.errors import ErasureError
 from erasure.launch.slots import Slot
-from erasure.launch.worker import Job, work
+from erasure.launch.worker import pack, work
 
 PATIENCE = 5.0
 """Seconds between asking a process to end and ending it."""
@@ -28,50 +25,61 @@ PATIENCE = 5.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
-NextJob = Callable[[], DictConfig | None]
-"""Returns the next configuration to run, or None if there is none now."""
-
-
 class LaunchError(ErasureError):
     """The machine does not let us start processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobResult:
-    """How a trial's process ended; whether it has a result is for the store to say.
+class Job:
+    """What a process has to do.
 
     Args:
-        number: The trial's ``hydra.job.num``.
-        seconds: From start to end of the process.
-        error: Why there may be no result, empty if there is no sign of trouble.
-        log: What the trial printed.
-        returned: What the trial returned; a stand-in if its process died.
+        number: Tells it from other jobs.
+        payload: What the call is made with; any process can unpickle it.
+        log: File for everything the job prints.
     """
 
     number: int
-    seconds: float
-    error: str
+    payload: Any
     log: Path
-    returned: JobReturn
+
+
+NextJob: TypeAlias = Callable[[], Job | None]
+"""Returns the next job to run, or None if there is none now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """How a job ended; whether a run has a result is for the store to say.
+
+    Args:
+        number: That of the job.
+        seconds: From start to end; None if nobody measured it.
+        error: Why there may be no result, empty if there is no sign of trouble.
+        log: What the job printed, if it had a process of its own.
+        died: Whether its process died, or a launcher gave up, so that the error is not its own.
+        returned: What the job returned or raised; a stand-in if its process died.
+    """
+
+    number: int
+    seconds: float | None = None
+    error: str = ""
+    log: Path | None = None
+    died: bool = False
+    returned: Any = None
 
 
 class _Running:
-    """A process with a trial in it."""
+    """A process with a job in it."""
 
-    def __init__(self, config: DictConfig, slot: Slot, shared: bytes) -> None:
-        self.number = int(config.hydra.job.num)
+    def __init__(self, job: Job, slot: Slot, call: bytes) -> None:
+        self.job = job
         self.slot = slot
-        self.log = _folder(config) / "output.log"
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"{self.log.parent} cannot be made: {error.strerror}"
-            raise LaunchError(f"hydra.sweep.subdir must name a folder, {reason}") from error
         self.answer: bytes | None = None  # None: not there yet; empty: the process died silent
         self.began = time.monotonic()
         self.inbox, outbox = connection.Pipe(duplex=False)
-        job = Job(shared=shared, config=cloudpickle.dumps(config), env=slot.env, log=self.log)
-        self.process = _CONTEXT.Process(target=work, args=(job, outbox))
+        arguments = (call, pack(job.payload), slot.env, job.log, outbox)
+        self.process = _CONTEXT.Process(target=work, args=arguments)
         try:
             self.process.start()
         except (EOFError, OSError) as error:
@@ -95,9 +103,13 @@ class _Running:
         returned, error = _read_answer(self.answer or b"", int(self.process.exitcode or 0))
         self.inbox.close()
         self.process.close()
-        seconds = time.monotonic() - self.began
         return JobResult(
-            number=self.number, seconds=seconds, error=error, log=self.log, returned=returned
+            number=self.job.number,
+            seconds=time.monotonic() - self.began,
+            error=error,
+            log=self.job.log,
+            died=not self.answer,
+            returned=returned,
         )
 
 
@@ -113,28 +125,28 @@ def start_server(preload: Sequence[str], threads: int) -> None:
         forkserver.ensure_running()
 
 
-def jobs_from(configs: Sequence[DictConfig]) -> NextJob:
-    """Return what hands out ``configs`` one after the other."""
-    waiting = deque(configs)
+def jobs_from(jobs: Sequence[Job]) -> NextJob:
+    """Return what hands out ``jobs`` one after the other."""
+    waiting = deque(jobs)
     return lambda: waiting.popleft() if waiting else None
 
 
 def run_jobs(
     next_job: NextJob,
     slots: Sequence[Slot],
-    shared: bytes,
+    call: bytes,
     on_end: Callable[[JobResult], None],
 ) -> None:
-    """Run one process per configuration, as many at a time as there are slots.
+    """Run one process per job, as many at a time as there are slots.
 
-    A process that dies costs its own trial only. Leaving early, by Ctrl-C or an error of
+    A process that dies costs its own job only. Leaving early, by Ctrl-C or an error of
     ``on_end``, ends the processes that still run.
 
     Args:
-        next_job: Called for a configuration whenever a slot is free and something changed; the
-            jobs are over when it has none and nothing runs.
+        next_job: Called for a job whenever a slot is free and something changed; the jobs are
+            over when it has none and nothing runs.
         slots: Where to run, one job at a time in each.
-        shared: What :func:`erasure.launch.worker.pack` returned.
+        call: What every job does with its payload, as :func:`erasure.launch.worker.pack` has it.
         on_end: Called with each process that ended.
     """
     free = deque(slots)
@@ -143,8 +155,8 @@ def run_jobs(
         with _terminated_like_interrupted():
             while True:
                 # free first: asking may claim a trial, which then had to wait for a slot
-                while free and (config := next_job()) is not None:
-                    running.append(_Running(config, free.popleft(), shared))
+                while free and (job := next_job()) is not None:
+                    running.append(_Running(job, free.popleft(), call))
                 if not running:
                     return
                 for ended in _ended(running):
@@ -155,29 +167,22 @@ def run_jobs(
         _stop(running)
 
 
-def _folder(config: DictConfig) -> Path:
-    with hydra_sees(config):
-        return Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
-
-
 def _ended(running: Sequence[_Running]) -> list[_Running]:
     """Wait until something happens and return those whose process is gone."""
     # Both, because a process blocks on a large answer until it is read, and may die without one
-    inboxes = [job.inbox for job in running if job.answer is None]
-    ready = connection.wait([*inboxes, *(job.process.sentinel for job in running)])
-    for job in running:
-        job.listen()
-    return [job for job in running if job.process.sentinel in ready]
+    inboxes = [each.inbox for each in running if each.answer is None]
+    ready = connection.wait([*inboxes, *(each.process.sentinel for each in running)])
+    for each in running:
+        each.listen()
+    return [each for each in running if each.process.sentinel in ready]
 
 
-def _read_answer(answer: bytes, exit_code: int) -> tuple[JobReturn, str]:
+def _read_answer(answer: bytes, exit_code: int) -> tuple[Any, str]:
     if answer:
         returned, error = pickle.loads(answer)
         return returned, error
     error = f"the worker died ({_describe_exit(exit_code)})"
-    stand_in = JobReturn(status=JobStatus.FAILED)
-    stand_in.return_value = RuntimeError(error)
-    return stand_in, error
+    return RuntimeError(error), error
 
 
 def _describe_exit(exit_code: int) -> str:
@@ -188,18 +193,21 @@ def _describe_exit(exit_code: int) -> str:
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    for trial in running:
-        trial.process.terminate()
+    for each in running:
+        each.process.terminate()
     deadline = time.monotonic() + PATIENCE
-    for trial in running:
-        trial.process.join(max(0.0, deadline - time.monotonic()))
-        trial.process.kill()
-        trial.process.join()
+    for each in running:
+        each.process.join(max(0.0, deadline - time.monotonic()))
+        each.process.kill()
+        each.process.join()
 
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
     """Treat SIGTERM like Ctrl-C, so that no process is left behind by a plain ``kill``."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

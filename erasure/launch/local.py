@@ -1,72 +1,68 @@
-"""The workers behind ``hydra/launcher=local``."""
+"""Runs in processes of their own on this machine, several at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar
 
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
-
-from erasure.launch.jobs import JobResult, NextJob, jobs_from, run_jobs, start_server
+from erasure.launch.jobs import Job, JobResult, NextJob, run_jobs, start_server
+from erasure.launch.launcher import LaunchRequest, ToJob
+from erasure.launch.run import Run
 from erasure.launch.slots import Resources
 from erasure.launch.worker import pack
 
 
-@runtime_checkable
-class ComposedLauncher(Protocol):
-    """A launcher that takes configurations as they are instead of composing them again."""
-
-    def warm_up(self, configs: Sequence[DictConfig]) -> None:
-        """Begin to get ready; return at once."""
-
-    def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[[JobResult], None]
-    ) -> None:
-        """Run every configuration and report each as it ends."""
-
-    def run_handed_out(
-        self, next_job: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
-    ) -> None:
-        """Run what ``next_job`` returns, as long as it does, and report each as it ends."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class LocalWorkers:
-    """Processes on this machine, forked from one that has imported what trials need.
+    """Processes on this machine, forked from one that has imported what runs need.
 
     Args:
+        call: Carries out the payload of a job in a process; any process can unpickle it.
+        to_job: Makes a job of a run.
         resources: How many at a time, and where.
         preload: Modules to import before anything is forked.
-        task: What a trial does with its configuration.
-        context: Hydra's, for its callbacks.
     """
 
+    call: Callable[[Any], Any]
+    to_job: ToJob
     resources: Resources
-    preload: Sequence[str]
-    task: TaskFunction
-    context: HydraContext
+    preload: Sequence[str] = ()
+    takes_all: ClassVar[bool] = False
 
-    def warm_up(self, configs: Sequence[DictConfig]) -> None:
+    def warm_up(self, like: Sequence[Run]) -> None:
         """Start the process to fork from; see :func:`start_server`."""
-        start_server(self.preload, _threads(configs))
+        start_server(self.preload, _threads(like))
 
-    def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[[JobResult], None]
+    def run(self, request: LaunchRequest) -> None:
+        """Carry out runs in slots fit for those that are like the ones to come."""
+        running: dict[int, Run] = {}
+
+        def next_job() -> Job | None:
+            run = request.next_run()
+            if run is None:
+                return None
+            running[run.number] = run
+            return self.to_job(run, request.tracking_run)
+
+        def end(job_result: JobResult) -> None:
+            request.on_end(running.pop(job_result.number), job_result)
+
+        cpu_only = all(run.cpu_only for run in request.like)
+        self.run_jobs(next_job, end, threads=_threads(request.like), cpu_only=cpu_only)
+
+    def run_jobs(
+        self,
+        next_job: NextJob,
+        on_end: Callable[[JobResult], None],
+        *,
+        threads: int,
+        cpu_only: bool,
     ) -> None:
-        """Run one process per configuration; see :func:`run_jobs`."""
-        if configs:
-            self.run_handed_out(jobs_from(configs), configs, on_end)
-
-    def run_handed_out(
-        self, next_job: NextJob, like: Sequence[DictConfig], on_end: Callable[[JobResult], None]
-    ) -> None:
-        """Run what ``next_job`` returns in slots fit for configurations like those of ``like``."""
-        self.warm_up(like)
-        cpu_only = all(OmegaConf.select(config, "device") == "cpu" for config in like)
-        slots = self.resources.slots(threads=_threads(like), cpu_only=cpu_only)
-        run_jobs(next_job, slots, pack(self.task, self.context), on_end)
+        """Run what ``next_job`` returns in slots of ``threads`` threads, with GPUs or without."""
+        start_server(self.preload, threads)
+        slots = self.resources.slots(threads=threads, cpu_only=cpu_only)
+        run_jobs(next_job, slots, pack(self.call), on_end)
 
 
-def _threads(configs: Sequence[DictConfig]) -> int:
-    """Return the threads of the trial that wants most."""
-    return max(int(OmegaConf.select(config, "threads", default=1)) for config in configs)
+def _threads(runs: Sequence[Run]) -> int:
+    """Return the threads of the run that wants most."""
+    return max(run.threads for run in runs)

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: the child's side of ``hydra/launcher=local``."""
+"""One job in a process of its own: the child's side. It knows nothing of what the job is."""
 
 import faulthandler
 import os
@@ -6,58 +6,46 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, run_job, setup_globals
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What a worker needs to know, in a form that any process can open.
+def pack(value: object) -> bytes:
+    """Pickle what a process is to do, or what it is to do it with, by value where needed."""
+    return bytes(cloudpickle.dumps(value))
+
+
+def work(
+    call: bytes, payload: bytes, env: Mapping[str, str], log: Path, outbox: Connection
+) -> None:
+    """Carry out one job and send back what it returned or raised, and its error as text.
 
     Args:
-        shared: Pickled task function, Hydra context and Hydra's global state.
-        config: Pickled configuration of the trial.
-        env: Environment variables of its slot.
-        log: File for everything the trial prints.
+        call: Pickled function of one argument.
+        payload: Pickled argument.
+        env: Environment variables of the slot.
+        log: File for everything the job prints.
+        outbox: Takes the pickled answer.
     """
-
-    shared: bytes
-    config: bytes
-    env: Mapping[str, str]
-    log: Path
-
-
-def pack(task: TaskFunction, context: HydraContext) -> bytes:
-    """Pickle what all trials of a sweep share."""
-    return bytes(cloudpickle.dumps((task, context, Singleton.get_state())))
-
-
-def work(job: Job, outbox: Connection) -> None:
-    """Run one trial and send back its pickled ``JobReturn`` and its error as text."""
-    os.environ.update(job.env)
+    os.environ.update(env)
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _print_to(job.log)
+    _print_to(log)
     faulthandler.enable()
-    answer = _run(job.shared, job.config)
-    with suppress(BrokenPipeError):  # the parent died; the trial's own records are complete
+    answer = _answer(*_carry_out(call, payload))
+    with suppress(BrokenPipeError):  # the parent died; the job's own records are complete
         outbox.send_bytes(answer)
     outbox.close()
 
 
 def _print_to(log: Path) -> None:
     """Send standard output and error, C libraries included, to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     # the descriptors themselves: CUDA, faulthandler and child processes write past sys.stdout
@@ -67,41 +55,25 @@ def _print_to(log: Path) -> None:
     os.close(descriptor)
 
 
-def _run(shared: bytes, pickled: bytes) -> bytes:
-    setup_globals()
-    task, context, state = pickle.loads(shared)
-    # Hydra's registries, which the parent filled from its plugins and this process has empty
-    Singleton.set_state(state)
-    config: DictConfig = pickle.loads(pickled)
-    HydraConfig.instance().set_config(config)
-    returned = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    return _answer(returned)
+def _carry_out(pickled: bytes, payload: bytes) -> tuple[Any, str]:
+    """Return what the job returned or raised, with its error in one line.
+
+    The traceback of an error goes to the log.
+    """
+    try:
+        call: Callable[[Any], Any] = pickle.loads(pickled)
+        return call(pickle.loads(payload)), ""
+    except Exception as error:  # noqa: BLE001  # whatever the job raised
+        traceback.print_exception(error)
+        return error, f"{type(error).__name__}: {error}"
 
 
-def _answer(returned: JobReturn) -> bytes:
-    error = _error(returned)
+def _answer(returned: Any, error: str) -> bytes:
     try:
         answer: bytes = cloudpickle.dumps((returned, error))
-        # opened here, where a failure costs one trial: in the parent it would end the sweep
+        # opened here, where a failure costs one job: in the parent it would end the sweep
         pickle.loads(answer)
     except Exception:  # noqa: BLE001  # a foreign value may refuse to be pickled in any way
-        returned.return_value = RuntimeError(error or "the return value cannot be pickled")
-        answer = cloudpickle.dumps((returned, error))
+        stand_in = RuntimeError(error or "the return value cannot be pickled")
+        answer = cloudpickle.dumps((stand_in, error))
     return answer
-
-
-def _error(returned: JobReturn) -> str:
-    """Write the traceback of a failed trial to its log and return the error in one line."""
-    try:
-        # the property raises what the trial raised
-        _: Any = returned.return_value
-    except Exception as error:  # noqa: BLE001  # whatever the trial raised
-        traceback.print_exception(error)
-        return f"{type(error).__name__}: {error}"
-    return ""

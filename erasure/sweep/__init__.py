@@ -1,1 +1,1 @@
-"""Many trials: the grid, what is done already, the summary."""
+"""Many trials: the loop, what it asks of a source, the grid, records and the summary."""

@@ -1,162 +1,174 @@
-"""The story of a sweep: what to run, what is done already, run the rest, sum it up."""
+"""A sweep over a list of runs: every combination of the swept values, or what Python lists."""
 
+import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-
-from erasure.config.axes import Axes, SweeperAxes, merged, read_products, swept
-from erasure.config.compose import Compositions, hydra_sees
-from erasure.config.errors import SweepError
-from erasure.core.errors import ConfigError
-from erasure.launch.dispatch import dispatch, hands_out_one_by_one, patience
-from erasure.launch.interrupts import INTERRUPTED, Stop, check_time
-from erasure.launch.jobs import JobResult
-from erasure.launch.local import ComposedLauncher
+from erasure.config.axes import Axes, swept
+from erasure.config.command import typed_command
+from erasure.core.fingerprint import combine
+from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
-from erasure.sweep.files import SweepSummary
+from erasure.results.tracker import Sweep
+from erasure.sweep.grid_table import GridTable
 from erasure.sweep.models_to_train import required_models, summarize_models
-from erasure.sweep.plan import plan
-from erasure.sweep.progress import plain_console, progress
 from erasure.sweep.records import SweepRecords, open_records
 from erasure.sweep.run_results import RunResult
+from erasure.sweep.source import ProgressLine, Workload
+from erasure.sweep.summary import format_number, leaderboard
+from erasure.trial.describe import GROUPS
+from erasure.trial.objective import Objective
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Grid:
-    """What a sweeper knows before it reads the command line.
+    """A list of runs, of which those are handed out that did not finish before.
 
     Args:
-        launcher: Runs trials.
-        loader: Composes configurations.
-        master: The configuration of the command line as a whole.
-        max_hours: Wall time after which no trial is started any more.
-        console: Where to tell how it goes.
-
-    Raises:
-        ConfigError: If there cannot be an end after ``max_hours``.
+        runs: The runs; no two have one fingerprint.
+        records: Where the sweep is written down.
+        stop: Due when no run may be started any more.
+        batch: Most runs to hand at once to a launcher that takes many; None is all.
     """
 
-    launcher: Launcher
-    loader: ConfigLoader
-    master: DictConfig
-    max_hours: float | None = None
-    console: Console = field(default_factory=plain_console)
+    runs: Sequence[Run]
+    records: SweepRecords
+    stop: Stop
+    batch: int | None = None
+    _by_number: dict[int, RunResult] = field(default_factory=dict)
+    _waiting: list[Run] = field(default_factory=list)
+    _width: int = 0
+    _best: float = math.nan
 
-    def __post_init__(self) -> None:
-        check_time("max_hours", self.max_hours)
-        if self.max_hours is not None and not hands_out_one_by_one(self.launcher):
-            raise ConfigError(
-                "hydra.sweeper.max_hours must be null with this hydra/launcher, which takes all "
-                "trials of a grid at once; local and basic can end between two"
-            )
+    @classmethod
+    def of(cls, runs: Sequence[Run], axes: Axes, stop: Stop) -> "Grid":
+        """Return the grid that ``axes`` span, whose first run says where it is written down."""
+        records = open_records(runs[0].config, grid_sweep(runs, swept(axes)))
+        return cls(runs=runs, records=records, stop=stop)
 
+    def left(self) -> Sequence[Run]:
+        """Look up what is done and return the other runs."""
+        for run_result in self.records.finished_before(self.runs).values():
+            self._add(run_result)
+        self._waiting = [run for run in self.runs if run.number not in self._by_number]
+        self._width = max((len(run.label) for run in self._waiting), default=0)
+        return self._waiting
 
-def run_grid(grid: Grid, sweeper: SweeperAxes, arguments: Sequence[str]) -> list[RunResult]:
-    """Run every trial that ``sweeper`` and ``arguments`` span, except those that finished before.
-
-    Returns:
-        One result per run, in the order of the grid.
-
-    Raises:
-        ErasureError: If a trial cannot work; then nothing was run. Or, when all others have run
-            and the sweep is summed up, if a trial has no result.
-        KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
-    """
-    products = read_products(grid.loader, sweeper, arguments)
-    with grid.console.status("composing the trials"):
-        runs = plan(Compositions(loader=grid.loader, master=grid.master), products)
-    return run_all(grid, runs, merged(products), Stop.after(grid.max_hours))
-
-
-def run_all(grid: Grid, runs: Sequence[Run], axes: Axes, stop: Stop) -> list[RunResult]:
-    """Carry out the ``runs`` that ``axes`` span until ``stop`` is due; see :func:`run_grid`."""
-    with hydra_sees(runs[0].config):
-        records = open_records(runs, swept(axes))
-        by_number, left = _split_by_state(grid, records, runs)
-        tracking_run, error = "", None
-        if left or not records.is_closed():
-            tracking_run = records.open()
-            error = _carry_out(grid, records, left, tracking_run, by_number, stop)
-        run_results = [by_number[run.number] for run in runs]
-        if tracking_run:
-            run_results, tracking_run = records.deliver(run_results, tracking_run)
-        summary = records.summarize(run_results, tracking_run)
-        if tracking_run:
-            records.close(summary, grid.console)
-        _show(grid.console, records, summary)
-    # Whatever ended the sweep early is raised only now, when all that finished is summed up
-    if error is not None:
-        raise error
-    _raise_for_missing(summary, stop)
-    return list(summary.run_results)
-
-
-def _raise_for_missing(summary: SweepSummary, stop: Stop) -> None:
-    """Raise what the exit code and the last line of a sweep with missing results are."""
-    total = len(summary.run_results)
-    not_run = any(run_result.state == "not run" for run_result in summary.run_results)
-    if not_run and stop.reason == INTERRUPTED:
-        raise KeyboardInterrupt
-    if not_run and stop.reason:
-        raise SweepError(
-            f"{stop.reason}: {summary.missing} of {total} trials have no result; "
-            "the same command goes on"
+    def check(self) -> Workload:
+        """Refuse a run that cannot work, and say how many are left and what they train."""
+        models = summarize_models(required_models(self._waiting), self.records.store)
+        total, num_left = len(self.runs), len(self._waiting)
+        text = _outlook(total, num_left)
+        return Workload(
+            text=f"{text}; {models}" if models else text,
+            like=list(self._waiting),
+            total=total,
+            done=total - num_left,
         )
-    if summary.missing:
-        raise SweepError(f"{summary.missing} of {total} trials failed")
+
+    def opened(self) -> AbstractContextManager[object]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def ask(self) -> Run | None:
+        """Return the next run of the list."""
+        return self._waiting.pop(0) if self._waiting and not self.stop.is_due() else None
+
+    def tell(self, run: Run, run_result: RunResult) -> ProgressLine:
+        """Take note of what came of a run."""
+        self._add(run_result)
+        return run_line(run, run_result, self.records.objective, self._width)
+
+    def best(self) -> str:
+        """Return the best value of the first metric of the objective."""
+        if math.isnan(self._best):
+            return ""
+        return f"best {next(iter(self.records.objective.metrics))} {format_number(self._best)}"
+
+    def table(
+        self,
+        run_results: Sequence[RunResult],
+        stopped: str,  # noqa: ARG002
+    ) -> GridTable:
+        """Return means over seeds, with every run of the list, in its order."""
+        reported = {**self._by_number, **{each.run.number: each for each in run_results}}
+        untold = [run for run in self.runs if run.number not in reported]
+        # another process with a sweep of its own may have finished what this one did not begin
+        elsewhere = self.records.finished_before(untold)
+        not_run = {r.number: RunResult(run=r, state="not run", reason="not run") for r in untold}
+        by_number = {**not_run, **elsewhere, **reported}
+        every = [by_number[run.number] for run in self.runs]
+        return GridTable(run_results=every, board=leaderboard(every, self.records.objective))
+
+    def _add(self, run_result: RunResult) -> None:
+        objective = self.records.objective
+        self._by_number[run_result.run.number] = run_result
+        value = objective.values(run_result.metrics)[0]
+        maximize = next(iter(objective.metrics.values())) == "maximize"
+        # comparisons with NaN are false, so the first value needs the last condition
+        if (value > self._best if maximize else value < self._best) or math.isnan(self._best):
+            self._best = value
 
 
-def _split_by_state(
-    grid: Grid, records: SweepRecords, runs: Sequence[Run]
-) -> tuple[dict[int, RunResult], list[Run]]:
-    """Return what is done and what is left, and refuse what cannot run before anything does."""
-    with grid.console.status(f"checking {_trials(len(runs))}"):
-        records.check()
-        done = records.finished_before(runs)
-        left = [run for run in runs if run.number not in done]
-        if left and isinstance(grid.launcher, ComposedLauncher):
-            # before the checks, which take seconds: workers import torch meanwhile
-            grid.launcher.warm_up([run.config for run in left])
-        models = summarize_models(required_models([run.config for run in left]), records.store)
-    outlook = _outlook(len(runs), len(left))
-    grid.console.print(f"{outlook}; {models}" if models else outlook)
-    return done, left
+def run_line(run: Run, run_result: RunResult, objective: Objective, width: int) -> ProgressLine:
+    """Return what is shown of a run that ended, with its name in ``width`` characters."""
+    head = f"{run.label:<{width}}   "
+    if run_result.state != "finished":
+        return ProgressLine(
+            text=f"{head}{run_result.state}: {run_result.reason}", outcome=run_result.state
+        )
+    pairs = zip(objective.metrics, objective.values(run_result.metrics), strict=True)
+    values = "   ".join(f"{name} {format_number(value)}" for name, value in pairs)
+    return ProgressLine(
+        text=f"{head}{values}   {run_result.seconds:.1f} s",
+        outcome="finished",
+        seconds=run_result.seconds,
+        trained=run_result.trained,
+        read_back=run_result.read_back,
+    )
 
 
-def _carry_out(
-    grid: Grid,
-    records: SweepRecords,
-    left: Sequence[Run],
-    tracking_run: str,
-    by_number: dict[int, RunResult],
-    stop: Stop,
-) -> BaseException | None:
-    """Run what is left, add what comes of it, and return what ended the sweep early."""
-    error: BaseException | None = None
-    earlier = records.earlier_results(left)
-    keep_config(grid.master)
-    total = len(left) + len(by_number)
-    read_back = list(by_number.values())
-    waiting = patience(grid.launcher, stop, grid.console)
-    with waiting, progress(left, total, read_back, records.objective, grid.console) as show:
+def grid_sweep(runs: Sequence[Run], axes: Axes) -> Sweep:
+    """Return the identity of a sweep over ``runs``.
 
-        def on_end(run: Run, job_result: JobResult | None, launch_error: str) -> None:
-            by_number[run.number] = earlier.run_result(run, job_result, launch_error)
-            show(by_number[run.number])
+    Args:
+        runs: The runs.
+        axes: What is swept.
+    """
+    command = typed_command()
+    overrides = {key: _values(choices) for key, choices in axes.items()}
+    space = [f"- `{key}`: {values}" for key, values in overrides.items()]
+    return Sweep(
+        # sorted: the order of the axes does not make another sweep
+        fingerprint=combine(sorted(run.record.fingerprint for run in runs)),
+        name=_name(runs, axes),
+        command=command,
+        overrides=overrides,
+        total=len(runs),
+        description="\n".join([f"{len(runs)} trials", "", *space, "", "```", command, "```"]),
+    )
 
-        try:
-            dispatch(grid.launcher, left, tracking_run, on_end, stop)
-        except BaseException as caught:  # noqa: BLE001  # raised again when all is summed up
-            error = caught
-    for run in left:
-        if run.number not in by_number:  # it may have left a result all the same
-            by_number[run.number] = earlier.run_result(run, None)
-    return error
+
+def _name(runs: Sequence[Run], axes: Axes) -> str:
+    if not axes:
+        return runs[0].label
+    # axes that step together and several grids are no product
+    is_product = math.prod(map(len, axes.values())) == len(runs)
+    counts = (" × " if is_product else ", ").join(
+        _counted(key, len(choices)) for key, choices in axes.items()
+    )
+    datasets = dict.fromkeys(run.record.tags["dataset"] for run in runs)
+    return f"{counts} on {', '.join(datasets)}"
+
+
+def _counted(key: str, count: int) -> str:
+    plural = key in GROUPS or key == "seed"
+    return f"{count} {key}s" if plural else f"{count} values of {key}"
+
+
+def _values(choices: Sequence[str]) -> str:
+    return ", ".join(choice.partition("=")[2] for choice in choices)
 
 
 def _outlook(total: int, left: int) -> str:
@@ -169,15 +181,3 @@ def _outlook(total: int, left: int) -> str:
 
 def _trials(count: int) -> str:
     return "1 trial" if count == 1 else f"{count} trials"
-
-
-def _show(console: Console, records: SweepRecords, summary: SweepSummary) -> None:
-    summary.show(console)
-    records.show_tracking(console, summary.tracking_run)
-
-
-def keep_config(master: DictConfig) -> None:
-    """Keep what was asked for where Hydra's own sweeper keeps it."""
-    folder = Path(str(master.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(master, folder / "multirun.yaml")

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from omegaconf import DictConfig
+from typing import Any
 
 from erasure.config.compose import hydra_sees
 from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
+from erasure.launch.run import Run
 from erasure.training.model_store import ModelRequest, ModelStore
 from erasure.trial.checks import check as check_trial
 from erasure.trial.measurable import too_few_samples
@@ -42,20 +42,20 @@ class RequiredModel:
     key: str
 
 
-def required_models(configs: Sequence[DictConfig]) -> list[RequiredModel]:
-    """Refuse trials that cannot run, and return the models that all of them need.
+def required_models(runs: Sequence[Run]) -> list[RequiredModel]:
+    """Refuse runs that cannot be carried out, and return the models that all of them need.
 
     Raises:
         ErasureError: If one cannot run.
     """
     required: list[RequiredModel] = []
-    for config in configs:
-        with hydra_sees(config):
-            required.extend(check(config))
+    for run in runs:
+        with hydra_sees(run.config):
+            required.extend(check(run.config))
     return required
 
 
-def check(cfg: DictConfig) -> list[RequiredModel]:
+def check(cfg: Any) -> list[RequiredModel]:
     """Refuse a trial that cannot run, without running it, and return the models it needs.
 
     They are those that the trial asks for itself; what a method trains besides them is known
@@ -72,24 +72,24 @@ def check(cfg: DictConfig) -> list[RequiredModel]:
     return models_of(trial)
 
 
-def require_measurable(configs: Sequence[DictConfig]) -> None:
-    """Refuse trials whose data have too few samples for their objective.
+def require_measurable(runs: Sequence[Run]) -> None:
+    """Refuse runs whose data have too few samples for their objective.
 
     Raises:
         ConfigError: With the metric's own reason, and what to set.
     """
     asked_before: set[str] = set()
-    for config in configs:
-        with hydra_sees(config):
+    for run in runs:
+        with hydra_sees(run.config):
             # methods share their data: one trial of each data set and seed says it for all of them
-            plain = settings_of_config(config)
+            plain = settings_of_config(run.config)
             what = fingerprint({key: plain[key] for key in MEASURED if key in plain})
             if what not in asked_before:
                 asked_before.add(what)
-                _require_measurable(config)
+                _require_measurable(run.config)
 
 
-def _require_measurable(cfg: DictConfig) -> None:
+def _require_measurable(cfg: Any) -> None:
     trial = trial_of(cfg, device="cpu")
     for name, reason in too_few_samples(trial).items():
         key = "metrics" if name in trial.objective.metrics else "constraints"

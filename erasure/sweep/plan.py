@@ -1,6 +1,8 @@
 """From overrides to trials that are composed, named and distinct, before anything runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from erasure.config.axes import AxisProduct, varying
 from erasure.config.compose import Compositions, hydra_sees
@@ -42,18 +44,30 @@ def plan_one(
         HydraException: If it cannot be composed; the message names the override.
     """
     config = compositions.compose(overrides, number)
-    with hydra_sees(config):
-        record = trial_of(config).record
+    run = composed_run(config, number, overrides)
     chosen = [override for override in overrides if override in varying and not _is_seed(override)]
     unnamed = [override for override in chosen if _key(override) not in GROUPS]
     others = [override for override in chosen if _key(override) != "unlearner"]
+    return replace(
+        run,
+        label=" · ".join([run.record.name, *unnamed]),
+        variant=" · ".join([run.record.tags["unlearner"], *others]),
+    )
+
+
+def composed_run(config: Any, number: int, overrides: tuple[str, ...]) -> Run:
+    """Return the run of a composed configuration, named after nothing but its trial."""
+    with hydra_sees(config):
+        record = trial_of(config).record
     return Run(
         number=number,
         overrides=overrides,
         config=config,
         record=record,
-        label=" · ".join([record.name, *unnamed]),
-        variant=" · ".join([record.tags["unlearner"], *others]),
+        label=record.name,
+        variant=record.tags["unlearner"],
+        threads=int(config.get("threads", 1)),
+        cpu_only=config.get("device") == "cpu",
     )
 
 

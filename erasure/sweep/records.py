@@ -6,26 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from erasure.config.axes import Axes
 from erasure.config.build import build
 from erasure.config.compose import hydra_sees
 from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError, TrackingError
-from erasure.core.fingerprint import combine
 from erasure.launch.run import Run
 from erasure.results.outage import attempt, outage, remember
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
-from erasure.sweep.files import SweepSummary
-from erasure.sweep.identity import identify
+from erasure.sweep.files import SummaryTable, SweepSummary
 from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.sweep.summary import leaderboard
 from erasure.sweep.undelivered import Undelivered
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
@@ -34,24 +30,6 @@ from erasure.trial.objective import Objective
 from erasure.trial.places import build_tracker, store_root
 from erasure.trial.table import show_address
 from erasure.trial.trial import DATA_TAG
-
-
-class Summary(Protocol):
-    """What is left of a sweep when it is over."""
-
-    @property
-    def tracking_run(self) -> str:
-        """The tracking run of the sweep."""
-
-    @property
-    def missing(self) -> int:
-        """How much has no result; with any, the run is shown as failed."""
-
-    def write(self, folder: Path) -> None:
-        """Write files into ``folder``."""
-
-    def markdown(self) -> str:
-        """Return the description of the tracking run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +86,12 @@ class SweepRecords:
     def _counts(self, run: Run, result: TrialResult) -> bool:
         """Tell whether a finished result is what ``run`` asks for; loading the data comes last."""
         artifacts = self.results.artifacts(run.record.fingerprint)
-        return (
-            self._is_tracked(result)
-            and not missing_artifacts(artifacts, run.config)
-            and _same_data(run, result)
-        )
+        with hydra_sees(run.config):
+            return (
+                self._is_tracked(result)
+                and not missing_artifacts(artifacts, run.config)
+                and _same_data(run, result)
+            )
 
     def _is_tracked(self, result: TrialResult) -> bool:
         """Tell whether a result needs no process to be tracked: it is, or waits to be sent."""
@@ -158,18 +137,17 @@ class SweepRecords:
             tracker=self.tracker, results=self.results, fingerprint=self.sweep.fingerprint
         )
 
-    def summarize(self, run_results: Sequence[RunResult], tracking_run: str) -> SweepSummary:
-        """Return the summary of ``run_results``."""
+    def summarize(self, table: SummaryTable, tracking_run: str) -> SweepSummary:
+        """Return the summary of a sweep, of which its source says ``table``."""
         return SweepSummary(
             name=self.sweep.name,
             fingerprint=self.sweep.fingerprint,
             command=self.sweep.command,
             tracking_run=tracking_run,
-            run_results=run_results,
-            board=leaderboard(run_results, self.objective),
+            table=table,
         )
 
-    def close(self, summary: Summary, console: Console) -> None:
+    def close(self, summary: SweepSummary, console: Console) -> None:
         """Write the summary, here and to the tracker, which does not fail a sweep."""
         # The file first: without it, or if the tracker refuses, the same command comes here again
         summary.write(self.folder)
@@ -178,7 +156,10 @@ class SweepRecords:
             try:
                 self.tracker.reap(self.results.is_claimed)
                 self.tracker.finish_sweep(
-                    summary.tracking_run, summary.markdown(), self.folder, failed=summary.missing
+                    summary.tracking_run,
+                    summary.markdown(),
+                    self.folder,
+                    failed=summary.table.missing,
                 )
             except TrackingError as error:
                 problem = remember(self.tracker, error)
@@ -208,31 +189,23 @@ def _same_data(run: Run, result: TrialResult) -> bool:
     """Tell whether the data are still those that a finished trial was about."""
     if DATA_TAG not in result.trial.tags:
         return True
-    with hydra_sees(run.config):
-        settings = settings_of_config(run.config)
-        return result.trial.tags[DATA_TAG] == current_data_fingerprint(settings)
+    settings = settings_of_config(run.config)
+    return result.trial.tags[DATA_TAG] == current_data_fingerprint(settings)
 
 
-def open_records(runs: Sequence[Run], axes: Axes) -> SweepRecords:
-    """Build the records of a sweep; its first run says where the store and the tracker are.
-
-    Args:
-        runs: The runs.
-        axes: What is swept.
-    """
-    cfg = runs[0].config
-    root = store_root(cfg)
-    # sorted: the order of the axes does not make another sweep
-    identity = combine(sorted(run.record.fingerprint for run in runs))
-    return SweepRecords(
-        sweep=identify(runs, axes, identity),
-        tracker=build_tracker(cfg),
-        results=ResultStore(root),
-        objective=build(cfg.objective, "objective"),
-        resume=bool(cfg.resume),
-        store=ModelStore(root),
-        folder=root / "sweeps" / identity,
-    )
+def open_records(cfg: Any, sweep: Sweep) -> SweepRecords:
+    """Build the records of ``sweep``; a configuration says where store and tracker are."""
+    with hydra_sees(cfg):
+        root = store_root(cfg)
+        return SweepRecords(
+            sweep=sweep,
+            tracker=build_tracker(cfg),
+            results=ResultStore(root),
+            objective=build(cfg.objective, "objective"),
+            resume=bool(cfg.resume),
+            store=ModelStore(root),
+            folder=root / "sweeps" / sweep.fingerprint,
+        )
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class RunResult:
         seconds: Wall time it took in this sweep.
         log: What it printed, if it ran in a process of its own.
         trained: Number of models it trained in this sweep.
+        died: Whether it has no result because its process died or a launcher gave up.
     """
 
     run: Run
@@ -35,6 +36,7 @@ class RunResult:
     seconds: float = 0.0
     log: Path | None = None
     trained: int = 0
+    died: bool = False
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -61,16 +63,16 @@ class EarlierResults:
     earlier: dict[str, TrialResult | None]
     resume: bool
 
-    def run_result(self, run: Run, job_result: JobResult | None, error: str = "") -> RunResult:
+    def run_result(self, run: Run, job_result: JobResult | None) -> RunResult:
         """Return what came of a run that was given to a launcher.
 
         Args:
             run: The run.
-            job_result: How its process ended, if the launcher says.
-            error: What else is known, if it does not; empty for a run that never started.
+            job_result: How its process ended; None if nobody said that it did.
         """
         result = self._result(run.record.fingerprint)
-        seconds = job_result.seconds if job_result else _seconds(result)
+        measured = job_result.seconds if job_result else None
+        seconds = _seconds(result) if measured is None else measured
         log = job_result.log if job_result else None
         if result is not None and result.outcome == "finished":
             return RunResult(
@@ -82,7 +84,7 @@ class EarlierResults:
                 trained=0 if self._is_earlier(result) else result.trained,
             )
         recorded_reason = result.reason if result is not None else ""
-        reason = recorded_reason or (job_result.error if job_result else "") or error
+        reason = recorded_reason or (job_result.error if job_result else "")
         if not reason and job_result is None:
             return RunResult(run=run, state="not run", reason="not run")
         return RunResult(
@@ -92,6 +94,8 @@ class EarlierResults:
             reason=reason or "it ended without a result",
             seconds=seconds,
             log=log,
+            # a result that was written down says more than the end of the process
+            died=result is None and job_result is not None and job_result.died,
         )
 
     def _result(self, fingerprint: str) -> TrialResult | None:

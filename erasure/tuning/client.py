@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -20,10 +20,12 @@ from erasure.core.errors import ConfigError
 from erasure.results.provenance import host, is_alive, process_tags
 from erasure.tuning.conditions import draw
 from erasure.tuning.plan import StudyPlan
-from erasure.tuning.sampler import quiet_optuna
+from erasure.tuning.sampler import build_pruner, build_sampler, most_trials, quiet_optuna
 from erasure.tuning.search_space import Value
+from erasure.tuning.settings import StudySettings
 from erasure.tuning.storage import (
     CONSTRAINTS,
+    DEATHS,
     OWNER,
     REASON,
     SEARCH_SETTINGS,
@@ -53,12 +55,10 @@ class ClaimedTrial:
     Args:
         trial: The trial.
         settings: What was drawn.
-        taken_over: Whether another process began it and died.
     """
 
     trial: Trial
     settings: Mapping[str, Value]
-    taken_over: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class StudyClient:
             trial.set_user_attr(OWNER, _this_process())
             trial.set_user_attr(SEEN, time.time())
             settings = draw(self.plan.space, trial)
-        return ClaimedTrial(trial=trial, settings=settings, taken_over=dead is not None)
+        return ClaimedTrial(trial=trial, settings=settings)
 
     def tell(self, claimed: ClaimedTrial, outcome: TrialOutcome) -> None:
         """Write down how a trial ended."""
@@ -142,6 +142,14 @@ class StudyClient:
         """Leave a trial to whoever comes next, because it could not be brought to its end."""
         with suppress(UpdateFinishedTrialError):
             claimed.trial.set_user_attr(OWNER, {})
+
+    def count_death(self, claimed: ClaimedTrial, seed_index: int) -> int:
+        """Count that the process with a seed of a trial died, and return how often it did."""
+        trial, index = claimed.trial, str(seed_index)
+        deaths = dict(trial.user_attrs.get(DEATHS, {}))
+        deaths[index] = deaths.get(index, 0) + 1
+        trial.set_user_attr(DEATHS, deaths)
+        return int(deaths[index])
 
     def heartbeat(self, claimed: ClaimedTrial) -> None:
         """Say that this process still works on a trial; a storage that fails is asked later."""
@@ -175,36 +183,40 @@ class StudyClient:
         return time.time() - float(trial.user_attrs.get(SEEN, 0.0)) > SILENT_SECONDS
 
 
-def open_study(  # one call, all by name
-    *,
+def open_study(
     plan: StudyPlan,
     storage: BaseStorage,
-    total: int,
-    sampler: Callable[[int], BaseSampler],
-    pruner: BasePruner,
+    settings: StudySettings,
     search_settings: Mapping[str, Any],
+    *,
     shared: bool,
 ) -> StudyClient:
     """Create or continue the study of ``plan``; call this under the lock of the store.
 
     Its first trial is as near to the method's own settings as the space allows.
 
+    Args:
+        plan: What is fixed and what is drawn.
+        storage: Where the study is written down.
+        settings: How to search.
+        search_settings: How the study is asked for, to be kept with it.
+        shared: Whether processes without our lock may use the storage.
+
     Raises:
         ConfigError: If a study of this name optimizes something else, or in another space.
     """
+    sampler, pruner = sampler_of(plan, settings), build_pruner(settings.pruner, len(plan.seeds))
+    built: dict[str, Any] = {
+        "study_name": plan.name,
+        "storage": storage,
+        "sampler": sampler(0),
+        "pruner": pruner,
+    }
     with quiet_optuna():
         try:
-            study = optuna.load_study(
-                study_name=plan.name, storage=storage, sampler=sampler(0), pruner=pruner
-            )
+            study = optuna.load_study(**built)
         except KeyError:
-            study = optuna.create_study(
-                study_name=plan.name,
-                storage=storage,
-                sampler=sampler(0),
-                pruner=pruner,
-                directions=plan.objective.directions,
-            )
+            study = optuna.create_study(**built, directions=plan.objective.directions)
             study.set_metric_names(list(plan.objective.metrics))
         if STUDY_CONFIG not in study.user_attrs and not study.get_trials(deepcopy=False):
             if plan.defaults:  # enqueued first: a config that is there says that this is done
@@ -212,7 +224,21 @@ def open_study(  # one call, all by name
             study.set_user_attr(STUDY_CONFIG, json.dumps(plan.study_config, sort_keys=True))
         _require_same(plan, study)
         study.set_user_attr(SEARCH_SETTINGS, json.dumps(search_settings))
+    total = trials_of(plan, settings)
     return StudyClient(plan=plan, study=study, total=total, sampler=sampler, shared=shared)
+
+
+def sampler_of(plan: StudyPlan, settings: StudySettings) -> Callable[[int], BaseSampler]:
+    """Return what builds the sampler of a trial of ``plan`` by its number."""
+    constrained = bool(plan.objective.constraints)
+    return partial(build_sampler, settings.sampler, plan.space, plan.name, constrained=constrained)
+
+
+def trials_of(plan: StudyPlan, settings: StudySettings) -> int:
+    """Return the trials of a study; one without anything to draw needs a single one."""
+    if not plan.space:
+        return 1
+    return most_trials(sampler_of(plan, settings)(0), settings.n_trials)
 
 
 def is_hopeless(trials: Sequence[FrozenTrial], max_failures: float) -> bool:

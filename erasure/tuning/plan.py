@@ -1,25 +1,24 @@
 """Studies of a tuning sweep, composed and checked before anything runs."""
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.distributions import distribution_to_json
 
 from erasure.config.axes import varying
 from erasure.config.build import build
-from erasure.config.compose import Compositions, add_overrides, hydra_sees
+from erasure.config.compose import Compositions, hydra_sees, own_seeds, varied
 from erasure.config.overrides import Loader, override_value
+from erasure.config.selection import selected
 from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
+from erasure.sweep.plan import composed_run
 from erasure.trial.causes import trial_fingerprint
 from erasure.trial.objective import Objective
-from erasure.trial.task import trial_of
 from erasure.tuning.command import SweepCommand
 from erasure.tuning.conditions import active_settings, drawn_defaults, settle_conditions
 from erasure.tuning.search_space import Axis, Space, Value, search_space
@@ -48,7 +47,7 @@ class StudyPlan:
     name: str
     label: str
     overrides: tuple[str, ...]
-    base: DictConfig
+    base: Any
     space: Space
     objective: Objective
     seeds: tuple[int, ...]
@@ -82,7 +81,7 @@ class StudyPlan:
 
     def is_default(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether these are the settings the method has by itself."""
-        own = {name: OmegaConf.select(self.base, name) for name in self.space}
+        own = {name: selected(self.base, name) for name in self.space}
         return dict(settings) == active_settings(self.space, own)
 
     def run(
@@ -110,29 +109,13 @@ class StudyPlan:
         }
         # ++ sets what is there and adds what is not
         overrides = [f"++{key}={override_value(value)}" for key, value in changes.items()]
-        config = copy.deepcopy(self.base)
-        with open_dict(config), read_write(config.hydra):
-            for key, value in changes.items():
-                OmegaConf.update(config, key, value)
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-        add_overrides(config, overrides)
-        with hydra_sees(config):
-            record = trial_of(config).record
-        return Run(
-            number=number,
-            overrides=(*self.overrides, *overrides),
-            config=config,
-            record=record,
-            label=record.name,
-            variant=f"{self.label} · trial {trial}",
-        )
+        config = varied(self.base, changes, number, overrides)
+        run = composed_run(config, number, (*self.overrides, *overrides))
+        return replace(run, variant=f"{self.label} · trial {trial}")
 
 
 def plan_studies(
-    loader: Loader,
-    master: DictConfig,
-    commands: Sequence[SweepCommand],
-    settings: StudySettings,
+    compositions: Compositions, commands: Sequence[SweepCommand], settings: StudySettings
 ) -> list[StudyPlan]:
     """Compose every study that ``commands`` name, each of them once.
 
@@ -142,13 +125,12 @@ def plan_studies(
     """
     names = varying([command.product for command in commands])
     plans: dict[str, StudyPlan] = {}
-    compositions = Compositions(loader=loader, master=master)
     each = ((command, o) for command in commands for o in command.product.overrides())
     for command, overrides in each:
         chosen = [override for override in overrides if override in names]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
-            plan = _plan(base, overrides, chosen, command, settings, loader)
+            plan = _plan(base, overrides, chosen, command, settings, compositions.loader)
         same_name = plans.setdefault(plan.name, plan)
         if same_name.study_config != plan.study_config:
             plan = _renamed(plan, command)
@@ -167,7 +149,7 @@ def _renamed(plan: StudyPlan, command: SweepCommand) -> StudyPlan:
 
 
 def _plan(  # one call, all by name in plan_studies
-    base: DictConfig,
+    base: Any,
     overrides: tuple[str, ...],
     varying: Sequence[str],
     command: SweepCommand,
@@ -184,7 +166,7 @@ def _plan(  # one call, all by name in plan_studies
     # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
     plain = {key: value for key, value in settings_of_config(base).items() if key != "seed"}
     seeds = tuple(settings.seeds)
-    fixed = fingerprint([trial_fingerprint({**plain, "seeds": _unset(plain, base)}), list(seeds)])
+    fixed = fingerprint([trial_fingerprint({**plain, "seeds": own_seeds(base)}), list(seeds)])
     groups = [str(choices.get(g) or "") for g in ("dataset", "model", "split")]
     named = "-".join([part for part in (unlearner, *groups) if part])
     name = f"{named}-{fixed[:8]}"
@@ -211,12 +193,6 @@ def _drawn_from(axis: Axis) -> str:
     return json.dumps({**json.loads(distribution), "when": conditions}, sort_keys=True)
 
 
-def _unset(plain: Mapping[str, Any], base: DictConfig) -> dict[str, Any]:
-    """Return the seeds of the stages that do not follow ``seed``."""
-    raw = OmegaConf.to_container(base.seeds, resolve=False)
-    return {k: v for k, v in plain["seeds"].items() if raw[k] != "${seed}"}  # type: ignore[index]
-
-
 def _suffix(varying: Sequence[str]) -> list[str]:
     return [
         override.partition("=")[2] if override.startswith("unlearner=") else override
@@ -224,8 +200,8 @@ def _suffix(varying: Sequence[str]) -> list[str]:
     ]
 
 
-def _refuse_test(base: DictConfig, choices: Mapping[str, Any]) -> None:
-    heldout = OmegaConf.select(base, "evaluator.heldout")
+def _refuse_test(base: Any, choices: Mapping[str, Any]) -> None:
+    heldout = selected(base, "evaluator.heldout")
     if heldout == "test":
         raise ConfigError(
             f"evaluator must not look at the test set while tuning, got evaluator="

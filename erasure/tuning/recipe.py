@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from erasure.config.compose import nested_yaml
 from erasure.config.overrides import parsed_value
 from erasure.core.errors import ConfigError
 from erasure.results.provenance import git_tags
@@ -91,12 +91,10 @@ class Recipe:
 
     def text(self) -> str:
         """Return the YAML file: provenance as comments, choices, and settings."""
-        options, body = self._fixed()
-        for name, value in self.settings.items():
-            OmegaConf.update(body, name, value, force_add=True)
+        options, fixed = self._fixed()
         lines = ["# @package _global_", *(f"# {line}" for line in self._provenance()), "defaults:"]
         lines += [f"  - override /{group}: {option}" for group, option in options.items()]
-        return "\n".join(lines) + "\n" + (OmegaConf.to_yaml(body) if body else "")
+        return "\n".join(lines) + "\n" + nested_yaml({**fixed, **self.settings})
 
     def _provenance(self) -> Iterator[str]:
         unlearner = self.choices["unlearner"]
@@ -120,10 +118,10 @@ class Recipe:
         beaten = "" if default is None else f" (defaults: {default:.4f})"
         return f"{name} {self.scores[name]:.4f}{beaten}"
 
-    def _fixed(self) -> tuple[dict[str, str], DictConfig]:
+    def _fixed(self) -> tuple[dict[str, str], dict[str, Any]]:
         """Return what was fixed and belongs to the task: options of groups, and settings."""
         options = dict(self.choices)
-        body = OmegaConf.create()
+        settings: dict[str, Any] = {}
         for override in self.overrides:
             key, _, value = override.lstrip("+").partition("=")
             group, _, package = key.partition("@")
@@ -131,8 +129,8 @@ class Recipe:
             if package and package.split(".")[0] in CHOICES:
                 options[key] = value
             elif "." in group and group.split(".")[0] in CHOICES:
-                OmegaConf.update(body, group, parsed_value(override), force_add=True)
-        return options, body
+                settings[group] = parsed_value(override)
+        return options, settings
 
 
 @dataclass(frozen=True, kw_only=True)

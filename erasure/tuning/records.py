@@ -3,21 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from erasure.config.build import build
 from erasure.config.command import typed_command
 from erasure.core.fingerprint import combine
-from erasure.launch.interrupts import Stop
-from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
 from erasure.sweep.models_to_train import RequiredModel, summarize_models
 from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import RunResult
 from erasure.training.model_store import ModelStore
-from erasure.trial.places import build_tracker, store_root
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.summary import StudyResult, StudySummary
 
 TRAINING = (
     *("dataset", "split", "model", "trainer", "precision", "threads", "device"),
@@ -26,32 +20,21 @@ TRAINING = (
 """Settings, and groups of them, that originals and retrained models depend on."""
 
 
-def study_records(plans: Sequence[StudyPlan], settings: StudySettings) -> SweepRecords:
-    """Return the records of the sweep over ``plans``."""
-    cfg = plans[0].base
-    root = store_root(cfg)
-    identity = combine(sorted(f"{plan.name} {plan.fixed}" for plan in plans))
+def tuning_sweep(plans: Sequence[StudyPlan], settings: StudySettings) -> Sweep:
+    """Return the identity of the sweep over ``plans``."""
     command = typed_command()
     labels = ", ".join(plan.label for plan in plans)
     dataset = plans[0].choices.get("dataset", "")
-    return SweepRecords(
-        sweep=Sweep(
-            fingerprint=identity,
-            name=f"tuning {labels} on {dataset}"
-            if len(plans) < 5
-            else f"tuning {len(plans)} methods on {dataset}",
-            command=command,
-            overrides={"studies": labels, **_constants(plans)},
-            total=settings.n_trials * len(plans),
-            description=f"tuning {labels}\n\n```\n{command}\n```",
-            tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
-        ),
-        tracker=build_tracker(cfg),
-        results=ResultStore(root),
-        objective=build(cfg.objective, "objective"),
-        resume=bool(cfg.resume),
-        store=ModelStore(root),
-        folder=root / "sweeps" / identity,
+    return Sweep(
+        fingerprint=combine(sorted(f"{plan.name} {plan.fixed}" for plan in plans)),
+        name=f"tuning {labels} on {dataset}"
+        if len(plans) < 5
+        else f"tuning {len(plans)} methods on {dataset}",
+        command=command,
+        overrides={"studies": labels, **_constants(plans)},
+        total=settings.n_trials * len(plans),
+        description=f"tuning {labels}\n\n```\n{command}\n```",
+        tags={f"tuning.{key.replace(' ', '_')}": v for key, v in _budget(settings).items()},
     )
 
 
@@ -78,25 +61,13 @@ def search_settings(
     }
 
 
-def study_summary(  # one call
-    records: SweepRecords,
-    clients: Sequence[StudyClient],
-    settings: StudySettings,
-    run_results: Sequence[RunResult],
-    tracking_run: str,
-    stop: Stop,
-) -> StudySummary:
-    """Return everything there is to say when a sweep ends."""
-    constants = _constants([client.plan for client in clients])
-    return StudySummary(
-        runs=records.summarize(run_results, tracking_run),
-        studies=[StudyResult(client=client, trials=client.trials) for client in clients],
-        conditions={
-            **_budget(settings),
-            **{key.partition(".")[2]: value for key, value in constants.items()},
-        },
-        stopped=stop.reason,
-    )
+def conditions(plans: Sequence[StudyPlan], settings: StudySettings) -> dict[str, str]:
+    """Return what makes a comparison fair, and what it was, for people."""
+    constants = _constants(plans)
+    return {
+        **_budget(settings),
+        **{key.partition(".")[2]: value for key, value in constants.items()},
+    }
 
 
 def outlook(

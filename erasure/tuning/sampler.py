@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
-from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler
@@ -58,7 +57,7 @@ def build_sampler(
     if constrained and not hasattr(Trial, "set_constraint"):  # Optuna before 5
         offered["constraints_func"] = _constraints
     with quiet_optuna():
-        sampler: BaseSampler = build(OmegaConf.create(plain), "hydra.sweeper.sampler", **offered)
+        sampler: BaseSampler = build(plain, "hydra.sweeper.sampler", **offered)
     return sampler
 
 
@@ -70,7 +69,7 @@ def build_pruner(node: Mapping[str, Any], num_seeds: int) -> BasePruner:
     """
     offered = {"max_resource": STEPS_PER_SEED * num_seeds}
     with quiet_optuna():
-        pruner: BasePruner = build(OmegaConf.create(dict(node)), "hydra.sweeper.pruner", **offered)
+        pruner: BasePruner = build(node, "hydra.sweeper.pruner", **offered)
     return pruner
 
 

@@ -10,10 +10,9 @@ from statistics import fmean
 from optuna.trial import TrialState
 
 from erasure.launch.interrupts import Stop
-from erasure.launch.jobs import JobResult
 from erasure.launch.run import Run
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import EarlierResults, RunResult
+from erasure.results.store import ResultStore
+from erasure.sweep.run_results import RunResult
 from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome, is_hopeless
 from erasure.tuning.outcomes import unmeasured, without_values
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning
@@ -45,62 +44,49 @@ class ActiveTrial:
         return [index for index in range(len(self.client.plan.seeds)) if index not in begun]
 
 
-OnOutcome = Callable[[ActiveTrial, TrialOutcome], None]
-"""Called with each trial that ended and how."""
-
-
 @dataclass(kw_only=True)
 class Schedule:
     """Hands out runs one by one and tells the studies what came of them.
 
     Args:
         clients: The studies.
-        records: Where results are looked up.
+        results: Where runs leave their results.
         lock: Held while a trial is claimed.
         tuning: What every run has to know about its study.
         cap: Wall time that a method may take, or None.
         max_failures: Share of failed trials that ends a study.
         stop: Due when no trial may be started any more.
-        on_outcome: Called with each trial that ended.
-        run_results: What came of every run.
     """
 
     clients: Sequence[StudyClient]
-    records: SweepRecords
+    results: ResultStore
     lock: Callable[[], AbstractContextManager[None]]
     tuning: Mapping[str, Value]
     cap: float | None
     max_failures: float
     stop: Stop
-    on_outcome: OnOutcome
-    run_results: list[RunResult] = field(default_factory=list)
     _active: list[ActiveTrial] = field(default_factory=list)
-    _jobs: dict[int, tuple[ActiveTrial, int, EarlierResults]] = field(default_factory=dict)
+    _handed_out: dict[int, tuple[ActiveTrial, int]] = field(default_factory=dict)
     _full: set[str] = field(default_factory=set)
     _number: int = 0
 
-    def next(self) -> Run | None:
-        """Return a run that has to be carried out, or None if there is none now.
+    def ask(self) -> Run | None:
+        """Return a run that has to be carried out, or None if there is none now."""
+        seed = self._next_seed()
+        if seed is None:
+            return None
+        active, seed_index = seed
+        run = self._run(active, seed_index)
+        self._handed_out[run.number] = (active, seed_index)
+        active.running.add(seed_index)
+        return run
 
-        What finished before, here or in another sweep, is read back on the way.
-        """
-        while (seed := self._next_seed()) is not None:
-            active, seed_index = seed
-            run = self._run(active, seed_index)
-            finished = self.records.finished_before([run])
-            if run.number not in finished:
-                earlier = self.records.earlier_results([run])
-                self._jobs[run.number] = (active, seed_index, earlier)
-                active.running.add(seed_index)
-                return run
-            self._add(active, seed_index, finished[run.number])
-        return None
-
-    def record(self, run: Run, job_result: JobResult | None, error: str) -> None:
-        """Take note of a run that was handed out and ended."""
-        active, seed_index, earlier = self._jobs.pop(run.number)
+    def tell(self, run: Run, run_result: RunResult) -> tuple[ActiveTrial, TrialOutcome] | None:
+        """Take note of what came of a run, and return its trial if that ended, and how."""
+        active, seed_index = self._handed_out.pop(run.number)
         active.running.discard(seed_index)
-        self._add(active, seed_index, earlier.run_result(run, job_result, error))
+        outcome = self._add(active, seed_index, run_result)
+        return None if outcome is None else (active, outcome)
 
     def give_back_all(self) -> None:
         """Leave what is not finished to whoever continues the studies."""
@@ -162,22 +148,43 @@ class Schedule:
         trial = active.claimed.trial.number
         return active.client.plan.run(number, settings, trial, seed_index, self.tuning)
 
-    def _add(self, active: ActiveTrial, seed_index: int, run_result: RunResult) -> None:
+    def _add(
+        self, active: ActiveTrial, seed_index: int, run_result: RunResult
+    ) -> TrialOutcome | None:
         """Add what came of a seed, and tell the study if that decides about its trial."""
-        self.run_results.append(run_result)
         if active not in self._active:
-            return  # another seed decided about this trial already
+            return None  # another seed decided about this trial already
         active.run_results[seed_index] = run_result
-        if run_result.state == "not run":  # not the setting's fault, so no outcome of its trial
-            active.client.give_back(active.claimed)
+        outcome = None
+        if run_result.died:
+            outcome = self._try_again(active, seed_index)
+        elif run_result.state == "not run":  # not the setting's fault, so no outcome of its trial
+            self._give_back(active)
+        else:
+            outcome = self._outcome(active, seed_index)
+        if outcome is not None:
+            active.client.tell(active.claimed, outcome)
             self._active.remove(active)
-            return
-        outcome = self._outcome(active, seed_index)
-        if outcome is None:
-            return
-        active.client.tell(active.claimed, outcome)
+        return outcome
+
+    def _try_again(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
+        """Let a seed wait again whose process died, or return that it did so for the second time.
+
+        A process is killed by the machine or a person, and a launcher gives up by itself: neither
+        says anything about a setting, unless it happens again.
+        """
+        if active.client.count_death(active.claimed, seed_index) > 1:
+            seed = active.client.plan.seeds[seed_index]
+            reason = f"its process died twice ({active.run_results[seed_index].reason})"
+            return TrialOutcome(state=TrialState.FAIL, reason=f"seed {seed}: {reason}")
+        del active.run_results[seed_index]
+        if self.stop.is_due():  # the second try is for whoever continues the study
+            self._give_back(active)
+        return None
+
+    def _give_back(self, active: ActiveTrial) -> None:
+        active.client.give_back(active.claimed)
         self._active.remove(active)
-        self.on_outcome(active, outcome)
 
     def _outcome(self, active: ActiveTrial, seed_index: int) -> TrialOutcome | None:
         """Return how a trial ended, once a seed ended, or None to go on."""
@@ -199,7 +206,7 @@ class Schedule:
     def _unmeasured(self, active: ActiveTrial, seed_index: int) -> str:
         """Return why a seed that finished has no value, and end the study if none can have one."""
         run_result, plan = active.run_results[seed_index], active.client.plan
-        artifacts = self.records.results.artifacts(run_result.run.record.fingerprint)
+        artifacts = self.results.artifacts(run_result.run.record.fingerprint)
         reason, for_all = unmeasured(run_result, plan.objective, artifacts)
         if reason and for_all and plan.samples_are_fixed:
             self._full.add(plan.name)

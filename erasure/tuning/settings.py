@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from erasure.config.axes import SweeperAxes
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import check_time
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """How to search; the fields are the keys of ``conf/hydra/sweeper/optuna.yaml``.
+    """How to search; the fields are keys of ``conf/hydra/sweeper/optuna.yaml``.
 
     Args:
         n_trials: Trials of each study in total, over all processes and resumes.
@@ -21,12 +20,8 @@ class StudySettings:
         study_name: Name of the study, or the beginning of the names of several; None derives
             it from all that is fixed.
         seeds: Seeds every setting runs with; the value of a trial is the mean over them.
-        max_hours: Wall time after which no trial is started any more.
         max_trial_seconds: A trial whose method takes longer is pruned.
         max_failures: A study ends when a larger share of at least ten trials failed.
-        params: Axes that are added or replaced; None takes one away, an override fixes it.
-        zip: Keys that step together from study to study.
-        grids: Overrides of each of several sets of studies.
         sampler: The node of ``hydra/sweeper/sampler``.
         pruner: The node of ``hydra/sweeper/pruner``.
 
@@ -39,12 +34,8 @@ class StudySettings:
     storage: str | None = None
     study_name: str | None = None
     seeds: Sequence[int] = (100, 101)
-    max_hours: float | None = None
     max_trial_seconds: float | None = None
     max_failures: float = 1.0
-    params: Mapping[str, Any] | None = None
-    zip: Sequence[Any] | None = None
-    grids: Sequence[Any] | None = None
     sampler: Mapping[str, Any] = field(default_factory=dict)
     pruner: Mapping[str, Any] = field(default_factory=dict)
 
@@ -54,8 +45,7 @@ class StudySettings:
             if not _is_whole(value) or value < 1:
                 raise ConfigError(f"hydra.sweeper.{name} must be at least 1, got {value!r}")
         check_seeds("seeds", self.seeds)
-        for name in ("max_hours", "max_trial_seconds"):
-            check_time(name, getattr(self, name))
+        check_time("max_trial_seconds", self.max_trial_seconds)
         if not _is_number(self.max_failures) or not 0 < self.max_failures <= 1:
             raise ConfigError(
                 f"hydra.sweeper.max_failures must be in (0, 1], got {self.max_failures!r}"
@@ -64,11 +54,6 @@ class StudySettings:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value.strip()):
                 raise ConfigError(f"hydra.sweeper.{name} must be null or text, got {value!r}")
-
-    @property
-    def axes(self) -> SweeperAxes:
-        """What is said about axes."""
-        return SweeperAxes(params=self.params or {}, paired=self.zip, grids=self.grids)
 
 
 def check_seeds(name: str, seeds: object) -> None:

@@ -25,6 +25,9 @@ OWNER = "erasure.owner"
 SEEN = "erasure.seen"
 """Of a trial: Unix time at which its process was heard of."""
 
+DEATHS = "erasure.deaths"
+"""Of a trial: how often the process of a seed died, by index of the seed."""
+
 REASON = "erasure.reason"
 """Of a trial: why it has no values."""
 

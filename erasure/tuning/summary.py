@@ -1,7 +1,5 @@
 """A tuning sweep summed up: what each study found, and at what expense."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +8,12 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from erasure.config.command import run_command, tool_command
-from erasure.sweep.files import SweepSummary
+from erasure.launch.interrupts import FIRST_FAILURE
+from erasure.sweep.files import markdown_table, num_trained, plain_table, to_csv
+from erasure.sweep.run_results import RunResult
 from erasure.sweep.summary import format_number
 from erasure.tuning.choice import best_trial, overrides_of, pareto_front, settings_of
 from erasure.tuning.client import StudyClient
@@ -77,30 +76,45 @@ class StudyResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudySummary:
-    """Everything there is to say about a tuning sweep.
+class StudyTable:
+    """What a tuning sweep has to say at the end.
 
     Args:
-        runs: Its runs, one per seed and setting.
+        run_results: What came of the runs of this process, one per seed and setting.
         studies: What each study has found.
         conditions: What makes it fair, and what it was, for people.
         stopped: Why it ended early, empty if it did not.
+        fingerprint: The sweep, for a machine.
     """
 
-    runs: SweepSummary
+    run_results: Sequence[RunResult]
     studies: Sequence[StudyResult]
     conditions: Mapping[str, str]
     stopped: str
-
-    @property
-    def tracking_run(self) -> str:
-        """The tracking run that holds the sweep."""
-        return self.runs.tracking_run
+    fingerprint: str
 
     @property
     def missing(self) -> int:
         """Number of studies without a complete trial."""
         return sum(result.counts.get("complete", 0) == 0 for result in self.studies)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every study has its trials."""
+        return all(result.client.num_ended >= result.client.total for result in self.studies)
+
+    def problem(self, stopped: str) -> str:
+        """Return which studies have no complete trial, or that a trial failed that must not."""
+        if stopped == FIRST_FAILURE:
+            failed = sum(result.counts.get("failed", 0) for result in self.studies)
+            return f"{stopped}: {failed} of {self._num_trials} trials failed"
+        missing = f"{self.missing} of {len(self.studies)} studies have no complete trial"
+        return missing if self.missing else ""
+
+    @property
+    def _num_trials(self) -> int:
+        """Number of trials that the studies have in the end."""
+        return sum(result.client.total for result in self.studies)
 
     def counts(self) -> str:
         """Return how many trials there are of each kind, and how many models it took."""
@@ -108,31 +122,26 @@ class StudySummary:
         for result in self.studies:
             total.update(result.counts)
         counted = ", ".join(f"{total[s]} {s}" for s in STATES.values() if total[s])
-        budget = sum(result.client.total for result in self.studies)
-        return f"{total.total()} of {budget} trials: {counted}; {self.runs.trained} models trained"
+        trials = f"{total.total()} of {self._num_trials} trials"
+        return f"{trials}: {counted}; {num_trained(self.run_results)} models trained"
 
-    def markdown(self) -> str:
-        """Return the summary as the description of a tracking run."""
-        lines = [self.counts(), ""]
+    def markdown(self) -> list[str]:
+        """Return the table of studies, with what makes it fair and what each has found."""
+        lines: list[str] = []
         if self.stopped:
-            lines += [f"**Ended early**: {self.stopped}. The same command goes on.", ""]
-        lines += _markdown(_header(self.studies), [_row(result) for result in self.studies])
+            lines += [f"**ProgressLine early**: {self.stopped}. The same command goes on.", ""]
+        lines += markdown_table(_header(self.studies), [_row(result) for result in self.studies])
         lines += ["", *(f"- {key}: {value}" for key, value in self.conditions.items())]
         for result in self.studies:
             lines += ["", f"**{result.client.plan.label}**", "", *_details(result)]
-        return "\n".join([*lines, "", "```", self.runs.command, "```", ""])
+        return lines
 
     def write(self, folder: Path) -> None:
-        """Write tables and plots into ``folder``."""
-        self.runs.write(folder)
-        (folder / "summary.md").write_text(
-            f"# {self.runs.name}\n\n{self.markdown()}", encoding="utf-8"
-        )
+        """Write plots of the studies, and their trials."""
         for result in self.studies:
             write_plots(result.client.study, result.client.plan.objective, folder / "plots")
-        (folder / TRIALS).write_text(
-            self._trials(), newline="", encoding="utf-8"
-        )  # last: see is_written
+        # last: see is_written
+        (folder / TRIALS).write_text(self._trials(), newline="", encoding="utf-8")
 
     def is_written(self, folder: Path) -> bool:
         """Tell whether ``folder`` holds the summary of exactly these trials."""
@@ -142,20 +151,11 @@ class StudySummary:
     def _trials(self) -> str:
         """Return all trials as CSV."""
         records = [_record(result, trial) for result in self.studies for trial in result.trials]
-        header = list(dict.fromkeys(key for record in records for key in record))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, header)
-        writer.writeheader()
-        writer.writerows(records)
-        return text.getvalue()
+        return to_csv(records)
 
     def show(self, console: Console) -> None:
         """Print the table, what failed and why, and the commands that go on from here."""
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for column, name in enumerate(_header(self.studies)):
-            table.add_column(name, justify="right" if column else "left", no_wrap=True)
-        for result in self.studies:
-            table.add_row(*_row(result))
+        table = plain_table(_header(self.studies), [_row(result) for result in self.studies])
         console.print()
         console.print(table)
         for result in self.studies:
@@ -165,10 +165,10 @@ class StudySummary:
         console.print(Text(f"\n{self.counts()}"), soft_wrap=True)
         if self.stopped:
             console.print(Text(f"ended early: {self.stopped}; the same command goes on"))
-        _show_commands(console, [s.command for s in self.studies if s.command], self.runs)
+        _show_commands(console, [s.command for s in self.studies if s.command], self.fingerprint)
 
 
-def _show_commands(console: Console, commands: Sequence[str], runs: SweepSummary) -> None:
+def _show_commands(console: Console, commands: Sequence[str], sweep: str) -> None:
     """Print what to paste next, where there is anything."""
     if not commands:
         return
@@ -176,8 +176,8 @@ def _show_commands(console: Console, commands: Sequence[str], runs: SweepSummary
     for command in commands:
         console.print(Text(f"  {command}"), soft_wrap=True)
     console.print("\nas recipes:")
-    recipes = tool_command("studies", "recipe", "--sweep", runs.fingerprint)
-    console.print(Text(f"  {recipes}"), soft_wrap=True)
+    command = tool_command("studies", "recipe", "--sweep", sweep)
+    console.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def _header(studies: Sequence[StudyResult]) -> list[str]:
@@ -238,8 +238,3 @@ def _record(result: StudyResult, trial: FrozenTrial) -> dict[str, Any]:
         **values,
         **settings_of(trial, result.client.plan.space),
     }
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [list(header), ["---"] * len(header), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]

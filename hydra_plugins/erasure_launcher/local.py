@@ -4,8 +4,8 @@ Hydra imports this module whenever it starts, so nothing heavy may be imported a
 the launcher does is in ``erasure.launch``.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -13,7 +13,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from erasure.launch.jobs import JobResult, NextJob
     from erasure.launch.local import LocalWorkers
 
 
@@ -51,44 +50,26 @@ class LocalLauncher(Launcher):
         """Compose and run a batch, for sweepers that know nothing of us."""
         from erasure.config.compose import Compositions
         from erasure.config.errors import shown_by_hydra
+        from hydra_plugins.erasure_launcher._launchers import launched
 
-        loader = self.hydra_context.config_loader
-        compositions = Compositions(loader=loader, master=self.config)
-        returned: dict[int, JobReturn] = {}
+        compositions = Compositions(loader=self.hydra_context.config_loader, master=self.config)
         with shown_by_hydra():
             configs = [
                 compositions.compose(overrides, initial_job_idx + offset)
                 for offset, overrides in enumerate(job_overrides)
             ]
-            self.run_composed(configs, lambda end: returned.update({end.number: end.returned}))
-        return [returned[number] for number in sorted(returned)]
+            return launched(self.workers(), configs)
 
-    def warm_up(self, configs: Sequence[DictConfig]) -> None:
-        """Begin to import what trials need, in the process they are forked from."""
-        self._workers().warm_up(configs)
-
-    def run_composed(
-        self, configs: Sequence[DictConfig], on_end: Callable[["JobResult"], Any]
-    ) -> None:
-        """Run configurations as they are; our own sweeper composed them already."""
-        self._workers().run_composed(configs, on_end)
-
-    def run_handed_out(
-        self,
-        next_job: "NextJob",
-        like: Sequence[DictConfig],
-        on_end: Callable[["JobResult"], Any],
-    ) -> None:
-        """Run what ``next_job`` returns, as long as it does."""
-        self._workers().run_handed_out(next_job, like, on_end)
-
-    def _workers(self) -> "LocalWorkers":
+    def workers(self) -> "LocalWorkers":
+        """Return what carries out runs of our own sweeper, which composed them already."""
+        from erasure.config.hydra_job import HydraJob
         from erasure.launch.local import LocalWorkers
         from erasure.launch.slots import Resources
+        from hydra_plugins.erasure_launcher._launchers import to_job
 
         return LocalWorkers(
+            call=HydraJob(task=self.task_function, context=self.hydra_context),
+            to_job=to_job,
             resources=Resources(**self.settings),  # type: ignore[arg-type]  # checked in there
             preload=self.preload,
-            task=self.task_function,
-            context=self.hydra_context,
         )

@@ -1,1 +1,1 @@
-"""``hydra/sweeper=grid``."""
+"""``hydra/sweeper=grid``, ``optuna`` and ``benchmark``."""

@@ -45,7 +45,7 @@ except SystemExit as exit:
 
 
 def test_the_plugins_of_hydra_import_nothing_heavy(python):
-    code = "import hydra_plugins.erasure_launcher.local, hydra_plugins.erasure_sweeper.grid"
+    code = "import hydra_plugins.erasure_launcher.local, hydra_plugins.erasure_sweeper.sweeper"
     process = python("-c", CHECK.format(code)).stdout
     assert "torch" not in process
     assert "mlflow" not in process

@@ -9,6 +9,7 @@ import optuna
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from erasure.config.compose import Compositions
 from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
 from erasure.launch.interrupts import Stop
@@ -17,10 +18,10 @@ from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.sweep.records import SweepRecords
+from erasure.sweep.run import RunQueue
 from erasure.tuning.client import open_study
 from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies
-from erasure.tuning.sampler import build_pruner, build_sampler
 from erasure.tuning.schedule import Schedule
 from erasure.tuning.settings import StudySettings
 
@@ -41,7 +42,7 @@ def planned(*arguments, **changes):
         loader = GlobalHydra.instance().config_loader()
         master = copy.deepcopy(_master())
         commands = read_commands(loader, wanted.axes, arguments)
-        return plan_studies(loader, master, commands, wanted)
+        return plan_studies(Compositions(loader=loader, master=master), commands, wanted)
 
 
 @cache
@@ -51,21 +52,10 @@ def _master():
 
 def opened(plan, storage=None, total=6, sampler=TPE, pruner=NONE, search_settings=None):
     """Open the study of a plan, in memory unless told otherwise."""
-    return open_study(
-        plan=plan,
-        storage=storage or optuna.storages.InMemoryStorage(),
-        total=total,
-        sampler=lambda number: build_sampler(
-            sampler,
-            plan.space,
-            plan.name,
-            number,
-            constrained=bool(plan.objective.constraints),
-        ),
-        pruner=build_pruner(pruner, len(plan.seeds)),
-        search_settings={"pruner": dict(pruner), **(search_settings or {})},
-        shared=False,
-    )
+    search = settings(n_trials=total, sampler=sampler, pruner=pruner)
+    kept = {"pruner": dict(pruner), **(search_settings or {})}
+    storage = storage or optuna.storages.InMemoryStorage()
+    return open_study(plan, storage, search, kept, shared=False)
 
 
 class Runner:
@@ -86,19 +76,26 @@ class Runner:
         defaults = {"cap": None, "max_failures": 1.0}
         self.schedule = Schedule(
             clients=clients,
-            records=records,
             lock=contextlib.nullcontext,
             tuning={},
             stop=self.stop,
-            on_outcome=lambda active, outcome: self.outcomes.append(
-                (active.client.plan.label, active.claimed.trial.number, outcome)
-            ),
             **{**defaults, **changes},
         )
+        self.queue = RunQueue(source=self, records=records)
+
+    def ask(self):
+        return self.schedule.ask()
+
+    def tell(self, run, run_result):
+        trial_end = self.schedule.tell(run, run_result)
+        if trial_end is not None:
+            active, outcome = trial_end
+            number = active.claimed.trial.number
+            self.outcomes.append((active.client.plan.label, number, outcome))
 
     def begin(self):
         """Take the next run without finishing it."""
-        return self.schedule.next()
+        return self.queue.next_run()
 
     def end(self, run):
         """Finish a run: with metrics, or with an outcome that has none."""
@@ -118,9 +115,9 @@ class Runner:
             self.results.save(result)
         error = "the worker died" if outcome == "dead" else ""
         job_result = JobResult(
-            number=run.number, seconds=1.0, error=error, log=Path("log"), returned=None
+            number=run.number, seconds=1.0, error=error, log=Path("log"), died=outcome == "dead"
         )
-        self.schedule.record(run, job_result, "")
+        self.queue.record(run, job_result)
 
     def all(self):
         while (run := self.begin()) is not None:

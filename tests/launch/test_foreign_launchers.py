@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from erasure.launch.dispatch import dispatch
-from erasure.launch.interrupts import Stop
+from erasure.launch.launcher import LaunchRequest
+from hydra_plugins.erasure_launcher._launchers import AllAtOnce
 
 TRIALS = [SimpleNamespace(number=number, overrides=(f"seed={number}",)) for number in (3, 5)]
 
@@ -32,14 +32,21 @@ def ended(value):
     return job
 
 
-def reasons(launcher):
-    reported = []
-
-    def report(trial, _, error):
-        reported.append((trial.number, error))
-
-    dispatch(launcher, TRIALS, "7e3", report, Stop())
+def ends(launcher, batch=None):
+    reported, waiting = [], iter(TRIALS)
+    request = LaunchRequest(
+        next_run=lambda: next(waiting, None),
+        on_end=lambda run, job_result: reported.append((run.number, job_result)),
+        like=TRIALS,
+        tracking_run="7e3",
+        batch=batch,
+    )
+    AllAtOnce(launcher=launcher).run(request)
     return reported
+
+
+def reasons(launcher):
+    return [(number, job_result.error) for number, job_result in ends(launcher)]
 
 
 def test_trials_are_handed_over_at_once_with_their_tracking_run():
@@ -47,6 +54,12 @@ def test_trials_are_handed_over_at_once_with_their_tracking_run():
     reasons(launcher)
     parent = "++tracking.parent='7e3'"
     assert launcher.launched == [([["seed=3", parent], ["seed=5", parent]], 3)]
+
+
+def test_a_study_hands_over_a_few_at_a_time():
+    launcher = Elsewhere(ended(0.5))
+    ends(launcher, batch=1)
+    assert [number for _, number in launcher.launched] == [3, 5]
 
 
 def test_what_a_trial_raised_elsewhere_is_its_reason(capsys):
@@ -59,9 +72,11 @@ def test_what_a_trial_raised_elsewhere_is_its_reason(capsys):
 
 @pytest.mark.parametrize("error", [RuntimeError("lost a job\n" + 99 * "its log "), SystemExit(2)])
 def test_a_launcher_that_gives_up_is_quoted_in_one_short_line(error):
-    reported = reasons(Elsewhere(error))
+    reported = ends(Elsewhere(error))
     assert [number for number, _ in reported] == [3, 5]
-    for _, reason in reported:
+    for _, job_result in reported:
+        reason = job_result.error
+        assert job_result.died
         assert reason.startswith(f"the launcher gave up: {type(error).__name__}: ")
         assert "\n" not in reason
         assert len(reason) < 300

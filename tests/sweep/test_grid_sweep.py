@@ -75,6 +75,19 @@ def test_a_sweep_without_values_is_one_trial(app):
             ["hydra.sweeper.max_hours=1", "hydra/launcher=joblib"],
             "hydra.sweeper.max_hours must be null with this hydra/launcher",
         ),
+        (
+            ["hydra.sweeper.stop_at_first_failure=true", "hydra/launcher=joblib"],
+            "takes all trials of a grid at once, and stop_at_first_failure false",
+        ),
+        (
+            ["hydra.sweeper.stop_at_first_failure=2"],
+            "hydra.sweeper.stop_at_first_failure must be true or false, got 2",
+        ),
+        (
+            ["+hydra.sweeper.max_hour=1"],
+            "hydra.sweeper.max_hour is no setting of this hydra/sweeper; did you mean max_hours?",
+        ),
+        (["hydra.sweeper.source=list"], "hydra.sweeper.source must be one of grid, optuna, bench"),
     ],
 )
 def test_bad_input_is_one_message_and_nothing_runs(app, capfd, overrides, message):
@@ -150,6 +163,21 @@ def test_a_failing_trial_costs_itself_and_runs_again(app, capfd, act, reason):
     assert states == [("finished", ""), ("failed", reason), ("finished", "")]
     app.forget("calls")
     assert app.run("seed=0,1,2", f"act={act}", "victims=[1]") == 1
+    assert seeds(app) == [("good", 1)]
+
+
+def test_nothing_starts_after_the_first_failure_if_that_is_wanted(app, capfd):
+    command = ("seed=0,1,2", "hydra/launcher=basic", "act=fail")
+    first = "hydra.sweeper.stop_at_first_failure=true"
+    assert app.run(*command, first, "victims=[1]") == 1
+    assert capfd.readouterr().err.splitlines()[0] == (
+        "stopped at the first failure (hydra.sweeper.stop_at_first_failure): "
+        "2 of 3 trials have no result; the same command goes on"
+    )
+    assert seeds(app) == [("good", 0), ("good", 1)]
+    assert app.notes("sweeps")[-1]["failed"] == 2
+    app.forget("calls")
+    assert app.run(*command, first, "victims=[1]") == 1
     assert seeds(app) == [("good", 1)]
 
 
@@ -243,7 +271,7 @@ def test_an_error_nobody_foresaw_is_raised_after_the_summary(app, capfd, monkeyp
     def broken(*_):
         raise ZeroDivisionError("unforeseen")
 
-    monkeypatch.setattr("erasure.sweep.progress._line", broken)
+    monkeypatch.setattr("erasure.sweep.progress._text", broken)
     assert app.run("seed=0,1", "hydra.launcher.n_jobs=1") == 1
     out, err = capfd.readouterr()
     assert "ZeroDivisionError: unforeseen" in err

@@ -1,14 +1,18 @@
 import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.sweep.files import SweepSummary
+from erasure.sweep.grid import Grid, run_line
+from erasure.sweep.grid_table import GridTable
 from erasure.sweep.progress import Tally, progress
 from erasure.sweep.run_results import RunResult
 from erasure.sweep.summary import format_number, leaderboard
@@ -60,8 +64,7 @@ def report():
         fingerprint="f",
         command="python run.py -m seed=0,1",
         tracking_run="r",
-        run_results=RUN_RESULTS,
-        board=leaderboard(RUN_RESULTS, GAP),
+        table=GridTable(run_results=RUN_RESULTS, board=leaderboard(RUN_RESULTS, GAP)),
     )
 
 
@@ -117,8 +120,8 @@ def test_numbers_are_short(value, text):
 
 def test_the_report_counts_every_kind_and_the_models_of_this_sweep():
     counts = "5 trials: 2 finished, 1 finished before, 2 failed; 3 models trained"
-    assert report().counts() == counts
-    assert report().missing == 2
+    assert report().table.counts() == counts
+    assert report().table.missing == 2
 
 
 def test_markdown_has_table_failures_and_command():
@@ -141,20 +144,32 @@ def test_the_csv_has_a_row_per_trial_and_a_column_per_metric(tmp_path):
 @pytest.mark.parametrize("width", [60, 200])
 def test_the_terminal_table_is_whole_at_any_width(width):
     out = io.StringIO()
-    report().show(Console(file=out, width=width, highlight=False))
+    report().table.show(Console(file=out, width=width, highlight=False))
     text = out.getvalue()
     assert "0.600" in text
     assert "±0.141" in text
     assert "…" not in text
 
 
+def shown(run_result, width=0):
+    return run_line(run_result.run, run_result, GAP, width)
+
+
+def grid(objective, tell=()):
+    """A grid that was told of results."""
+    runs = [run_result.run for run_result in RUN_RESULTS]
+    made = Grid(runs=runs, records=SimpleNamespace(objective=objective), stop=Stop())
+    for run_result in tell:
+        made.tell(run_result.run, run_result)
+    return made
+
+
 def test_plain_progress_is_one_line_per_trial():
     out = io.StringIO()
-    left = [RUN_RESULTS[0].run, RUN_RESULTS[3].run]
     console = Console(file=out, width=200, highlight=False)
-    with progress(left, 12, [RUN_RESULTS[1]], GAP, console) as show:
-        show(RUN_RESULTS[0])
-        show(RUN_RESULTS[3])
+    with progress(12, 1, grid(GAP).best, console) as show:
+        show(shown(RUN_RESULTS[0]))
+        show(shown(RUN_RESULTS[3]))
     assert out.getvalue().splitlines() == [
         "[ 2/12] poor · seed 0   gap/avg 0.500   1.2 s",
         "the first trial took 1 s, for which 2 models were trained; 10 more take about 0 s at "
@@ -165,17 +180,19 @@ def test_plain_progress_is_one_line_per_trial():
 
 def test_the_time_left_counts_only_trials_that_ran():
     clock = iter([100.0, 130.0, 130.0, 130.0])
-    tally = Tally(total=10, objective=GAP, now=lambda: next(clock))
-    tally.add(RUN_RESULTS[1])  # finished before, took no time
+    tally = Tally(total=10, now=lambda: next(clock))
+    tally.add(shown(RUN_RESULTS[1]))  # finished before, took no time
     assert math.isnan(tally.remaining())
-    tally.add(RUN_RESULTS[0])
-    tally.add(RUN_RESULTS[3])
+    tally.add(shown(RUN_RESULTS[0]))
+    tally.add(shown(RUN_RESULTS[3]))
     assert tally.remaining() == pytest.approx(30 / 2 * 7)
-    assert tally.text() == "best gap/avg 0.500 · 1 failed · 2 min left"  # 105 s
+    assert tally.text(grid(GAP, RUN_RESULTS[:2]).best()) == (
+        "best gap/avg 0.500 · 1 failed · 2 min left"  # 105 s
+    )
 
 
 def test_the_best_follows_the_direction():
-    tally = Tally(total=3, objective=Objective(metrics={"gap/avg": "maximize"}))
-    for done in RUN_RESULTS[:3]:
-        tally.add(done)
-    assert tally.best == 0.7
+    made = grid(Objective(metrics={"gap/avg": "maximize"}), RUN_RESULTS[:3])
+    assert made.best() == "best gap/avg 0.700"
+    assert grid(GAP, RUN_RESULTS).best() == "best gap/avg 0.100"
+    assert grid(GAP).best() == ""

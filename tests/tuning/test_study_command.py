@@ -125,7 +125,6 @@ def test_params_that_are_no_axis_are_refused(read):
         ({"seeds": []}, "hydra.sweeper.seeds must be a list of whole numbers"),
         ({"seeds": [1, 1]}, "hydra.sweeper.seeds must be distinct"),
         ({"seeds": 3}, "hydra.sweeper.seeds must be a list"),
-        ({"max_hours": 0}, "hydra.sweeper.max_hours must be null or > 0, got 0"),
         ({"max_trial_seconds": -1}, "hydra.sweeper.max_trial_seconds must be null or > 0"),
         ({"max_failures": 0}, "hydra.sweeper.max_failures must be in"),
         ({"storage": " "}, "hydra.sweeper.storage must be null or text"),

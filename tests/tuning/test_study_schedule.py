@@ -126,7 +126,7 @@ def test_what_is_given_back_goes_on_in_the_next_process(ssd, tmp_path):
         ("failed", "FAIL", "seed 100: because"),
         ("diverged", "PRUNED", "seed 100: diverged: because"),
         ("pruned", "PRUNED", "seed 100: because"),
-        ("dead", "FAIL", "seed 100: the worker died"),
+        ("dead", "FAIL", "seed 100: its process died twice (the worker died)"),
         ({"other": 1.0}, "FAIL", "seed 100: gap/avg was not measured"),
     ],
 )
@@ -141,6 +141,48 @@ def test_what_has_no_result_is_never_scored(ssd, tmp_path, outcome, state, reaso
     assert client.trials[1].user_attrs["erasure.reason"] == reason
     assert client.trials[1].values is None
     assert (client.plan.name, 1, 101) not in runner.ran  # the other seed could change nothing
+
+
+def test_a_setting_whose_process_died_once_is_tried_again(ssd, tmp_path):
+    client = opened(ssd, total=2)
+    deaths = [(0, 100), (1, 101)]
+
+    def measure(cfg):
+        killed = (int(cfg.tuning.trial), int(cfg.seed))
+        if killed in deaths:
+            deaths.remove(killed)
+            return "dead"
+        return by_alpha(cfg)
+
+    runner = Runner([client], tmp_path, measure).all()
+    assert states(client) == ["COMPLETE", "COMPLETE"]
+    tries = [(trial, seed) for _, trial, seed in runner.ran]
+    assert sorted(tries) == [(0, 100), (0, 100), (0, 101), (1, 100), (1, 101), (1, 101)]
+    assert len({run_result.run.number for run_result in runner.queue.run_results}) == 6
+
+
+def test_the_seeds_of_a_setting_may_die_at_once_and_count_one_by_one(ssd, tmp_path):
+    client = opened(ssd, total=1)
+    acts = ["dead", "dead"]
+    runner = Runner([client], tmp_path, lambda cfg: acts.pop() if acts else by_alpha(cfg))
+    both = [runner.begin(), runner.begin()]
+    for run in both:
+        runner.end(run)
+    runner.all()
+    assert states(client) == ["COMPLETE"]
+
+
+def test_a_death_is_remembered_by_who_goes_on_with_the_study(ssd, tmp_path):
+    storage = optuna.storages.InMemoryStorage()
+    first = Runner([opened(ssd, storage, total=1)], tmp_path, lambda cfg: "dead")
+    run = first.begin()
+    first.stop.reason = "interrupted"
+    first.end(run)
+    assert first.begin() is None  # given back: what was begun is not begun again once due
+    client = opened(ssd, storage, total=1)
+    Runner([client], tmp_path, lambda cfg: "dead").all()
+    assert states(client) == ["FAIL"]
+    assert client.trials[0].user_attrs["erasure.reason"].startswith("seed 100: its process died")
 
 
 def test_a_method_that_takes_too_long_is_pruned(ssd, tmp_path):

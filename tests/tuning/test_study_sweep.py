@@ -168,9 +168,30 @@ def test_a_study_without_a_result_is_an_error_at_the_end(tuned, capfd):
     assert len(tuned.notes("sweeps")) == 2
 
 
+def test_no_trial_starts_after_the_first_that_failed_if_that_is_wanted(tuned, capfd):
+    first = ("hydra.sweeper.stop_at_first_failure=true", "hydra.launcher.n_jobs=1")
+    failing = ("act=fail", "victims=[101]")
+    assert tuned.run(*TUNE, *first, "unlearner=good,poor", *failing) == 1
+    out, err = capfd.readouterr()
+    assert "1 of 6 trials failed; the same command goes on" in err.splitlines()[0]
+    assert "ended early: stopped at the first failure" in out
+    assert sum(counts(tuned)["good"].values()) == 1  # the other study has one that waits
+    assert counts(tuned)["good"] == {"FAIL": 1}
+    assert [call["seed"] for call in tuned.notes("calls")] == [100, 101]
+
+
+@pytest.mark.parametrize("act", ["kill", "exit"])
+def test_a_setting_whose_process_dies_twice_has_failed(tuned, capfd, act):
+    assert tuned.run(*TUNE, "hydra.sweeper.n_trials=1", f"act={act}", "victims=[101]") == 1
+    assert "failed: seed 101: its process died twice (the worker died (" in capfd.readouterr().out
+    assert counts(tuned) == {"good": {"FAIL": 1}}
+    assert Counter(call["seed"] for call in tuned.notes("calls")) == {100: 1, 101: 2}
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["hydra.sweeper.confirm_seeds=[1]"], "confirm_seeds"),
         (["seed=1"], "hydra.sweeper.seeds"),
         (["evaluator=standard"], "must not look at the test set"),
         (["unlearner=mild"], "there is no search/mild.yaml"),

@@ -4,37 +4,79 @@ Nothing is kept but what studies and stored results hold anyway, so that a bench
 killed at any point goes on with the same command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
-from erasure.config.compose import Compositions
-from erasure.config.errors import SweepError
 from erasure.config.paths import to_absolute
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
-from erasure.sweep.grid import Grid, run_all
+from erasure.sweep.grid import Grid
 from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
+from erasure.sweep.run import GOES_ON, SweepError
 from erasure.sweep.run_results import RunResult
+from erasure.sweep.source import Source
 from erasure.training.model_store import ModelStore
 from erasure.trial.places import store_root
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics
 from erasure.tuning.benchmark.trials import Composer, Confirmation, MethodRuns
-from erasure.tuning.client import is_hopeless
+from erasure.tuning.client import is_hopeless, trials_of
 from erasure.tuning.plan import StudyPlan
 from erasure.tuning.recipe import KeptStudy, kept_studies, recipe_name
 from erasure.tuning.settings import StudySettings
-from erasure.tuning.study import Search, compose_studies, run_plans, trials_of
+from erasure.tuning.study import Studies
 
 
-def run_benchmark(
-    search: Search, confirmation: Confirmation, arguments: Sequence[str]
-) -> list[RunResult]:
-    """Tune every method that ``arguments`` name, then compare tuned settings and defaults.
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What is tuned and confirmed, and how.
+
+    Args:
+        plans: One study for each method.
+        settings: How to search.
+        composer: Composes the confirming trials, and has their seeds.
+        stop: Due when no trial may be started any more, by either half.
+        sweep: Carries out the runs of a source.
+        console: Where to say how it goes.
+    """
+
+    plans: Sequence[StudyPlan]
+    settings: StudySettings
+    composer: Composer
+    stop: Stop
+    sweep: Callable[[Source], list[RunResult]]
+    console: Console
+
+    @property
+    def confirmation(self) -> Confirmation:
+        """How tuned settings are compared with those a method has by itself."""
+        return self.composer.confirmation
+
+    @property
+    def root(self) -> Path:
+        """The store."""
+        return store_root(self.plans[0].base)
+
+    def half(self, source: Source, title: str) -> tuple[list[RunResult], str]:
+        """Run one half and return its results, or what went wrong."""
+        self.console.print(title, style="bold")
+        try:
+            return self.sweep(source), ""
+        except SweepError as error:
+            return [], str(error)
+
+
+def run_benchmark(benchmark: Benchmark) -> list[RunResult]:
+    """Tune every method, then compare tuned settings and defaults.
+
+    Two sweeps follow each other, each with its own records: the second is over a list that is
+    known only when the first is over.
 
     Returns:
         One result per confirming run.
@@ -44,28 +86,24 @@ def run_benchmark(
             Or, when all is summed up, if a method has no tuned setting or a trial no result.
         KeyboardInterrupt: After Ctrl-C, when what finished until then is summed up.
     """
-    stop = Stop.after(search.settings.max_hours)
-    with search.console.status("composing the benchmark"):
-        plans = compose_studies(search, arguments)
-        _refuse(search.settings, confirmation, plans)
-        composer = Composer(
-            compositions=Compositions(loader=search.loader, master=search.master),
-            confirmation=confirmation,
-            typed=tuple(arguments),
-            first=search.settings.n_trials * len(search.settings.seeds) * len(plans),
-        )
-        methods = composer.untuned(plans)
-    _check(search, methods)
-    tuning_problem = _tune(search, plans, stop)
-    studies = _finished(search, plans, tuning_problem)
-    folder = _folder(confirmation, plans)
-    recipes = [study.recipe().write(folder) for study in studies.values() if study.best]
-    with search.console.status("composing what confirms"):
-        methods = composer.tuned(methods, studies)
-    run_results, confirming_problem = _confirm(search, methods, confirmation, stop)
-    table = _table(search, methods, recipes, confirmation)
+    plans, settings, console = benchmark.plans, benchmark.settings, benchmark.console
+    with console.status("composing the benchmark"):
+        _refuse(settings, benchmark.confirmation, plans)
+        methods = benchmark.composer.untuned(plans)
+    _check(benchmark, methods)
+    studies = Studies.of(plans, settings, benchmark.stop)
+    _, tuning_problem = benchmark.half(studies, "tuning, on validation data")
+    kept = _finished(benchmark, tuning_problem)
+    folder = _folder(benchmark)
+    recipes = [study.recipe().write(folder) for study in kept.values() if study.best]
+    with console.status("composing what confirms"):
+        methods = benchmark.composer.tuned(methods, kept)
+    evaluator = benchmark.confirmation.evaluator
+    title = f"\nconfirming on other seeds, evaluator={evaluator}"
+    run_results, confirming_problem = benchmark.half(_confirming(benchmark, methods), title)
+    table = _table(benchmark, methods, recipes)
     table.write(folder)
-    table.show(search.console, folder)
+    table.show(console, folder)
     problems = [problem for problem in (tuning_problem, confirming_problem) if problem]
     if problems:
         raise SweepError("; ".join(problems))
@@ -91,34 +129,24 @@ def _refuse(
         )
 
 
-def _check(search: Search, methods: Sequence[MethodRuns]) -> None:
+def _check(benchmark: Benchmark, methods: Sequence[MethodRuns]) -> None:
     """Refuse what could not be confirmed hours later, before anything is tuned."""
     runs = [run for method in methods for run in method.defaults]
-    root = store_root(runs[0].config)
-    results, required = ResultStore(root), list[RequiredModel]()
+    results, required = ResultStore(benchmark.root), list[RequiredModel]()
     for run in runs:
-        models = required_models([run.config])  # also of what finished: it checks as well
+        models = required_models([run])  # also of what finished: it checks as well
         if results.finished(run.record.fingerprint) is None:
             required += models
-    to_train = summarize_models(required, ModelStore(root)) or "no model to train"
+    to_train = summarize_models(required, ModelStore(benchmark.root)) or "no model to train"
     outlook = f"a benchmark of {len(methods)} methods: tuning, then {2 * len(runs)} trials at most"
-    search.console.print(Text(f"{outlook} to confirm; for those {to_train}"), soft_wrap=True)
+    benchmark.console.print(Text(f"{outlook} to confirm; for those {to_train}"), soft_wrap=True)
 
 
-def _tune(search: Search, plans: Sequence[StudyPlan], stop: Stop) -> str:
-    """Bring the studies to their number of trials and return what went wrong, if anything."""
-    search.console.print("tuning, on validation data", style="bold")
-    try:
-        run_plans(search, plans, stop)
-    except SweepError as error:
-        return str(error)
-    return ""
-
-
-def _finished(search: Search, plans: Sequence[StudyPlan], problem: str) -> dict[str, KeptStudy]:
+def _finished(benchmark: Benchmark, problem: str) -> dict[str, KeptStudy]:
     """Return the studies; a method that was tuned less than others must not be compared."""
-    settings, names = search.settings, {plan.name for plan in plans}
-    kept = kept_studies(store_root(plans[0].base), settings.storage)
+    plans, settings = benchmark.plans, benchmark.settings
+    names = {plan.name for plan in plans}
+    kept = kept_studies(benchmark.root, settings.storage)
     studies = {study.name: study for study in kept if study.name in names}
     unfinished = [
         plan.label
@@ -127,8 +155,8 @@ def _finished(search: Search, plans: Sequence[StudyPlan], problem: str) -> dict[
     ]
     if unfinished:
         message = f"tuning of {', '.join(unfinished)} is not finished, so nothing was confirmed"
-        reason = f" ({problem})" if problem else ""
-        raise SweepError(f"{message}{reason}; the same command goes on")
+        reason = f" ({problem.removesuffix(GOES_ON)})" if problem else ""
+        raise SweepError(f"{message}{reason}{GOES_ON}")
     return studies
 
 
@@ -139,46 +167,30 @@ def _is_over(study: KeptStudy, plan: StudyPlan, settings: StudySettings) -> bool
     return ended >= trials_of(plan, settings)
 
 
-def _folder(confirmation: Confirmation, plans: Sequence[StudyPlan]) -> Path:
-    if confirmation.output is not None:
-        return Path(to_absolute(confirmation.output))
-    identity = combine(sorted(f"{plan.name} {plan.fixed}" for plan in plans))
-    return store_root(plans[0].base) / "benchmark" / identity[:12]
+def _folder(benchmark: Benchmark) -> Path:
+    if benchmark.confirmation.output is not None:
+        return Path(to_absolute(benchmark.confirmation.output))
+    identity = combine(sorted(f"{plan.name} {plan.fixed}" for plan in benchmark.plans))
+    return benchmark.root / "benchmark" / identity[:12]
 
 
-def _confirm(
-    search: Search, methods: Sequence[MethodRuns], confirmation: Confirmation, stop: Stop
-) -> tuple[list[RunResult], str]:
-    """Run the comparison and return its results, or what went wrong."""
-    title = f"\nconfirming on other seeds, evaluator={confirmation.evaluator}"
-    search.console.print(title, style="bold")
+def _confirming(benchmark: Benchmark, methods: Sequence[MethodRuns]) -> Grid:
+    """Return the comparison, as a list of runs."""
     every = (run for method in methods for run in (*method.defaults, *method.tuned))
     # by number: where nothing beats the defaults, defaults and tuned are the same runs
     runs = list({run.number: run for run in every}.values())
     axes = {
         "unlearner": [f"unlearner={method.plan.label}" for method in methods],
         "settings": ["settings=defaults", "settings=tuned"],
-        "seed": [f"seed={seed}" for seed in confirmation.seeds],
+        "seed": [f"seed={seed}" for seed in benchmark.confirmation.seeds],
     }
-    grid = Grid(
-        launcher=search.launcher,
-        loader=search.loader,
-        master=search.master,
-        console=search.console,
-    )
-    try:
-        return run_all(grid, runs, axes, stop), ""
-    except SweepError as error:
-        return [], str(error)
+    return Grid.of(runs, axes, benchmark.stop)
 
 
 def _table(
-    search: Search,
-    methods: Sequence[MethodRuns],
-    recipes: Sequence[Path],
-    confirmation: Confirmation,
+    benchmark: Benchmark, methods: Sequence[MethodRuns], recipes: Sequence[Path]
 ) -> BenchmarkTable:
-    store = ResultStore(store_root(methods[0].plan.base))
+    store, settings = ResultStore(benchmark.root), benchmark.settings
 
     def measured(runs: Sequence[Run]) -> list[TrialMetrics]:
         results = [store.finished(run.record.fingerprint) for run in runs]
@@ -197,10 +209,10 @@ def _table(
         ],
         objective=methods[0].plan.objective,
         conditions={
-            "trials of each method": str(search.settings.n_trials),
-            "tuned with seeds": ", ".join(map(str, search.settings.seeds)),
-            "confirmed with seeds": ", ".join(map(str, confirmation.seeds)),
-            "evaluator": confirmation.evaluator,
+            "trials of each method": str(settings.n_trials),
+            "tuned with seeds": ", ".join(map(str, settings.seeds)),
+            "confirmed with seeds": ", ".join(map(str, benchmark.confirmation.seeds)),
+            "evaluator": benchmark.confirmation.evaluator,
         },
         recipes=recipes,
     )

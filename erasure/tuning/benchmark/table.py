@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from erasure.config.command import typed_command
+from erasure.sweep.files import markdown_table, plain_table
 from erasure.sweep.summary import spread
 from erasure.trial.objective import Direction, Objective
 
@@ -75,8 +75,7 @@ class BenchmarkTable:
 
     def markdown(self) -> str:
         """Return the table with what makes it fair, and where the recipes are."""
-        lines = [HEADER, ("---",) * len(HEADER), *self.rows()]
-        text = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
+        text = markdown_table(HEADER, self.rows())
         text += ["", *(f"- {key}: {value}" for key, value in self.conditions.items()), ""]
         text += [f"- recipe: `{path}`" for path in self.recipes]
         return "\n".join([*text, "", "```", typed_command(), "```", ""])
@@ -90,13 +89,8 @@ class BenchmarkTable:
 
     def show(self, console: Console, folder: Path) -> None:
         """Print the table, and where it and the recipes are."""
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for column, name in enumerate(HEADER):
-            table.add_column(name, justify="left" if column < 2 else "right", no_wrap=True)
-        for row in self.rows():
-            table.add_row(*row)
         console.print("\ntuned and defaults on seeds that were not tuned with\n", style="italic")
-        console.print(table)
+        console.print(plain_table(HEADER, self.rows(), left=2))
         recipes = f"{len(self.recipes)} recipes" if len(self.recipes) != 1 else "1 recipe"
         console.print(Text(f"\n{recipes} and this table: {folder}"), soft_wrap=True)
 

@@ -19,16 +19,18 @@ from rich.console import Console
 from studies import opened, planned, settings
 
 from erasure.config.compose import Compositions, hydra_sees
-from erasure.config.errors import SweepError
 from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
 from erasure.core.errors import ConfigError
+from erasure.launch.interrupts import Stop
+from erasure.sweep.run import SweepError
 from erasure.trial.objective import Objective
 from erasure.tuning.benchmark import run as benchmark
-from erasure.tuning.benchmark.run import run_benchmark
+from erasure.tuning.benchmark.run import Benchmark, run_benchmark
 from erasure.tuning.benchmark.table import BenchmarkTable, Method
 from erasure.tuning.benchmark.trials import Composer, Confirmation
-from erasure.tuning.study import Search
+from erasure.tuning.command import read_command
+from erasure.tuning.plan import plan_studies
 
 GIVEN = ("unlearner=ssd,grad_ascent", "dataset=digits", "tracking=none", "split.fraction=0.2")
 SCORES = Objective(metrics={"gap/avg": "minimize", "tow": "maximize"})
@@ -46,23 +48,31 @@ def plan_without_pictures():
 
 
 @pytest.fixture
-def search():
-    """What a sweeper knows, with the real configuration and nothing that could run a trial."""
+def compositions():
+    """The real configuration."""
     register_schema()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield Search(
-            launcher=SimpleNamespace(),
+        yield Compositions(
             loader=GlobalHydra.instance().config_loader(),
             master=compose("config", ["hydra/sweeper=benchmark"], return_hydra_config=True),
-            settings=settings(n_trials=4),
-            console=Console(quiet=True),
         )
 
 
-def composer(search, typed=GIVEN, **changes):
+def composer(compositions, typed=GIVEN, **changes):
     confirmation = Confirmation(**{"seeds": (10, 11), **changes})
-    compositions = Compositions(loader=search.loader, master=search.master)
     return Composer(compositions=compositions, confirmation=confirmation, typed=typed, first=16)
+
+
+def begun(plans, composer):
+    """A benchmark with nothing that could run a trial."""
+    return Benchmark(
+        plans=plans,
+        settings=settings(n_trials=4),
+        composer=composer,
+        stop=Stop(),
+        sweep=lambda _: pytest.fail("it was tuned"),
+        console=Console(quiet=True),
+    )
 
 
 def best(drawn):
@@ -79,8 +89,8 @@ def around(value):
 
 
 @pytest.mark.slow
-def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, search):
-    made = composer(search)
+def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, compositions):
+    made = composer(compositions)
     methods = made.untuned(plans)
     drawn = {"unlearner.alpha": 50.0, "unlearner.dampening": 0.5}
     contests = made.tuned(
@@ -104,8 +114,8 @@ def test_a_method_is_confirmed_with_its_tuned_settings_beside_its_own(plans, sea
     assert len({r.record.fingerprint for m in contests for r in (*m.defaults, *m.tuned)}) == 6
 
 
-def test_settings_that_are_the_defaults_are_not_run_twice(plans, search):
-    made = composer(search)
+def test_settings_that_are_the_defaults_are_not_run_twice(plans, compositions):
+    made = composer(compositions)
     methods = made.untuned(plans[:1])
     same = {"unlearner.alpha": 10.0, "unlearner.dampening": 1.0}
     (ssd,) = made.tuned(methods, {plans[0].name: best(same)})
@@ -114,8 +124,8 @@ def test_settings_that_are_the_defaults_are_not_run_twice(plans, search):
     assert list(none.tuned) == []
 
 
-def test_what_was_given_about_pictures_and_evaluator_counts(plan_without_pictures, search):
-    made = composer(search, ("pictures=false",), evaluator="fast")
+def test_what_was_given_about_pictures_and_evaluator_counts(plan_without_pictures, compositions):
+    made = composer(compositions, ("pictures=false",), evaluator="fast")
     (method,) = made.untuned([plan_without_pictures])
     assert method.defaults[0].config.pictures is False
     assert method.defaults[0].config.evaluator.heldout == "val"
@@ -146,24 +156,29 @@ def test_bad_settings_name_their_key(changes, message):
         ((*GIVEN, "evaluator=standard"), (7,), "must not look at the test set"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused_before_tuning(search, monkeypatch, overrides, seeds,
-                                                          message):  # fmt: skip
-    monkeypatch.setattr(benchmark, "run_plans", lambda *_: pytest.fail("it was tuned"))
+def test_what_cannot_be_compared_is_refused_before_tuning(compositions, overrides, seeds, message):
+    command = read_command(compositions.loader, None, overrides)
+
+    def compare():
+        plans = plan_studies(compositions, command, settings(n_trials=4))
+        run_benchmark(begun(plans, composer(compositions, overrides, seeds=seeds)))
+
     with pytest.raises(ConfigError, match=message):
-        run_benchmark(search, Confirmation(seeds=seeds), overrides)
+        compare()
 
 
-def test_methods_whose_tuning_is_not_finished_are_not_confirmed(plans, search, monkeypatch):
+def test_methods_whose_tuning_is_not_finished_are_not_confirmed(plans, compositions, monkeypatch):
     ended = opened(plans[0], total=1)
     trial = ended.claim().trial
     ended.study.tell(trial, 0.5)
     kept = [SimpleNamespace(name=plans[0].name, trials=ended.trials * 4),
             SimpleNamespace(name=plans[1].name, trials=ended.trials * 3)]  # fmt: skip
     monkeypatch.setattr(benchmark, "kept_studies", lambda *_: kept)
-    assert set(benchmark._finished(search, plans[:1], "")) == {plans[0].name}
+    made = composer(compositions)
+    assert set(benchmark._finished(begun(plans[:1], made), "")) == {plans[0].name}
     message = "tuning of grad_ascent is not finished, so nothing was confirmed .late.; the same"
     with pytest.raises(SweepError, match=message):
-        benchmark._finished(search, plans, "late")
+        benchmark._finished(begun(plans, made), "late; the same command goes on")
     assert trial.number == 0
     assert ended.trials[0].state == TrialState.COMPLETE
 
