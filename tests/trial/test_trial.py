@@ -23,7 +23,7 @@ NEEDS_MORE = {
         "confusion": ["split.classes=[1,2]"],
         "difficulty": [],
         "ids": ["split.path=ids.txt"],
-        "query": ["split.where='class == 1'"],
+        "query": ["split.where='target == 1'"],
         "subclass": ["split.values=[1]"],
     },
     # an object of a relative place has the absolute one
