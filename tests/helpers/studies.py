@@ -9,6 +9,7 @@ import optuna
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from erasure.config.axes import SweeperAxes
 from erasure.config.compose import Compositions
 from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
@@ -36,12 +37,14 @@ def settings(**changes):
 
 def planned(*arguments, **changes):
     """Plan the studies that a command line asks for."""
-    wanted = settings(**changes)
+    keys = {"params": "params", "zip": "paired", "grids": "grids"}
+    reading = {to: changes.pop(key) for key, to in keys.items() if key in changes}
+    sweeper, wanted = SweeperAxes(**reading), settings(**changes)
     register_schema()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = copy.deepcopy(_master())
-        commands = read_commands(loader, wanted.axes, arguments)
+        commands = read_commands(loader, sweeper, arguments)
         return plan_studies(Compositions(loader=loader, master=master), commands, wanted)
 
 
@@ -76,6 +79,7 @@ class Runner:
         defaults = {"cap": None, "max_failures": 1.0}
         self.schedule = Schedule(
             clients=clients,
+            results=self.results,
             lock=contextlib.nullcontext,
             tuning={},
             stop=self.stop,

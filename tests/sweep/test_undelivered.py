@@ -13,8 +13,10 @@ from erasure.results.delivery import Replayed, deliver, open_run, replay
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
+from erasure.sweep.grid_table import GridTable
 from erasure.sweep.records import SweepRecords
 from erasure.sweep.run_results import RunResult
+from erasure.sweep.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.objective import Objective
 
@@ -80,7 +82,8 @@ def sweep(records, before_trial=lambda number: None):
     results = [by_number[run.number] for run in RUNS]
     if tracking_run:
         results, tracking_run = records.deliver(results, tracking_run)
-    summary = records.summarize(results, tracking_run)
+    table = GridTable(run_results=results, board=leaderboard(results, records.objective))
+    summary = records.summarize(table, tracking_run)
     if tracking_run:
         records.close(summary, console)
     records.show_tracking(console, tracking_run)

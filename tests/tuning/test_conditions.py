@@ -16,7 +16,7 @@ from erasure.tuning.conditions import draw
 from erasure.tuning.recipe import KeptStudy
 from erasure.tuning.sampler import build_sampler, most_trials
 from erasure.tuning.search_space import Axis
-from erasure.tuning.summary import StudyResult, StudySummary
+from erasure.tuning.summary import StudyResult, StudyTable
 
 NUMBERS = {
     "depth": Axis(low=1, high=3, int=True),
@@ -115,8 +115,10 @@ def test_a_study_draws_checks_and_keeps_conditional_axes(tmp_path):
     assert (result.best.number, result.defaults.number) == (0, 0)
     settings = settings_of(result.best, plan.space)
     assert overrides_of(settings) == ["unlearner.order='sequential_resample'"]
-    summary = StudySummary(runs=None, studies=[result], conditions={}, stopped="")
-    rows = list(csv.DictReader(io.StringIO(summary._trials())))
+    table = StudyTable(
+        run_results=[], studies=[result], conditions={}, stopped="", fingerprint="f"
+    )
+    rows = list(csv.DictReader(io.StringIO(table._trials())))
     assert {row["unlearner.retain_share"] == "" for row in rows} == {True, False}
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import fields
 
 import pytest
 from hydra import initialize_config_dir
@@ -20,7 +21,6 @@ from erasure.tuning.plan import plan_studies
 from erasure.tuning.settings import StudySettings
 
 PAGE = (conf_folder().parent / "docs" / "sweeps.md").read_text(encoding="utf-8")
-HYDRAS = ("_target_", "_recursive_", "_convert_")
 
 
 def examples(heading, language="bash"):
@@ -43,17 +43,14 @@ def composed(overrides):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
         node = OmegaConf.to_container(master.hydra.sweeper, resolve=True)
-        settings = {key: value for key, value in node.items() if key not in HYDRAS}
+        axes = SweeperAxes(params=node["params"] or {}, paired=node["zip"], grids=node["grids"])
         arguments = [*OmegaConf.to_container(master.hydra.overrides.task), "tracking=none"]
-        if "n_trials" in settings:
-            study_settings = StudySettings(**settings)
-            commands = read_commands(loader, study_settings.axes, arguments)
-            return plan_studies(loader, master, commands, study_settings)
-        axes = SweeperAxes(
-            params=settings["params"] or {}, paired=settings["zip"], grids=settings["grids"]
-        )
-        products = read_products(loader, axes, [*arguments, "~evaluator"])
-        return plan(Compositions(loader=loader, master=master), products)
+        compositions = Compositions(loader=loader, master=master)
+        if node["source"] == "optuna":
+            names = [field.name for field in fields(StudySettings)]
+            settings = StudySettings(**{k: v for k, v in node.items() if k in names})
+            return plan_studies(compositions, read_commands(loader, axes, arguments), settings)
+        return plan(compositions, read_products(loader, axes, [*arguments, "~evaluator"]))
 
 
 def test_paired_axes():

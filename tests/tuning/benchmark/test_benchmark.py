@@ -18,6 +18,7 @@ from patience import wait_until
 from rich.console import Console
 from studies import opened, planned, settings
 
+from erasure.config.axes import SweeperAxes
 from erasure.config.compose import Compositions, hydra_sees
 from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
@@ -29,7 +30,7 @@ from erasure.tuning.benchmark import run as benchmark
 from erasure.tuning.benchmark.run import Benchmark, run_benchmark
 from erasure.tuning.benchmark.table import BenchmarkTable, Method
 from erasure.tuning.benchmark.trials import Composer, Confirmation
-from erasure.tuning.command import read_command
+from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies
 
 GIVEN = ("unlearner=ssd,grad_ascent", "dataset=digits", "tracking=none", "split.fraction=0.2")
@@ -157,10 +158,10 @@ def test_bad_settings_name_their_key(changes, message):
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_before_tuning(compositions, overrides, seeds, message):
-    command = read_command(compositions.loader, None, overrides)
+    commands = read_commands(compositions.loader, SweeperAxes(), overrides)
 
     def compare():
-        plans = plan_studies(compositions, command, settings(n_trials=4))
+        plans = plan_studies(compositions, commands, settings(n_trials=4))
         run_benchmark(begun(plans, composer(compositions, overrides, seeds=seeds)))
 
     with pytest.raises(ConfigError, match=message):
