@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from erasure.schema import FINGERPRINT_TAG, OUTCOME_TAG, PARENT_TAG, SWEEP_TAG
 from multirun_analysis.errors import AnalysisError, near
 from multirun_analysis.read.frame import SHORTEST_ID
-from multirun_analysis.read.source import RawRun, Source
+from multirun_analysis.read.source import RawRun, RunReader
 from multirun_analysis.read.sweep_files import ListedTrial, read_listed
 
 
@@ -30,7 +30,7 @@ class Selection:
 
 
 def select(
-    source: Source,
+    source: RunReader,
     uri: str,
     experiments: Sequence[str],
     parents: Sequence[str],
@@ -88,7 +88,7 @@ def _experiments(experiment_names: dict[str, str], wanted: Sequence[str]) -> lis
 
 
 def _parent(
-    source: Source, experiment_ids: Iterable[str], sweeps: Sequence[RawRun], name: str
+    source: RunReader, experiment_ids: Iterable[str], sweeps: Sequence[RawRun], name: str
 ) -> RawRun:
     by_id = (
         [run for run in sweeps if run.run_id.startswith(name)] if len(name) >= SHORTEST_ID else []
@@ -108,7 +108,7 @@ def _parent(
     raise AnalysisError(f"there is no sweep {name!r}; {hint}")
 
 
-def _below(source: Source, experiment_ids: Iterable[str], selection: Selection) -> list[RawRun]:
+def _below(source: RunReader, experiment_ids: Iterable[str], selection: Selection) -> list[RawRun]:
     """Return the trials of the chosen sweeps: below them, or finished before and listed."""
     runs: dict[str, RawRun] = {}
     for sweep in selection.sweeps:

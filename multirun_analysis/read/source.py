@@ -24,7 +24,7 @@ class RawRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-class Source(Protocol):
+class RunReader(Protocol):
     """Reads runs in bulk; deleted runs and experiments do not exist.
 
     Every method raises :class:`AnalysisError` if the database or server cannot be used.

@@ -7,7 +7,7 @@ from urllib.request import url2pathname
 
 from erasure.schema import DEFAULT_URI
 from multirun_analysis.errors import AnalysisError
-from multirun_analysis.read.source import Source
+from multirun_analysis.read.source import RunReader
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Read by plain queries; everything else goes through MLflow's client."""
@@ -18,7 +18,7 @@ def default_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def open_source(uri: str) -> Source:
+def open_source(uri: str) -> RunReader:
     """Return what reads from ``uri``.
 
     Raises:

@@ -1,7 +1,6 @@
 """Whole trials, in which each metric of a scenario has to say what it is there to say."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def measured(compose_config, store):
             asked = compose(overrides=more).measured
         built = {name: build(node, name) for name, node in asked.items()}
         parts = assemble(cfg, device=torch.device("cpu"))
-        parts = replace(parts, evaluator=Evaluator(metrics=built))
+        parts = parts.replace(evaluator=Evaluator(metrics=built))
         evaluation = run_trial(parts, store, Progress(Console(file=io.StringIO()))).evaluation
         assert evaluation.errors == ()
         return evaluation.flat(), evaluation.results["unlearned"]

@@ -17,6 +17,7 @@ from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.schema import format_number
 from erasure.sweep.files import SweepSummary
+from erasure.sweep.grid_table import GridTable
 from erasure.sweep.run_results import RunResult
 from erasure.sweep.summary import leaderboard as sweep_leaderboard
 from erasure.sweep.summary import spread
@@ -98,8 +99,10 @@ def summary_of(results, objective):
         fingerprint="f",
         command="python run.py -m",
         tracking_run="r",
-        run_results=run_results(results),
-        board=sweep_leaderboard(run_results(results), objective),
+        table=GridTable(
+            run_results=run_results(results),
+            board=sweep_leaderboard(run_results(results), objective),
+        ),
     )
 
 
