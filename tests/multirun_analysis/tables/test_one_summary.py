@@ -166,7 +166,7 @@ def test_the_files_and_the_terminal_of_a_sweep_show_these_numbers(tmp_path):
     summary = summary_of(results, GAP)
     summary.write(tmp_path)
     out = io.StringIO()
-    summary.show(Console(file=out, width=200, highlight=False))
+    summary.table.show(Console(file=out, width=200, highlight=False))
     markdown = (tmp_path / "summary.md").read_text(encoding="utf-8")
     with (tmp_path / "summary.csv").open(encoding="utf-8", newline="") as file:
         trials = list(csv.DictReader(file))
