@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, cast
 
@@ -98,7 +99,7 @@ class Trial:
         vars(other).update({**vars(self), "data": data})
         return other
 
-    def run(self, store: str | None = None) -> FinishedRun:
+    def run(self, store: str | Path | None = None) -> FinishedRun:
         """Carry out the trial, or read back what came of it before; nothing is shown.
 
         Args:
