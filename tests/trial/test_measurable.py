@@ -1,6 +1,6 @@
 """What no model would be measured by is known before any model is trained."""
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from trials import assemble
@@ -8,7 +8,6 @@ from trials import assemble
 from erasure.config.build import build
 from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
-from erasure.core.splits import DataSplits
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.sweep.models_to_train import require_measurable
@@ -27,14 +26,14 @@ def few(compose_config):
 
 def test_the_metrics_own_reason_names_the_counts(few):
     wanted = Objective(metrics={"gap/avg": "minimize"}, constraints={"mia/loss/auc": 0.6})
-    assert too_few_samples(replace(few, objective=wanted)) == {
+    assert too_few_samples(few.replace(objective=wanted)) == {
         "gap/avg": f"mia/loss/auc:too_few: {COUNTS}; 10 of each are needed",
         "mia/loss/auc": f"too_few: {COUNTS}; 10 of each are needed",
     }
 
 
 def test_what_the_counts_allow_is_not_refused(few, compose_config):
-    measurable = replace(few, objective=Objective(metrics={"gap/val/accuracy": "minimize"}))
+    measurable = few.replace(objective=Objective(metrics={"gap/val/accuracy": "minimize"}))
     assert too_few_samples(measurable) == {}
     enough = assemble(compose_config(*FEW, "split=random"))
     assert too_few_samples(enough) == {}
@@ -55,14 +54,14 @@ def test_nothing_is_refused_that_a_model_has_a_value_for(compose_config, kind, s
     evaluator: Evaluator = build(whole.evaluator, "evaluator")
     every = Objective(metrics=dict.fromkeys(names_of(evaluator), "minimize"))
     trial = assemble(compose_config(*FEW, f"split={split}"))
-    trial = replace(trial, evaluator=evaluator, objective=every)
+    trial = trial.replace(evaluator=evaluator, objective=every)
     refused = too_few_samples(trial)
     evaluation = evaluator(
         EvalContext(
             models={who: trial.fresh(who) for who in ("original", "unlearned", "gold")},
-            splits=DataSplits.of(trial.evaluated, trial.indices, trial.probes),
-            task_type=trial.pool.task_type,
-            num_classes=trial.pool.num_classes,
+            splits=trial.data.parts,
+            task_type=trial.data.pool.task_type,
+            num_classes=trial.data.pool.num_classes,
             heldout="val",
             seed=0,
             fresh=trial.fresh,
@@ -74,11 +73,12 @@ def test_nothing_is_refused_that_a_model_has_a_value_for(compose_config, kind, s
 
 
 def test_a_study_is_refused_before_its_first_trial_and_says_what_to_set(compose_config):
-    seeds = [compose_config(*FEW[:-1], f"seed={seed}", hydra=True) for seed in (100, 101)]
+    configs = [compose_config(*FEW[:-1], f"seed={seed}", hydra=True) for seed in (100, 101)]
     with pytest.raises(ConfigError) as error:
-        require_measurable(seeds)
+        require_measurable([SimpleNamespace(config=config) for config in configs])
     message = str(error.value)
     assert message.startswith("objective.metrics[gap/avg] cannot be measured with seed=100: ")
     assert COUNTS in message
     assert "a smaller min_n of the metric, or an objective without it" in message
-    require_measurable([compose_config(*FEW, "split=random", hydra=True)])
+    enough = compose_config(*FEW, "split=random", hydra=True)
+    require_measurable([SimpleNamespace(config=enough)])
