@@ -44,7 +44,7 @@ class Grid:
     @classmethod
     def of(cls, runs: Sequence[Run], axes: Axes, stop: Stop) -> "Grid":
         """Return the grid that ``axes`` span, whose first run says where it is written down."""
-        records = open_records(runs[0].config, grid_sweep(runs, swept(axes)))
+        records = open_records(runs[0].trial, grid_sweep(runs, swept(axes)))
         return cls(runs=runs, records=records, stop=stop)
 
     def left(self) -> Sequence[Run]:

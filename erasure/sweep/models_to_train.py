@@ -2,11 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from erasure.config.compose import hydra_sees
-from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
@@ -15,7 +12,6 @@ from erasure.trial.checks import check as check_trial
 from erasure.trial.measurable import too_few_samples
 from erasure.trial.places import build_tracker
 from erasure.trial.references.training import reference_requests, store_requests
-from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
 
 MEASURED = ("dataset", "split", "evaluator", "objective", "seeds")
@@ -50,12 +46,11 @@ def required_models(runs: Sequence[Run]) -> list[RequiredModel]:
     """
     required: list[RequiredModel] = []
     for run in runs:
-        with hydra_sees(run.config):
-            required.extend(check(run.config))
+        required.extend(check(run.trial))
     return required
 
 
-def check(cfg: Any) -> list[RequiredModel]:
+def check(trial: Trial) -> list[RequiredModel]:
     """Refuse a trial that cannot run, without running it, and return the models it needs.
 
     They are those that the trial asks for itself; what a method trains besides them is known
@@ -66,10 +61,10 @@ def check(cfg: Any) -> list[RequiredModel]:
         ErasureError: With one message that names the setting and what is allowed.
     """
     # what only checks takes no GPU; the names of models are those on the real device
-    trial = trial_of(cfg, device="cpu")
+    on_cpu = replace(trial, device_name="cpu")
     build_tracker(trial.settings)
-    check_trial(trial)
-    return models_of(trial)
+    check_trial(on_cpu)
+    return models_of(on_cpu)
 
 
 def require_measurable(runs: Sequence[Run]) -> None:
@@ -80,22 +75,20 @@ def require_measurable(runs: Sequence[Run]) -> None:
     """
     asked_before: set[str] = set()
     for run in runs:
-        with hydra_sees(run.config):
-            # methods share their data: one trial of each data set and seed says it for all of them
-            plain = settings_of_config(run.config)
-            what = fingerprint({key: plain[key] for key in MEASURED if key in plain})
-            if what not in asked_before:
-                asked_before.add(what)
-                _require_measurable(run.config)
+        # methods share their data: one trial of each data set and seed says it for all of them
+        settings = run.trial.settings
+        what = fingerprint({key: settings[key] for key in MEASURED if key in settings})
+        if what not in asked_before:
+            asked_before.add(what)
+            _require_measurable(replace(run.trial, device_name="cpu"))
 
 
-def _require_measurable(cfg: Any) -> None:
-    trial = trial_of(cfg, device="cpu")
+def _require_measurable(trial: Trial) -> None:
     for name, reason in too_few_samples(trial).items():
         key = "metrics" if name in trial.objective.metrics else "constraints"
         raise ConfigError(
-            f"objective.{key}[{name}] cannot be measured with seed={cfg.seed}: {reason}. Take "
-            "more samples (split.base, or another split or dataset), a smaller min_n of the "
+            f"objective.{key}[{name}] cannot be measured with seed={trial.settings['seed']}: "
+            f"{reason}. Take more samples (split.base, or another split or dataset), a smaller min_n of the "
             "metric, or an objective without it"
         )
 

@@ -58,16 +58,15 @@ def plan_one(
 def composed_run(config: Any, number: int, overrides: tuple[str, ...]) -> Run:
     """Return the run of a composed configuration, named after nothing but its trial."""
     with hydra_sees(config):
-        record = trial_of(config).record
+        trial = trial_of(config)
+        record = trial.record  # now: files that it depends on are looked up where Hydra says
     return Run(
         number=number,
-        overrides=overrides,
-        config=config,
-        record=record,
+        trial=trial,
         label=record.name,
         variant=record.tags["unlearner"],
-        threads=int(config.get("threads", 1)),
-        cpu_only=config.get("device") == "cpu",
+        overrides=overrides,
+        config=config,
     )
 
 

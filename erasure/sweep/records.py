@@ -6,14 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from erasure.config.build import build
-from erasure.config.compose import hydra_sees
-from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError, TrackingError
 from erasure.launch.run import Run
 from erasure.results.outage import attempt, outage, remember
@@ -29,7 +25,7 @@ from erasure.trial.data import current_data_fingerprint
 from erasure.trial.objective import Objective
 from erasure.trial.places import build_tracker, store_root
 from erasure.trial.table import show_address
-from erasure.trial.trial import DATA_TAG
+from erasure.trial.trial import DATA_TAG, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +82,11 @@ class SweepRecords:
     def _counts(self, run: Run, result: TrialResult) -> bool:
         """Tell whether a finished result is what ``run`` asks for; loading the data comes last."""
         artifacts = self.results.artifacts(run.record.fingerprint)
-        with hydra_sees(run.config):
-            return (
-                self._is_tracked(result)
-                and not missing_artifacts(artifacts, run.config)
-                and _same_data(run, result)
-            )
+        return (
+            self._is_tracked(result)
+            and not missing_artifacts(artifacts, run.trial.settings)
+            and _same_data(run, result)
+        )
 
     def _is_tracked(self, result: TrialResult) -> bool:
         """Tell whether a result needs no process to be tracked: it is, or waits to be sent."""
@@ -189,23 +184,21 @@ def _same_data(run: Run, result: TrialResult) -> bool:
     """Tell whether the data are still those that a finished trial was about."""
     if DATA_TAG not in result.trial.tags:
         return True
-    settings = settings_of_config(run.config)
-    return result.trial.tags[DATA_TAG] == current_data_fingerprint(settings)
+    return result.trial.tags[DATA_TAG] == current_data_fingerprint(run.trial.settings)
 
 
-def open_records(cfg: Any, sweep: Sweep) -> SweepRecords:
-    """Build the records of ``sweep``; a configuration says where store and tracker are."""
-    with hydra_sees(cfg):
-        root = store_root(cfg)
-        return SweepRecords(
-            sweep=sweep,
-            tracker=build_tracker(cfg),
-            results=ResultStore(root),
-            objective=build(cfg.objective, "objective"),
-            resume=bool(cfg.resume),
-            store=ModelStore(root),
-            folder=root / "sweeps" / sweep.fingerprint,
-        )
+def open_records(trial: Trial, sweep: Sweep) -> SweepRecords:
+    """Build the records of ``sweep``; one of its trials says where store and tracker are."""
+    root = store_root(trial.settings)
+    return SweepRecords(
+        sweep=sweep,
+        tracker=build_tracker(trial.settings),
+        results=ResultStore(root),
+        objective=trial.objective,
+        resume=bool(trial.settings["resume"]),
+        store=ModelStore(root),
+        folder=root / "sweeps" / sweep.fingerprint,
+    )
 
 
 @contextmanager

@@ -17,27 +17,37 @@ from erasure.trial.artifacts import write_model
 from erasure.trial.checks import check
 from erasure.trial.models import TrialModels
 from erasure.trial.outcome import FinishedRun
-from erasure.trial.progress import quiet_progress
+from erasure.trial.progress import Monitor, quiet_progress
 from erasure.trial.recorded import TrialStores, run_recorded
 from erasure.trial.task import use_threads
 from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
 
 
-def run_alone(trial: Trial) -> FinishedRun:
-    """Carry out a trial, or read it back; see :meth:`Trial.run`."""
+def run_alone(trial: Trial, monitor: Monitor | None = None) -> FinishedRun:
+    """Carry out a trial, or read it back; see :meth:`Trial.run`.
+
+    Args:
+        trial: The trial.
+        monitor: Hears of the method while it runs, and may end it.
+    """
     threads = torch.get_num_threads()
     try:
         use_threads(trial)
         stores = TrialStores.of(trial, Console(quiet=True), keep_model=True)
         check(trial)
         stores.check()
-        return finished_run(trial, stores, run_recorded(trial, stores))
+        return _finished_run(trial, stores, run_recorded(trial, stores, monitor))
     finally:
         torch.set_num_threads(threads)
 
 
-def finished_run(trial: Trial, stores: TrialStores, result: TrialResult) -> FinishedRun:
+def read_finished(trial: Trial, result: TrialResult) -> FinishedRun:
+    """Return a result that is there already, with the models of its trial."""
+    return _finished_run(trial, TrialStores.of(trial, Console(quiet=True)), result)
+
+
+def _finished_run(trial: Trial, stores: TrialStores, result: TrialResult) -> FinishedRun:
     """Return what came of a trial with its models, which are loaded when they are asked for."""
     folder = stores.results.artifacts(trial.fingerprint)
     return FinishedRun(

@@ -8,17 +8,17 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 
 from erasure.config.axes import varying
-from erasure.config.build import build
 from erasure.config.compose import Compositions, hydra_sees, own_seeds, varied
 from erasure.config.overrides import Loader, override_value
 from erasure.config.selection import selected
-from erasure.config.settings import settings_of_config
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
 from erasure.sweep.plan import composed_run
 from erasure.trial.causes import trial_fingerprint
 from erasure.trial.objective import Objective
+from erasure.trial.task import trial_of
+from erasure.trial.trial import Trial
 from erasure.tuning.command import SweepCommand
 from erasure.tuning.conditions import active_settings, drawn_defaults, settle_conditions
 from erasure.tuning.search_space import Axis, Space, Value, search_space
@@ -38,6 +38,7 @@ class StudyPlan:
         label: For a reader, ``scrub``.
         overrides: What is fixed, for Hydra.
         base: The configuration of all its runs but for what is drawn, and for the seed.
+        trial: The trial that it is, with the settings the method has by itself.
         space: What is drawn.
         objective: What is optimized.
         seeds: The seeds of every setting.
@@ -48,6 +49,7 @@ class StudyPlan:
     label: str
     overrides: tuple[str, ...]
     base: Any
+    trial: Trial
     space: Space
     objective: Objective
     seeds: tuple[int, ...]
@@ -130,7 +132,9 @@ def plan_studies(
         chosen = [override for override in overrides if override in names]
         base = compositions.compose(overrides, 0)
         with hydra_sees(base):
-            plan = _plan(base, overrides, chosen, command, settings, compositions.loader)
+            unlearner = str(base.hydra.runtime.choices.get("unlearner") or "custom")
+            space = _space(unlearner, command, compositions.loader)
+            plan = plan_study(base, space, settings, overrides, chosen)
         same_name = plans.setdefault(plan.name, plan)
         if same_name.study_config != plan.study_config:
             plan = _renamed(plan, command)
@@ -148,23 +152,34 @@ def _renamed(plan: StudyPlan, command: SweepCommand) -> StudyPlan:
     )
 
 
-def _plan(  # one call, all by name in plan_studies
+def plan_study(
     base: Any,
-    overrides: tuple[str, ...],
-    varying: Sequence[str],
-    command: SweepCommand,
+    space: Space,
     settings: StudySettings,
-    loader: Loader,
+    overrides: tuple[str, ...] = (),
+    varying: Sequence[str] = (),
 ) -> StudyPlan:
+    """Return the study that draws ``space`` around a configuration.
+
+    Args:
+        base: The configuration.
+        space: Axes by dotted setting.
+        settings: How to search.
+        overrides: What is fixed, for Hydra; none of a study from Python.
+        varying: Those of the overrides that tell it from other studies of the sweep.
+
+    Raises:
+        ConfigError: If an axis names what is not there, or it would look at test data.
+    """
     choices = base.hydra.runtime.choices
     unlearner = str(choices.get("unlearner") or "custom")
     _refuse_test(base, choices)
-    space = settle_conditions(_space(unlearner, command, loader), base)
+    space = settle_conditions(space, base)
     check_space(base, space, unlearner)
-    objective: Objective = build(base.objective, "objective")
+    trial = trial_of(base)
     others = [override for override in varying if not override.startswith("unlearner=")]
     # The seed is what varies; stages with seeds of their own, which do not, stay in the hash
-    plain = {key: value for key, value in settings_of_config(base).items() if key != "seed"}
+    plain = {key: value for key, value in trial.settings.items() if key != "seed"}
     seeds = tuple(settings.seeds)
     fixed = fingerprint([trial_fingerprint({**plain, "seeds": own_seeds(base)}), list(seeds)])
     groups = [str(choices.get(g) or "") for g in ("dataset", "model", "split")]
@@ -177,8 +192,9 @@ def _plan(  # one call, all by name in plan_studies
         label=" · ".join([unlearner, *others]),
         overrides=overrides,
         base=base,
+        trial=trial,
         space=space,
-        objective=objective,
+        objective=trial.objective,
         seeds=seeds,
         fixed=fixed,
     )

@@ -54,7 +54,7 @@ class Studies:
     @classmethod
     def of(cls, plans: Sequence[StudyPlan], settings: StudySettings, stop: Stop) -> "Studies":
         """Return the studies of ``plans``, whose configurations say where they are kept."""
-        records = open_records(plans[0].base, tuning_sweep(plans, settings))
+        records = open_records(plans[0].trial, tuning_sweep(plans, settings))
         return cls(plans=plans, settings=settings, records=records, stop=stop)
 
     @property

@@ -46,10 +46,11 @@ def note(name, /, **values):
         file.write(json.dumps(values) + chr(10))
 
 
-def check(cfg):
-    note("checks", seed=cfg.seed)
-    if cfg.seed < 0:
-        raise ConfigError(f"seed must be >= 0, got {cfg.seed}")
+def check(trial):
+    seed = trial.settings["seed"]
+    note("checks", seed=seed)
+    if seed < 0:
+        raise ConfigError(f"seed must be >= 0, got {seed}")
     return []
 
 

@@ -1,5 +1,7 @@
 """Trials of composed configurations, checked as a run checks them."""
 
+from types import SimpleNamespace
+
 from erasure.trial.checks import check
 from erasure.trial.task import trial_of
 
@@ -9,3 +11,9 @@ def assemble(cfg, device=None):
     trial = trial_of(cfg, device=None if device is None else str(device))
     check(trial)
     return trial
+
+
+def stand_in(record, **settings):
+    """Return what a sweep looks at of a trial that nobody composed."""
+    tracked = {"tracking": {}, "pictures": False, "threads": 1, "device": "cpu"}
+    return SimpleNamespace(record=record, settings={**tracked, **settings})

@@ -6,8 +6,8 @@ import os
 from functools import partial
 
 import pytest
-from omegaconf import OmegaConf
 from rich.console import Console
+from trials import stand_in
 
 from erasure.launch.interrupts import Stop
 from erasure.launch.jobs import Job, JobResult
@@ -33,8 +33,8 @@ def run_of(number):
     name = f"number {number}"
     tags = {"unlearner": name, "dataset": "none"}
     record = TrialRecord(name=name, fingerprint=f"f{number}", params={}, tags=tags)
-    config = OmegaConf.create({"number": number, "tracking": {}})
-    return Run(number=number, overrides=(), config=config, record=record, label=name, variant=name)
+    trial = stand_in(record, number=number)
+    return Run(number=number, trial=trial, label=name, variant=name)
 
 
 class Swept:
@@ -75,7 +75,7 @@ class Swept:
 
     def to_job(self, run, tracking_run):
         log = self.results.root / f"{run.number}.log"
-        return Job(number=run.number, payload=run.config["number"], log=log)
+        return Job(number=run.number, payload=run.trial.settings["number"], log=log)
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from omegaconf import OmegaConf
 from rich.console import Console
+from trials import stand_in
 
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
@@ -31,8 +31,7 @@ def run_result(variant, seed, metrics=None, *, reason="", read_back=False, train
     run = Run(
         number=seed,
         overrides=(f"unlearner={variant}", f"seed={seed}"),
-        config=OmegaConf.create(),
-        record=record,
+        trial=stand_in(record),
         label=record.name,
         variant=variant,
     )

@@ -3,9 +3,9 @@
 import io
 
 import pytest
-from omegaconf import OmegaConf
 from outages import CALLS, SwitchedTracker
 from rich.console import Console
+from trials import stand_in
 
 from erasure.launch.run import Run
 from erasure.results import delivery, outage
@@ -48,8 +48,7 @@ def records(tmp_path, tracker):
 
 def run_of(number):
     record = TrialRecord(name=f"t{number}", fingerprint=f"a{number}", params={}, tags={})
-    config = OmegaConf.create({"tracking": {}, "pictures": False})
-    return Run(number=number, overrides=(), config=config, record=record, label="t", variant="t")
+    return Run(number=number, trial=stand_in(record), label="t", variant="t")
 
 
 RUNS = [run_of(number) for number in range(3)]

@@ -1,7 +1,5 @@
 """What no model would be measured by is known before any model is trained."""
 
-from types import SimpleNamespace
-
 import pytest
 from trials import assemble
 
@@ -11,6 +9,7 @@ from erasure.core.errors import ConfigError
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.sweep.models_to_train import require_measurable
+from erasure.sweep.plan import composed_run
 from erasure.trial.measurable import too_few_samples
 from erasure.trial.objective import Objective
 
@@ -75,10 +74,10 @@ def test_nothing_is_refused_that_a_model_has_a_value_for(compose_config, kind, s
 def test_a_study_is_refused_before_its_first_trial_and_says_what_to_set(compose_config):
     configs = [compose_config(*FEW[:-1], f"seed={seed}", hydra=True) for seed in (100, 101)]
     with pytest.raises(ConfigError) as error:
-        require_measurable([SimpleNamespace(config=config) for config in configs])
+        require_measurable([composed_run(config, 0, ()) for config in configs])
     message = str(error.value)
     assert message.startswith("objective.metrics[gap/avg] cannot be measured with seed=100: ")
     assert COUNTS in message
     assert "a smaller min_n of the metric, or an objective without it" in message
     enough = compose_config(*FEW, "split=random", hydra=True)
-    require_measurable([SimpleNamespace(config=enough)])
+    require_measurable([composed_run(enough, 0, ())])

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 from rich.console import Console
 from tracked import entries
+from trials import stand_in
 
 import erasure
 import multirun_analysis
@@ -79,9 +79,7 @@ def run_results(results):
         RunResult(
             run=Run(
                 number=number,
-                overrides=(),
-                config=OmegaConf.create(),
-                record=result.trial,
+                trial=stand_in(result.trial),
                 label=result.trial.name,
                 variant=result.trial.tags["unlearner"],
             ),
