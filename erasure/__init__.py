@@ -15,6 +15,8 @@ FUNCTIONS = {
     "compose": "erasure.api.compose",
     "evaluate": "erasure.api.evaluate",
     "leaderboard": "erasure.api.leaderboard",
+    "sweep": "erasure.api.sweep",
+    "tune": "erasure.api.tune",
     "unlearn": "erasure.api.unlearn",
 }
 """Functions and classes that are there as well, by the module that defines each."""

@@ -27,7 +27,7 @@ CHOICE_TAGS = ("unlearner", "dataset", "model", "split", "trainer", "evaluator")
 FINGERPRINT_TAG = "erasure.fingerprint"
 """Hash of a trial; a run without it is none of ours, or that of a sweep."""
 
-SWEEP_TAG = "erasure.sweep"
+SWEEP_TAG = "erasure.sweeps"
 """Hash of a sweep, on the run of the sweep."""
 
 COMMAND_TAG = "erasure.command"

@@ -10,6 +10,7 @@ from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.results.record import TrialResult
 from erasure.schema import FINGERPRINT_TAG, OUTCOME_TAG, REASON_TAG, ROLES
+from erasure.trial.outcome import FinishedRun
 from multirun_analysis.errors import AnalysisError
 from multirun_analysis.read.frame import Results
 from multirun_analysis.read.in_memory import from_runs
@@ -25,7 +26,7 @@ EVALUATOR = "evaluator."
 
 
 def leaderboard(
-    results: Sequence[TrialResult],
+    results: Sequence[TrialResult | FinishedRun],
     by: str | Mapping[str, Way] | None = None,
     metrics: Sequence[str] | None = None,
     *,
@@ -37,7 +38,8 @@ def leaderboard(
     training seeds: trials with the same one share their models and are averaged first.
 
     Args:
-        results: What came of the trials, failed ones included.
+        results: What came of the trials, failed ones included: what :func:`erasure.sweep` and
+            ``trial.run()`` return, or what is recorded of them.
         by: What to rank by: the name of a metric, whose meaning says which way is better, or
             metrics with ``minimize`` or ``maximize``, the most important first. By default the
             objective of the trials, or else the average gap to the retrained model.
@@ -72,7 +74,7 @@ def leaderboard(
         raise ConfigError("results must have at least one trial, got none")
     if not 0.0 < level < 1.0:
         raise ConfigError(f"level must be between 0 and 1, got {level}")
-    tables = _tables(results)
+    tables = _tables([r.result if isinstance(r, FinishedRun) else r for r in results])
     ranked_by = None if by is None else _ranked_by(by, tables)
     try:
         return setting_table(tables, metrics, by=ranked_by, level=level)

@@ -1,4 +1,4 @@
-"""``erasure.sweep``: many trials, with the loop, the records and the resume of the command line."""
+"""``erasure.sweep``: many trials, with the loop, records and resume of the command line."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,10 +16,10 @@ from erasure.launch.local import LocalWorkers
 from erasure.launch.run import Run
 from erasure.launch.slots import Resources
 from erasure.results.tracker import Sweep
-from erasure.sweep.grid import Grid
-from erasure.sweep.records import open_records
-from erasure.sweep.run import SweepError, run_sweep
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.grid import Grid
+from erasure.sweeps.records import open_records
+from erasure.sweeps.run import SweepError, run_sweep
+from erasure.sweeps.run_results import RunResult
 from erasure.trial.alone import read_finished, run_alone
 from erasure.trial.outcome import FinishedRun
 from erasure.trial.places import store_root
@@ -83,7 +83,7 @@ def sweep(
     runs = [_run(number, trial) for number, trial in enumerate(distinct.values())]
     stop = Stop()
     grid = Grid(runs=runs, records=open_records(trials[0], _identity(runs)), stop=stop)
-    launcher = launcher_for(runs[0].trial, jobs, run_alone, lambda run, parent: below(run, parent))
+    launcher = launcher_for(runs[0].trial, jobs, run_alone, below)
     try:
         run_sweep(grid, launcher, stop, Console(quiet=True))
     except SweepError:

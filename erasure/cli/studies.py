@@ -13,8 +13,8 @@ from erasure.config.command import run_command, tool_command
 from erasure.config.folders import conf_folder, in_checkout
 from erasure.core.errors import ConfigError
 from erasure.schema import TUNES
-from erasure.sweep.progress import plain_console
-from erasure.sweep.summary import format_number
+from erasure.sweeps.progress import plain_console
+from erasure.sweeps.summary import format_number
 from erasure.tuning.recipe import KeptStudy, kept_studies
 
 EXAMPLES = """search on validation data, list the studies, write the best, use it:

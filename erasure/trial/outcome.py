@@ -32,6 +32,10 @@ class FinishedRun:
     folder: Path
     load: Callable[[str], nn.Module] = field(repr=False)
 
+    def __repr__(self) -> str:
+        # short: a list of these is what a notebook shows below a sweep
+        return f"FinishedRun({self.trial.name!r}, {len(self.metrics)} numbers)"
+
     @property
     def trial(self) -> TrialRecord:
         """What identifies the trial."""

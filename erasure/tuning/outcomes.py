@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from erasure.schema import METRICS_FILE
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.run_results import RunResult
 from erasure.trial.objective import Objective
 from erasure.tuning.client import TrialOutcome
 

@@ -14,7 +14,7 @@ from erasure.config.selection import selected
 from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import fingerprint
 from erasure.launch.run import Run
-from erasure.sweep.plan import composed_run
+from erasure.sweeps.plan import composed_run
 from erasure.trial.causes import trial_fingerprint
 from erasure.trial.objective import Objective
 from erasure.trial.task import trial_of

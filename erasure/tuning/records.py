@@ -6,8 +6,8 @@ from typing import Any
 from erasure.config.command import typed_command
 from erasure.core.fingerprint import combine
 from erasure.results.tracker import Sweep
-from erasure.sweep.models_to_train import RequiredModel, summarize_models
-from erasure.sweep.records import SweepRecords
+from erasure.sweeps.models_to_train import RequiredModel, summarize_models
+from erasure.sweeps.records import SweepRecords
 from erasure.training.model_store import ModelStore
 from erasure.tuning.client import StudyClient
 from erasure.tuning.plan import StudyPlan

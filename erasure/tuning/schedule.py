@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.run_results import RunResult
 from erasure.tuning.client import ClaimedTrial, StudyClient, TrialOutcome, is_hopeless
 from erasure.tuning.outcomes import unmeasured, without_values
 from erasure.tuning.sampler import STEPS_PER_SEED, is_by_seed, is_pruning

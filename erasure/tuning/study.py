@@ -10,11 +10,11 @@ from optuna.trial import TrialState
 from erasure.config.compose import hydra_sees
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
-from erasure.sweep.models_to_train import require_measurable, required_models
-from erasure.sweep.records import SweepRecords, open_records
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import LineState, ProgressLine, Workload
-from erasure.sweep.summary import format_number
+from erasure.sweeps.models_to_train import require_measurable, required_models
+from erasure.sweeps.records import SweepRecords, open_records
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.source import LineState, ProgressLine, Workload
+from erasure.sweeps.summary import format_number
 from erasure.tuning.choice import best_trial
 from erasure.tuning.client import StudyClient, TrialOutcome, open_study, sampler_of
 from erasure.tuning.plan import StudyPlan

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from erasure.config.command import run_command, tool_command
 from erasure.launch.interrupts import FIRST_FAILURE
-from erasure.sweep.files import markdown_table, num_trained, plain_table, to_csv
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.summary import format_number
+from erasure.sweeps.files import markdown_table, num_trained, plain_table, to_csv
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.summary import format_number
 from erasure.tuning.choice import best_trial, overrides_of, pareto_front, settings_of
 from erasure.tuning.client import StudyClient
 from erasure.tuning.command import DEFAULTS

@@ -18,12 +18,12 @@ from erasure.config.hydra_job import keep_config
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import Stop
 from erasure.launch.launcher import Launcher
-from erasure.sweep.grid import Grid
-from erasure.sweep.plan import plan
-from erasure.sweep.progress import plain_console
-from erasure.sweep.run import run_sweep
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import Source
+from erasure.sweeps.grid import Grid
+from erasure.sweeps.plan import plan
+from erasure.sweeps.progress import plain_console
+from erasure.sweeps.run import run_sweep
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.source import Source
 from hydra_plugins.erasure_launcher._launchers import launcher_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Command:
     console: Console
 
     def run(self, source: Source) -> list[RunResult]:
-        """Carry out the runs of ``source``; see :func:`erasure.sweep.run.run_sweep`."""
+        """Carry out the runs of ``source``; see :func:`erasure.sweeps.run.run_sweep`."""
         keep = partial(keep_config, self.compositions.master)
         return run_sweep(source, self.launcher, self.stop, self.console, keep)
 

@@ -1,7 +1,7 @@
 """``hydra/sweeper=grid``, ``optuna`` and ``benchmark``: one sweeper, whose runs have a source.
 
 Hydra imports this module whenever it starts, so nothing heavy may be imported at its top; what
-the sweeper does is in ``erasure.sweep`` and ``erasure.tuning``.
+the sweeper does is in ``erasure.sweeps`` and ``erasure.tuning``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class ErasureSweeper(Sweeper):
-    """Carry out the runs of a source; see :func:`erasure.sweep.run.run_sweep`.
+    """Carry out the runs of a source; see :func:`erasure.sweeps.run.run_sweep`.
 
     Args:
         source: Where runs come from: ``grid``, ``optuna`` or ``benchmark``.

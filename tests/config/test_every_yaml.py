@@ -17,7 +17,7 @@ from erasure.config.build import build
 from erasure.config.settings import settings_of_config as plain_config
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
-from erasure.sweep.models_to_train import check
+from erasure.sweeps.models_to_train import check
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from patience import wait_until
 
-from erasure.sweep import models_to_train
+from erasure.sweeps import models_to_train
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -140,7 +140,7 @@ MAIN = """
 import hydra
 from MODULE import check, task
 if __name__ == "__main__":
-    from erasure.sweep import models_to_train
+    from erasure.sweeps import models_to_train
     models_to_train.check = check
     hydra.main(config_path="FOLDER/conf", config_name="config", version_base="1.3")(task)()
 """

@@ -18,8 +18,8 @@ from erasure.launch.jobs import JobResult
 from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run import RunQueue
+from erasure.sweeps.records import SweepRecords
+from erasure.sweeps.run import RunQueue
 from erasure.tuning.client import open_study
 from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies

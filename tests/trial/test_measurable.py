@@ -8,8 +8,8 @@ from erasure.core.context import EvalContext
 from erasure.core.errors import ConfigError
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
-from erasure.sweep.models_to_train import require_measurable
-from erasure.sweep.plan import composed_run
+from erasure.sweeps.models_to_train import require_measurable
+from erasure.sweeps.plan import composed_run
 from erasure.trial.measurable import too_few_samples
 from erasure.trial.objective import Objective
 

@@ -15,7 +15,7 @@ from erasure.config.compose import Compositions
 from erasure.config.folders import conf_folder
 from erasure.config.overrides import override_value
 from erasure.config.schema import register_schema
-from erasure.sweep.plan import plan
+from erasure.sweeps.plan import plan
 from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies
 from erasure.tuning.settings import StudySettings

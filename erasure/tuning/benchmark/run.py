@@ -17,11 +17,11 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.store import ResultStore
-from erasure.sweep.grid import Grid
-from erasure.sweep.models_to_train import RequiredModel, required_models, summarize_models
-from erasure.sweep.run import GOES_ON, SweepError
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import Source
+from erasure.sweeps.grid import Grid
+from erasure.sweeps.models_to_train import RequiredModel, required_models, summarize_models
+from erasure.sweeps.run import GOES_ON, SweepError
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.source import Source
 from erasure.training.model_store import ModelStore
 from erasure.trial.places import store_root
 from erasure.tuning.benchmark.table import BenchmarkTable, Method, TrialMetrics

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from erasure.config.command import typed_command
-from erasure.sweep.files import markdown_table, plain_table
-from erasure.sweep.summary import spread
+from erasure.sweeps.files import markdown_table, plain_table
+from erasure.sweeps.summary import spread
 from erasure.trial.objective import Direction, Objective
 
 TrialMetrics: TypeAlias = Mapping[str, float]

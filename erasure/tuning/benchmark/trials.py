@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from erasure.config.compose import Compositions
 from erasure.core.errors import ConfigError
 from erasure.launch.run import Run
-from erasure.sweep.plan import plan_one
+from erasure.sweeps.plan import plan_one
 from erasure.tuning.choice import overrides_of, settings_of
 from erasure.tuning.command import DEFAULTS
 from erasure.tuning.plan import StudyPlan

@@ -16,11 +16,11 @@ import multirun_analysis
 from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.schema import format_number
-from erasure.sweep.files import SweepSummary
-from erasure.sweep.grid_table import GridTable
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.summary import leaderboard as sweep_leaderboard
-from erasure.sweep.summary import spread
+from erasure.sweeps.files import SweepSummary
+from erasure.sweeps.grid_table import GridTable
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.summary import leaderboard as sweep_leaderboard
+from erasure.sweeps.summary import spread
 from erasure.trial.objective import Objective
 from multirun_analysis import leaderboard
 from multirun_analysis.read.in_memory import from_runs

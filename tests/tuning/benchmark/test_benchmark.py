@@ -24,7 +24,7 @@ from erasure.config.folders import conf_folder
 from erasure.config.schema import register_schema
 from erasure.core.errors import ConfigError
 from erasure.launch.interrupts import Stop
-from erasure.sweep.run import SweepError
+from erasure.sweeps.run import SweepError
 from erasure.trial.objective import Objective
 from erasure.tuning.benchmark import run as benchmark
 from erasure.tuning.benchmark.run import Benchmark, run_benchmark

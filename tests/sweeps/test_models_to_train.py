@@ -5,7 +5,7 @@ from rich.console import Console
 from trials import assemble
 
 from erasure.core.errors import ConfigError
-from erasure.sweep.models_to_train import check, missing_models, summarize_models
+from erasure.sweeps.models_to_train import check, missing_models, summarize_models
 from erasure.training.model_store import ModelStore
 from erasure.trial.progress import Progress
 from erasure.trial.run import run_trial

@@ -10,12 +10,12 @@ from trials import stand_in
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.record import TrialRecord, TrialResult
-from erasure.sweep.files import SweepSummary
-from erasure.sweep.grid import Grid, run_line
-from erasure.sweep.grid_table import GridTable
-from erasure.sweep.progress import Tally, progress
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.summary import format_number, leaderboard
+from erasure.sweeps.files import SweepSummary
+from erasure.sweeps.grid import Grid, run_line
+from erasure.sweeps.grid_table import GridTable
+from erasure.sweeps.progress import Tally, progress
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.summary import format_number, leaderboard
 from erasure.trial.objective import Objective
 
 GAP = Objective(metrics={"gap/avg": "minimize"})

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from erasure.results.no_tracker import NoTracker
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
-from erasure.sweep.records import SweepRecords
+from erasure.sweeps.records import SweepRecords
 from erasure.training.model_store import ModelStore
 
 SWEEP = Sweep(fingerprint="f", name="", command="", overrides={}, total=1, description="")

@@ -10,7 +10,7 @@ from erasure.results.delivery import replay_command, send
 from erasure.results.outage import probe
 from erasure.results.store import ResultStore
 from erasure.results.tracker import UNOPENED, Tracker
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.run_results import RunResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,10 @@ from erasure.results.no_tracker import NOWHERE, NoTracker
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
-from erasure.sweep import grid
-from erasure.sweep.grid import Grid
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run import RunQueue, SweepError, run_sweep
+from erasure.sweeps import grid
+from erasure.sweeps.grid import Grid
+from erasure.sweeps.records import SweepRecords
+from erasure.sweeps.run import RunQueue, SweepError, run_sweep
 from erasure.training.model_store import ModelStore
 from erasure.trial.objective import Objective
 

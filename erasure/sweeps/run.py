@@ -11,11 +11,11 @@ from erasure.launch.interrupts import INTERRUPTED, Stop
 from erasure.launch.jobs import JobResult
 from erasure.launch.launcher import Launcher, LaunchRequest, patience
 from erasure.launch.run import Run
-from erasure.sweep.files import SummaryTable
-from erasure.sweep.progress import progress
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.sweep.source import ProgressLine, Source, Workload
+from erasure.sweeps.files import SummaryTable
+from erasure.sweeps.progress import progress
+from erasure.sweeps.records import SweepRecords
+from erasure.sweeps.run_results import EarlierResults, RunResult
+from erasure.sweeps.source import ProgressLine, Source, Workload
 
 GOES_ON = "; the same command goes on"
 

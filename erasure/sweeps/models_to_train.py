@@ -88,8 +88,8 @@ def _require_measurable(trial: Trial) -> None:
         key = "metrics" if name in trial.objective.metrics else "constraints"
         raise ConfigError(
             f"objective.{key}[{name}] cannot be measured with seed={trial.settings['seed']}: "
-            f"{reason}. Take more samples (split.base, or another split or dataset), a smaller min_n of the "
-            "metric, or an objective without it"
+            f"{reason}. Take more samples (split.base, or another split or dataset), a smaller "
+            "min_n of the metric, or an objective without it"
         )
 
 

@@ -16,9 +16,9 @@ from erasure.results.outage import attempt, outage, remember
 from erasure.results.record import TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep, Tracker
-from erasure.sweep.files import SummaryTable, SweepSummary
-from erasure.sweep.run_results import EarlierResults, RunResult
-from erasure.sweep.undelivered import Undelivered
+from erasure.sweeps.files import SummaryTable, SweepSummary
+from erasure.sweeps.run_results import EarlierResults, RunResult
+from erasure.sweeps.undelivered import Undelivered
 from erasure.training.model_store import ModelStore
 from erasure.trial.artifacts import missing_artifacts
 from erasure.trial.data import current_data_fingerprint

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.run_results import RunResult
 
 
 class SummaryTable(Protocol):

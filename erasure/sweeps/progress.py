@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from erasure.sweep.source import ProgressLine
+from erasure.sweeps.source import ProgressLine
 
 
 def plain_console() -> Console:

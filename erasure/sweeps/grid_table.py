@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from erasure.sweep.files import markdown_table, num_trained
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.summary import Leaderboard, SettingRow
+from erasure.sweeps.files import markdown_table, num_trained
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.summary import Leaderboard, SettingRow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from erasure.launch.run import Run
-from erasure.sweep.files import SummaryTable
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.files import SummaryTable
+from erasure.sweeps.records import SweepRecords
+from erasure.sweeps.run_results import RunResult
 
 LineState: TypeAlias = Literal["finished", "failed", "pruned", "not run"]
 

@@ -13,10 +13,10 @@ from erasure.results.delivery import Replayed, deliver, open_run, replay
 from erasure.results.record import TrialRecord, TrialResult
 from erasure.results.store import ResultStore
 from erasure.results.tracker import Sweep
-from erasure.sweep.grid_table import GridTable
-from erasure.sweep.records import SweepRecords
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.summary import leaderboard
+from erasure.sweeps.grid_table import GridTable
+from erasure.sweeps.records import SweepRecords
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.summary import leaderboard
 from erasure.training.model_store import ModelStore
 from erasure.trial.objective import Objective
 

@@ -11,12 +11,12 @@ from erasure.core.fingerprint import combine
 from erasure.launch.interrupts import Stop
 from erasure.launch.run import Run
 from erasure.results.tracker import Sweep
-from erasure.sweep.grid_table import GridTable
-from erasure.sweep.models_to_train import required_models, summarize_models
-from erasure.sweep.records import SweepRecords, open_records
-from erasure.sweep.run_results import RunResult
-from erasure.sweep.source import ProgressLine, Workload
-from erasure.sweep.summary import format_number, leaderboard
+from erasure.sweeps.grid_table import GridTable
+from erasure.sweeps.models_to_train import required_models, summarize_models
+from erasure.sweeps.records import SweepRecords, open_records
+from erasure.sweeps.run_results import RunResult
+from erasure.sweeps.source import ProgressLine, Workload
+from erasure.sweeps.summary import format_number, leaderboard
 from erasure.trial.describe import GROUPS
 from erasure.trial.objective import Objective
 

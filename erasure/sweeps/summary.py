@@ -12,7 +12,7 @@ import numpy as np
 
 from erasure.schema import MAIN_METRICS, is_yardstick
 from erasure.schema import format_number as format_number  # noqa: PLC0414 - sweeps import it here
-from erasure.sweep.run_results import RunResult
+from erasure.sweeps.run_results import RunResult
 from erasure.trial.objective import Objective
 from multirun_analysis.statistics.seeds import number_labels, over_seeds
 from multirun_analysis.tables.ranking import OrderKey, objective_costs, order_key

@@ -271,7 +271,7 @@ def test_an_error_nobody_foresaw_is_raised_after_the_summary(app, capfd, monkeyp
     def broken(*_):
         raise ZeroDivisionError("unforeseen")
 
-    monkeypatch.setattr("erasure.sweep.progress._text", broken)
+    monkeypatch.setattr("erasure.sweeps.progress._text", broken)
     assert app.run("seed=0,1", "hydra.launcher.n_jobs=1") == 1
     out, err = capfd.readouterr()
     assert "ZeroDivisionError: unforeseen" in err
