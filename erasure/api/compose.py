@@ -1,11 +1,13 @@
 """``erasure.compose``: the trial that a command line asks for."""
 
+from collections.abc import Sequence
 from threading import Lock
 
 from erasure.config.compose import hydra_sees
 from erasure.config.explain import explain
 from erasure.config.folders import conf_folder
 from erasure.config.loading import load_config
+from erasure.config.settings import Composed
 from erasure.core.errors import ConfigError, ErasureError
 from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
@@ -35,11 +37,20 @@ def compose(*overrides: str) -> Trial:
         >>> trial.fingerprint == trial.replace(unlearner=erasure.unlearners.SSD()).fingerprint
         True
     """
+    cfg = composed(overrides)
+    with _ONE_AT_A_TIME, hydra_sees(cfg):
+        return trial_of(cfg)
+
+
+def composed(overrides: Sequence[str]) -> Composed:
+    """Return the configuration that overrides compose, with the errors of the command line.
+
+    Raises:
+        ConfigError: If they name what is not there, or a value is of the wrong type.
+    """
     with _ONE_AT_A_TIME:
         try:
-            cfg = load_config("config", overrides)
-            with hydra_sees(cfg):
-                return trial_of(cfg)
+            return load_config("config", overrides)
         except ErasureError:
             raise
         except Exception as error:

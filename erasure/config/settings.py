@@ -1,11 +1,12 @@
 """From a composed configuration to the settings of a trial: plain data in one form."""
 
+import copy
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeAlias
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from erasure.config.canonical import canonical
 
@@ -34,6 +35,27 @@ def options_of_config(cfg: Composed) -> dict[str, str]:
     else:
         return {}
     return {str(group): str(option) for group, option in choices.items() if option}
+
+
+def config_of(
+    settings: Mapping[str, Any], options: Mapping[str, str], composed: Composed
+) -> Composed:
+    """Return a configuration with the settings of a trial, as if Hydra had composed it.
+
+    Args:
+        settings: Those of the trial. Seeds of stages that equal ``seed`` follow it.
+        options: The option chosen in each group.
+        composed: Gives everything that is not of the trial, such as Hydra's own part.
+    """
+    cfg = copy.deepcopy(composed)
+    seeds = {k: "${seed}" if v == settings["seed"] else v for k, v in settings["seeds"].items()}
+    with open_dict(cfg), read_write(cfg.hydra):
+        for group, value in {**settings, "seeds": seeds}.items():
+            # a component is replaced; a group whose keys have types keeps them
+            has_types = OmegaConf.get_type(cfg, group) is not dict
+            OmegaConf.update(cfg, group, value, merge=has_types, force_add=True)
+        cfg.hydra.runtime.choices.update(options)
+    return cfg
 
 
 def study_tags(cfg: Composed) -> dict[str, str]:

@@ -24,17 +24,20 @@ from erasure.trial.trial import Trial
 from erasure.trial.unlearning import unlearn
 
 
-def run_alone(trial: Trial, monitor: Monitor | None = None) -> FinishedRun:
+def run_alone(
+    trial: Trial, monitor: Monitor | None = None, *, keep_model: bool = True
+) -> FinishedRun:
     """Carry out a trial, or read it back; see :meth:`Trial.run`.
 
     Args:
         trial: The trial.
         monitor: Hears of the method while it runs, and may end it.
+        keep_model: Whether the unlearned weights are kept with the result.
     """
     threads = torch.get_num_threads()
     try:
         use_threads(trial)
-        stores = TrialStores.of(trial, Console(quiet=True), keep_model=True)
+        stores = TrialStores.of(trial, Console(quiet=True), keep_model=keep_model)
         check(trial)
         stores.check()
         return _finished_run(trial, stores, run_recorded(trial, stores, monitor))

@@ -32,7 +32,7 @@ def run(cfg: Composed) -> float | tuple[float, ...]:
     stores = TrialStores.of(trial, Console())
     check(trial)
     stores.check()
-    result = run_recorded(trial, stores, _monitor(cfg, trial))
+    result = run_recorded(trial, stores, monitor_for(cfg, trial))
     show_result(result, stores.console)
     show_address(stores.tracker, stores.console)
     values = trial.objective.values(result.metrics)
@@ -66,7 +66,7 @@ def use_threads(trial: Trial) -> None:
     torch.set_num_threads(threads)
 
 
-def _monitor(cfg: Composed, trial: Trial) -> Monitor | None:
+def monitor_for(cfg: Composed, trial: Trial) -> Monitor | None:
     """Build what watches the method, if the run belongs to a study; a study names it."""
     if not cfg.tuning.study:
         return None

@@ -64,6 +64,10 @@ class StudyResult:
             return None
         return first if plan.is_default(settings_of(first, plan.space)) else None
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what was tried: a row per trial, with its state, values and settings."""
+        return [_record(self, trial) for trial in self.trials]
+
     @property
     def command(self) -> str:
         """What runs the best setting on other seeds and reports it, empty without one."""
@@ -150,7 +154,7 @@ class StudyTable:
 
     def _trials(self) -> str:
         """Return all trials as CSV."""
-        records = [_record(result, trial) for result in self.studies for trial in result.trials]
+        records = [row for result in self.studies for row in result.rows()]
         return to_csv(records)
 
     def show(self, console: Console) -> None:

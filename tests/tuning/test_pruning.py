@@ -15,7 +15,7 @@ from trials import assemble
 from erasure.core.errors import PrunedError
 from erasure.core.task import silent
 from erasure.trial.recorded import _failed
-from erasure.trial.task import _monitor, trial_of
+from erasure.trial.task import monitor_for, trial_of
 from erasure.tuning.pruning import PruningCallback, monitor_of
 from erasure.tuning.storage import SEARCH_SETTINGS, STUDY_CONFIG, open_storage
 
@@ -202,4 +202,4 @@ def test_a_run_is_left_alone_where_nothing_could_be_said(tmp_path, objective, ch
 
 def test_a_trial_outside_of_studies_has_no_monitor(compose_config):
     cfg = compose_config()
-    assert _monitor(cfg, trial_of(cfg)) is None
+    assert monitor_for(cfg, trial_of(cfg)) is None
