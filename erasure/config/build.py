@@ -31,7 +31,8 @@ def build(node: DictConfig | Mapping[str, Any], key: str, **offered: Any) -> Any
     Raises:
         ConfigError: If a name, type or value is wrong.
     """
-    node = node if isinstance(node, DictConfig) else OmegaConf.create(dict(node))
+    if not isinstance(node, DictConfig):  # below its key, by which Hydra tells what failed
+        node = cast("DictConfig", OmegaConf.create({key: dict(node)})[key])
     plain = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
     if "_target_" not in plain:
         raise ConfigError(f"{key} must be an option with a _target_, got {plain!r}")
