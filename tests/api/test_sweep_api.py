@@ -55,9 +55,7 @@ def test_equal_trials_run_once_and_a_second_call_runs_nothing(trial):
 
 def test_a_trial_that_fails_does_not_end_the_others(trial):
     nothing = trial.replace(unlearner=erasure.unlearners.SSD(alpha=1e9))
-    with pytest.raises(
-        SweepError, match=r"^1 of 2 trials failed\nssd .* no weight changed"
-    ):
+    with pytest.raises(SweepError, match=r"^1 of 2 trials failed\nssd .* no weight changed"):
         erasure.sweep([nothing, trial])
     failed, finished = erasure.sweep([nothing, trial], errors="none")
     assert failed is None

@@ -18,6 +18,7 @@ from erasure.config.settings import settings_of_config as plain_config
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.sweeps.models_to_train import check
+from erasure.trial.task import trial_of
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
@@ -111,7 +112,7 @@ def test_every_option_of_a_trial_builds_and_fits(compose_config, group, option):
 @pytest.mark.parametrize("option", stems("experiment"))
 def test_every_experiment_is_a_trial(compose_config, option):
     cfg = compose_config("tracking=none", f"experiment={option}", hydra=True)
-    check(cfg)
+    check(trial_of(cfg))
     assert "experiment" not in plain_config(cfg)
     params = cfg.hydra.sweeper.params or {}
     for key, values in params.items():
@@ -119,7 +120,9 @@ def test_every_experiment_is_a_trial(compose_config, option):
         for value in swept:
             if value in str(values).partition("exclude=")[2]:
                 continue
-            check(compose_config("tracking=none", f"experiment={option}", f"{key}={value}"))
+            check(
+                trial_of(compose_config("tracking=none", f"experiment={option}", f"{key}={value}"))
+            )
 
 
 @pytest.mark.parametrize("option", stems("tracking"))

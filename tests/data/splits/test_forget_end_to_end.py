@@ -169,7 +169,7 @@ def test_a_split_of_other_data_is_refused_before_anything_is_trained(results, fo
 
 
 def test_an_edited_list_of_ids_is_another_trial(results, compose_config, folder):
-    ids = assemble(compose_config(*QUICK), device=CPU).indices.train.tolist()
+    ids = assemble(compose_config(*QUICK), device=CPU).data.indices.train.tolist()
     lists = [folder / "first.txt", folder / "second.txt"]
     for number, path in enumerate(lists):
         path.write_text("\n".join(map(str, ids[10 * number : 10 * number + 10])))
