@@ -372,11 +372,13 @@ def test_a_trial_runs_on_the_nodes_of_a_graph(compose_config, tmp_path, unlearne
 @pytest.mark.parametrize("split", one_in_default(["nodes", "edges"]))
 def test_a_trial_evaluates_where_it_is_told_to(compose_config, tmp_path, split):
     full, cut = (
-        assemble(small(compose_config, tmp_path, f"split={split}", f"split.evaluate_on={place}"))
+        assemble(
+            small(compose_config, tmp_path, f"split={split}", f"split.evaluate_on={place}")
+        ).data
         for place in ("full", "cut")
     )
     assert full.evaluated is full.pool
-    assert cut.evaluated.fingerprint == cut.remaining.pool.fingerprint != cut.pool.fingerprint
+    assert cut.evaluated.fingerprint == cut.retain.pool.fingerprint != cut.pool.fingerprint
     share = ("split.fraction=0.02",) if split == "edges" else ()
     gap = run(small(compose_config, tmp_path, f"split={split}", "split.evaluate_on=cut", *share))
     assert 0.0 <= gap <= 1.0
