@@ -42,6 +42,7 @@ def test_nothing_is_left_behind(overrides):
     assert globals_of_hydra() == before
 
 
+@pytest.mark.slow
 def test_a_program_of_hydra_may_ask_for_trials():
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         before = globals_of_hydra()
@@ -54,6 +55,7 @@ def test_a_program_of_hydra_may_ask_for_trials():
     assert erasure.compose(*QUICK) == first
 
 
+@pytest.mark.slow
 def test_threads_may_compose_at_once():
     with ThreadPoolExecutor(4) as threads:
         trials = list(threads.map(lambda seed: erasure.compose(*QUICK, f"seed={seed}"), range(4)))

@@ -145,6 +145,7 @@ def texts():
 
 
 @pytest.mark.parametrize("method", ["scrub", "ssd", "random_labels"])
+@pytest.mark.slow
 def test_several_inputs_per_sample_are_a_mapping(texts, method):
     with isolated(0, "texts"):
         model = TwoInputs()

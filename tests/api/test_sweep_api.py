@@ -40,6 +40,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(trial, tmp_path):
     assert not (tmp_path / "store" / "trials").exists()
 
 
+@pytest.mark.slow
 def test_equal_trials_run_once_and_a_second_call_runs_nothing(trial):
     state = torch.random.get_rng_state()
     other = trial.replace(unlearner=erasure.unlearners.Identity())
@@ -53,6 +54,7 @@ def test_equal_trials_run_once_and_a_second_call_runs_nothing(trial):
     assert list(erasure.leaderboard(first)["method"]) == ["ssd", "identity"]
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_does_not_end_the_others(trial):
     nothing = trial.replace(unlearner=erasure.unlearners.SSD(alpha=1e9))
     with pytest.raises(SweepError, match=r"^1 of 2 trials failed\nssd .* no weight changed"):

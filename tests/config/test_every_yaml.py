@@ -18,11 +18,11 @@ from erasure.config.settings import settings_of_config as plain_config
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import meanings
 from erasure.sweeps.models_to_train import check
-from erasure.trial.task import trial_of
 from erasure.training.fit import Fit
 from erasure.training.sharded import Sharded
 from erasure.training.trainers import Standard
 from erasure.trial.places import build_tracker
+from erasure.trial.task import trial_of
 from erasure.trial.trial import Trial
 
 CONF = Path(__file__).parents[2] / "conf"

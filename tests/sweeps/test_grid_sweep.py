@@ -34,6 +34,7 @@ def test_trials_that_differ_in_writing_only_are_one_trial(app):
     assert len(app.notes("calls")) == 1
 
 
+@pytest.mark.slow
 def test_ranges_globs_quotes_and_lists_are_swept(app):
     words = "+word='a,b','c d'"
     assert app.run("seed=range(0,2)", "unlearner=glob(*,exclude=[m*,p*])", words, "+li=[1,2]") == 0
@@ -46,6 +47,7 @@ def test_params_are_defaults_that_the_command_line_replaces(app):
     assert seeds(app) == [("mild", 0), ("mild", 1)]
 
 
+@pytest.mark.slow
 def test_paired_axes_and_several_grids_are_one_sweep(app, capsys):
     grids = "hydra.sweeper.grids=['unlearner=good,poor seed=0,1','unlearner=good seed=1,2']"
     zipped = "hydra.sweeper.zip=[unlearner,seed]"
@@ -117,6 +119,7 @@ def test_finished_trials_are_not_run_again(app, capsys):
     assert [note["seed"] for note in app.notes("checks")] == [2]
 
 
+@pytest.mark.slow
 def test_nothing_left_to_run_shows_the_table_and_writes_nothing(app, capsys):
     assert app.run("unlearner=good,poor") == 0
     app.forget("calls")
@@ -154,6 +157,7 @@ def test_a_result_the_tracker_lost_is_left_to_the_trial(app):
         ("leave", "the worker died (exit code 3)"),
     ],
 )
+@pytest.mark.slow
 def test_a_failing_trial_costs_itself_and_runs_again(app, capfd, act, reason):
     assert app.run("seed=0,1,2", f"act={act}", "victims=[1]") == 1
     out, err = capfd.readouterr()
@@ -201,6 +205,7 @@ def test_what_a_trial_prints_is_in_its_log(app, capfd):
     assert "printed by the trial" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_run_holds_the_sweep(app):
     assert app.run("unlearner=good,poor", "seed=0,1", "act=fail", "victims=[1]") == 1
     start, finish = app.notes("sweeps")

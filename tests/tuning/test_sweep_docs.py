@@ -20,6 +20,8 @@ from erasure.tuning.command import read_commands
 from erasure.tuning.plan import plan_studies
 from erasure.tuning.settings import StudySettings
 
+pytestmark = pytest.mark.slow
+
 PAGE = (conf_folder().parent / "docs" / "sweeps.md").read_text(encoding="utf-8")
 
 

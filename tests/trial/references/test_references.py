@@ -92,6 +92,7 @@ def test_references_grow_and_keep_what_there_is(quick, models_of):
     } <= progress.seconds.keys()
 
 
+@pytest.mark.slow
 def test_other_methods_and_seeds_find_the_same_originals_and_golds(quick, models_of, monkeypatch):
     one = models_of(quick("references.size=3"))
     one.fill(3, quiet())
@@ -238,6 +239,7 @@ def test_processes_and_one_after_the_other_give_the_same_bits(quick, models_of, 
     [[], ["model=cnn", "model.channels=[4]", "model.hidden=12"]],
     ids=["dense", "convolutions"],
 )
+@pytest.mark.slow
 def test_where_stacked_models_were_cut_matters_by_rounding_alone(
     quick, tmp_path, monkeypatch, network
 ):
