@@ -1,5 +1,6 @@
 """Metrics of models and data of one's own."""
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -108,7 +109,9 @@ class Share:
         return float((ctx.logits("forget")[:, 0] > 0).double().mean())
 
 
-def test_metrics_are_names_or_objects(capfd):
+def test_metrics_are_names_or_objects(capfd, monkeypatch):
+    # a test before may have left a handler that writes where nobody reads any more
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     result = evaluated(metrics=["accuracy", Share()])
     assert 0 <= result["mine/share"] <= 1
     result = evaluated(metrics={"a": Share(broken=True), "b": "ua", "c": Accuracy()})
