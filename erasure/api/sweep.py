@@ -75,6 +75,9 @@ def sweep(
     """
     if errors not in ("raise", "none"):
         raise ConfigError(f"errors must be raise or none, got {errors!r}")
+    for trial in trials:
+        if not isinstance(trial, Trial):
+            raise ConfigError(f"trials must be what erasure.compose returns, got {trial!r}")
     if not trials:
         return []
     _refuse_different(trials)

@@ -3,13 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from erasure.config.build import check_arguments
 from erasure.config.canonical import canonical, settings_of
 from erasure.config.options import option_like
+from erasure.config.schema import Config, DataKeys, ReferenceKeys, SeedKeys, StoreKeys
 from erasure.core.errors import ConfigError
 from erasure.trial.describe import GROUPS
 
-WITHOUT_TARGET = ("seeds", "references", "store", "data")
-"""Groups of settings that are no component."""
+WITHOUT_TARGET: Mapping[str, type] = {
+    "seeds": SeedKeys,
+    "references": ReferenceKeys,
+    "store": StoreKeys,
+    "data": DataKeys,
+}
+"""Groups of settings that are no component, with the types of their settings."""
 
 
 def replaced(settings: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,16 +51,15 @@ def _in_place_of(before: Any, settings: Any, name: str) -> Any:
     if name in WITHOUT_TARGET:
         if not isinstance(settings, Mapping):
             raise ConfigError(f"{name} must be a mapping of settings, got {settings!r}")
-        for key in settings:
-            if key not in before:
-                allowed = ", ".join(before)
-                raise ConfigError(f"{name}.{key} is not a setting; there are {allowed}")
+        check_arguments(WITHOUT_TARGET[name], settings, name)
         return {**before, **settings}
     is_component = isinstance(settings, Mapping) and "_target_" in settings
     if isinstance(before, Mapping) and not is_component:
         raise ConfigError(
             f"{name} must be a component or its settings with a _target_, got {settings!r}"
         )
+    if not isinstance(before, Mapping):
+        check_arguments(Config, {name: settings}, "trial")
     return settings
 
 

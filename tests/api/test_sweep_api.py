@@ -29,6 +29,8 @@ def test_what_cannot_work_is_refused_before_anything_runs(trial, tmp_path):
     elsewhere = trial.replace(store={"root": str(tmp_path / "other")})
     with pytest.raises(ConfigError, match=r"^store must be the same for all trials of a sweep"):
         erasure.sweep([trial, elsewhere])
+    with pytest.raises(ConfigError, match=r"^trials must be what erasure.compose returns, got 3"):
+        erasure.sweep([trial, 3])
     with pytest.raises(ConfigError, match=r"^jobs must be a whole number of at least 1, got 0"):
         erasure.sweep([trial], jobs=0)
     with pytest.raises(ConfigError, match=r"^errors must be raise or none, got 'ignore'"):

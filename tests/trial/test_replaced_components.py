@@ -52,7 +52,12 @@ def test_some_settings_of_a_group_may_be_replaced():
         ({"unlearner": "scrub"}, r"unlearner must be a component .* got 'scrub'"),
         ({"unlearner": None}, r"unlearner must be a component .* got None"),
         ({"trainer": {"epochs": 3}}, r"trainer must be a component .* got {'epochs': 3}"),
-        ({"seeds": {"splits": 5}}, r"seeds\.splits is not a setting; there are split, train"),
+        (
+            {"seeds": {"splits": 5}},
+            r"seeds\.splits is not a setting here.* did you mean seeds\.split",
+        ),
+        ({"seed": "abc"}, r"trial\.seed must be a whole number, got 'abc'"),
+        ({"references": {"size": 0.5}}, r"references\.size must be a whole number, got 0\.5"),
         ({"seeds": 5}, r"seeds must be a mapping of settings, got 5"),
     ],
 )
