@@ -22,6 +22,7 @@ def globals_of_hydra():
     return GlobalHydra.instance().hydra, HydraConfig.instance().cfg, version.getbase()
 
 
+@pytest.mark.slow
 def test_it_is_what_hydra_composes(compose_config):
     overrides = (*QUICK, "unlearner=ssd", "trainer.fit.epochs=3")
     trial = erasure.compose(*overrides)

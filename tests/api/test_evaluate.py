@@ -26,6 +26,7 @@ def evaluated(*who, **options):
     return erasure.evaluate(models["unlearned"], **others, **{**parts, **options})
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_a_trial():
     metrics = ["accuracy", "loss_mia", "ua", "gap"]
     result = evaluated("original", "gold", metrics=metrics)

@@ -74,12 +74,14 @@ def test_a_method_works_with_two_sets_of_samples_or_says_what_it_misses(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(NEEDS) - set(ELSEWHERE)))
+@pytest.mark.slow
 def test_a_method_works_with_what_it_missed(name):
     model, parts, fresh = own_parts()
     unlearned = erasure.unlearn(model, **parts, method=name, fresh=fresh, trainer="adam")
     assert not same(unlearned, model)
 
 
+@pytest.mark.slow
 def test_methods_that_need_another_model_or_forget_set_work_with_it():
     model, parts, _ = own_parts("cnn")
     assert not same(erasure.unlearn(model, **parts, method="ct"), model)
@@ -98,6 +100,7 @@ def test_sisa_trains_the_shards_again_that_saw_what_is_forgotten():
 
 
 @pytest.mark.parametrize("name", ["scrub", "random_labels", "fisher_forgetting"])
+@pytest.mark.slow
 def test_it_is_what_a_trial_does_bit_for_bit(name):
     task = toy_task("cnn", seed=3)
     unlearner = build_option("unlearner", name)
@@ -179,6 +182,7 @@ def test_a_method_is_a_name_a_class_or_an_object():
     )
 
 
+@pytest.mark.slow
 def test_the_batch_size_is_that_of_all_loops():
     model, parts, _ = own_parts()
     call = partial(erasure.unlearn, model, **parts, method="cascade")

@@ -56,6 +56,7 @@ def test_the_best_setting_becomes_a_recipe_with_where_it_comes_from(store, tmp_p
     assert settings.split.fraction == 0.2
 
 
+@pytest.mark.slow
 def test_a_recipe_composes_to_what_was_tuned(store, tmp_path, compose_config):
     root, (name, _) = store
     main(["recipe", "--study", name, "--store", str(root), "--output", str(tmp_path)])

@@ -81,6 +81,7 @@ SWEEPS = [
 
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: " ".join(sweep[-1]))
+@pytest.mark.slow
 def test_a_shared_composition_is_the_one_of_its_own(compositions, sweep):
     for number, overrides in enumerate(sweep):
         composed, expected = (

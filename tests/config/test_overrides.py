@@ -23,6 +23,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 
 
 @given(VALUES)
+@pytest.mark.slow
 def test_hydra_reads_the_value_that_was_written(value):
     back = parsed_value(f"group.key={override_value(value)}")
     assert (type(back), back) == (type(value), value)
