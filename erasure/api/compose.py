@@ -37,6 +37,9 @@ def compose(*overrides: str) -> Trial:
         >>> trial.fingerprint == trial.replace(unlearner=erasure.unlearners.SSD()).fingerprint
         True
     """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f"overrides must be text such as 'seed=1', got {override!r}")
     cfg = composed(overrides)
     with _ONE_AT_A_TIME, hydra_sees(cfg):
         return trial_of(cfg)

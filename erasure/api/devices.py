@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import nn
 
+from erasure.core.errors import ConfigError
 from erasure.training.compute import resolve_device
 
 
@@ -12,8 +13,10 @@ def on_device(model: nn.Module, device: str | torch.device | None) -> nn.Module:
     """Return ``model`` if it is on ``device`` or none is named, else a copy of it that is.
 
     Raises:
-        ConfigError: If this machine has no such device.
+        ConfigError: If it is no network, or this machine has no such device.
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model must be a torch.nn.Module, got a {type(model).__name__}")
     if device is None:
         return model
     wanted = resolve_device(device) if isinstance(device, str) else device

@@ -75,6 +75,8 @@ def sweep(
     """
     if errors not in ("raise", "none"):
         raise ConfigError(f"errors must be raise or none, got {errors!r}")
+    if isinstance(trials, Trial):
+        raise ConfigError("trials must be a list of trials, got a single one")
     for trial in trials:
         if not isinstance(trial, Trial):
             raise ConfigError(f"trials must be what erasure.compose returns, got {trial!r}")

@@ -1,7 +1,8 @@
 """``erasure.tune``: a search over the settings of a method, in studies of the command line."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,15 +123,16 @@ def tune(
     options = [f"hydra/sweeper/sampler={sampler}", f"hydra/sweeper/pruner={pruner}"]
     hydras = composed(["hydra/sweeper=optuna", *options, f"evaluator={evaluator}"])
     node = hydras.hydra.sweeper
-    settings = StudySettings(
-        n_trials=trials,
-        seeds=seeds,
-        storage=storage,
-        study_name=study_name,
-        max_trial_seconds=max_trial_seconds,
-        sampler=node.sampler,
-        pruner=node.pruner,
-    )
+    with _python_names():
+        settings = StudySettings(
+            n_trials=trials,
+            seeds=seeds,
+            storage=storage,
+            study_name=study_name,
+            max_trial_seconds=max_trial_seconds,
+            sampler=node.sampler,
+            pruner=node.pruner,
+        )
     plan = _plan(trial, space, settings, hydras, evaluator)
     identity = replace(tuning_sweep([plan], settings), command=COMMAND)
     stop = Stop()
@@ -180,6 +182,16 @@ def _space(options: Mapping[str, str], space: Mapping[str, Any] | None) -> Space
     if space is None:
         return search_space(options.get("unlearner", "custom"), loader())
     return dict(read_axes_of(space, "space"))
+
+
+@contextmanager
+def _python_names() -> Iterator[None]:
+    """Name arguments in errors of a block as :func:`tune` does, not as the command line."""
+    try:
+        yield
+    except ConfigError as error:
+        message = str(error).removeprefix("hydra.sweeper.")
+        raise ConfigError(message.removeprefix("n_")) from error
 
 
 def _payload(run: Run, tracking_run: str) -> Composed:

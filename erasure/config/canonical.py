@@ -59,7 +59,7 @@ def _settings(value: Any, key: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str | Path):
         return str(value) if isinstance(value, Path) else value
     if isinstance(value, Mapping):
-        return {str(name): _settings(inner, f"{key}.{name}") for name, inner in value.items()}
+        return {name: _settings(inner, f"{key}.{name}") for name, inner in value.items()}
     if isinstance(value, list | tuple | range):
         return [_settings(inner, f"{key}[{place}]") for place, inner in enumerate(value)]
     return _component(value, key)
@@ -116,7 +116,7 @@ def _canonical(value: Any, *, fill: bool) -> Any:
         return [_canonical(inner, fill=fill) for inner in value]
     if not isinstance(value, Mapping):
         return value
-    inner = {str(key): _canonical(item, fill=fill) for key, item in value.items()}
+    inner = {key: _canonical(item, fill=fill) for key, item in value.items()}
     target = _resolved(str(value["_target_"])) if "_target_" in value else None
     if target is None:  # no component, or one that cannot be imported, which building it says
         return inner

@@ -150,7 +150,10 @@ class ResultStore:
         """Note that a result waits for the tracker, and the run of the sweep it belongs to."""
         note = self._waiting(fingerprint)
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(parent, encoding="utf-8")
+        # written beside the folder, which holds notes and nothing else, and moved in
+        partial = self.root / f".waiting.{fingerprint}.{os.getpid()}"
+        partial.write_text(parent, encoding="utf-8")
+        partial.replace(note)
 
     def wait_no_more(self, fingerprint: str) -> None:
         """Remove the note that a result waits."""

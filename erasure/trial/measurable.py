@@ -31,7 +31,10 @@ def too_few_samples(trial: Trial) -> dict[str, str]:
     the number of samples counts, which it says before it looks; a metric that fails in any other
     way says nothing. So nothing is refused that could be measured, and no forward pass is made.
     """
-    ctx = trial.evaluator.prepare(_context(trial))
+    models: dict[Who, nn.Module] = {"original": Untrained(), "unlearned": Untrained()}
+    if trial.evaluator.needs_gold:
+        models["gold"] = Untrained()
+    ctx = trial.context(models)
     subjects = [who for who in SUBJECTS if who in ctx.models]
     ctx.results.update({who: {} for who in subjects})
     for metric in trial.evaluator.metrics.values():
@@ -51,18 +54,3 @@ def _measured(metric: Metric, ctx: EvalContext) -> dict[str, MetricValue]:
             measured = measure(metric, ctx)
     values = {name: measured.get(name, SOME_VALUE) for name in names}
     return {name: value if value.counts else SOME_VALUE for name, value in values.items()}
-
-
-def _context(trial: Trial) -> EvalContext:
-    models: dict[Who, nn.Module] = {"original": Untrained(), "unlearned": Untrained()}
-    if trial.evaluator.needs_gold:
-        models["gold"] = Untrained()
-    return EvalContext(
-        models=models,
-        splits=trial.data.parts,
-        task_type=trial.data.pool.task_type,
-        num_classes=trial.data.pool.num_classes,
-        heldout=trial.evaluator.heldout,
-        seed=trial.seeds.evaluate,
-        batch_size=trial.evaluator.batch_size,
-    )

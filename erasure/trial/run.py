@@ -8,7 +8,6 @@ from functools import partial
 from torch import nn
 
 from erasure.core.context import EvalContext, Who
-from erasure.core.references import ReferenceModels
 from erasure.core.splits import DataSplits
 from erasure.evaluation.evaluation import Evaluation
 from erasure.training.model_store import ModelStore
@@ -65,7 +64,7 @@ def run_trial(
     costs = {**method_costs, **models.costs(), **count_flops(trial, original)}
     if references is not None:
         costs["reference_seconds"] = references.seconds
-    ctx = trial.evaluator.prepare(_context(trial, compared, costs, references))
+    ctx = trial.context(compared, costs=costs, fresh=trial.fresh, references=references)
     evaluation = _evaluation(trial, ctx, costs, progress)
     trained = models.fresh + (references.trained if references is not None else 0)
     return TrialOutput(
@@ -89,26 +88,6 @@ def _unlearned(
             report,
             monitor,
         )
-
-
-def _context(
-    trial: Trial,
-    models: dict[Who, nn.Module],
-    costs: dict[str, float],
-    references: ReferenceModels | None,
-) -> EvalContext:
-    return EvalContext(
-        models=models,
-        splits=trial.data.parts,
-        task_type=trial.data.pool.task_type,
-        num_classes=trial.data.pool.num_classes,
-        heldout=trial.evaluator.heldout,
-        seed=trial.seeds.evaluate,
-        costs=costs,
-        batch_size=trial.evaluator.batch_size,
-        fresh=trial.fresh,
-        references=references,
-    )
 
 
 def _evaluation(

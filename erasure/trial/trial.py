@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from erasure.config.build import build
+from erasure.core.context import EvalContext, Who
 from erasure.core.protocols import ComposingTrainer, SplitStrategy, Trainer
 from erasure.core.seeding import isolated
 from erasure.core.task import Fresh, Unlearner
@@ -222,6 +223,25 @@ class Trial:
             ConfigError: If a setting is wrong.
         """
         return getattr(self, group) if group in BUILT_ONCE else self._built(group)
+
+    def context(self, models: dict[Who, nn.Module], **more: Any) -> EvalContext:
+        """Return what metrics look at, as the evaluator wants it.
+
+        Args:
+            models: The models that are compared.
+            more: Further fields of the context, such as ``costs``.
+        """
+        ctx = EvalContext(
+            models=models,
+            splits=self.data.parts,
+            task_type=self.data.pool.task_type,
+            num_classes=self.data.pool.num_classes,
+            heldout=self.evaluator.heldout,
+            seed=self.seeds.evaluate,
+            batch_size=self.evaluator.batch_size,
+            **more,
+        )
+        return self.evaluator.prepare(ctx)
 
     def check_components(self) -> None:
         """Build what needs no data.

@@ -13,6 +13,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from erasure.config.build import check_arguments
 from erasure.config.overrides import Loader
 from erasure.config.selection import read_yaml
 from erasure.core.errors import ConfigError
@@ -217,8 +218,12 @@ def read_axes_of(nodes: Mapping[str, Any], where: str) -> Iterator[tuple[str, Ax
             yield from read_axes_of(inside, where)
             continue
         try:
+            check_arguments(Axis, node, name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        try:
             yield name, Axis(**node)
-        except (TypeError, ConfigError) as error:
+        except ConfigError as error:
             raise ConfigError(f"{where}: {name}: {error}") from error
 
 

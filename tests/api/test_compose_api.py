@@ -89,3 +89,8 @@ def test_the_package_alone_imports_neither_torch_nor_hydra(python):
 def test_the_examples_are_true():
     result = doctest.testmod(import_module("erasure.api.compose"))
     assert (result.failed, result.attempted) == (0, 4)
+
+
+def test_overrides_are_text():
+    with pytest.raises(ConfigError, match=r"^overrides must be text such as 'seed=1', got \["):
+        erasure.compose(["unlearner=scrub"])

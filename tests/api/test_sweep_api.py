@@ -31,6 +31,14 @@ def test_what_cannot_work_is_refused_before_anything_runs(trial, tmp_path):
         erasure.sweep([trial, elsewhere])
     with pytest.raises(ConfigError, match=r"^trials must be what erasure.compose returns, got 3"):
         erasure.sweep([trial, 3])
+    with pytest.raises(ConfigError, match=r"^trials must be a list of trials, got a single one"):
+        erasure.sweep(trial)
+    with pytest.raises(ConfigError, match=r"^trials must be at least 1, got 0"):
+        erasure.tune(trial, trials=0)
+    with pytest.raises(ConfigError, match=r"^seeds must be a list of whole numbers, got 100"):
+        erasure.tune(trial, seeds=100)
+    with pytest.raises(ConfigError, match=r"^space: unlearner.alpha.hihg .* did you mean .*high"):
+        erasure.tune(trial, space={"unlearner.alpha": {"low": 1, "hihg": 5}})
     with pytest.raises(ConfigError, match=r"^jobs must be a whole number of at least 1, got 0"):
         erasure.sweep([trial], jobs=0)
     with pytest.raises(ConfigError, match=r"^errors must be raise or none, got 'ignore'"):

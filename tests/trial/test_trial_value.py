@@ -145,6 +145,11 @@ def test_nested_settings_have_one_form():
     assert canonical({"unlearner": settings})["unlearner"] == settings
 
 
+def test_keys_that_are_numbers_stay_numbers():
+    settings = {"split": {"weights": {1: 0.5, "a": 2}}}
+    assert canonical(settings) == settings
+
+
 def test_what_is_not_made_of_settings_is_refused(composed):
     trial = composed()
     with pytest.raises(ConfigError, match=r"^unlearner must be a dataclass, whose fields"):

@@ -113,7 +113,7 @@ def test_what_is_drawn_takes_no_steps(read):
 
 
 def test_params_that_are_no_axis_are_refused(read):
-    with pytest.raises(ConfigError, match=r"hydra.sweeper.params: unlearner.alpha: .*unexpected"):
+    with pytest.raises(ConfigError, match=r"params: unlearner\.alpha\.hihg is not .*\.high\?"):
         read(params={"unlearner.alpha": {"low": 0, "hihg": 1}})
 
 
