@@ -202,6 +202,8 @@ def _describe_type(hint: Any) -> str:
         return "null"
     if origin in (list, tuple, Sequence):
         return f"a list{_describe_items(arguments)}"
+    if origin in (dict, Mapping):
+        return "a mapping of names to values"
     return names.get(hint, str(hint))
 
 

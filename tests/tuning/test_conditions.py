@@ -182,7 +182,7 @@ def test_what_depends_on_an_axis_that_is_left_out_is_left_out():
         ({"unlearner.alpha": 3.0}, "depends on unlearner.alpha=3.0, which is never drawn"),
         ({"unlearner.dampening": 1}, "depend on each other: unlearner.dampening on unl"),
         ({}, "when must map settings to values"),
-        ("mlp", "when must map settings to values"),
+        ("mlp", "unlearner.dampening.when must be a mapping of names to values or null"),
         ({"model": []}, "when must allow a value of each setting"),
     ],
 )  # fmt: skip
