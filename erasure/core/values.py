@@ -15,10 +15,12 @@ class Meaning:
     """The meaning of a metric name.
 
     Args:
-        direction: Which way is better; ``closer_to_gold`` has no value that is best by itself.
+        direction: Which way is better; ``closer_to_gold`` has no value that is best by itself
+            unless ``ideal`` says one.
         low: Smallest possible value.
         high: Largest possible value.
-        ideal: The value a perfect unlearner reaches, if it does not depend on the gold model.
+        ideal: The value a perfect unlearner reaches, if it is the same for all data. With
+            ``closer_to_gold`` it is aimed at only where the gold model has no value.
         description: One sentence for a reader of the report.
         unit: Unit of the value, empty for a pure number.
     """
@@ -37,13 +39,16 @@ class MetricValue:
 
     ``value`` is NaN exactly when ``status`` is not ``ok``; there are no sentinel numbers.
     ``counts`` says how many samples there are and how many are needed, if that alone is the
-    reason: then no model would have a value, whatever its weights.
+    reason: then no model would have a value, whatever its weights. ``ideal`` is that of this
+    value where it depends on the data, as on the number of non-members, and counts before that of
+    the meaning.
     """
 
     value: float
     ci_low: float = math.nan
     ci_high: float = math.nan
     n: int | None = None
+    ideal: float | None = None
     status: Status = "ok"
     reason: str = ""
     counts: str = ""

@@ -59,7 +59,7 @@ def _entry(meaning: Meaning, value: MetricValue) -> dict[str, Any]:
         "reason": value.reason,
         "direction": meaning.direction,
         "range": [meaning.low, meaning.high],
-        "ideal": meaning.ideal,
+        "ideal": meaning.ideal if value.ideal is None else value.ideal,
         "unit": meaning.unit,
         "ci": None if math.isnan(value.ci_low) else [value.ci_low, value.ci_high],
         "n": value.n,

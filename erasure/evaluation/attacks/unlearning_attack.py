@@ -17,13 +17,21 @@ from erasure.evaluation.statistics.clustered import (
     ClusteredValues,
     above,
     clustered_proportion,
+    error_near_null,
     jackknife_errors,
     rate_interval,
     two_way_error,
 )
+from erasure.evaluation.statistics.low_fpr import allowed_alarms, null_rate
 
 JACKKNIFED = 500
-"""Samples on which the jackknife over models is carried out, if there are more."""
+"""Samples on which models are left out or swapped, if there are more."""
+
+SWAPS = 100
+"""Random swaps of models by which the spread under the null is estimated."""
+
+STATISTICS = ("auc", "balanced_accuracy", *LOW_FPRS)
+"""Names of what errors are estimated of."""
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """Of the accuracy per sample: the attack may be useless on most and sure of some."""
@@ -89,12 +97,36 @@ class UnlearningAttack:
                 (nonmembers, (1 - losses - value) / len(losses)),
             ]
         )
-        return self._rate(value, max(error, self._jackknifed["auc"]), extras)
+        nulls = self.nulls
+        noted = {**extras, "null_error": nulls["auc"].std().item()} if nulls else extras
+        return self._rate(value, self._error("auc", value, error), noted)
 
     @cached_property
     def scores(self) -> Scores:
         """Scores of all models and samples."""
         return likelihood_ratios(self.members, self.nonmembers)
+
+    @cached_property
+    def nulls(self) -> Mapping[str, Tensor]:
+        """What models that are alike would give, by name ``(SWAPS,)``, of some samples if many.
+
+        Row k of both sides shares a seed, and if unlearning is perfect nothing tells which of the
+        two is which: so at random they are swapped. Nothing where models miss samples.
+        """
+        members, nonmembers = self._drawn
+        if bool(torch.stack([members, nonmembers]).isnan().any()):
+            return {}
+        generator = stream(self.seed, "ulira", "swaps")
+        swaps = torch.rand(SWAPS, len(members), 1, generator=generator) < 0.5
+        rows = [
+            _statistics(
+                UnlearningAttack(
+                    nonmembers.where(swap, members), members.where(swap, nonmembers), self.seed
+                )
+            )
+            for swap in swaps
+        ]
+        return dict(zip(STATISTICS, torch.stack(rows).T, strict=True))
 
     def _accuracy(self, extras: Mapping[str, Any]) -> MetricValue:
         members, nonmembers = (
@@ -108,21 +140,27 @@ class UnlearningAttack:
                 for side, rate in zip((members, nonmembers), rates, strict=True)
             ]
         )
-        # Clustering does not see that models are part of each other's fits; leaving them out does.
-        error = max(error, self._jackknifed["balanced_accuracy"])
+        error = self._error("balanced_accuracy", sum(rates) / 2, error)
         rates_of_sides = {"tpr": rates[0], "tnr": rates[1], "per_sample": self._by_sample()}
         return self._rate(sum(rates) / 2, error, {**extras, **rates_of_sides})
 
     def _caught(self, name: str, fpr: float, extras: Mapping[str, Any]) -> MetricValue:
         members, nonmembers = self._sides
         noted = {**extras, "unreliable": fpr * len(nonmembers) < RELIABLE_ALARMS}
+        null = null_rate(fpr, len(nonmembers))
         if self._constant:
-            return MetricValue(value=fpr, n=len(members), extras=noted)
+            return MetricValue(value=null, n=len(members), ideal=null, extras=noted)
         caught = _caught(members.values, nonmembers.values, fpr)
         hits = ClusteredValues(caught, members.samples, members.models)
         error = two_way_error([(hits, (caught - caught.mean()) / len(hits))])
-        rate = clustered_proportion(hits, max(error, self._jackknifed[name]))
-        return replace(rate, extras={**noted, **rate.extras})
+        rate = clustered_proportion(hits, self._error(name, caught.mean().item(), error))
+        return replace(rate, ideal=null, extras={**noted, **rate.extras})
+
+    def _error(self, name: str, value: float, clustered: float) -> float:
+        # Clustering does not see that models are part of each other's fits; leaving them out does.
+        error = max(clustered, self._jackknifed[name])
+        nulls = self.nulls
+        return error_near_null(value, error, nulls[name]) if nulls else error
 
     def _rate(self, value: float, error: float, extras: Mapping[str, Any]) -> MetricValue:
         clusters = min(GROUPS, len(self.members), self.members.shape[1])
@@ -165,10 +203,7 @@ class UnlearningAttack:
 
         With fewer samples they are too large rather than too small.
         """
-        size = self.members.shape[1]
-        order = torch.randperm(size, generator=stream(self.seed, "ulira", "jackknife"))
-        drawn = order[:JACKKNIFED]
-        members, nonmembers = self.members[:, drawn], self.nonmembers[:, drawn]
+        members, nonmembers = self._drawn
 
         def statistics(kept: Tensor) -> Tensor:
             # With four models leaving one out leaves three; that will do for a spread.
@@ -177,9 +212,16 @@ class UnlearningAttack:
                 UnlearningAttack(members[kept], nonmembers[kept], self.seed, fewest)
             )
 
-        names = ("auc", "balanced_accuracy", *LOW_FPRS)
         errors = jackknife_errors(statistics, len(members)).tolist()
-        return dict(zip(names, errors, strict=True))
+        return dict(zip(STATISTICS, errors, strict=True))
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, Tensor]:
+        """Both sides on the samples that errors are estimated with."""
+        size = self.members.shape[1]
+        order = torch.randperm(size, generator=stream(self.seed, "ulira", "jackknife"))
+        drawn = order[:JACKKNIFED]
+        return self.members[:, drawn], self.nonmembers[:, drawn]
 
 
 def _statistics(attack: UnlearningAttack) -> Tensor:
@@ -191,6 +233,5 @@ def _statistics(attack: UnlearningAttack) -> Tensor:
 
 def _caught(members: Tensor, nonmembers: Tensor, fpr: float) -> Tensor:
     """Return 1 for members above all but a share ``fpr`` of the nonmembers, else 0, ``(n,)``."""
-    allowed = int(fpr * len(nonmembers) + 1e-9)  # 0.29 * 100 is 28.999...
-    threshold = nonmembers.topk(allowed + 1).values[-1]
+    threshold = nonmembers.topk(allowed_alarms(fpr, len(nonmembers)) + 1).values[-1]
     return (members > threshold).double()

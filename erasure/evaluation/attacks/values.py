@@ -1,6 +1,5 @@
 """What is reported of an attack that scores members and non-members."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +8,13 @@ from torch import Tensor
 
 from erasure.core.metric import share
 from erasure.core.values import Meaning, MetricValue
-from erasure.evaluation.statistics.estimates import normal_interval, proportion
+from erasure.evaluation.statistics.cross_validation import auc_by_fold, resampled_interval
+from erasure.evaluation.statistics.estimates import rates_interval
+from erasure.evaluation.statistics.low_fpr import null_rate, tpr_interval
 from erasure.evaluation.statistics.roc import (
     auc,
+    auc_interval,
     best_balanced_accuracy,
-    delong_error,
     hits_at,
     null_error,
     roc,
@@ -36,13 +37,12 @@ def attack_meanings(prefix: str, attack: str) -> dict[str, Meaning]:
         prefix: What the names begin with, such as ``rmia``.
         attack: What the attack is, to be read after "of".
     """
+    area = f"Area under the ROC curve of {attack}; 0.5 is chance."
     return {
-        f"{prefix}/auc": share(
-            "closer_to_ideal", f"Area under the ROC curve of {attack}; 0.5 is chance.", ideal=0.5
-        ),
+        f"{prefix}/auc": share("closer_to_gold", area, ideal=0.5),
         **{
             f"{prefix}/{name}": share(
-                "closer_to_ideal",
+                "closer_to_gold",
                 f"Share of the forget set caught at a false-positive rate of {100 * fpr:g} % "
                 f"by {attack}.",
                 ideal=fpr,
@@ -73,10 +73,9 @@ def attack_values(
 def attack_auc(
     members: Tensor, nonmembers: Tensor, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
-    """Return the probability that a member outscores a non-member, with DeLong's interval."""
-    # DeLong's error is 0 where an attack separates perfectly; `null_error` is noted beside it.
+    """Return the probability that a member outscores a non-member, see :func:`.auc_interval`."""
     value = auc(roc(members, nonmembers))
-    low, high = normal_interval(value, delong_error(members, nonmembers), 0.0, 1.0)
+    low, high = auc_interval(members, nonmembers)
     noted = {
         **_sizes(members, nonmembers),
         "distance_from_chance": abs(value - 0.5),
@@ -87,19 +86,52 @@ def attack_auc(
     return MetricValue(value=value, ci_low=low, ci_high=high, n=n, extras=noted)
 
 
+def attack_auc_over_folds(
+    scores: Tensor, member: Tensor, fold: Tensor, folds: int, extras: Mapping[str, Any]
+) -> MetricValue:
+    """Return the mean AUC within folds of an attack that was fitted without each.
+
+    Its interval is that of folds whose attacks share samples, see :func:`.resampled_interval`.
+
+    Args:
+        scores: Out-of-fold scores ``(n,)``, higher for a likely member.
+        member: ``(n,)`` bool.
+        fold: ``(n,)`` int64; each has samples of both sides.
+        folds: How many there are.
+        extras: What else to note.
+    """
+    by_fold = auc_by_fold(scores, member, fold, folds)
+    value = by_fold.mean().item()
+    low, high = resampled_interval(by_fold, tested=1 / folds, n=len(scores))
+    noted = {
+        **_sizes(scores[member], scores[~member]),
+        "distance_from_chance": abs(value - 0.5),
+        "fold_sd": by_fold.std().item(),
+        **extras,
+    }
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=len(scores), extras=noted)
+
+
 def attack_tpr(
     members: Tensor, nonmembers: Tensor, fpr: float, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
     """Return the share of members caught while at most ``fpr`` of the non-members are accused.
 
-    A constant score has no usable threshold; it counts as guessing, with a TPR equal to the FPR.
+    Its interval counts that the threshold is estimated too, see :func:`.tpr_interval`. It is for
+    the false-positive rate that the threshold has on average, which is the ideal as well, see
+    :func:`.null_rate`. A constant score has no usable threshold; it counts as guessing and has
+    that rate as its value.
     """
     noted: dict[str, Any] = {**_sizes(members, nonmembers), **(extras or {})}
     noted["unreliable"] = fpr * len(nonmembers) < RELIABLE_ALARMS
+    null, n = null_rate(fpr, len(nonmembers)), len(members)
     # Its only thresholds accuse nobody or everybody.
     if noted["constant_score"]:
-        return MetricValue(value=fpr, n=len(members), extras=noted)
-    return proportion(hits_at(roc(members, nonmembers), fpr), len(members), noted)
+        return MetricValue(value=null, n=n, ideal=null, extras=noted)
+    value = hits_at(roc(members, nonmembers), fpr) / n
+    ends = tpr_interval(members, nonmembers, fpr)
+    low, high = min(ends[0], value), max(ends[1], value)
+    return MetricValue(value=value, ci_low=low, ci_high=high, n=n, ideal=null, extras=noted)
 
 
 def attack_accuracy(members: Tensor, nonmembers: Tensor) -> MetricValue:
@@ -112,7 +144,7 @@ def attack_accuracy(members: Tensor, nonmembers: Tensor) -> MetricValue:
 def balanced_accuracy(
     tpr: float, tnr: float, n_pos: int, n_neg: int, extras: Mapping[str, Any] | None = None
 ) -> MetricValue:
-    """Return the mean of both rates, with a normal interval of binomial errors.
+    """Return the mean of both rates, with the interval of :func:`.rates_interval`.
 
     Args:
         tpr: Share of the ``n_pos`` members that were caught.
@@ -122,9 +154,7 @@ def balanced_accuracy(
         extras: What else to note.
     """
     value = (tpr + tnr) / 2
-    # Both rates are binomial and independent; half of their sum has half the error of it.
-    error = math.sqrt(tpr * (1 - tpr) / n_pos + tnr * (1 - tnr) / n_neg) / 2
-    low, high = normal_interval(value, error, 0.0, 1.0)
+    low, high = rates_interval(torch.tensor([tpr, tnr]), torch.tensor([n_pos, n_neg]))
     noted = {
         "tpr": tpr,
         "tnr": tnr,

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from erasure.evaluation.statistics.estimates import Z
+from erasure.evaluation.statistics.low_fpr import allowed_alarms
+
 
 @dataclass(frozen=True)
 class Roc:
@@ -56,7 +59,8 @@ def auc(curve: Roc) -> float:
 def delong_error(positives: Tensor, negatives: Tensor) -> float:
     """Return the standard error of the AUC; NaN with fewer than two scores on a side.
 
-    It is 0 for perfect separation, where it understates what is not known.
+    It is 0 for perfect separation, where it understates what is not known: an interval is
+    :func:`auc_interval`.
 
     References:
         E. DeLong et al., "Comparing the areas under two or more correlated receiver operating
@@ -70,6 +74,29 @@ def delong_error(positives: Tensor, negatives: Tensor) -> float:
     return math.sqrt((above + below).item())
 
 
+def auc_interval(positives: Tensor, negatives: Tensor) -> tuple[float, float]:
+    """Return the interval of the AUC, NaN with fewer than two scores on a side.
+
+    DeLong's error on the scale of log-odds, on which the interval stays in (0, 1) and covers
+    near its ends too. Where it is 0, as for perfect separation, the interval is Newcombe's, whose
+    error is that of the AUC which is tested and not of the one that was seen.
+
+    References:
+        G. Qin and L. Hotilovac, "Comparison of non-parametric confidence intervals for the area
+        under the ROC curve", Statistical Methods in Medical Research 17, 2008; R. Newcombe,
+        "Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part
+        2", Statistics in Medicine 25, 2006.
+    """
+    error, value = delong_error(positives, negatives), auc(roc(positives, negatives))
+    if math.isnan(error):
+        return math.nan, math.nan
+    if error == 0 or value in (0.0, 1.0):
+        return _score_interval(value, len(positives), len(negatives))
+    reach = Z * error / (value * (1 - value))
+    odds = math.log(value / (1 - value))
+    return 1 / (1 + math.exp(reach - odds)), 1 / (1 + math.exp(-reach - odds))
+
+
 def null_error(n_pos: int, n_neg: int) -> float:
     """Return the standard error of the AUC when both sides have the same distribution."""
     return math.sqrt((n_pos + n_neg + 1) / (12 * n_pos * n_neg))
@@ -77,7 +104,7 @@ def null_error(n_pos: int, n_neg: int) -> float:
 
 def hits_at(curve: Roc, fpr: float) -> int:
     """Return the most positives a threshold catches while the empirical FPR is at most ``fpr``."""
-    allowed = math.floor(fpr * curve.alarms[-1].item() + 1e-9)  # 0.29 * 100 is 28.999...
+    allowed = allowed_alarms(fpr, int(curve.alarms[-1].item()))
     return int(curve.hits[curve.alarms <= allowed].max().item())
 
 
@@ -100,3 +127,23 @@ def _beaten(scores: Tensor, opponents: Tensor) -> Tensor:
     below = torch.searchsorted(ranked, scores)
     not_above = torch.searchsorted(ranked, scores, right=True)
     return (below + not_above).double() / (2 * len(ranked))
+
+
+def _score_interval(value: float, n_pos: int, n_neg: int) -> tuple[float, float]:
+    """Return the AUCs from which ``value`` is Z standard errors away, as Newcombe's method 5."""
+    from scipy.optimize import brentq
+
+    half = (n_pos + n_neg) / 2 - 1
+
+    def excess(tested: float) -> float:
+        """Squared distance minus what is allowed, negative within the interval."""
+        spread = 1 + half * ((1 - tested) / (2 - tested) + tested / (1 + tested))
+        return (value - tested) ** 2 - Z**2 * tested * (1 - tested) * spread / (n_pos * n_neg)
+
+    ends = (1e-12, 1 - 1e-12)
+    inside = min(max(value, 1e-9), 1 - 1e-9)
+    low, high = (
+        float(brentq(excess, *sorted((inside, end)))) if excess(end) > 0 else round(end)
+        for end in ends
+    )
+    return low, high

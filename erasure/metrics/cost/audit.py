@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar
 
 from erasure.core.context import EvalContext, Who
@@ -9,13 +10,17 @@ from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Value, share
 from erasure.core.values import MetricValue, NotComputableError
 
+REACH = NormalDist().inv_cdf(0.995)
+"""Standard errors to either side of chance within which 99 % of evaluations are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """Checks of the evaluation itself by two models whose verdict is known.
 
     One half of the retrained models must not be told from the other: ``ulira/auc`` of the
-    retrained model is within three standard errors of 0.5. The original, which forgot nothing,
+    retrained model is within 2.58 standard errors of 0.5, where it is in 99 % of evaluations; the
+    error is that of random swaps of the halves. The original, which forgot nothing,
     must be told from them: the interval of its ``ulira/auc`` is above the value for the retrained
     model, and its ``klom/forget/mean`` is larger. Where original and retrained model predict the
     forget set equally well and nothing is detected, there may be nothing to detect, and the
@@ -78,6 +83,6 @@ class Audit:
 
 def _gold_inside_null(ctx: EvalContext) -> MetricValue:
     attack = ctx.measured("ulira/auc", "gold")
-    error = float(attack.extras["error"])
-    inside = abs(attack.value - 0.5) <= 3 * error
+    error = float(attack.extras.get("null_error", attack.extras["error"]))
+    inside = abs(attack.value - 0.5) <= REACH * error
     return MetricValue(value=float(inside), extras={"ulira": attack.value, "error": error})

@@ -16,7 +16,7 @@ from erasure.core.metric import Parts, Values, distance, share
 from erasure.core.seeding import stream
 from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.measure import measure_value
-from erasure.evaluation.statistics.roc import auc, roc
+from erasure.evaluation.statistics.cross_validation import auc_by_fold
 from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 10
@@ -137,7 +137,7 @@ def main_directions(features: Tensor, components: int) -> Tensor:
 
 
 def probe(features: Tensor, answer: Tensor, generator: Generator) -> float:
-    """Return the area under the ROC curve of a logistic regression, out of fold.
+    """Return the mean area under the ROC curve of a logistic regression within left-out folds.
 
     Args:
         features: ``(n, d)``.
@@ -153,7 +153,7 @@ def probe(features: Tensor, answer: Tensor, generator: Generator) -> float:
     fitted = fit_logistic(features, answer, outside.double())
     # Row k is fitted without fold k: each sample is scored by the row of its own fold.
     scores = log_odds(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0)
-    return auc(roc(scores[answer], scores[~answer]))
+    return auc_by_fold(scores, answer, fold, FOLDS).mean().item()
 
 
 def _questions_of(name: str, column: Column, ids: Tensor) -> Iterator[_Question]:

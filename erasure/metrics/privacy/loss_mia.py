@@ -29,7 +29,7 @@ class LossMIA:
 
     Notes:
         A constant loss has no usable threshold; it counts as guessing, with a TPR equal to the
-        FPR, and is flagged ``constant_score``.
+        FPR of the threshold, and is flagged ``constant_score``.
 
     References:
         S. Yeom et al., "Privacy Risk in Machine Learning: Analyzing the Connection to
@@ -48,8 +48,8 @@ class LossMIA:
         tpr = f"Share of the forget set caught at a false-positive rate of 1 % by {attack}."
         accuracy = f"Mean of TPR and TNR at the best threshold of {attack}; at least 0.5."
         meanings = {
-            "mia/loss/auc": share("closer_to_gold", auc),
-            "mia/loss/tpr_at_1_fpr": share("closer_to_gold", tpr),
+            "mia/loss/auc": share("closer_to_gold", auc, 0.5),
+            "mia/loss/tpr_at_1_fpr": share("closer_to_gold", tpr, LOW_FPR),
             "mia/loss/balanced_accuracy": share("closer_to_gold", accuracy),
         }
         return Values(meanings, self._attack)

@@ -77,12 +77,12 @@ class MIAQuantile:
         meanings: dict[str, Meaning] = {}
         if self.head == "gaussian":
             auc = f"Area under the ROC curve of {attack}."
-            meanings["mia_quantile/auc"] = share("closer_to_ideal", auc, 0.5)
+            meanings["mia_quantile/auc"] = share("closer_to_gold", auc, 0.5)
         for name, fpr in LOW_FPRS.items():
             above = f"above the quantile for a nominal {100 * fpr:g} %"
             caught = f"Share of the forget set {above}, by {attack}."
             accused = f"Share of non-members {above}: calibration."
-            meanings[f"mia_quantile/{name}"] = share("closer_to_ideal", caught, fpr)
+            meanings[f"mia_quantile/{name}"] = share("closer_to_gold", caught, fpr)
             end = name.replace("tpr", "fpr")
             meanings[f"mia_quantile/empirical_{end}"] = share("closer_to_ideal", accused, fpr)
         return Values(meanings, self._attack)

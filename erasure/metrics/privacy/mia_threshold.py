@@ -14,7 +14,7 @@ from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import balanced_accuracy
 from erasure.evaluation.signals import MemberSignal, member_score, require_multiclass
-from erasure.evaluation.statistics.estimates import normal_interval
+from erasure.evaluation.statistics.estimates import rates_interval
 
 SIGNALS: tuple[MemberSignal, ...] = get_args(MemberSignal)
 
@@ -208,8 +208,8 @@ def _values(prefix: str, tpr: float, tnr: float, sample: Sample) -> dict[str, Me
     extras = {"constant_score": bool((sample.scores == sample.scores[0]).all())}
     values = {f"{prefix}/balanced_accuracy": balanced_accuracy(tpr, tnr, n_pos, n_neg, extras)}
     for name, rate, n in (("tpr", tpr, n_pos), ("tnr", tnr, n_neg)):
-        # The rate is a mean over repetitions and no count, so that the interval is a normal one.
-        low, high = normal_interval(rate, (rate * (1 - rate) / n) ** 0.5, 0.0, 1.0)
+        # A mean over repetitions is no count, which Wilson's interval does not ask for.
+        low, high = rates_interval(torch.tensor([rate]), torch.tensor([n]))
         values[f"{prefix}/{name}"] = MetricValue(
             value=rate, ci_low=low, ci_high=high, n=n, extras=extras
         )

@@ -1,6 +1,7 @@
 """How quickly a model learns again what it has forgotten."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ from erasure.core.pool import Batch
 from erasure.core.seeding import isolated, stream
 from erasure.core.splits import View
 from erasure.core.values import MetricValue, NotComputableError
-from erasure.evaluation.statistics.estimates import mean
+from erasure.evaluation.statistics.estimates import mean_of_draws
 from erasure.training.fit import Fit, Loop
 from erasure.training.passes import Pass
 from erasure.training.scoring import accuracy
@@ -46,7 +47,8 @@ class Relearn:
             whole forget set, as older work does.
         eval_every: Steps between two looks at the accuracy.
         max_steps: Steps after which a model that is not there yet counts as if it were; the
-            extras say in how many draws (``censored``). A multiple of ``eval_every``.
+            extras say in how many draws (``censored``), and with any the mean has no interval.
+            A multiple of ``eval_every``.
         horizon: Steps that the area covers, a multiple of ``eval_every``.
         repeats: Number of draws.
         min_n: Fewest samples in each half.
@@ -121,10 +123,13 @@ class Relearn:
             "censored": needed.count(None),
             **self._untrained(ctx, draws),
         }
+        needed_steps = mean_of_draws(steps, low=0.0, high=self.max_steps)
+        if None in needed:  # a draw that never got there took more steps than were counted
+            needed_steps = replace(needed_steps, ci_low=math.nan, ci_high=math.nan)
         return {
-            "relearn/steps": replace(mean(steps, low=0.0, high=self.max_steps), extras=extras),
+            "relearn/steps": replace(needed_steps, extras=extras),
             "relearn/area": replace(
-                mean(areas, low=0.0, high=1.0), extras={"areas": areas.tolist()}
+                mean_of_draws(areas, low=0.0, high=1.0), extras={"areas": areas.tolist()}
             ),
         }
 

@@ -13,7 +13,7 @@ from erasure.core.values import Meaning, MetricValue
 from erasure.evaluation.attacks.nonmembers import non_members
 from erasure.evaluation.attacks.values import attack_auc
 from erasure.evaluation.signals import entropies, losses
-from erasure.evaluation.statistics.estimates import Z
+from erasure.evaluation.statistics.estimates import t_interval
 from erasure.evaluation.statistics.roc import null_error
 
 EXACT = 500
@@ -66,7 +66,7 @@ class Streisand:
         )
         return {
             "streisand/higher_loss": Value(
-                share("closer_to_ideal", higher, 0.5), self._higher_loss
+                share("closer_to_gold", higher, 0.5), self._higher_loss
             ),
             "streisand/entropy_excess": Value(excess, self._entropy_excess),
             "streisand/ks_to_gold": Value(distance(ks, high=1.0), _distance_to_gold),
@@ -91,9 +91,12 @@ class Streisand:
         sides = (entropies(ctx, "forget"), entropies(ctx, ctx.heldout)[chosen])
         value = (sides[0].mean() - sides[1].mean()).item()
         # Two independent means, each with the variance of its own side.
-        error = math.sqrt(sum(side.var().item() / len(side) for side in sides))
-        n = sum(len(side) for side in sides)
-        return MetricValue(value=value, ci_low=value - Z * error, ci_high=value + Z * error, n=n)
+        parts = [side.var().item() / len(side) for side in sides]
+        # Welch's degrees of freedom, with which the smaller side counts; 0/0 where none varies.
+        squares = [part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True)]
+        degrees = sum(parts) ** 2 / sum(squares) if sum(squares) > 0 else 1.0
+        low, high = t_interval(value, math.sqrt(sum(parts)), degrees)
+        return MetricValue(value=value, ci_low=low, ci_high=high, n=sum(map(len, sides)))
 
 
 def _distance_to_gold(ctx: EvalContext) -> MetricValue:

@@ -15,7 +15,7 @@ from erasure.core.references import ReferenceRole
 from erasure.core.seeding import stream
 from erasure.core.values import Meaning, MetricValue, NotComputableError
 from erasure.evaluation.attacks.nonmembers import non_members
-from erasure.evaluation.attacks.values import attack_auc
+from erasure.evaluation.attacks.values import attack_auc, attack_auc_over_folds
 from erasure.evaluation.statistics.estimates import mean, proportion
 from erasure.training.logistic import fit_logistic, log_odds
 
@@ -96,12 +96,18 @@ class TwoModelMIA:
         alone = _attack(pairs, targets, _alone)
         member = targets.member
         count, rate = degradation(_certainty(both, member), _certainty(alone, member))
-        extras = {"train_on": self.train_on, "features": self.features}
         return {
-            "two_model_mia/auc": attack_auc(both[member], both[~member], extras),
+            "two_model_mia/auc": self._auc(both, targets),
             "two_model_mia/deg_count": count,
             "two_model_mia/deg_rate": rate,
         }
+
+    def _auc(self, scores: Tensor, targets: "_Pairs") -> MetricValue:
+        member = targets.member
+        extras = {"train_on": self.train_on, "features": self.features}
+        if self.train_on == "shadow":  # one attack for all targets, which it has never seen
+            return attack_auc(scores[member], scores[~member], extras)
+        return attack_auc_over_folds(scores, member, targets.fold, FOLDS, extras)
 
     def _targets(self, ctx: EvalContext, chosen: Tensor) -> "_Pairs":
         before, after = (

@@ -14,9 +14,9 @@ from erasure.core.metric import Parts, Values, share
 from erasure.core.seeding import stream
 from erasure.core.values import MetricValue
 from erasure.evaluation.attacks.nonmembers import non_members
-from erasure.evaluation.attacks.values import attack_auc, balanced_accuracy
+from erasure.evaluation.attacks.values import attack_auc_over_folds
 from erasure.evaluation.signals import losses
-from erasure.evaluation.statistics.estimates import normal_interval
+from erasure.evaluation.statistics.cross_validation import resampled_interval
 from erasure.training.logistic import fit_logistic, log_odds
 
 FOLDS = 10
@@ -32,11 +32,14 @@ class UMIALR:
     the smaller one by a draw of the evaluation seed. Two protocols:
 
     ``kfold`` (``umia_lr/accuracy``, ``umia_lr/auc``): ten folds, each sample scored once by a
-    regression that has not seen it; losses are cut off at ``clip`` and standardized.
+    regression that has not seen it; losses are cut off at ``clip`` and standardized. The area is
+    the mean of those within folds, see :func:`.auc_by_fold`.
 
     ``starting_kit`` (``umia_lr/starting_kit/accuracy``): as in the starting kit of the NeurIPS
     2023 competition, ten random splits with a tenth to test, split seed 0, raw losses; the mean of
     ten accuracies, with their standard deviation in the extras.
+
+    Intervals are those of means over splits that share samples, see :func:`.resampled_interval`.
 
     Args:
         protocols: Which of the two, or both.
@@ -74,7 +77,7 @@ class UMIALR:
         if "starting_kit" in self.protocols:
             kit = f"Accuracy of {attack}, by the starting kit."
             texts["umia_lr/starting_kit/accuracy"] = kit
-        meanings = {name: share("closer_to_ideal", text, 0.5) for name, text in texts.items()}
+        meanings = {name: share("closer_to_gold", text, 0.5) for name, text in texts.items()}
         return Values(meanings, self._attack)
 
     def _attack(self, ctx: EvalContext) -> dict[str, MetricValue]:
@@ -82,8 +85,8 @@ class UMIALR:
         values: dict[str, MetricValue] = {}
         if "kfold" in self.protocols:
             scores, fold = self._scores(sides)
-            values["umia_lr/accuracy"] = _accuracy(scores, fold, sides.member)
-            values["umia_lr/auc"] = attack_auc(scores[sides.member], scores[~sides.member])
+            values["umia_lr/accuracy"] = _accuracy(scores, fold, sides)
+            values["umia_lr/auc"] = attack_auc_over_folds(scores, sides.member, fold, FOLDS, {})
         if "starting_kit" in self.protocols:
             values["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
         return values
@@ -129,12 +132,24 @@ def balanced_losses(ctx: EvalContext, min_n: int) -> AttackSides:
     return AttackSides(torch.cat(drawn), torch.arange(2 * size) >= size)
 
 
-def _accuracy(scores: Tensor, fold: Tensor, member: Tensor) -> MetricValue:
-    right = (scores > 0) == member
-    tpr, tnr = (right[side].double().mean().item() for side in (member, ~member))
+def _accuracy(scores: Tensor, fold: Tensor, sides: AttackSides) -> MetricValue:
+    right, n = (scores > 0) == sides.member, len(scores)
+    tpr, tnr = (right[side].double().mean().item() for side in (sides.member, ~sides.member))
     by_fold = fold.bincount(right.double(), minlength=FOLDS) / fold.bincount(minlength=FOLDS)
-    size = len(member) // 2
-    return balanced_accuracy(tpr, tnr, size, size, {"fold_sd": by_fold.std().item()})
+    low, high = resampled_interval(by_fold, tested=1 / FOLDS, n=n)
+    extras = {
+        "tpr": tpr,
+        "tnr": tnr,
+        "n_members": n // 2,
+        "n_non_members": n // 2,
+        "advantage": tpr + tnr - 1,
+        "fold_sd": by_fold.std().item(),
+    }
+    value = (tpr + tnr) / 2
+    # Folds may differ by a sample a side, so that their mean is not quite the share of all.
+    return MetricValue(
+        value=value, ci_low=min(low, value), ci_high=max(high, value), n=n, extras=extras
+    )
 
 
 def _starting_kit(sides: AttackSides) -> MetricValue:
@@ -157,7 +172,7 @@ def _starting_kit(sides: AttackSides) -> MetricValue:
     right = (scores.gather(1, tests) > 0) == member[tests]
     by_split = right.double().mean(dim=1)
     value = by_split.mean().item()
-    low, high = normal_interval(value, by_split.std().item() / FOLDS**0.5, 0.0, 1.0)
+    low, high = resampled_interval(by_split, tested=1 / FOLDS, n=len(member))
     # As numpy has it: the starting kit divides by the number of splits, not by one less.
     extras["split_sd"] = by_split.std(correction=0).item()
     return MetricValue(value=value, ci_low=low, ci_high=high, n=len(member), extras=extras)

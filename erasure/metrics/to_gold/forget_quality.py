@@ -1,7 +1,7 @@
 """Forgetting quality and final score of the NeurIPS 2023 unlearning challenge."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -37,11 +37,14 @@ class ForgetQuality:
 
     For every forgotten sample the best rule of a family tells unlearned from retrained models;
     its epsilon, in bins of 0.5, gives ``2 / 2^bin``, and ``f`` is the mean. Even equal models are
-    far from 1, about 0.2, because a rule is found that happens to fit. So ``f`` of the retrained
-    model compares two halves of them, and ``f_rel`` is the quotient by it, with as many
-    models: 1 is indistinguishable. ``f_holdout`` chooses the rule on one half of the models and
-    takes its rates, each with half an error of either kind added, from the other half.
-    ``epsilon`` is the mean behind ``f``, and ``score`` is ``f`` times the accuracies kept.
+    far from 1, about 0.2, because a rule is found that happens to fit, and how far depends on the
+    number of models. All values therefore compare halves of the models, and the value for the
+    retrained model compares its two halves: it is the null, by as many models, and ``f_rel`` is
+    the quotient by it: 1 is indistinguishable. ``f_holdout`` chooses the rule on one half of
+    those and takes its rates, each with half an error of either kind added, from the other half.
+    ``epsilon`` is the mean behind ``f``, and ``score`` is ``f`` times the accuracies kept. What
+    all models give, as the competition has it, is in the extras of ``f`` as ``all_models``; it is
+    not comparable with the null.
 
     Args:
         eps_ci: Also give epsilon by the upper ends of the intervals of both rates at this level,
@@ -70,35 +73,38 @@ class ForgetQuality:
         return Values({f"forget_quality/{n}": m for n, m in meanings.items()}, self._measured)
 
     def _measured(self, ctx: EvalContext) -> Mapping[str, MetricValue]:
-        # Where the subject is the retrained model itself, one half of them plays the subject.
-        at_least = self.min_models // 2 if ctx.subject == "gold" else self.min_models
+        half = self.min_models // 2
         sides = reference_margins(ctx, "forget")
-        margins = sides.compared(at_least=at_least)
-        rules, crossed = best_rules(margins.subject, margins.gold), Halved.of(margins)
-        f, n = quality(rules.epsilon), margins.samples
-        facts = {"models": margins.models, "clipped": margins.clipped}
+        pairs, whole = sides.crossed(at_least=half), sides.compared(at_least=half)
+        epsilons = [best_rules(pair.subject, pair.gold).epsilon for pair in pairs]
+        f, n = _mean([quality(epsilon) for epsilon in epsilons]), whole.samples
+        all_models = f if ctx.subject == "gold" else _quality(whole)
+        facts = {
+            "models": pairs[0].models,
+            "clipped": pairs[0].clipped,
+            "all_models": all_models,
+            "all_models_count": whole.models,
+        }
+        held_out = _mean([Halved.of(pair).held_out_quality() for pair in pairs])
         values = {
             "f": MetricValue(value=f, n=n, extras=facts),
-            "f_rel": measure_value(partial(self._relative, sides, crossed), ctx),
-            "f_holdout": MetricValue(value=crossed.held_out_quality(), n=n),
-            "epsilon": _mean_epsilon(rules.epsilon),
+            "f_rel": measure_value(partial(self._relative, sides, f), ctx),
+            "f_holdout": MetricValue(value=held_out, n=n),
+            "epsilon": _mean_epsilon(epsilons),
             "score": measure_value(partial(_score, f), ctx),
         }
         if self.eps_ci is not None:
-            bound = best_rules(margins.subject, margins.gold, confidence=self.eps_ci)
-            values["epsilon_lower"] = _mean_epsilon(bound.epsilon)
+            bounds = [best_rules(p.subject, p.gold, confidence=self.eps_ci) for p in pairs]
+            values["epsilon_lower"] = _mean_epsilon([bound.epsilon for bound in bounds])
         return {f"forget_quality/{name}": value for name, value in values.items()}
 
-    def _relative(
-        self, sides: ReferenceMargins, crossed: "Halved", ctx: EvalContext
-    ) -> MetricValue:
-        null_margins = sides.null(at_least=self.min_models // 2)
-        null = quality(best_rules(null_margins.subject, null_margins.gold).epsilon)
+    def _relative(self, sides: ReferenceMargins, f: float, ctx: EvalContext) -> MetricValue:
+        pair = sides.null(at_least=self.min_models // 2)
+        null = f if ctx.subject == "gold" else _quality(pair)
         if null == 0:
             raise NotComputableError("degenerate", "null_is_zero")
-        f = null if ctx.subject == "gold" else crossed.quality()
-        extras = {"null": null, "f": f, "models": null_margins.models}
-        return MetricValue(value=f / null, n=null_margins.samples, extras=extras)
+        extras = {"null": null, "f": f, "models": pair.models}
+        return MetricValue(value=f / null, n=pair.samples, extras=extras)
 
 
 def _meanings(heldout: str) -> dict[str, Meaning]:
@@ -148,10 +154,6 @@ class Halved:
         rules = best_rules(first.subject, first.gold), best_rules(second.subject, second.gold)
         return cls((first, second), rules)
 
-    def quality(self) -> float:
-        """Return the mean quality of both pairs."""
-        return sum(quality(rules.epsilon) for rules in self.rules) / 2
-
     def held_out_quality(self) -> float:
         """Return the quality with the rules of either pair, rated on the other pair."""
         rated = zip(self.rules, reversed(self.pairs), strict=True)
@@ -185,11 +187,20 @@ def contribution(epsilon: Tensor) -> Tensor:
     return torch.where(bin_index < BINS, 2.0 ** (-bin_index), 0.0)
 
 
-def _mean_epsilon(epsilon: Tensor) -> MetricValue:
+def _quality(pair: MarginPair) -> float:
+    return quality(best_rules(pair.subject, pair.gold).epsilon)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_epsilon(epsilons: Sequence[Tensor]) -> MetricValue:
+    epsilon = torch.cat([*epsilons])
     median, p95 = epsilon.quantile(epsilon.new_tensor([0.5, 0.95])).tolist()
     separated = (epsilon >= CAP).double().mean().item()
     extras = {"median": median, "p95": p95, "separated": separated}
-    return MetricValue(value=epsilon.mean().item(), n=len(epsilon), extras=extras)
+    return MetricValue(value=epsilon.mean().item(), n=len(epsilons[0]), extras=extras)
 
 
 def _score(f: float, ctx: EvalContext) -> MetricValue:

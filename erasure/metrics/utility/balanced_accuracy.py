@@ -1,6 +1,5 @@
 """Accuracy in which every class counts the same."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,7 @@ from erasure.core.context import EvalContext
 from erasure.core.metric import Parts, Value, gold_if_forget, share
 from erasure.core.values import MetricValue
 from erasure.evaluation.statistics.confusion import confusion
-from erasure.evaluation.statistics.estimates import normal_interval
+from erasure.evaluation.statistics.estimates import rates_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,6 @@ def _balanced(ctx: EvalContext, part: str) -> MetricValue:
     table = confusion(ctx, part)
     recalls, totals = table.recalls[table.occurs], table.totals[table.occurs]
     value = recalls.mean().item()
-    # Classes are independent binomials, so the variance of their mean is a sum over C squared.
-    error = math.sqrt((recalls * (1 - recalls) / totals).sum().item()) / len(recalls)
-    low, high = normal_interval(value, error, 0.0, 1.0)
+    low, high = rates_interval(recalls, totals)
     n, extras = int(totals.sum().item()), {"num_classes": len(recalls)}
     return MetricValue(value=value, ci_low=low, ci_high=high, n=n, extras=extras)
