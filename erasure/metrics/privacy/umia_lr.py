@@ -84,26 +84,10 @@ class UMIALR:
         sides = balanced_losses(ctx, self.min_n)
         values: dict[str, MetricValue] = {}
         if "kfold" in self.protocols:
-            scores, fold = self._scores(sides)
-            values["umia_lr/accuracy"] = _accuracy(scores, fold, sides)
-            values["umia_lr/auc"] = attack_auc_over_folds(scores, sides.member, fold, FOLDS, {})
+            values |= kfold_values(sides, clip=self.clip, two_sided=self.two_sided)
         if "starting_kit" in self.protocols:
-            values["umia_lr/starting_kit/accuracy"] = _starting_kit(sides)
+            values["umia_lr/starting_kit/accuracy"] = starting_kit(sides)
         return values
-
-    def _scores(self, sides: "AttackSides") -> tuple[Tensor, Tensor]:
-        """Return each sample's log-odds out of fold ``(n,)``, and its fold."""
-        loss = sides.loss.clamp(0.0, self.clip)
-        features = loss.unsqueeze(-1)
-        if self.two_sided:
-            features = torch.stack([loss, (loss - loss.median()).abs()], dim=-1)
-        deviation = features.std(dim=0)
-        features = (features - features.mean(dim=0)) / deviation.where(deviation > 0, 1.0)
-        # Both sides are in random order and equally long, so every fold is balanced.
-        fold = (torch.arange(len(loss)) % (len(loss) // 2)) % FOLDS
-        inside = F.one_hot(fold, FOLDS).T.bool()
-        fitted = fit_logistic(features, sides.member, (~inside).double())
-        return log_odds(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
 
 
 class AttackSides(NamedTuple):
@@ -132,6 +116,32 @@ def balanced_losses(ctx: EvalContext, min_n: int) -> AttackSides:
     return AttackSides(torch.cat(drawn), torch.arange(2 * size) >= size)
 
 
+def kfold_values(
+    sides: AttackSides, *, clip: float = 100.0, two_sided: bool = False
+) -> dict[str, MetricValue]:
+    """Return accuracy and AUC of the protocol ``kfold``, see :class:`UMIALR`."""
+    scores, fold = _out_of_fold(sides, clip=clip, two_sided=two_sided)
+    return {
+        "umia_lr/accuracy": _accuracy(scores, fold, sides),
+        "umia_lr/auc": attack_auc_over_folds(scores, sides.member, fold, FOLDS, {}),
+    }
+
+
+def _out_of_fold(sides: AttackSides, *, clip: float, two_sided: bool) -> tuple[Tensor, Tensor]:
+    """Return each sample's log-odds out of fold ``(n,)``, and its fold."""
+    loss = sides.loss.clamp(0.0, clip)
+    features = loss.unsqueeze(-1)
+    if two_sided:
+        features = torch.stack([loss, (loss - loss.median()).abs()], dim=-1)
+    deviation = features.std(dim=0)
+    features = (features - features.mean(dim=0)) / deviation.where(deviation > 0, 1.0)
+    # Both sides are in random order and equally long, so every fold is balanced.
+    fold = (torch.arange(len(loss)) % (len(loss) // 2)) % FOLDS
+    inside = F.one_hot(fold, FOLDS).T.bool()
+    fitted = fit_logistic(features, sides.member, (~inside).double())
+    return log_odds(features, fitted).gather(0, fold.unsqueeze(0)).squeeze(0), fold
+
+
 def _accuracy(scores: Tensor, fold: Tensor, sides: AttackSides) -> MetricValue:
     right, n = (scores > 0) == sides.member, len(scores)
     tpr, tnr = (right[side].double().mean().item() for side in (sides.member, ~sides.member))
@@ -152,7 +162,8 @@ def _accuracy(scores: Tensor, fold: Tensor, sides: AttackSides) -> MetricValue:
     )
 
 
-def _starting_kit(sides: AttackSides) -> MetricValue:
+def starting_kit(sides: AttackSides) -> MetricValue:
+    """Return the accuracy of the protocol ``starting_kit``, see :class:`UMIALR`."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
     features, member = sides.loss.unsqueeze(-1), sides.member

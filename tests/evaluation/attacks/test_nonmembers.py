@@ -1,7 +1,9 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binomtest
 
 from erasure.core.task_types import Multilabel
 from erasure.core.values import NotComputableError
@@ -89,13 +91,23 @@ def test_swapped_sides_turn_the_attack_around():
 
 def test_a_constant_score_is_guessing():
     rate = attack_tpr(torch.ones(20), torch.ones(30), 0.01)
-    assert rate.value == 0.01
+    assert rate.value == rate.ideal == 1 / 31
     assert rate.extras["constant_score"] is True
 
 
-def test_balanced_accuracy_has_the_error_of_two_proportions():
+def test_balanced_accuracy_has_the_interval_of_two_proportions():
     accuracy = balanced_accuracy(0.8, 0.6, 100, 400)
     assert accuracy.value == pytest.approx(0.7)
     assert accuracy.extras["advantage"] == pytest.approx(0.4)
-    error = ((0.8 * 0.2 / 100 + 0.6 * 0.4 / 400) ** 0.5) / 2
-    assert accuracy.ci_high - accuracy.value == pytest.approx(1.959964 * error, abs=1e-6)
+    wilson = [
+        binomtest(*counts).proportion_ci(method="wilson") for counts in ((80, 100), (240, 400))
+    ]
+    up = math.hypot(wilson[0].high - 0.8, wilson[1].high - 0.6) / 2
+    assert accuracy.ci_high - accuracy.value == pytest.approx(up, abs=1e-6)
+
+
+def test_certain_rates_have_an_interval_with_a_width():
+    certain = balanced_accuracy(1.0, 1.0, 30, 30)
+    assert certain.ci_low < 0.98 < certain.ci_high == 1.0
+    apart = attack_values("x", torch.arange(30) + 100.0, torch.arange(40.0), {})["x/auc"]
+    assert apart.ci_low < 0.97 < apart.ci_high == apart.value == 1.0

@@ -71,6 +71,7 @@ def test_who_never_gets_there_is_censored(two_rows):
     results = Evaluator(metrics=metrics)(ctx).results["unlearned"]
     assert results["relearn/steps"].value == 6.0
     assert results["relearn/steps"].extras["censored"] == 1
+    assert math.isnan(results["relearn/steps"].ci_low)
     assert results["ain/value"].value == 3.0
     assert results["ain/value"].extras == {"bound": "at_least"}
 

@@ -19,6 +19,7 @@ from erasure.core.values import NotComputableError
 from erasure.data.pools.tensor import TensorPool
 from erasure.evaluation.evaluator import Evaluator
 from erasure.evaluation.measure import measure
+from erasure.evaluation.statistics.roc import null_error
 from erasure.metrics.privacy.attribute_inference import AttributeInference, main_directions, probe
 from erasure.metrics.privacy.inversion import Inversion
 from erasure.metrics.privacy.two_model_mia import TwoModelMIA, degradation
@@ -30,6 +31,8 @@ from erasure.training.noise import NoiseSearch
 from erasure.training.trainers import Standard
 
 ROLES = ("original", "unlearned", "gold")
+
+SIZES = ("n_members", "n_non_members")
 
 
 def margins(before, after, *, n=60, models=1, drop=0.0, seed=0):
@@ -59,7 +62,7 @@ def test_two_equally_distributed_sides_give_chance_on_average(make_ctx):
         ]
         for draw in range(12)
     ]
-    null = values[0].extras["null_error"] / math.sqrt(len(values))
+    null = null_error(*(values[0].extras[n] for n in SIZES)) / math.sqrt(len(values))
     assert abs(sum(value.value for value in values) / len(values) - 0.5) < 3 * null
 
 
@@ -113,7 +116,7 @@ def test_the_noise_of_the_pool_is_not_learned_as_membership(make_ctx):
         repeated = {r: {p: m.repeat(3, 1) for p, m in parts.items()} for r, parts in roles.items()}
         metric = TwoModelMIA(train_on="references")
         values.append(measure(metric, crafted(make_ctx, repeated))["two_model_mia/auc"])
-    null = values[0].extras["null_error"] / math.sqrt(len(values))
+    null = null_error(*(values[0].extras[n] for n in SIZES)) / math.sqrt(len(values))
     assert abs(sum(value.value for value in values) / len(values) - 0.5) < 3 * null
 
 

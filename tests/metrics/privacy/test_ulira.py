@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from erasure.core.errors import ConfigError
 from erasure.evaluation.attacks.likelihood_ratio import likelihood_ratios
 from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack, _caught
+from erasure.evaluation.attacks.values import LOW_FPRS
 from erasure.evaluation.measure import meanings, measure
 from erasure.evaluation.statistics.clustered import (
     ClusteredValues,
@@ -21,6 +22,7 @@ from erasure.evaluation.statistics.clustered import (
     two_way_error,
 )
 from erasure.evaluation.statistics.estimates import clopper_pearson
+from erasure.evaluation.statistics.low_fpr import null_rate
 from erasure.evaluation.statistics.roc import auc, delong_error, hits_at, roc
 from erasure.metrics.privacy.ulira import ULiRA, ulira_interval
 
@@ -122,7 +124,9 @@ def test_identical_pools_score_zero():
     assert scores.members.abs().max() == scores.nonmembers.abs().max() == 0.0
     results = attacked(members, members.clone())
     assert (results["auc"].value, results["balanced_accuracy"].value) == (0.5, 0.5)
-    assert (results["tpr_at_1_fpr"].value, results["tpr_at_0.1_fpr"].value) == (0.01, 0.001)
+    assert [results[name].value for name in LOW_FPRS] == [
+        null_rate(fpr, 160) for fpr in LOW_FPRS.values()
+    ]
     assert results["auc"].extras["constant_score"] is True
 
 

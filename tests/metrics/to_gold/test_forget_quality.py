@@ -294,12 +294,30 @@ def test_the_lower_bound_is_an_option(make_ctx):
     assert "forget_quality/epsilon_lower" not in meanings(ForgetQuality(), "test")
 
 
-def test_equal_pools_have_the_highest_quality(make_ctx):
+def test_equal_pools_have_the_null_as_their_quality(make_ctx):
     same = {"forget": normal(16, 10, seed=1), "retain": normal(16, 9, seed=2).abs()}
     ctx = crafted(make_ctx, {"unlearned": same, "gold": same})
     values = measure(ForgetQuality(), ctx)
-    assert values["forget_quality/f"].value == 1.0
-    assert values["forget_quality/epsilon"].value == 0.0
+    null = measure(ForgetQuality(), ctx.of("gold"))
+    assert values["forget_quality/f"].extras["all_models"] == 1.0
+    for name in ("f", "f_rel", "f_holdout", "epsilon", "score"):
+        measured, expected = (side[f"forget_quality/{name}"] for side in (values, null))
+        assert measured.value == expected.value
+
+
+@pytest.mark.parametrize("models", [16, 32])
+def test_independent_equal_pools_are_on_the_footing_of_the_null(make_ctx, models):
+    """The whole pools against gold's halves would be .195 against .179, of 32 and 64 models."""
+    pools = {
+        role: {"forget": normal(models, 400, seed=k), "retain": normal(models, 9, seed=k).abs()}
+        for k, role in enumerate(("unlearned", "gold"))
+    }
+    ctx = crafted(make_ctx, pools)
+    f, null = (
+        measure(ForgetQuality(), ctx.of(who))["forget_quality/f"].value
+        for who in ("unlearned", "gold")
+    )
+    assert f == pytest.approx(null, rel=0.05)
 
 
 def test_small_pools_and_no_pool_have_a_reason(make_ctx, random_ctx):
