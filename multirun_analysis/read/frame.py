@@ -24,8 +24,8 @@ class MetricMeaning:
     """The meaning of a metric name, as the runs' ``metrics.json`` have it.
 
     Args:
-        direction: Which way is better; ``closer_to_gold`` has no value that is best by itself,
-            ``info`` is not judged.
+        direction: Which way is better; ``closer_to_gold`` has no value that is best by itself
+            unless ``ideal`` says one for where gold has none, ``info`` is not judged.
         low: Smallest possible value.
         high: Largest possible value.
         ideal: The value of a perfect unlearner, None if it depends on the gold model.
@@ -42,6 +42,11 @@ class MetricMeaning:
     description: str
     unit: str
     declared: bool = True
+
+    @property
+    def has_own_ideal(self) -> bool:
+        """Whether a perfect value is known whatever the gold model gives: gold is no yardstick."""
+        return self.ideal is not None and self.direction != "closer_to_gold"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ def compare_to_baseline(
         method: Column of the methods.
         value: Column of the values.
         gold: Column of the gold values; read for ``closer_to_gold`` only.
-        ideal: The perfect value; read for ``closer_to_ideal`` only.
+        ideal: The perfect value, of ``closer_to_gold`` where gold has none.
         alpha: Level of significance, in (0, 1).
 
     Raises:

@@ -100,7 +100,7 @@ def rank_methods(
         block: Column of the blocks: data set, architecture and forget set.
         value: Column of the values.
         gold: Column of the gold values; shown if it is there, needed for ``closer_to_gold``.
-        ideal: The perfect value; read for ``closer_to_ideal`` only.
+        ideal: The perfect value, of ``closer_to_gold`` where gold has none.
         unranked: Methods that are shown and not ranked, such as retraining.
         alpha: Level of significance, in (0, 1).
 

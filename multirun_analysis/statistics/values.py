@@ -49,9 +49,9 @@ def to_cost(
     Args:
         values: Values ``(n,)`` of the metric.
         direction: Which way the metric is better. ``closer_to_gold`` becomes the distance of
-            each run from the gold value of the same run.
+            each run from the gold value of the same run, and from ``ideal`` where it has none.
         gold: Gold values ``(n,)``, aligned with ``values``; read for ``closer_to_gold`` only.
-        ideal: The perfect value; read for ``closer_to_ideal`` only.
+        ideal: The perfect value, if it is the same for all runs.
 
     Returns:
         Costs ``(n,)``; NaN where a value or the gold value it needs is missing.
@@ -211,7 +211,8 @@ def _target(direction: JudgedDirection, gold: Numbers | None, ideal: float | Non
     if direction == "closer_to_gold":
         if gold is None:
             raise ValueError("gold must be given for the direction closer_to_gold")
-        return as_floats(gold)
+        golds = as_floats(gold)
+        return golds if ideal is None else np.where(np.isnan(golds), ideal, golds)
     if direction != "closer_to_ideal":
         raise ValueError(
             f"direction must be one of {get_args(JudgedDirection)}, got {direction!r}"

@@ -129,15 +129,16 @@ def _with_costs(
     """Add the metric in a form of which less is better, NaN where it is not judged."""
     if meaning.direction == "info":
         return table.assign(**dict.fromkeys(COSTS, float("nan")))
-    if meaning.direction in ("min", "closer_to_gold"):
-        source = ENDS if meaning.direction == "min" else GAPS
+    is_gap = meaning.direction == "closer_to_gold" and meaning.ideal is None
+    if meaning.direction == "min" or is_gap:
+        source = GAPS if is_gap else ENDS
         return table.assign(
             **{cost: table[name] for cost, name in zip(COSTS, source, strict=True)}
         )
     if meaning.direction == "max":
         mirrored = dict(zip(COSTS, ("mean", "high", "low"), strict=True))  # negation swaps ends
         return table.assign(**{cost: -table[name] for cost, name in mirrored.items()})
-    costs = to_cost(rows["value"], meaning.direction, ideal=meaning.ideal)
+    costs = to_cost(rows["value"], meaning.direction, gold=rows["gold"], ideal=meaning.ideal)
     cost_table = _intervals(rows.assign(cost=costs), "cost", level)
     cost_table = cost_table.rename(columns=dict(zip(ENDS, COSTS, strict=True)))
     return table.merge(cost_table[[*ROW, *COSTS]], on=list(ROW))
@@ -147,7 +148,7 @@ def _gaps(rows: "pd.DataFrame", meaning: MetricMeaning) -> "np.ndarray":
     """Return the distance of every run from its gold model, NaN for what is relative to it."""
     import numpy as np
 
-    if meaning.ideal is not None and meaning.direction != "closer_to_gold":
+    if meaning.has_own_ideal:
         return np.full(len(rows), np.nan)
     return to_cost(rows["value"], "closer_to_gold", gold=rows["gold"])
 
@@ -168,7 +169,7 @@ def _nulls(methods: "pd.DataFrame", meaning: MetricMeaning, level: float) -> "pd
     names = {"low": "null_low", "high": "null_high"}
     columns = ["block", "method", "role", *NULLS]
     with_gold = methods[methods["gold"].notna()]
-    if meaning.ideal is not None or with_gold.empty:
+    if meaning.has_own_ideal or with_gold.empty:
         return pd.DataFrame(columns=columns)
     seeds = ["seed_split", "seed_train"]
     # by trainer as well: a method with one of its own has gold models of its own

@@ -71,7 +71,7 @@ def _to_gold(data: ReportData, block: str) -> list[Part]:
         if (
             candidates.empty
             or candidates["gold"].isna().all()
-            or data.schema[metric].ideal is not None
+            or data.schema[metric].has_own_ideal
         ):
             continue
         comparisons = compare_to_gold(candidates, on=PAIR)

@@ -151,6 +151,8 @@ def test_directions_become_costs():
     lost = np.nan
     assert to_cost(values, "min") == pytest.approx([0.2, lost, lost, 0.9], nan_ok=True)
     assert to_cost(values, "max") == pytest.approx([-0.2, lost, lost, -0.9], nan_ok=True)
+    falls_back = to_cost(values, "closer_to_gold", gold=gold, ideal=0.5)
+    assert falls_back == pytest.approx([0.3, lost, lost, 0.4], nan_ok=True)
     near = to_cost(values, "closer_to_gold", gold=gold)
     assert near == pytest.approx([0.3, lost, lost, lost], nan_ok=True)
     ideal = to_cost(values, "closer_to_ideal", ideal=0.5)
