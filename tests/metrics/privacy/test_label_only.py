@@ -30,9 +30,14 @@ class Halves(nn.Module):
         return torch.stack([-side, side], dim=-1)
 
 
-def context(inputs, targets, model=None):
+class Tokens(TensorPool):
+    def fetch(self, index, *, augment=None):
+        return super().fetch(index, augment=augment).long()
+
+
+def context(inputs, targets, model=None, kind=TensorPool):
     """20 samples to forget, 10 that stay, 5 for validation, the rest held out."""
-    pool = TensorPool(inputs=inputs, targets=targets, class_names=("a", "b"))
+    pool = kind(inputs=inputs, targets=targets, class_names=("a", "b"))
     ids = torch.arange(len(targets))
     indices = SplitIndices(forget=ids[:20], retain=ids[20:30], val=ids[30:35], test=ids[35:])
     return EvalContext(
@@ -128,7 +133,7 @@ def test_what_cannot_be_computed_says_why(ctx):
     assert reasons(LabelOnly(), replace(ctx, models={})) == {"missing_unlearned"}
     same = context(torch.ones(75, 3), pool.targets)
     assert reasons(LabelOnly(), same) == {"constant_inputs"}
-    tokens = context(pool.inputs.long(), pool.targets)
+    tokens = context(pool.inputs, pool.targets, kind=Tokens)
     assert reasons(LabelOnly(), tokens) == {"needs_continuous_inputs"}
 
 
