@@ -27,7 +27,7 @@ class SSD:
 
     Args:
         alpha: How many times more important to the forget set a selected weight must be, above 0.
-            The response is a cliff: a little lower may destroy the model.
+            The lower, the more weights are dampened, those of the retain set as well.
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances. It is part of the method: the
             importance shrinks with the batch.

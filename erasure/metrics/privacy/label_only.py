@@ -39,9 +39,10 @@ class LabelOnly:
 
     Notes:
         The paper chooses one size with the help of a shadow model; here the shares of several
-        are averaged, so that none is needed and the score has fewer ties. Only ties are left
-        where no copy changes its label: ``constant_score``. Interval: as that of all attacks,
-        over samples; that of the draws is in it. The models see the same noise. Costs
+        are averaged, so that none is needed and the score has fewer ties. A score counts copies,
+        and ties remain: where more non-members than allowed share the highest score, the rate
+        at a low false-positive rate is 0, and larger ``sizes`` or more ``copies`` tell them
+        apart. All models see the same noise. Intervals are over samples, as of all attacks. Costs
         ``len(sizes) * copies`` passes over the forget set and the non-members for each model, and
         works where inputs are one tensor of floating-point numbers and the labels are classes.
 
@@ -52,7 +53,7 @@ class LabelOnly:
 
     runs_models = True
 
-    sizes: tuple[float, ...] = (0.25, 0.5, 1.0)
+    sizes: tuple[float, ...] = (0.5, 1.0, 2.0)
     copies: int = 16
     min_n: int = 10
 
