@@ -129,7 +129,12 @@ class View:
         return replace(self, labels=labels)
 
     def batches(
-        self, size: int, *, generator: Generator | None = None, augment: bool = False
+        self,
+        size: int,
+        *,
+        generator: Generator | None = None,
+        augment: bool = False,
+        equal: bool = False,
     ) -> Iterator[Batch]:
         """Visit every sample once, in batches of ``size``; the last may be smaller.
 
@@ -137,6 +142,8 @@ class View:
             size: Samples per batch.
             generator: Shuffle with this generator; without it the order is that of the view.
             augment: Apply the pool's augmentation, drawn from ``generator``.
+            equal: As many batches, of sizes that differ by at most one: for what averages over
+                batches, where a short last one would weigh each of its samples more.
 
         A shuffled pass is a training pass: there a tail of a single sample joins the batch
         before it, because batch normalization cannot normalize one sample. It is never dropped.
@@ -148,7 +155,11 @@ class View:
             order = torch.randperm(len(self), generator=generator).to(index.device)
             index, labels = index[order], labels[order]
         # (start, stop) of each batch in the order of this pass
-        cuts = bounds(len(self), size, merge_tail=generator is not None)
+        cuts = (
+            equal_bounds(len(self), size)
+            if equal
+            else bounds(len(self), size, merge_tail=generator is not None)
+        )
         chosen = [index[start:stop] for start, stop in cuts]
         inputs = self.pool.stream(chosen, augment=generator if augment else None)
         for (start, stop), ids, batch_inputs in zip(cuts, chosen, inputs, strict=True):
@@ -171,6 +182,18 @@ def bounds(length: int, size: int, *, merge_tail: bool) -> list[tuple[int, int]]
     if merge_tail and size > 1 and len(starts) > 1 and length - starts[-1] == 1:
         starts.pop()
     return list(pairwise([*starts, length]))
+
+
+def equal_bounds(length: int, size: int) -> list[tuple[int, int]]:
+    """Return the bounds of the fewest batches of at most ``size``, as equal as they can be.
+
+    Their sizes differ by at most one, the larger ones first.
+    """
+    count = -(-length // size)
+    if count == 0:
+        return []
+    least, larger = divmod(length, count)
+    return list(pairwise(least * i + min(i, larger) for i in range(count + 1)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,10 +82,15 @@ class GivenView(View):
         return replace(self, index=part.index, labels=part.labels)._sorted()
 
     def batches(
-        self, size: int, *, generator: Generator | None = None, augment: bool = False
+        self,
+        size: int,
+        *,
+        generator: Generator | None = None,
+        augment: bool = False,
+        equal: bool = False,
     ) -> Iterator[Batch]:
         """Visit the given batches; a pass that is to be shuffled takes the next order."""
-        del size, augment  # what makes this view fixed
+        del size, augment, equal  # what makes this view fixed
         if generator is None:
             chosen = [ids for orders in self.orders for ids in orders.plain]
         else:

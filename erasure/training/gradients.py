@@ -1,7 +1,9 @@
 """Gradients of a trained model, gathered over data without taking a step.
 
 Everything here runs in eval mode, leaves gradients, flags and buffers as they were, and reads the
-view in its own order, so that what it returns is a function of model and view.
+view in its own order, so that what it returns is a function of model and view. Batches are of
+equal size, give or take one sample, because each counts the same: a tail of one sample would weigh
+as much as a whole batch. ``equal=False`` leaves that tail, as the code of most authors does.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +21,12 @@ Objective = Callable[[nn.Module, Batch], Tensor]
 
 
 def batch_gradients(
-    model: nn.Module, view: View, batch_size: int, objective: Objective
+    model: nn.Module,
+    view: View,
+    batch_size: int,
+    objective: Objective,
+    *,
+    equal: bool = True,
 ) -> Iterator[dict[str, Tensor]]:
     """Yield the gradient of ``objective`` for each batch, by parameter name.
 
@@ -28,7 +35,7 @@ def batch_gradients(
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with evaluating(model), torch.enable_grad():
-        for batch in view.batches(batch_size):
+        for batch in view.batches(batch_size, equal=equal):
             gradients = torch.autograd.grad(
                 objective(model, batch), list(named.values()), materialize_grads=True
             )
@@ -36,25 +43,35 @@ def batch_gradients(
 
 
 def mean_squared_gradients(
-    model: nn.Module, view: View, batch_size: int, objective: Objective
+    model: nn.Module,
+    view: View,
+    batch_size: int,
+    objective: Objective,
+    *,
+    equal: bool = True,
 ) -> dict[str, Tensor]:
     """Return the mean over batches of the squared gradient of each batch, elementwise.
 
     For an objective that is a mean over the batch this is *not* the mean of squared per-sample
     gradients: it depends on the batch size, which belongs to the result.
     """
-    return _mean(model, view, batch_size, objective, torch.square)
+    return _mean(model, view, batch_size, objective, torch.square, equal=equal)
 
 
 def mean_absolute_gradients(
-    model: nn.Module, view: View, batch_size: int, objective: Objective
+    model: nn.Module,
+    view: View,
+    batch_size: int,
+    objective: Objective,
+    *,
+    equal: bool = True,
 ) -> dict[str, Tensor]:
     """Return the mean over batches of the magnitude of the gradient of each batch."""
-    return _mean(model, view, batch_size, objective, torch.abs)
+    return _mean(model, view, batch_size, objective, torch.abs, equal=equal)
 
 
 def expected_batch_gradients(
-    model: nn.Module, view: View, batch_size: int, kind: TaskType
+    model: nn.Module, view: View, batch_size: int, kind: TaskType, *, equal: bool = True
 ) -> dict[str, Tensor]:
     """Return the mean over batches of squared batch gradients, expected over labels.
 
@@ -65,7 +82,7 @@ def expected_batch_gradients(
     total, batches = _zeros(model), 0
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with evaluating(model), torch.enable_grad():
-        for batch in view.batches(batch_size):
+        for batch in view.batches(batch_size, equal=equal):
             batches += 1
             for weight, loss in kind.label_expectation(model(batch.inputs)):
                 # The graph is kept: all labels share one forward pass.
@@ -78,11 +95,16 @@ def expected_batch_gradients(
 
 
 def summed_gradients(
-    model: nn.Module, view: View, batch_size: int, objective: Objective
+    model: nn.Module,
+    view: View,
+    batch_size: int,
+    objective: Objective,
+    *,
+    equal: bool = True,
 ) -> dict[str, Tensor]:
     """Return the sum over batches of the gradient of each batch."""
     total = _zeros(model)
-    for gradients in batch_gradients(model, view, batch_size, objective):
+    for gradients in batch_gradients(model, view, batch_size, objective, equal=equal):
         for name, gradient in gradients.items():
             total[name] += gradient
     return total
@@ -94,9 +116,11 @@ def _mean(
     batch_size: int,
     objective: Objective,
     transform: Callable[[Tensor], Tensor],
+    *,
+    equal: bool,
 ) -> dict[str, Tensor]:
     total, batches = _zeros(model), 0
-    for gradients in batch_gradients(model, view, batch_size, objective):
+    for gradients in batch_gradients(model, view, batch_size, objective, equal=equal):
         batches += 1
         for name, gradient in gradients.items():
             total[name] += transform(gradient)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from erasure.core.task import UnlearningTask
-from erasure.unlearners.ssd import check_batch_size, dampen, squared_importance
+from erasure.unlearners.ssd import check_batch_size, dampen, squared_importance, warn_of_one_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,14 @@ class ASSD:
 
     Args:
         batch_size: Samples per batch of both importances; part of the method.
+        equal_batches: Batches whose sizes differ by at most one. ``False`` cuts them as the
+            authors' code does, where a last batch of one sample counts as much as any other.
 
     Passes:
         1 over forget, 1 over retain.
 
     Deviations:
-        Exact percentile by two order statistics.
+        Exact percentile by two order statistics; batches as ``ssd``.
 
     References:
         S. Schoepf, J. Foster and A. Brintrup, "Parameter-tuning-free data entry error unlearning
@@ -40,13 +42,17 @@ class ASSD:
     """
 
     batch_size: int = 128
+    equal_batches: bool = True
 
     def __post_init__(self) -> None:
         check_batch_size(self.batch_size)
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
-        retain = squared_importance(task, task.retain, self.batch_size)
-        forget = squared_importance(task, task.forget, self.batch_size)
+        warn_of_one_batch(task.forget, self.batch_size)
+        retain, forget = (
+            squared_importance(task, view, self.batch_size, equal=self.equal_batches)
+            for view in (task.retain, task.forget)
+        )
         size = len(task.forget) + len(task.retain)
         alpha = threshold(forget, retain, quantile(len(task.forget), size))
         share = dampen(task.model, forget, retain, alpha, dampening=1.0)

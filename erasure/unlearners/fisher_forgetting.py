@@ -40,6 +40,8 @@ class FisherForgetting:
         samples: Number of retain samples, drawn at random, for the Fisher information; None
             takes all.
         batch_size: Samples per batch of the estimator ``batch``, which depends on it.
+        equal_batches: Batches of this estimator differ by at most one sample. ``False`` cuts them
+            as its authors' code does, where a last batch of one sample counts as much as any.
         clamp: Largest variance before alpha, above 0.
         head_clamp: The same in the head, above 0.
         boost: Factor of the variance in the head and in vectors, above 0.
@@ -65,6 +67,7 @@ class FisherForgetting:
     estimator: Literal["exact", "sketch", "batch"] = "exact"
     samples: int | None = None
     batch_size: int = 32
+    equal_batches: bool = True
     clamp: float = 1e3
     head_clamp: float = 1e2
     boost: float = 10.0
@@ -118,10 +121,13 @@ class FisherForgetting:
             settings["seed"] = aside.initial_seed()
         if self.estimator == "batch":
             settings["batch_size"] = self.batch_size
+            settings["equal_batches"] = self.equal_batches
 
         def compute() -> Mapping[str, Tensor]:
             if self.estimator == "batch":
-                return expected_batch_gradients(task.model, view, self.batch_size, task.task_type)
+                return expected_batch_gradients(
+                    task.model, view, self.batch_size, task.task_type, equal=self.equal_batches
+                )
             return expected_fisher(
                 task.model, view, task.task_type, estimator=self.estimator, generator=aside
             )

@@ -9,7 +9,7 @@ from erasure.core.pool import Batch
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.training.gradients import mean_absolute_gradients
-from erasure.unlearners.ssd import check_dampening, dampen, training_set
+from erasure.unlearners.ssd import check_dampening, dampen, training_set, warn_of_one_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class LFSSD:
         alpha: How many times more important to the forget set a selected weight must be, above 0.
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances; part of the method.
+        equal_batches: Batches whose sizes differ by at most one. ``False`` cuts them as the
+            authors' code does, where a last batch of one sample counts as much as any other.
 
     Passes:
         2 over forget, 1 over retain.
@@ -44,11 +46,13 @@ class LFSSD:
     alpha: float = 10.0
     dampening: float = 1.0
     batch_size: int = 128
+    equal_batches: bool = True
 
     def __post_init__(self) -> None:
         check_dampening(self.alpha, self.dampening, self.batch_size)
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
+        warn_of_one_batch(task.forget, self.batch_size)
         whole = self._importance(task, training_set(task))
         forget = self._importance(task, task.forget)
         share = dampen(task.model, forget, whole, self.alpha, self.dampening)
@@ -60,9 +64,12 @@ class LFSSD:
         return task.cached(
             "mean_absolute_gradients",
             view,
-            lambda: mean_absolute_gradients(task.model, view, self.batch_size, squared_norm),
+            lambda: mean_absolute_gradients(
+                task.model, view, self.batch_size, squared_norm, equal=self.equal_batches
+            ),
             objective="squared_norm",
             batch_size=self.batch_size,
+            equal_batches=self.equal_batches,
         )
 
 

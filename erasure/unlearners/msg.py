@@ -31,13 +31,15 @@ class MSG:
         fit: Optimizer, epochs and batch size, also that of the gradients; no schedule.
         frac: Share of each convolution that is drawn again, in [0, 1].
         scale: Factor on the gradients of the weights that are not, in [0, 1].
+        equal_batches: Batches of the gradients differ by at most one sample. ``False`` cuts them
+            as the port does, where a last batch of one sample counts as much as any other.
 
     Passes:
         1 over forget, E and as many samples as there are to forget over retain.
 
     Deviations:
-        Gradients in eval mode; biases are not re-drawn; linear layers if there are no
-        convolutions.
+        Gradients in eval mode, of batches of equal size; biases are not re-drawn; linear layers
+        if there are no convolutions.
 
     References:
         X. F. Cadet et al., "Deep Unlearn: Benchmarking Machine Unlearning for Image
@@ -54,6 +56,7 @@ class MSG:
     fit: Fit
     frac: float = 0.3
     scale: float = 0.1
+    equal_batches: bool = True
 
     def __post_init__(self) -> None:
         for name in ("frac", "scale"):
@@ -85,7 +88,9 @@ class MSG:
         # As many retain samples as there are to forget, so that neither sum outweighs the other.
         some = task.retain.take(order[: len(task.forget)])
         keep, drop = (
-            summed_gradients(task.model, view, self.fit.batch_size, task.objective)
+            summed_gradients(
+                task.model, view, self.fit.batch_size, task.objective, equal=self.equal_batches
+            )
             for view in (some, task.forget)
         )
         return {name: smallest(keep[name] - drop[name], self.frac) for name in weights}

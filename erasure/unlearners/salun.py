@@ -25,8 +25,9 @@ class SalUn:
         inner: The method that is confined, as long as it changes the model that it is given.
             SalUn proper uses random labels.
         ratio: Share of the weights that may change, in ``(0, 1]``; 1 gives ``inner`` itself.
-        batch_size: Samples per term of the sum. The loss is a mean over each, so that a last
-            batch that is smaller counts as much as the others.
+        batch_size: Samples per term of the sum. The loss is a mean over each.
+        equal_batches: Terms whose sizes differ by at most one. ``False`` cuts them as the
+            authors' code does, where a last batch of one sample counts as much as any other.
         restore: Keep all other weights as they are. ``False`` only masks gradients, so that
             weight decay still moves what is masked, as the authors' code did until 2026 and as
             the results published before were made.
@@ -35,7 +36,8 @@ class SalUn:
         Inner's + 1 over forget, inner's over retain.
 
     Deviations:
-        Gradient summed in a fixed order; ``restore: false`` is the authors' code before 2026.
+        Gradient summed in a fixed order over batches of equal size; ``restore: false`` is the
+        authors' code before 2026.
 
     References:
         C. Fan, J. Liu, Y. Zhang, E. Wong, D. Wei and S. Liu, "SalUn: Empowering Machine
@@ -49,6 +51,7 @@ class SalUn:
     inner: Unlearner
     ratio: float = 0.5
     batch_size: int = 256
+    equal_batches: bool = True
     restore: bool = True
 
     def __post_init__(self) -> None:
@@ -85,8 +88,11 @@ class SalUn:
         gradients = task.cached(
             "salun",
             task.forget,
-            lambda: summed_gradients(task.model, task.forget, self.batch_size, ascent),
+            lambda: summed_gradients(
+                task.model, task.forget, self.batch_size, ascent, equal=self.equal_batches
+            ),
             batch_size=self.batch_size,
+            equal_batches=self.equal_batches,
         )
         # What comes out of the cache may be in another order, and order breaks ties.
         return {

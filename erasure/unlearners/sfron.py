@@ -15,7 +15,7 @@ from erasure.core.task import UnlearningTask
 from erasure.training.fit import Fit, Loop, Objective
 from erasure.training.passes import Pass, shuffled
 from erasure.training.restrict import scaled_gradients
-from erasure.unlearners.ssd import squared_importance
+from erasure.unlearners.ssd import squared_importance, warn_of_one_batch
 
 EPSILON = 1e-15
 """Added to both importances in their ratio; the authors' constant."""
@@ -41,13 +41,15 @@ class SFRon:
         adaptivity: The exponent lambda, at least 0: how much more samples count that are not
             forgotten yet; 0 weighs all the same.
         every: Number of retain steps per forget step, at least 1.
+        equal_batches: Batches of the importances differ by at most one sample. ``False`` cuts them
+            as the authors' code does, where a last batch of one sample counts as much as any.
 
     Passes:
         1, and a batch at every fifth retain step, over forget; 1 + E over retain.
 
     Deviations:
         Epochs instead of 1500 iterations; no averaging of slow weights (switched off in the
-        authors' settings).
+        authors' settings); batches of importances of equal size, see ``equal_batches``.
 
     References:
         Z. Huang, X. Cheng, J. Zheng, H. Wang, Z. He, T. Li and X. Huang, "Unified Gradient-Based
@@ -65,6 +67,7 @@ class SFRon:
     gamma: float = 1.0
     adaptivity: float = 0.5
     every: int = 5
+    equal_batches: bool = True
 
     def __post_init__(self) -> None:
         if not self.alpha > 0:
@@ -104,8 +107,9 @@ class SFRon:
         return replace(loop, schedule=None), replace(loop, fit=replace(self.fit, clip=None))
 
     def _masks(self, task: UnlearningTask) -> Mapping[str, Tensor]:
+        warn_of_one_batch(task.forget, self.fit.batch_size, "unlearner.fit.batch_size")
         forget, retain = (
-            squared_importance(task, view, self.fit.batch_size)
+            squared_importance(task, view, self.fit.batch_size, equal=self.equal_batches)
             for view in (task.forget, task.retain)
         )
         return {

@@ -1,5 +1,6 @@
 """Selective synaptic dampening (SSD): shrink what matters more to the forget set than to all."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from erasure.core.errors import ConfigError
 from erasure.core.splits import View
 from erasure.core.task import UnlearningTask
 from erasure.training.gradients import mean_squared_gradients
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +27,19 @@ class SSD:
 
     Args:
         alpha: How many times more important to the forget set a selected weight must be, above 0.
-            The response is a cliff: a little lower may destroy the model.
+            The lower, the more weights are dampened, those of the retain set as well.
         dampening: The constant :math:`\lambda`, above 0; smaller dampens more.
         batch_size: Samples per batch of both importances. It is part of the method: the
             importance shrinks with the batch.
+        equal_batches: Batches whose sizes differ by at most one. ``False`` cuts them as the
+            authors' code does, where a last batch of one sample counts as much as any other.
 
     Passes:
         2 over forget, 1 over retain.
 
     Deviations:
-        Batches in the order of ids; importances are cached, so a sweep over alpha and lambda pays
-        once.
+        Batches in the order of ids and of equal size, ``equal_batches: false`` is the authors'
+        code; importances are cached, so a sweep over alpha and lambda pays once.
 
     References:
         J. Foster, S. Schoepf and A. Brintrup, "Fast Machine Unlearning Without Retraining Through
@@ -51,13 +56,17 @@ class SSD:
     alpha: float = 10.0
     dampening: float = 1.0
     batch_size: int = 128
+    equal_batches: bool = True
 
     def __post_init__(self) -> None:
         check_dampening(self.alpha, self.dampening, self.batch_size)
 
     def __call__(self, task: UnlearningTask) -> nn.Module:
-        whole = squared_importance(task, training_set(task), self.batch_size)
-        forget = squared_importance(task, task.forget, self.batch_size)
+        warn_of_one_batch(task.forget, self.batch_size)
+        whole, forget = (
+            squared_importance(task, view, self.batch_size, equal=self.equal_batches)
+            for view in (training_set(task), task.forget)
+        )
         share = dampen(task.model, forget, whole, self.alpha, self.dampening)
         task.report(1, 1, share_dampened=share)
         return task.model
@@ -69,15 +78,38 @@ def training_set(task: UnlearningTask) -> View:
     return both.take(both.index.argsort())
 
 
-def squared_importance(task: UnlearningTask, view: View, batch_size: int) -> Mapping[str, Tensor]:
+def squared_importance(
+    task: UnlearningTask, view: View, batch_size: int, *, equal: bool
+) -> Mapping[str, Tensor]:
     """Return the mean over batches of squared gradients of the original on ``view``."""
     return task.cached(
         "mean_squared_gradients",
         view,
-        lambda: mean_squared_gradients(task.model, view, batch_size, task.objective),
+        lambda: mean_squared_gradients(task.model, view, batch_size, task.objective, equal=equal),
         objective="loss",
         batch_size=batch_size,
+        equal_batches=equal,
     )
+
+
+def warn_of_one_batch(
+    forget: View, batch_size: int, setting: str = "unlearner.batch_size"
+) -> None:
+    """Warn where the mean over batches of the forget set is of a single gradient.
+
+    Args:
+        forget: The samples to forget.
+        batch_size: Samples per batch.
+        setting: What to set to change it.
+    """
+    if len(forget) <= batch_size:
+        log.warning(
+            "all %d samples to forget are one batch, so that their importance is that of one "
+            "gradient; set %s=%d or less",
+            len(forget),
+            setting,
+            max(1, len(forget) // 2),
+        )
 
 
 @torch.no_grad()

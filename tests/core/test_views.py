@@ -43,6 +43,20 @@ def test_every_id_is_visited_once(make_pool, n, size, seed):
     assert lengths == expected
 
 
+@given(n=st.integers(0, 40), size=st.integers(1, 45), seed=st.none() | st.integers(0, 9))
+@example(n=129, size=128, seed=None)
+def test_equal_batches_are_as_many_and_differ_by_at_most_one(make_pool, n, size, seed):
+    view = View(make_pool(torch.zeros(129, dtype=torch.int64)), torch.arange(n))
+    drawn = None if seed is None else generator(seed)
+    batches = list(view.batches(size, generator=drawn, equal=True))
+    lengths = [len(batch.ids) for batch in batches]
+    assert len(lengths) == -(-n // size)
+    if n:
+        assert sorted(visited(batches)) == list(range(n))
+        assert max(lengths) <= size
+        assert max(lengths) - min(lengths) <= 1
+
+
 @given(n=st.integers(1, 40), size=st.integers(1, 45))
 def test_num_batches_counts_a_shuffled_pass(make_pool, n, size):
     view = View(make_pool(torch.zeros(40, dtype=torch.int64)), torch.arange(n))

@@ -167,7 +167,7 @@ def test_every_estimator_names_what_it_depends_on(estimator):
     task = replace(toy_task(), cached=cached)
     before = model_fingerprint(task.model)
     assert model_fingerprint(FisherForgetting(estimator=estimator)(task)) != before
-    more = {"sketch": {"seed"}, "batch": {"batch_size"}}.get(estimator, set())
+    more = {"sketch": {"seed"}, "batch": {"batch_size", "equal_batches"}}.get(estimator, set())
     assert [(name, set(settings)) for name, settings in seen] == [
         ("expected_fisher", {"estimator"} | more)
     ]

@@ -22,7 +22,8 @@ MODELS = pytest.mark.parametrize("model", ["mlp", "cnn"])
 def importance(net, view, size):
     """Mean over batches, in the order of the view, of the squared gradient of the mean loss."""
     inputs, total = view.pool.pool.inputs[view.index], 0.0
-    parts = list(zip(inputs.split(size), view.targets.split(size), strict=True))
+    count = -(-len(view) // size)  # as many batches as of this size, but equal ones
+    parts = list(zip(inputs.tensor_split(count), view.targets.tensor_split(count), strict=True))
     for part, targets in parts:
         loss = F.cross_entropy(net.eval()(part), targets)
         slopes = torch.autograd.grad(loss, list(net.parameters()))
@@ -164,7 +165,8 @@ def test_importances_are_remembered_with_their_batch_size(fit):
         return compute()
 
     SFRon(fit=fit(lr=0.001))(replace(toy_task(), cached=cached))
-    settings = {"objective": "loss", "batch_size": 32}  # those of ssd, which shares them
+    # those of ssd, which shares them
+    settings = {"objective": "loss", "batch_size": 32, "equal_batches": True}
     assert asked == [
         (23, "mean_squared_gradients", settings),
         (177, "mean_squared_gradients", settings),

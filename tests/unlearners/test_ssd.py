@@ -12,6 +12,11 @@ from erasure.core.errors import ConfigError
 from erasure.core.fingerprint import model_fingerprint
 from erasure.core.seeding import isolated, stream
 from erasure.testing import toy_task
+from erasure.training.gradients import (
+    mean_absolute_gradients,
+    mean_squared_gradients,
+    summed_gradients,
+)
 from erasure.unlearners.assd import ASSD, quantile, threshold
 from erasure.unlearners.lfssd import LFSSD
 from erasure.unlearners.ssd import SSD, dampen
@@ -33,11 +38,12 @@ def squared_norm(logits, targets):
     return (logits**2).sum() / len(logits)
 
 
-def importance(task, ids, size, loss, power):
+def importance(task, ids, size, loss, power, *, equal=False):
     """Mean over batches of a power of the gradient's magnitude, in float64."""
     model = task.model.eval()
     pool = task.forget.pool.pool
-    batches = torch.as_tensor(ids).split(size)
+    ids = torch.as_tensor(ids)
+    batches = ids.tensor_split(-(-len(ids) // size)) if equal else ids.split(size)
     total = {
         name: torch.zeros_like(p, dtype=torch.float64) for name, p in model.named_parameters()
     }
@@ -54,11 +60,16 @@ def both(task):
 
 
 @MODELS
-def test_ssd_is_its_formula(model):
+@pytest.mark.parametrize("equal", [True, False])
+def test_ssd_is_its_formula(model, equal):
+    """23 samples to forget in batches of 22: 12 and 11, or 22 and one by itself."""
     reference = toy_task(model)
-    d = importance(reference, both(reference), 50, cross_entropy, 2)
-    f = importance(reference, reference.forget.index, 50, cross_entropy, 2)
-    result = dict(SSD(alpha=1.5, dampening=0.7, batch_size=50)(toy_task(model)).named_parameters())
+    d, f = (
+        importance(reference, ids, 22, cross_entropy, 2, equal=equal)
+        for ids in (both(reference), reference.forget.index)
+    )
+    method = SSD(alpha=1.5, dampening=0.7, batch_size=22, equal_batches=equal)
+    result = dict(method(toy_task(model)).named_parameters())
     touched = 0
     for name, old in reference.model.named_parameters():
         for w, new, fi, di in zip(
@@ -74,15 +85,19 @@ def test_ssd_is_its_formula(model):
 
 
 @MODELS
-def test_lfssd_is_its_formula(model):
+@pytest.mark.parametrize("equal", [True, False])
+def test_lfssd_is_its_formula(model, equal):
     reference = toy_task(model)
-    d = importance(reference, both(reference), 50, squared_norm, 1)
-    f = importance(reference, reference.forget.index, 50, squared_norm, 1)
-    result = dict(LFSSD(alpha=1.2, batch_size=50)(toy_task(model)).named_parameters())
+    d, f = (
+        importance(reference, ids, 21, squared_norm, 1, equal=equal)
+        for ids in (both(reference), reference.forget.index)
+    )
+    method = LFSSD(alpha=1.0, batch_size=21, equal_batches=equal)
+    result = dict(method(toy_task(model)).named_parameters())
     touched = 0
     for name, old in reference.model.named_parameters():
-        clear = (f[name] - 1.2 * d[name]).abs() > 1e-5 * d[name]
-        chosen = f[name] > 1.2 * d[name]
+        clear = (f[name] - 1.0 * d[name]).abs() > 1e-5 * d[name]
+        chosen = f[name] > 1.0 * d[name]
         expected = torch.where(chosen, old.double() * d[name] / f[name].clamp(min=1e-30), old)
         torch.testing.assert_close(
             result[name][clear].double(), expected[clear].double(), rtol=1e-4, atol=1e-8
@@ -92,16 +107,19 @@ def test_lfssd_is_its_formula(model):
 
 
 @MODELS
-def test_assd_is_its_formula(model):
+@pytest.mark.parametrize("equal", [True, False])
+def test_assd_is_its_formula(model, equal):
     reference = toy_task(model)
-    d = importance(reference, reference.retain.index, 50, cross_entropy, 2)
-    f = importance(reference, reference.forget.index, 50, cross_entropy, 2)
+    d, f = (
+        importance(reference, view.index, 22, cross_entropy, 2, equal=equal)
+        for view in (reference.retain, reference.forget)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.concatenate([(f[n].numpy() / d[n].numpy()).ravel() for n in f])
     alpha = np.percentile(ratios[np.isfinite(ratios)], 100 - np.log(1 + 100 * 23 / 200))
     curve = []
     task = replace(toy_task(model), report=lambda step, of, **values: curve.append(values))
-    result = dict(ASSD(batch_size=50)(task).named_parameters())
+    result = dict(ASSD(batch_size=22, equal_batches=equal)(task).named_parameters())
     assert curve[0]["alpha"] == pytest.approx(alpha, rel=1e-3)
     for name, old in reference.model.named_parameters():
         chosen, clear = f[name] > alpha * d[name], (f[name] / d[name] / alpha - 1).abs() > 1e-3
@@ -214,10 +232,9 @@ def test_importances_are_remembered_with_all_they_depend_on():
     task = replace(toy_task(), cached=cached)
     SSD(batch_size=50)(task)
     ASSD(batch_size=50)(task)
-    LFSSD(batch_size=64)(task)
-    loss, norm = (
-        {"objective": k, "batch_size": b} for k, b in (("loss", 50), ("squared_norm", 64))
-    )
+    LFSSD(batch_size=64, equal_batches=False)(task)
+    loss = {"objective": "loss", "batch_size": 50, "equal_batches": True}
+    norm = {"objective": "squared_norm", "batch_size": 64, "equal_batches": False}
     assert seen == [
         ("mean_squared_gradients", 200, loss),
         ("mean_squared_gradients", 23, loss),
@@ -302,3 +319,47 @@ def test_a_weight_without_an_importance_is_left_alone_and_not_counted():
     assert share == 0.5
     assert model.weight.tolist() == [[0.25, 1.0]]
     assert model.bias.item() == 1.0
+
+
+STATISTICS = {
+    mean_squared_gradients: lambda first, last: (first**2 + last**2) / 2,
+    mean_absolute_gradients: lambda first, last: (first + last) / 2,
+    summed_gradients: lambda first, last: first + last,
+}
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_tail_of_one_sample_does_not_decide(statistic):
+    """Of 23 gradients in batches of 22 one is 100, the others are 1.
+
+    In equal batches of 12 and 11 it makes the second mean 10; alone it would be a mean of 100.
+    """
+    task = toy_task()
+    slopes = torch.ones(23)
+    slopes[-1] = 100.0
+    place = {int(i): n for n, i in enumerate(task.forget.index)}
+
+    def objective(model, batch):
+        rows = slopes[[place[int(i)] for i in batch.ids]]
+        return rows.mean() * next(model.parameters()).sum()
+
+    for equal, tail in ((True, 110 / 11), (False, 100.0)):
+        result = statistic(task.model, task.forget, 22, objective, equal=equal)
+        value = next(iter(result.values()))
+        expected = STATISTICS[statistic](1.0, tail)
+        torch.testing.assert_close(value, torch.full_like(value, expected))
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_one_batch_to_forget_is_warned_of_once(method, caplog):
+    FAMILY[method](batch_size=23)(toy_task())
+    assert [record.getMessage() for record in caplog.records] == [
+        "all 23 samples to forget are one batch, so that their importance is that of one "
+        "gradient; set unlearner.batch_size=11 or less"
+    ]
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_two_batches_to_forget_are_not_warned_of(method, caplog):
+    FAMILY[method](batch_size=22)(toy_task())
+    assert not caplog.records
