@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from erasure.core.context import EvalContext
+from erasure.core.context import EvalContext, Who
 from erasure.core.errors import ConfigError
 from erasure.core.metric import Parts, Value, amount, share
 from erasure.core.values import MetricValue, NotComputableError
 from erasure.evaluation.attacks.values import attack_auc
-from erasure.evaluation.signals import losses
+from erasure.evaluation.signals import PHI_LIMIT, phi
 from erasure.evaluation.statistics.one_run import one_run_bound
 
 PROBE = "canaries_out"
@@ -24,11 +24,11 @@ class OneRunAudit:
     """What a single model gives away about who was in its training set, as an epsilon.
 
     ``split=canary`` tossed a coin for each canary: in the training set, and to be forgotten, or
-    never trained on. An attacker ranks the canaries by their loss and guesses that those with
-    the lowest were in and those with the highest out, or, since a method may overdo it, the
-    opposite. From the number of right guesses follows a lower bound on the epsilon of training
-    and unlearning together as a mechanism on the data: with 95 % confidence it is
-    (epsilon, delta)-private for no smaller epsilon.
+    never trained on. An attacker ranks the canaries by the logit-scaled confidence in their
+    labels and guesses that those with the highest were in and those with the lowest out, or,
+    since a method may overdo it, the opposite. From the number of right guesses follows a lower
+    bound on the epsilon of training and unlearning together, as a mechanism on the data: with
+    95 % confidence it is (epsilon, delta)-private for no smaller epsilon.
 
     If unlearning is perfect the model does not depend on the coins, whatever the canaries are:
     ``epsilon`` is 0 but for at most one model in 20, and ``auc`` is 0.5 on average. Members and
@@ -37,9 +37,9 @@ class OneRunAudit:
     show at most.
 
     Args:
-        calibrated: Take from the loss that under the retrained model, which saw no canary: how
-            hard a canary is then says nothing. The retrained model itself is attacked by its
-            loss; its values check the audit.
+        calibrated: Subtract the confidence of the retrained model, which saw no canary: how hard
+            a canary is then says nothing. The retrained model itself is attacked by its own
+            confidence alone; its values check the audit.
         delta: Delta of the guarantee that is refuted, in [0, 1).
         shares: Shares of the canaries about which something is guessed, in (0, 1]: few guesses
             find a leak that only the most extreme canaries have, many give a larger bound.
@@ -80,7 +80,7 @@ class OneRunAudit:
             "canaries were forgotten and which never seen."
         )
         auc = (
-            "Area under the ROC curve of the loss, canaries that were forgotten against those "
+            "Area under the ROC curve of confidence, canaries that were forgotten against those "
             "that were never seen; 0.5 is chance."
         )
         return {
@@ -122,10 +122,10 @@ class OneRunAudit:
 
     def _scores(self, ctx: EvalContext) -> Tensor:
         """Return scores ``(m,)``, higher for canaries that rather were in: those in come first."""
-        scores = torch.cat([-losses(ctx, part) for part in ("forget", PROBE)])
+        scores = _confidences(ctx, ctx.subject)
         if not self.calibrated or ctx.subject == "gold":
             return scores
-        return scores + torch.cat([losses(ctx, part, "gold") for part in ("forget", PROBE)])
+        return scores - _confidences(ctx, "gold")
 
 
 class ScoredCanaries(NamedTuple):
@@ -144,3 +144,14 @@ class ScoredCanaries(NamedTuple):
         """How many there are on either side."""
         inside = int(self.included.sum().item())
         return {"canaries_in": inside, "canaries_out": len(self.included) - inside}
+
+
+def _confidences(ctx: EvalContext, who: Who) -> Tensor:
+    """Return logit-scaled confidences of canaries ``(m,)``, in and out, under a role.
+
+    Unlike losses they do not end at 0, so that differences of sure predictions count too.
+    """
+    values = [
+        phi(ctx.task_type, ctx.logits(part, who), ctx.targets(part)) for part in ("forget", PROBE)
+    ]
+    return torch.cat(values).clamp(-PHI_LIMIT, PHI_LIMIT)
