@@ -36,6 +36,9 @@ class CanaryForget(Forgetting):
     tells the ones from the others. The coins are fair and independent, so that about half of
     the canaries are in and not exactly half: this is what the bound of the audit rests on.
 
+    Attacks that compare the forget set with held-out samples tell wrong labels from right ones
+    where canaries are mislabelled; the audit compares canaries with canaries.
+
     Who is a canary, the coins and the wrong labels are drawn by generators of their own. Val and
     test do not depend on them, nor does the coin or the label of a canary depend on how many
     others there are.

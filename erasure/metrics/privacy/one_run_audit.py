@@ -55,6 +55,8 @@ class OneRunAudit:
         Preprocessing that is fitted to the training set has seen the canaries that were in, and
         so has the retrained model by it.
 
+        It costs a forward pass over the canaries that are out, for each model.
+
     References:
         T. Steinke, M. Nasr, M. Jagielski, "Privacy Auditing with One (1) Training Run", NeurIPS
         2023, arXiv:2305.08846.
