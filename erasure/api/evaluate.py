@@ -31,6 +31,7 @@ ABOUT_TRIALS = (
     "same_population",
     "interclass_confusion",
     "backdoor_verify",
+    "one_run_audit",
     "gap_z",
     "null_band",
 )

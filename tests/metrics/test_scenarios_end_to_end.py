@@ -82,6 +82,22 @@ def test_a_trigger_works_on_the_original_and_not_on_gold(measured):
     assert values["epistemic_efficacy/trace"] > 10 * values["original/epistemic_efficacy/trace"]
 
 
+@pytest.mark.slow
+def test_canaries_show_what_the_original_remembers_and_retraining_does_not(measured):
+    values, unlearned = measured(
+        ["one_run_audit"],
+        "split=canary",
+        "trainer.fit.epochs=30",
+        "unlearner=retrain",
+    )
+    assert values["original/one_run_audit/auc"] > 0.7
+    assert values["original/one_run_audit/epsilon"] > 0.5
+    assert values["gold/one_run_audit/epsilon"] == values["one_run_audit/epsilon"] == 0.0
+    assert values["one_run_audit/auc"] == 0.5  # the weights of the retrained model
+    sizes = unlearned["one_run_audit/epsilon"].extras
+    assert sizes["canaries_in"] + sizes["canaries_out"] == unlearned["one_run_audit/epsilon"].n
+
+
 def test_retraining_without_a_class_leaves_nothing_of_it(measured):
     values, unlearned = measured(
         ["relearn", "ain", "inversion", "certificate", "weight_diff_leak", "two_model_mia"],

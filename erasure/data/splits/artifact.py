@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from erasure.core.errors import ConfigError, DataError, UnsupportedError
 from erasure.core.fingerprint import combine, fingerprint, tensor_fingerprint
 from erasure.core.pool import Pool
-from erasure.core.splits import PARTS, SplitIndices
+from erasure.core.splits import PARTS, SplitIndices, View
 from erasure.core.trial_data import TrialData, altered_data, plain_data
+from erasure.data.splits.canary import canaries_out, with_canaries
 from erasure.data.splits.confusion import swapped
 from erasure.data.splits.poison import poisoned, triggered
 
@@ -24,15 +25,23 @@ REPEATABLE = ("", "class", "attribute", "query", "difficulty")
 ALTERATIONS: Mapping[str, Callable[[Pool, SplitIndices], Pool]] = {
     "confusion": swapped,
     "poison": poisoned,
+    "canary": with_canaries,
 }
 """How the data of a scenario are altered, which ids and scenario say as well."""
+
+PROBES: Mapping[str, Callable[[Pool, SplitIndices], Mapping[str, View]]] = {
+    "poison": triggered,
+    "canary": canaries_out,
+}
+"""What else metrics look at in a scenario."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSplit:
     """Use the split of an earlier trial again, down to the last id and the order of requests.
 
-    Labels that were swapped, and triggers, are put in place again. The seed moves nothing.
+    Labels that were swapped or made wrong, and triggers, are put in place again. The seed moves
+    nothing.
 
     Args:
         path: The folder of artifacts of a trial, or its ``split.safetensors``.
@@ -57,7 +66,7 @@ class ArtifactSplit:
         kind = data.indices.scenario.get("kind", "")
         if kind not in ALTERATIONS:
             return data
-        probes = triggered(data.pool, data.indices) if kind == "poison" else {}
+        probes = PROBES[kind](data.pool, data.indices) if kind in PROBES else {}
         return altered_data(data, ALTERATIONS[kind](data.pool, data.indices), probes)
 
 

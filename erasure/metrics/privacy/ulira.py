@@ -72,7 +72,7 @@ class ULiRA:
         meanings = {
             f"{prefix}/{name}": meaning
             for population, prefix in PREFIXES.items()
-            for name, meaning in _meanings(
+            for name, meaning in ulira_meanings(
                 f"the attack with many models on {samples[population]}"
             ).items()
         }
@@ -97,7 +97,7 @@ class ULiRA:
             unlearned, unseen = (table.clamp(-PHI_LIMIT, PHI_LIMIT) for table in tables)
             return UnlearningAttack(unlearned, unseen, ctx.seed).values({"clipped": clipped})
         except NotComputableError as error:
-            return dict.fromkeys(_meanings(""), not_computed(error.status, error.reason))
+            return dict.fromkeys(ulira_meanings(""), not_computed(error.status, error.reason))
 
 
 def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
@@ -110,7 +110,12 @@ def ulira_interval(ctx: EvalContext) -> tuple[float, float]:
     return auc.ci_low, auc.ci_high
 
 
-def _meanings(attack: str) -> dict[str, Meaning]:
+def ulira_meanings(attack: str) -> dict[str, Meaning]:
+    """Return the meaning of each value by the last part of its name.
+
+    Args:
+        attack: What the attack is, to be read after "of".
+    """
     auc = f"Area under the ROC curve of {attack}; 0.5 is chance."
     accuracy = f"Mean of TPR and TNR of {attack}, at even odds."
     return {

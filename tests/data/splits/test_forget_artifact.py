@@ -13,6 +13,7 @@ from erasure.core.seeding import stream
 from erasure.core.splits import SplitIndices
 from erasure.data.splits.artifact import ArtifactSplit, read_split, save_split
 from erasure.data.splits.attribute import AttributeForget
+from erasure.data.splits.canary import CanaryForget
 from erasure.data.splits.confusion import ConfusionForget
 from erasure.data.splits.difficulty import DifficultyForget
 from erasure.data.splits.drawn import ClassForget, RandomForget
@@ -29,6 +30,8 @@ STRATEGIES = [
     DifficultyForget(),
     ConfusionForget(classes=[1, 2]),
     PoisonForget(value=3.0),
+    CanaryForget(),
+    CanaryForget(kind="random"),
     Sequential(inner=ClassForget(classes=[1]), requests=3),
     Sequential(inner=PoisonForget(), requests=2),
 ]
