@@ -107,7 +107,7 @@ class ULiRAByMemorization:
         return values
 
 
-class Ranking(NamedTuple):
+class MemorizationRanks(NamedTuple):
     """What samples are ranked by.
 
     Args:
@@ -120,12 +120,12 @@ class Ranking(NamedTuple):
     fall: Tensor
 
 
-def memorization_order(ranking: Ranking) -> Tensor:
+def memorization_order(ranking: MemorizationRanks) -> Tensor:
     """Return the samples ``(n,)`` from the least to the most memorized, ties by their margin."""
     return torch.from_numpy(np.lexsort((ranking.fall.numpy(), ranking.memorization.numpy())))
 
 
-def _ranking(ctx: EvalContext) -> Ranking:
+def _ranking(ctx: EvalContext) -> MemorizationRanks:
     """Return the scores of the forget set under every second original and retrained model."""
     targets = ctx.targets("forget")
     right, margins = [], []
@@ -135,7 +135,7 @@ def _ranking(ctx: EvalContext) -> Ranking:
         confidences, _ = halves(margins_of(ctx, role, "forget"))
         right.append(ctx.task_type.correct(logits, targets).double().mean(dim=0))
         margins.append(confidences.clamp(-PHI_LIMIT, PHI_LIMIT).mean(dim=0))
-    return Ranking(right[0] - right[1], margins[0] - margins[1])
+    return MemorizationRanks(right[0] - right[1], margins[0] - margins[1])
 
 
 def _attacking(margins: ReferenceMargins) -> ReferenceMargins:

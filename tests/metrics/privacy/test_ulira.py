@@ -228,7 +228,7 @@ def pulled(sides):
     return list(zip(sides, pulls, strict=True))
 
 
-@pytest.mark.parametrize("effect", [0.0, 0.5])
+@pytest.mark.parametrize("effect", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_the_interval_covers_what_it_estimates(effect):
     """Models differ as a whole, which a binomial interval would not see."""
     values = []

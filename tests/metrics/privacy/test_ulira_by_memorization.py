@@ -14,7 +14,7 @@ from erasure.evaluation.attacks.unlearning_attack import UnlearningAttack
 from erasure.evaluation.measure import meanings, measure
 from erasure.metrics.privacy.ulira import ULiRA
 from erasure.metrics.privacy.ulira_by_memorization import (
-    Ranking,
+    MemorizationRanks,
     ULiRAByMemorization,
     memorization_order,
 )
@@ -108,7 +108,7 @@ def test_the_retrained_model_is_compared_with_itself(make_ctx):
 
 
 def test_ties_are_decided_by_the_fall_of_the_margin():
-    ranking = Ranking(
+    ranking = MemorizationRanks(
         torch.tensor([0.0, 0.5, 0.0, 0.0]).double(), torch.tensor([2.0, -9.0, 1.0, 3.0]).double()
     )
     assert memorization_order(ranking).tolist() == [2, 0, 3, 1]
